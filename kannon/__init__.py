@@ -1,0 +1,1 @@
+"""Kannon: a self-hosted mail sender in one executable."""

@@ -1,0 +1,1 @@
+"""The only rooms that know both the protobuf messages and mail's values."""
