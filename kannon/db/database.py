@@ -1,0 +1,95 @@
+"""The pool of connections, and the one place where PostgreSQL's absence becomes `Unavailable`.
+
+In: a URL. Out: connections, with or without a transaction, for the wrappers beside this file. Opening never fails:
+connections are made when first needed, so a server that is away at boot or later is one and the same case, and it is
+reached again without a restart. Every wait has a limit, `release()` too (it would hang on a frozen server).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import asyncpg
+
+from kannon.errors import Unavailable
+
+if TYPE_CHECKING:
+    Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+
+CONNECT_SECONDS = 2.5  # below the 3 s within which the API must say UNAVAILABLE
+COMMAND_SECONDS = 60.0  # the longest statement is the COPY of 100,000 recipients, about 2 s here
+RELEASE_SECONDS = 5.0
+
+# asyncpg's way of saying that the server, or the way to it, is gone; a statement that is wrong is none of these.
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, crashed
+    asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, in the middle of a failover
+    asyncpg.UndefinedTableError,  # not migrated yet
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Shared by all components of a process; safe to use from any task of its event loop."""
+
+    pool: "Pool"
+
+    @asynccontextmanager
+    async def acquire(self) -> "AsyncIterator[Connection]":
+        """A connection outside any transaction. Raises Unavailable, also for an error inside the block."""
+        try:
+            connection = await self.pool.acquire(timeout=CONNECT_SECONDS)
+            try:
+                yield connection
+            finally:
+                await self.pool.release(connection, timeout=RELEASE_SECONDS)
+        except AWAY as error:
+            raise Unavailable(f"PostgreSQL: {describe(error)}") from error
+
+    @asynccontextmanager
+    async def transaction(self) -> "AsyncIterator[Connection]":
+        """All or nothing; committed when the block ends. Raises Unavailable, after which nothing is certain."""
+        async with self.acquire() as connection, connection.transaction():
+            yield connection
+
+    async def ping(self) -> None:
+        """Raises Unavailable."""
+        async with self.acquire() as connection:
+            await connection.fetchval("SELECT 1", timeout=CONNECT_SECONDS)
+
+    async def close(self) -> None:
+        """Waits for connections in use for a moment, then cuts them."""
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self.pool.close()
+        except TimeoutError:
+            self.pool.terminate()
+
+
+def describe(error: BaseException) -> str:
+    """One line for the log; never shown to a caller of the API."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+async def open_database(url: str, *, pool_size: int = 10) -> Database:
+    """Connects to nothing yet. `url` as in libpq, a Unix socket directory given as `?host=/path`."""
+    pool = await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=pool_size,
+        timeout=CONNECT_SECONDS,
+        command_timeout=COMMAND_SECONDS,
+        server_settings={"application_name": "kannon", "timezone": "UTC"},
+    )
+    return Database(pool)

@@ -1,0 +1,108 @@
+-- The pool: claims and settlements, a page at a time.
+
+-- name: claim_to_validate
+-- Oldest due first, fair between domains: `waiting` finds the domains that have rows by one index probe each, `ready`
+-- keeps those with due work, and each of them offers its share of the page.
+WITH RECURSIVE waiting AS (
+    (SELECT domain FROM sending_pool_emails WHERE state = 'to_validate' ORDER BY domain LIMIT 1)
+    UNION ALL
+    SELECT (SELECT p.domain FROM sending_pool_emails p
+            WHERE p.state = 'to_validate' AND p.domain > w.domain ORDER BY p.domain LIMIT 1)
+    FROM waiting w WHERE w.domain IS NOT NULL
+), offered AS (
+    SELECT o.id, o.next_attempt_at, o.turn
+    FROM waiting w, LATERAL (
+        SELECT p.id, p.next_attempt_at, row_number() OVER (ORDER BY p.next_attempt_at) AS turn
+        FROM (SELECT id, next_attempt_at FROM sending_pool_emails
+              WHERE state = 'to_validate' AND domain = w.domain
+              ORDER BY next_attempt_at LIMIT :page) p
+    ) o
+    WHERE w.domain IS NOT NULL
+), picked AS (
+    SELECT p.id FROM sending_pool_emails p
+    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page) AND p.state = 'to_validate'
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE sending_pool_emails p SET state = 'validating', claimed_at = now()
+FROM picked WHERE p.id = picked.id
+RETURNING p.id, p.message_id, p.domain, p.email;
+
+-- name: settle_validated!
+UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL
+WHERE id = ANY(:ids::bigint[]) AND state = 'validating';
+
+-- name: delete_validated!
+DELETE FROM sending_pool_emails WHERE id = ANY(:ids::bigint[]) AND state = 'validating';
+
+-- name: reclaim_validating!
+UPDATE sending_pool_emails SET state = 'to_validate', claimed_at = NULL
+WHERE state = 'validating' AND claimed_at < now() - :lease::interval;
+
+-- name: claim_due
+-- As claim_to_validate, for rows whose time has come.
+WITH RECURSIVE waiting AS (
+    (SELECT domain FROM sending_pool_emails WHERE state = 'scheduled' ORDER BY domain LIMIT 1)
+    UNION ALL
+    SELECT (SELECT p.domain FROM sending_pool_emails p
+            WHERE p.state = 'scheduled' AND p.domain > w.domain ORDER BY p.domain LIMIT 1)
+    FROM waiting w WHERE w.domain IS NOT NULL
+), ready AS MATERIALIZED (
+    SELECT w.domain FROM waiting w
+    WHERE EXISTS (SELECT FROM sending_pool_emails p
+                  WHERE p.state = 'scheduled' AND p.domain = w.domain AND p.next_attempt_at <= now())
+), offered AS (
+    SELECT o.id, o.next_attempt_at, o.turn
+    FROM ready r, LATERAL (
+        SELECT p.id, p.next_attempt_at, row_number() OVER (ORDER BY p.next_attempt_at) AS turn
+        FROM (SELECT id, next_attempt_at FROM sending_pool_emails
+              WHERE state = 'scheduled' AND domain = r.domain AND next_attempt_at <= now()
+              ORDER BY next_attempt_at
+              LIMIT least(:page, 1 + 4 * :page / (SELECT count(*) FROM ready))) p
+    ) o
+), picked AS (
+    SELECT p.id FROM sending_pool_emails p
+    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page) AND p.state = 'scheduled'
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE sending_pool_emails p SET state = 'sending', claimed_at = now()
+FROM picked WHERE p.id = picked.id
+RETURNING p.id, p.message_id, p.domain, p.email, p.fields, p.opens, p.links, p.secret, p.attempts, p.due_at;
+
+-- name: release_sending!
+-- Back to the queue as if never claimed: building or publishing the page did not succeed, no attempt was made.
+UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, next_attempt_at = now() + :delay::interval
+WHERE id = ANY(:ids::bigint[]) AND state = 'sending';
+
+-- name: reclaim_sending!
+UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL
+WHERE state = 'sending' AND claimed_at < :claimed_before;
+
+-- name: find_sending
+-- The rows that a page of outcomes speaks of, locked: attempts and due time decide what a deferral costs.
+SELECT id, message_id, domain, email, attempts, due_at, last_code, last_text FROM sending_pool_emails
+WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR UPDATE;
+
+-- name: delete_deliveries!
+DELETE FROM sending_pool_emails WHERE id = ANY(:ids::bigint[]);
+
+-- name: reschedule_deliveries!
+UPDATE sending_pool_emails p
+SET state = 'scheduled', claimed_at = NULL, attempts = d.attempts, next_attempt_at = d.next_attempt_at,
+    last_code = d.last_code, last_stage = d.last_stage, last_host = d.last_host, last_text = d.last_text
+FROM unnest(:ids::bigint[], :attempts::integer[], :next_attempts::timestamptz[], :codes::integer[], :stages::text[],
+            :hosts::text[], :texts::text[])
+     AS d(id, attempts, next_attempt_at, last_code, last_stage, last_host, last_text)
+WHERE p.id = d.id;
+
+-- name: next_due$
+-- When the earliest scheduled row becomes due; NULL when there is none.
+SELECT min(next_attempt_at) FROM sending_pool_emails WHERE state = 'scheduled';
+
+-- name: find_delivery^
+-- In flight or long over: the pool first, else what the statistics know of it.
+SELECT domain, message_id, email FROM (
+    SELECT 1 AS place, domain, message_id, email, now() AS at FROM sending_pool_emails WHERE id = :delivery_id
+    UNION ALL
+    (SELECT 2, domain, message_id, email, at FROM stats
+     WHERE delivery_id = :delivery_id AND delivery_id <> 0 AND type = 'accepted' LIMIT 1)
+) found ORDER BY place LIMIT 1;
