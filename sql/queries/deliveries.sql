@@ -2,22 +2,24 @@
 
 -- name: claim_to_validate
 -- Oldest due first, fair between domains: `waiting` finds the domains that have rows by one index probe each, `ready`
--- keeps those with due work, and each of them offers its share of the page.
+-- are those with work, each of them offers four times its share, and the page is filled in turns.
 WITH RECURSIVE waiting AS (
     (SELECT domain FROM sending_pool_emails WHERE state = 'to_validate' ORDER BY domain LIMIT 1)
     UNION ALL
     SELECT (SELECT p.domain FROM sending_pool_emails p
             WHERE p.state = 'to_validate' AND p.domain > w.domain ORDER BY p.domain LIMIT 1)
     FROM waiting w WHERE w.domain IS NOT NULL
+), ready AS MATERIALIZED (
+    SELECT domain FROM waiting WHERE domain IS NOT NULL
 ), offered AS (
     SELECT o.id, o.next_attempt_at, o.turn
-    FROM waiting w, LATERAL (
+    FROM ready r, LATERAL (
         SELECT p.id, p.next_attempt_at, row_number() OVER (ORDER BY p.next_attempt_at) AS turn
         FROM (SELECT id, next_attempt_at FROM sending_pool_emails
-              WHERE state = 'to_validate' AND domain = w.domain
-              ORDER BY next_attempt_at LIMIT :page) p
+              WHERE state = 'to_validate' AND domain = r.domain
+              ORDER BY next_attempt_at
+              LIMIT least(:page, 1 + 4 * :page / (SELECT count(*) FROM ready))) p
     ) o
-    WHERE w.domain IS NOT NULL
 ), picked AS (
     SELECT p.id FROM sending_pool_emails p
     WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page) AND p.state = 'to_validate'
@@ -93,10 +95,6 @@ FROM unnest(:ids::bigint[], :attempts::integer[], :next_attempts::timestamptz[],
             :hosts::text[], :texts::text[])
      AS d(id, attempts, next_attempt_at, last_code, last_stage, last_host, last_text)
 WHERE p.id = d.id;
-
--- name: next_due$
--- When the earliest scheduled row becomes due; NULL when there is none.
-SELECT min(next_attempt_at) FROM sending_pool_emails WHERE state = 'scheduled';
 
 -- name: find_delivery^
 -- In flight or long over: the pool first, else what the statistics know of it.
