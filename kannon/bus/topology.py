@@ -1,0 +1,134 @@
+"""Streams, subjects, consumers and limits: the one module that declares them.
+
+Every process ensures them at start. What exists is compared with what is declared: a limit that differs is refused with
+OperatorError (silent drift loses mail), never changed behind the operator's back.
+"""
+
+from dataclasses import dataclass, field
+
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+from kannon.errors import OperatorError
+from kannon.mail.event import EventType
+
+HOUR = 3600.0
+
+SENDING = "kannon.sending"
+BOUNCE = "kannon.bounce"
+STATS_SUBJECTS: dict[EventType, str] = {
+    event_type: "kannon.stats." + {EventType.OPENED: "open", EventType.CLICKED: "click"}.get(event_type, event_type)
+    for event_type in EventType
+}
+WAKE_VALIDATOR = "kannon.wake.validator"
+WAKE_DISPATCHER = "kannon.wake.dispatcher"
+PARKED = "kannon.parked"
+BODIES = "kannon_bodies"
+
+# Longer than any redelivery of one publish: a burst is repeated for minutes at most, and a kill -9 recovers within one.
+DUPLICATE_WINDOW_SECONDS = 600.0
+ACK_WAIT_SECONDS = 30.0  # renewed by heartbeats while a message is being handled
+HEARTBEAT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    name: str
+    subjects: tuple[str, ...]
+    retention: RetentionPolicy
+    max_msgs: int
+    max_age_seconds: float
+
+    def config(self) -> StreamConfig:
+        # Discard new: a full stream refuses, it never drops unread mail.
+        return StreamConfig(
+            name=self.name,
+            subjects=list(self.subjects),
+            retention=self.retention,
+            max_msgs=self.max_msgs,
+            max_age=self.max_age_seconds,
+            discard=DiscardPolicy.NEW,
+            storage=StorageType.FILE,
+            duplicate_window=DUPLICATE_WINDOW_SECONDS,
+            allow_direct=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSpec:
+    stream: str
+    name: str
+    filter_subjects: tuple[str, ...] = field(default=())
+
+    def config(self) -> ConsumerConfig:
+        # max_deliver is unlimited: giving up is the retry budget's business, or an explicit park.
+        # max_ack_pending is the stream's own size: messages waiting out a nak delay count and must not stop the others.
+        return ConsumerConfig(
+            durable_name=self.name,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_SECONDS,
+            max_deliver=-1,
+            max_ack_pending=100_000,
+            max_waiting=512,
+            filter_subjects=list(self.filter_subjects) or None,
+        )
+
+
+STREAMS = (
+    StreamSpec("kannon_sending", (SENDING,), RetentionPolicy.WORK_QUEUE, 100_000, 72 * HOUR),
+    StreamSpec("kannon_stats", ("kannon.stats.*",), RetentionPolicy.INTEREST, 100_000, 168 * HOUR),
+    StreamSpec("kannon_bounce", (BOUNCE,), RetentionPolicy.INTEREST, 10_000, 168 * HOUR),
+    StreamSpec("kannon_parked", ("kannon.parked.*",), RetentionPolicy.LIMITS, 10_000, 720 * HOUR),
+)
+
+SENDER = ConsumerSpec("kannon_sending", "sender")
+STATS = ConsumerSpec("kannon_stats", "stats")
+OUTCOMES = ConsumerSpec(
+    "kannon_stats",
+    "dispatcher",
+    tuple(STATS_SUBJECTS[t] for t in (EventType.DELIVERED, EventType.BOUNCED, EventType.ERROR)),
+)
+BOUNCES_DISPATCHER = ConsumerSpec("kannon_bounce", "dispatcher")
+BOUNCES_STATS = ConsumerSpec("kannon_bounce", "stats")
+
+# Interest retention keeps a message only for the consumers that exist when it arrives, so all of them are made before
+# anybody publishes, whatever components this process runs.
+CONSUMERS = (SENDER, STATS, OUTCOMES, BOUNCES_DISPATCHER, BOUNCES_STATS)
+
+
+async def ensure_topology(js: JetStreamContext) -> None:
+    """Creates what is missing. Raises OperatorError where what exists differs from what is declared."""
+    for stream in STREAMS:
+        wanted = stream.config()
+        try:
+            found = (await js.stream_info(stream.name)).config
+        except NotFoundError:
+            await js.add_stream(wanted)
+        else:
+            _refuse_drift(f"stream {stream.name}", wanted, found, _STREAM_KEYS)
+    for consumer in CONSUMERS:
+        declared = consumer.config()
+        try:
+            existing = (await js.consumer_info(consumer.stream, consumer.name)).config
+        except NotFoundError:
+            await js.add_consumer(consumer.stream, declared)
+        else:
+            _refuse_drift(f"consumer {consumer.stream}/{consumer.name}", declared, existing, _CONSUMER_KEYS)
+
+
+_STREAM_KEYS = ("subjects", "retention", "max_msgs", "max_age", "discard", "storage", "duplicate_window")
+_CONSUMER_KEYS = ("ack_policy", "ack_wait", "max_deliver", "max_ack_pending", "filter_subjects")
+
+
+def _refuse_drift(what: str, wanted: object, found: object, keys: tuple[str, ...]) -> None:
+    for key in keys:
+        ours, theirs = _plain(getattr(wanted, key)), _plain(getattr(found, key))
+        if ours != theirs:
+            raise OperatorError(f"NATS {what} has {key} = {theirs}, Kannon declares {ours}: mend or delete it")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list):
+        return sorted(value)
+    return float(value) if isinstance(value, int | float) else value
