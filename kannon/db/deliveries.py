@@ -1,0 +1,121 @@
+"""The pool: claims and settlements of deliveries, a page at a time."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+from kannon.mail.batch import Delivery
+from kannon.mail.tracking import TrackingMode, TrackingPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class UnvalidatedDelivery:
+    """A claimed row whose address nobody has looked at yet."""
+
+    id: int
+    message_id: str
+    domain: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRef:
+    """Whose delivery an id is, in flight or long over."""
+
+    domain: str
+    message_id: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendingDelivery:
+    """A row waiting for its outcome, locked by the transaction that found it."""
+
+    id: int
+    message_id: str
+    domain: str
+    email: str
+    attempts: int
+    due_at: datetime
+    last_code: int
+    last_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """A row that is tried again at `next_attempt_at`, and why."""
+
+    id: int
+    attempts: int
+    next_attempt_at: datetime
+    code: int
+    stage: str
+    host: str
+    text: str
+
+
+async def claim_to_validate(db: Database, page: int) -> list[UnvalidatedDelivery]:
+    """Moves up to `page` rows to validating, fair between domains. Committed when it returns."""
+    async with db.acquire() as connection:
+        return [UnvalidatedDelivery(*row) async for row in queries.claim_to_validate(connection, page=page)]
+
+
+async def settle_validated(db: Database, *, valid: Sequence[int], rejected: Sequence[int]) -> None:
+    """Valid rows become scheduled, rejected ones are deleted, together."""
+    async with db.transaction() as connection:
+        if valid:
+            await queries.settle_validated(connection, ids=valid)
+        if rejected:
+            await queries.delete_validated(connection, ids=rejected)
+
+
+async def reclaim_validating(db: Database, lease: timedelta) -> int:
+    """Rows whose claim outlived the lease go back; how many."""
+    async with db.acquire() as connection:
+        return _affected(await queries.reclaim_validating(connection, lease=lease))
+
+
+async def claim_due(db: Database, page: int) -> list[Delivery]:
+    """Moves up to `page` due rows to sending, oldest first, fair between domains. Committed when it returns."""
+    async with db.acquire() as connection:
+        return [
+            Delivery(
+                id=row["id"],
+                message_id=row["message_id"],
+                domain=row["domain"],
+                email=row["email"],
+                fields=json.loads(row["fields"]),
+                policy=TrackingPolicy(TrackingMode(row["opens"]), TrackingMode(row["links"])),
+                secret=row["secret"].bytes,
+                attempt=row["attempts"] + 1,
+                due_at=row["due_at"],
+            )
+            async for row in queries.claim_due(connection, page=page)
+        ]
+
+
+async def release_sending(db: Database, ids: Sequence[int], *, delay: timedelta) -> None:
+    """Back to scheduled without an attempt: nothing of them went out."""
+    async with db.acquire() as connection:
+        await queries.release_sending(connection, ids=ids, delay=delay)
+
+
+async def reclaim_sending(db: Database, claimed_before: datetime) -> int:
+    """Rows claimed before then, whose envelope is nowhere any more, go back; how many."""
+    async with db.acquire() as connection:
+        return _affected(await queries.reclaim_sending(connection, claimed_before=claimed_before))
+
+
+async def find_delivery(db: Database, delivery_id: int) -> DeliveryRef | None:
+    """Any delivery this server ever made, as far back as the statistics reach."""
+    async with db.acquire() as connection:
+        row = await queries.find_delivery(connection, delivery_id=delivery_id)
+        return None if row is None else DeliveryRef(row["domain"], row["message_id"], row["email"])
+
+
+def _affected(status: str) -> int:
+    """`UPDATE 12` → 12."""
+    return int(status.rsplit(" ", 1)[1])

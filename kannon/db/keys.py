@@ -1,0 +1,77 @@
+"""The server's own keys: Ed25519 pairs of tracking tokens, HMAC secrets of bounce addresses.
+
+Both are made by whoever needs one first; a lock lets one process at a time make them. Randomness is passed in.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+
+
+@dataclass(frozen=True, slots=True)
+class StatsKey:
+    """Signs tracking tokens until `sign_until`."""
+
+    kid: str
+    private_pem: str
+    sign_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewStatsKey:
+    """A freshly generated pair, not stored yet."""
+
+    kid: str
+    private_pem: str
+    public_pem: str
+
+
+async def current_stats_key(
+    db: Database, *, now: datetime, sign_for: timedelta, token_ttl: timedelta, generate: Callable[[], NewStatsKey]
+) -> StatsKey:
+    """The key that signs now; a new one is stored when none has any signing time left.
+
+    A key signs for `sign_for` and verifies for `token_ttl` longer, so that its last token can be read to its end.
+    """
+    async with db.transaction() as connection:
+        row = await queries.find_signing_key(connection, now=now)
+        if row is None:
+            await queries.lock_keys(connection)
+            row = await queries.find_signing_key(connection, now=now)
+        if row is not None:
+            return StatsKey(row["kid"], row["private_pem"], row["sign_until"])
+        new = generate()
+        sign_until = now + sign_for
+        await queries.insert_stats_key(
+            connection,
+            kid=new.kid,
+            private_pem=new.private_pem,
+            public_pem=new.public_pem,
+            sign_until=sign_until,
+            verify_until=sign_until + token_ttl,
+        )
+        await queries.delete_dead_stats_keys(connection, now=now)
+        return StatsKey(new.kid, new.private_pem, sign_until)
+
+
+async def find_verification_key(db: Database, kid: str, now: datetime) -> str | None:
+    """The public key (PEM) of a token's kid; None for unknown and dead ones."""
+    async with db.acquire() as connection:
+        found: str | None = await queries.find_verification_key(connection, kid=kid, now=now)
+        return found
+
+
+async def bounce_secrets(db: Database, *, generate: Callable[[int], bytes]) -> list[bytes]:
+    """Newest first: the first signs, all verify. The first one is made when there is none."""
+    async with db.transaction() as connection:
+        found = [row["secret"] async for row in queries.list_bounce_secrets(connection)]
+        if not found:
+            await queries.lock_keys(connection)
+            found = [row["secret"] async for row in queries.list_bounce_secrets(connection)]
+        if not found:
+            found = [generate(32)]
+            await queries.insert_bounce_secret(connection, secret=found[0])
+        return found

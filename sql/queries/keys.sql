@@ -1,0 +1,24 @@
+-- Keys of the server: tracking tokens (stats_keys) and bounce addresses (bounce_keys).
+
+-- name: find_signing_key^
+SELECT kid, private_pem, sign_until FROM stats_keys WHERE sign_until > :now ORDER BY sign_until DESC LIMIT 1;
+
+-- name: insert_stats_key!
+INSERT INTO stats_keys (kid, private_pem, public_pem, sign_until, verify_until)
+VALUES (:kid, :private_pem, :public_pem, :sign_until, :verify_until);
+
+-- name: find_verification_key$
+SELECT public_pem FROM stats_keys WHERE kid = :kid AND verify_until > :now;
+
+-- name: delete_dead_stats_keys!
+DELETE FROM stats_keys WHERE verify_until < :now;
+
+-- name: lock_keys!
+-- One process at a time makes a new key; released with the transaction.
+SELECT pg_advisory_xact_lock(1802006123);
+
+-- name: list_bounce_secrets
+SELECT secret FROM bounce_keys ORDER BY id DESC;
+
+-- name: insert_bounce_secret!
+INSERT INTO bounce_keys (secret) VALUES (:secret);
