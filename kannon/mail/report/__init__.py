@@ -1,0 +1,6 @@
+"""Reading what comes back to a bounce address: reports of failure, delay, complaint (RFC 3464, 5965, 3834) and prose."""
+
+from kannon.mail.report.reader import read_report
+from kannon.mail.report.values import Report, ReportKind
+
+__all__ = ["Report", "ReportKind", "read_report"]

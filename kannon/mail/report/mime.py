@@ -1,0 +1,199 @@
+"""A MIME message taken apart, forgivingly and in linear time: raw bytes in, headers and flat leaf parts out.
+
+Refuses nothing: a lost boundary, a half header, a wrong encoding or a message cut anywhere still yields what can be
+read. What is read is capped (bytes, parts, depth), so hostile input costs no more than ordinary input. The original
+message that a report carries (message/rfc822, text/rfc822-headers) is a leaf and is never opened.
+"""
+
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header
+
+MAX_BYTES = 1 << 20
+"""Of a message; what lies beyond is the returned original."""
+MAX_TEXT = 64 << 10
+"""Of one part's text. The longest report without its original seen in the wild is under 20 KiB."""
+MAX_HEADER = 8 << 10
+MAX_HEADERS = 2000
+MAX_PARTS = 60
+MAX_DEPTH = 6
+
+_PARAMETER = re.compile(r';[ \t]*([A-Za-z0-9*_-]{1,40})[ \t]*=[ \t]*(?:"([^"]{0,300})"|([^\s;"]{1,300}))')
+_CHARSETS = re.compile(
+    r"utf-?8|us-ascii|iso-?8859-\d+|windows-125\d|cp\d+|koi8-[ru]|iso-2022-\w+|euc-\w+|shift_jis|gb\w+|big5"
+)
+_HEADER_NAME = re.compile(rb"([!-9;-~]{1,76})[ \t]*:")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A leaf. `body` is still transfer-encoded."""
+
+    content_type: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """Transfer- and charset-decoded, at most MAX_TEXT characters, line ends LF."""
+        return _decode_text(self.body, self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`headers`: lower-case name → first value, unfolded and RFC 2047 decoded."""
+
+    headers: Mapping[str, str]
+    content_type: str
+    parameters: Mapping[str, str]
+    parts: tuple[Part, ...]
+    received_count: int
+
+
+def parse_message(raw: bytes) -> Message:
+    data = raw[:MAX_BYTES].replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip(b"\n \t\0")
+    if data.startswith(b"From "):  # an mbox separator some gateways leave in
+        data = data.partition(b"\n")[2]
+    fields, body = split_headers(data)
+    headers = _first_values(fields)
+    content_type, parameters = parse_content_type(headers.get("content-type", ""))
+    parts: list[Part] = []
+    _collect(headers, body, parts, 0)
+    received = sum(1 for name, _ in fields if name == "received")
+    return Message(headers, content_type, parameters, tuple(parts), received)
+
+
+def split_headers(data: bytes) -> tuple[list[tuple[str, str]], bytes]:
+    """The header block's fields, unfolded, and what follows its blank line."""
+    fields: list[tuple[str, str]] = []
+    position = 0
+    while position < len(data) and len(fields) < MAX_HEADERS:
+        end = data.find(b"\n", position)
+        end = len(data) if end < 0 else end
+        line = data[position:end]
+        if not line.strip():
+            return fields, data[end + 1 :]
+        match = _HEADER_NAME.match(line)
+        if line[:1] in b" \t" and fields:
+            name, value = fields[-1]
+            if len(value) < MAX_HEADER:
+                folded = line[:MAX_HEADER].decode("utf-8", "replace").strip()
+                fields[-1] = (name, f"{value} {folded}")
+        elif match:
+            value = line[match.end() : match.end() + MAX_HEADER].decode("utf-8", "replace").strip()
+            fields.append((match[1].decode("ascii").lower(), value))
+        else:
+            return fields, data[position:]  # the blank line, or the whole block, is missing
+        position = end + 1
+    return fields, data[position:]
+
+
+def parse_content_type(value: str) -> tuple[str, dict[str, str]]:
+    """`multipart/report; report-type=x` → ("multipart/report", {"report-type": "x"}); text/plain when there is none."""
+    value = value[:MAX_HEADER]
+    parameters: dict[str, str] = {}
+    for name, quoted, bare in _PARAMETER.findall(value):
+        parameters.setdefault(name.lower(), quoted or bare)
+    kind = value.partition(";")[0].strip().lower()
+    return (kind if "/" in kind else "text/plain"), parameters
+
+
+def decode_words(value: str) -> str:
+    """RFC 2047 §2 encoded words; the value itself where they are broken."""
+    if "=?" not in value:
+        return value
+    try:
+        pieces = decode_header(value[:MAX_HEADER])
+    except (HeaderParseError, ValueError):
+        return value
+    return "".join(p if isinstance(p, str) else decode_bytes(p, charset or "") for p, charset in pieces)
+
+
+def decode_bytes(data: bytes, charset: str) -> str:
+    """By the charset where it is a known one; others (utf-7, idna, typing errors) as UTF-8. Bad bytes are replaced."""
+    charset = charset.strip().lower()
+    if _CHARSETS.fullmatch(charset):
+        try:
+            return data.decode(charset, "replace")
+        except (LookupError, ValueError):
+            pass
+    return data.decode("utf-8", "replace")
+
+
+def _first_values(fields: list[tuple[str, str]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        if name not in headers:
+            headers[name] = decode_words(value)
+    return headers
+
+
+def _collect(headers: Mapping[str, str], body: bytes, parts: list[Part], depth: int) -> None:
+    content_type, parameters = parse_content_type(headers.get("content-type", ""))
+    boundary = parameters.get("boundary", "").strip()
+    if content_type.startswith("multipart/") and boundary and depth < MAX_DEPTH:
+        pieces = _split_multipart(body, b"--" + boundary.encode("utf-8", "replace"))
+        if pieces:
+            for piece in pieces:
+                fields, content = split_headers(piece)
+                _collect(_first_values(fields), content, parts, depth + 1)
+            return
+    if content_type.startswith("multipart/"):
+        content_type = "text/plain"
+    if len(parts) < MAX_PARTS:
+        parts.append(Part(content_type, headers, body))
+
+
+def _split_multipart(body: bytes, delimiter: bytes) -> list[bytes]:
+    """RFC 2046 §5.1.1: the pieces between delimiter lines; the last one may lack its end. No delimiter: no pieces."""
+    pieces: list[bytes] = []
+    start = -1
+    position = 0
+    while len(pieces) < MAX_PARTS:
+        found = body.find(delimiter, position)
+        if found < 0:
+            break
+        position = found + len(delimiter)
+        if found and body[found - 1] != 0x0A:
+            continue
+        end = body.find(b"\n", position)
+        end = len(body) if end < 0 else end
+        tail = body[position : min(end, position + 80)].strip()
+        if tail not in (b"", b"--"):
+            continue  # another boundary that begins alike
+        if start >= 0:
+            pieces.append(body[start : max(start, found - 1)])
+        start = end + 1
+        if tail == b"--":
+            return pieces
+    if 0 <= start < len(body) and len(pieces) < MAX_PARTS:
+        pieces.append(body[start:])
+    return pieces
+
+
+def _decode_text(body: bytes, headers: Mapping[str, str]) -> str:
+    encoding = headers.get("content-transfer-encoding", "").strip().lower()
+    if encoding == "base64":
+        data = _decode_base64(body[: MAX_TEXT * 2])
+    elif encoding == "quoted-printable":
+        data = binascii.a2b_qp(body[: MAX_TEXT * 3])
+    else:
+        data = body[:MAX_TEXT]
+    _, parameters = parse_content_type(headers.get("content-type", ""))
+    text = decode_bytes(data[: MAX_TEXT * 4], parameters.get("charset", ""))
+    return text.replace("\r\n", "\n").replace("\r", "\n")[:MAX_TEXT]
+
+
+def _decode_base64(body: bytes) -> bytes:
+    try:
+        return binascii.a2b_base64(body)
+    except binascii.Error:
+        pass
+    clean = re.sub(rb"[^A-Za-z0-9+/]", b"", body)
+    try:
+        return binascii.a2b_base64(clean[: len(clean) // 4 * 4])
+    except binascii.Error:
+        return body
