@@ -1,0 +1,11 @@
+"""The two servers Kannon brings along: PostgreSQL and nats-server, as child processes with their data under data_dir.
+
+In: a data directory. Out: a URL each, and a `run` that the runner supervises like any component.
+Nothing outside data_dir is ever created, chmod'ed or chown'ed, and no child outlives this process, not even on kill -9.
+"""
+
+from kannon.embedded.data_dir import DataDir, read_admin_token
+from kannon.embedded.nats import EmbeddedNats
+from kannon.embedded.postgres import EmbeddedPostgres
+
+__all__ = ["DataDir", "EmbeddedNats", "EmbeddedPostgres", "read_admin_token"]

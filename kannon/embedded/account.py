@@ -1,0 +1,104 @@
+"""Who the child servers run as. PostgreSQL refuses root, so a root Kannon gives its children an unprivileged account.
+
+In: the directory a child will own, and the paths it must reach. Out: `Account`, or None when Kannon itself is not root.
+Data and programs may live below a directory that only root can enter (/root, say). Nothing there is chmod'ed: the child then
+keeps one capability that lets it pass, and nothing else of root's.
+"""
+
+import os
+import pwd
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kannon.errors import OperatorError
+
+# capabilities(7), by number
+CAP_DAC_OVERRIDE = 1
+CAP_DAC_READ_SEARCH = 2
+_CAP_SETGID = 6
+_CAP_SETUID = 7
+
+_NAMES = ("kannon", "nobody")
+
+
+@dataclass(frozen=True)
+class Account:
+    """An unprivileged user, and the capability it must keep to reach its files (None: mode bits suffice)."""
+
+    uid: int
+    gid: int
+    capability: int | None = None
+
+
+def choose_account(owned: Path, must_reach: Iterable[Path]) -> Account | None:
+    """The account for a child whose data is `owned`: its owner if it has one, else kannon, else nobody.
+
+    None when this process is not root: children then run as what it is. Raises OperatorError where root may not change
+    its user (a container without CAP_SETUID) or no way leads to the files.
+    """
+    if os.geteuid() != 0:
+        return None
+    held = _permitted_capabilities()
+    if not {_CAP_SETUID, _CAP_SETGID} <= held:
+        raise OperatorError(
+            "root here may not change its user, and PostgreSQL does not run as root: start Kannon as another user"
+        )
+    user = _find_user(owned)
+    account = Account(user.pw_uid, user.pw_gid)
+    closed = [path for path in must_reach if not _can_reach(account, path)]
+    if not closed:
+        return account
+    # Docker's default set has only the wider one of the two.
+    for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
+        if capability in held:
+            return Account(user.pw_uid, user.pw_gid, capability)
+    raise OperatorError(
+        f"{closed[0]} cannot be reached by the user {user.pw_name}: choose another data_dir or start as another user"
+    )
+
+
+def give_to(account: Account | None, directory: Path) -> None:
+    """Creates `directory` (0700) and hands it over, with all it holds if root owned it (a restored backup)."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    if account is None or directory.stat().st_uid == account.uid:
+        return
+    for folder, _, files in os.walk(directory):
+        os.chown(folder, account.uid, account.gid)
+        for name in files:
+            os.chown(os.path.join(folder, name), account.uid, account.gid, follow_symlinks=False)  # noqa: PTH118
+
+
+def _find_user(owned: Path) -> pwd.struct_passwd:
+    if owned.exists() and (uid := owned.stat().st_uid) != 0:
+        try:
+            return pwd.getpwuid(uid)
+        except KeyError:
+            raise OperatorError(f"{owned} belongs to user id {uid}, which has no name on this machine") from None
+    for name in _NAMES:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise OperatorError(f"PostgreSQL does not run as root and there is no user named {' or '.join(_NAMES)}")
+
+
+def _can_reach(account: Account, path: Path) -> bool:
+    return all(_may_enter(account, parent.stat()) for parent in path.resolve().parents)
+
+
+def _may_enter(account: Account, status: os.stat_result) -> bool:
+    if status.st_uid == account.uid:
+        return bool(status.st_mode & stat.S_IXUSR)
+    if status.st_gid == account.gid:
+        return bool(status.st_mode & stat.S_IXGRP)
+    return bool(status.st_mode & stat.S_IXOTH)
+
+
+def _permitted_capabilities() -> frozenset[int]:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapPrm:"):
+            mask = int(line.split()[1], 16)
+            return frozenset(number for number in range(mask.bit_length()) if mask >> number & 1)
+    return frozenset()

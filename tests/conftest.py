@@ -1,0 +1,74 @@
+"""Real servers for every test: one embedded PostgreSQL and one nats-server per session, in a temporary directory.
+
+Out: `postgres_url`, a migrated database of its own for each test; `nats_url`, a JetStream without streams for each test.
+Only durability is turned down (fsync), by the same parameters that production leaves alone.
+"""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
+from tests.support.servers import TEMPLATE, create_database, delete_streams, drop_database, make_template
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with DataDir.open(tmp_path_factory.mktemp("servers")) as data_dir:
+        yield data_dir.path
+
+
+@pytest.fixture(scope="session")
+async def postgres_server(server_dir: Path) -> AsyncIterator[str]:
+    """The URL of the session's server; its database `migrated` is the template of all others."""
+    server = EmbeddedPostgres(server_dir, durable=False, max_connections=200)
+    await server.start()
+    try:
+        await make_template(server.url)
+        yield server.url
+    finally:
+        await server.stop()
+
+
+@pytest.fixture(scope="session")
+async def nats_server(server_dir: Path) -> AsyncIterator[str]:
+    """The URL of the session's server, for tests that look after their streams themselves."""
+    server = EmbeddedNats(server_dir, sync_interval="1h")
+    await server.start()
+    try:
+        yield server.url
+    finally:
+        await server.stop()
+        server.close()
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: str) -> AsyncIterator[str]:
+    name = f"test_{next(_numbers)}"
+    url = await create_database(postgres_server, name, template=TEMPLATE)
+    yield url
+    await drop_database(postgres_server, name)
+
+
+@pytest.fixture
+async def empty_postgres_url(postgres_server: str) -> AsyncIterator[str]:
+    """A database without a schema."""
+    name = f"test_{next(_numbers)}"
+    url = await create_database(postgres_server, name, template="template0")
+    yield url
+    await drop_database(postgres_server, name)
+
+
+@pytest.fixture
+async def nats_url(nats_server: str) -> str:
+    await delete_streams(nats_server)
+    return nats_server
