@@ -1,0 +1,147 @@
+"""Domain names and addresses: one spelling for each, and what is refused.
+
+In: text as a caller or a remote server wrote it. Out: canonical domains (lower case, A-labels), `Address` values, or a
+short reason why not. Nothing is looked up: a name that does not exist is a fact of the DNS, found at delivery.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import idna
+from email_validator import EmailNotValidError, validate_email
+from publicsuffixlist import PublicSuffixList
+
+MAX_ADDRESS = 254  # RFC 5321 §4.5.3.1.3: a path is 256 octets, angle brackets included
+MAX_LOCAL = 64  # RFC 5321 §4.5.3.1.1
+_MAX_DOMAIN = 253  # RFC 1035 §2.3.4: 255 octets on the wire
+_LABEL = re.compile(r"[a-z0-9_-]{1,63}")
+# RFC 5321 §4.1.2: Dot-string; the common case, decided without the full grammar.
+_DOT_STRING = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+")
+_QUOTED_PAIR = re.compile(r"\\(.)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u0080-\u009f\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`local` as written, `domain` canonical. `str()` is the form for RFC 5321 commands and RFC 5322 headers."""
+
+    local: str
+    domain: str
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+
+@lru_cache(maxsize=4096)
+def canonical_domain(text: str) -> str:
+    """Trimmed, lower-cased, internationalised labels as A-labels. Raises ValueError with a short reason."""
+    domain = text.strip()
+    if len(domain) > 4 * _MAX_DOMAIN:
+        raise ValueError("domain name is too long")
+    if not domain.isascii():
+        domain = _to_a_labels(domain)
+    domain = domain.lower()
+    labels = domain.split(".")
+    if len(labels) < 2:
+        raise ValueError("domain name needs two labels or more")
+    if len(domain) > _MAX_DOMAIN:
+        raise ValueError("domain name is too long")
+    for label in labels:
+        if not _LABEL.fullmatch(label):
+            raise ValueError("domain name has an empty, overlong or ill-formed label")
+    return domain
+
+
+def _to_a_labels(domain: str) -> str:
+    # RFC 5891 §4.4 by way of UTS 46, which maps what people type (full-width dots, capitals) first.
+    try:
+        mapped = idna.uts46_remap(domain, std3_rules=False)
+        return ".".join(x if x.isascii() else idna.alabel(x).decode("ascii") for x in mapped.split("."))
+    except (idna.IDNAError, UnicodeError):
+        raise ValueError("domain name is not a valid internationalised name") from None
+
+
+def parse_address(text: str) -> Address:
+    """One bare address, `local@domain`. Raises ValueError with a short reason, which never repeats the address."""
+    if not text:
+        raise ValueError("address is empty")
+    if _CONTROL.search(text):
+        raise ValueError("address has a control character")
+    local, at, host = text.rpartition("@")
+    if not at:
+        raise ValueError("address has no @")
+    if not local:
+        raise ValueError("address has nothing before the @")
+    if len(local.encode()) > MAX_LOCAL:
+        raise ValueError("part before the @ is longer than 64 octets")
+    if host != host.strip():
+        raise ValueError("address has white space")
+    domain = canonical_domain(host)
+    if domain.rpartition(".")[2].isdecimal():
+        raise ValueError("domain name is a number")
+    if any(label.startswith("-") or label.endswith("-") for label in domain.split(".")):
+        raise ValueError("a label of the domain name begins or ends with a hyphen")
+    if not _DOT_STRING.fullmatch(local):
+        local = _uncommon_local(local)
+    if len(local.encode()) + 1 + len(domain) > MAX_ADDRESS:
+        raise ValueError("address is longer than 254 octets")
+    return Address(local, domain)
+
+
+def _uncommon_local(local: str) -> str:
+    """Quoted strings (RFC 5321 §4.1.2) and international local parts (RFC 6531 §3.3)."""
+    try:
+        found = validate_email(
+            f"{local}@a.example",
+            check_deliverability=False,
+            allow_quoted_local=True,
+            allow_smtputf8=True,
+            test_environment=True,
+        )
+    except EmailNotValidError as error:
+        reason = str(error).rstrip(".")
+        raise ValueError(reason if reason.isascii() and len(reason) < 100 else "ill-formed part before the @") from None
+    return found.local_part
+
+
+def parse_mailbox(text: str) -> tuple[str, Address]:
+    """`address`, or `display name <address>` (RFC 5322 §3.4). Raises ValueError with a short reason."""
+    text = text.strip()
+    if _CONTROL.search(text):
+        raise ValueError("control characters are not allowed")
+    if not text.endswith(">"):
+        return "", parse_address(text)
+    name, _, address = text[:-1].rpartition("<")
+    name = name.strip()
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        name = _QUOTED_PAIR.sub(r"\1", name[1:-1])
+    elif any(c in name for c in '<>"'):
+        # Beyond these, what RFC 5322 wants quoted is plain enough without: `Doe, John <j@example.com>`.
+        raise ValueError("ill-formed display name")
+    return name, parse_address(address)
+
+
+def check_recipient(email: str) -> str | None:
+    """Why nothing can be sent to this address (the reason of a rejected event), or None when it is well formed."""
+    try:
+        parse_address(email.strip())
+    except ValueError as error:
+        return f"invalid address: {error}"
+    return None
+
+
+@lru_cache(maxsize=1)
+def _public_suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
+
+
+def sender_authorized(sender_host: str, tenant_domain: str) -> bool:
+    """Is the sender's host the tenant's domain, or a parent of it that is not a public suffix?"""
+    try:
+        host, tenant = canonical_domain(sender_host), canonical_domain(tenant_domain)
+    except ValueError:
+        return False
+    if host == tenant:
+        return True
+    return tenant.endswith("." + host) and not _public_suffixes().is_public(host)

@@ -1,0 +1,223 @@
+"""Tracking tokens: what the pixel and the links of a mail carry, as JWTs signed with Ed25519 (RFC 7519, RFC 8037).
+
+Out of `TokenSigner.sign`: a token as short as the format allows, for a URL has to hold it. Into `token_kid` and
+`read_token`: whatever a stranger put into a URL. They refuse everything this module would not have written: other
+algorithms, other headers, claims named twice, missing, or of another type.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from kannon.mail.identity import track_address
+from kannon.mail.tracking import TrackingMode
+
+MAX_TOKEN = 8192
+_ANONYMOUS = "anonymous"
+_SHAPE = re.compile(r"([A-Za-z0-9_-]{1,256})\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{86}")  # 86: 64 octets of Ed25519
+_KID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_PSEUDONYM = re.compile(r"[0-9a-f]{32}")
+_BATCH_PREFIX = "msg_"
+_HTTPS = "https:"
+
+
+class Channel(StrEnum):
+    """The `aud` claim and the path a token is good for."""
+
+    OPEN = "o"
+    CLICK = "c"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """A row of stats_keys that signs; plain data."""
+
+    kid: str
+    private_pem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """`email` is the recipient's (identified, full), a pseudonym's, or the one name of all anonymous readers.
+    `delivery_id` is 0 where it would tell who read. Times are whole seconds since 1970."""
+
+    channel: Channel
+    mode: TrackingMode
+    domain: str
+    message_id: str
+    email: str
+    issued: int
+    expires: int
+    delivery_id: int = 0
+    url: str = ""
+
+
+def generate_token_key() -> tuple[TokenKey, str]:
+    """A new signing key and its public half as PEM; `kid` is the key's own fingerprint."""
+    key = Ed25519PrivateKey.generate()
+    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    kid = base64.b32encode(hashlib.sha256(raw).digest()[:5]).decode("ascii").lower()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
+    return TokenKey(kid, private), public
+
+
+def load_public_key(pem: str) -> Ed25519PublicKey:
+    """Raises ValueError for what is no Ed25519 key."""
+    key = load_pem_public_key(pem.encode("ascii"))
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError("not an Ed25519 public key")
+    return key
+
+
+@lru_cache(maxsize=64)
+def _load_private_key(pem: str) -> Ed25519PrivateKey:
+    key = load_pem_private_key(pem.encode("ascii"), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError("not an Ed25519 private key")
+    return key
+
+
+class TokenSigner:
+    """One parsed key; assembles the JWT itself, which PyJWT takes twice as long for, three times a mail."""
+
+    def __init__(self, key: TokenKey) -> None:
+        self._key = _load_private_key(key.private_pem)
+        self._header = _encode(json.dumps({"alg": "EdDSA", "kid": key.kid}, separators=(",", ":")).encode())
+
+    def sign(self, claims: Claims) -> str:
+        """The same claims and key always yield the same token (RFC 8032 signatures are deterministic)."""
+        payload = json.dumps(_to_payload(claims), separators=(",", ":"), ensure_ascii=False)
+        signed = self._header + b"." + _encode(payload.encode("utf-8", "replace"))
+        return (signed + b"." + _encode(self._key.sign(signed))).decode("ascii")
+
+
+def token_kid(token: str) -> str | None:
+    """The key id of a token that is well formed, or None. Decides without any key, so before any look-up."""
+    match = _SHAPE.fullmatch(token) if len(token) <= MAX_TOKEN else None
+    if match is None:
+        return None
+    try:
+        header = json.loads(_decode(match[1]), object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return None
+    # RFC 7515 §4.1: crit, jwk, jku, x5u and the like could only mean that somebody else chose the key or the rules.
+    if not isinstance(header, dict) or not header.keys() <= {"alg", "kid", "typ"} or header.get("alg") != "EdDSA":
+        return None
+    kid = header.get("kid")
+    return kid if isinstance(kid, str) and _KID.fullmatch(kid) else None
+
+
+def read_token(token: str, key: Ed25519PublicKey, channel: Channel, now: datetime) -> Claims | None:
+    """What a genuine, living token of this channel says, or None."""
+    if token_kid(token) is None:
+        return None
+    options: Any = {
+        "require": ["exp", "aud", "iat"],
+        "strict_aud": True,  # a list of audiences would be good for both channels
+        "verify_exp": False,  # by the clock that was passed in, below
+        "verify_iat": False,
+    }
+    try:
+        jwt.decode(token, key, algorithms=["EdDSA"], audience=channel.value, options=options)
+        payload = json.loads(_decode(token.split(".")[1]), object_pairs_hook=_once)
+        claims = _from_payload(payload)
+    except (jwt.PyJWTError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return claims if claims.expires > now.timestamp() else None
+
+
+def _to_payload(claims: Claims) -> dict[str, str | int]:
+    local, _, domain = claims.message_id.removeprefix(_BATCH_PREFIX).partition("@")
+    payload: dict[str, str | int] = {"aud": claims.channel.value, "exp": claims.expires, "iat": claims.issued}
+    if domain == claims.domain and claims.message_id.startswith(_BATCH_PREFIX):
+        payload["m"] = f"{local}@{domain}"
+    else:
+        payload |= {"m": claims.message_id, "d": claims.domain}
+    payload["t"] = int(claims.mode)
+    if claims.mode is TrackingMode.PSEUDONYMOUS:
+        payload["w"] = claims.email.partition("@")[0]
+    elif claims.mode is not TrackingMode.ANONYMOUS:
+        payload |= {"w": claims.email, "i": claims.delivery_id}
+    if claims.url:
+        payload["u"] = claims.url.removeprefix(_HTTPS) if claims.url.startswith(_HTTPS + "//") else claims.url
+    return payload
+
+
+def _from_payload(payload: dict[str, Any]) -> Claims:
+    """Raises ValueError, KeyError or TypeError for what `_to_payload` does not write."""
+    mode, batch = TrackingMode(_number(payload["t"])), _text(payload["m"])
+    domain = _text(payload["d"]) if "d" in payload else batch.partition("@")[2]
+    if mode is TrackingMode.ANONYMOUS:
+        email = track_address(_ANONYMOUS, domain)
+    elif mode is TrackingMode.PSEUDONYMOUS:
+        email = track_address(_text(payload["w"]), domain)
+    elif mode in (TrackingMode.IDENTIFIED, TrackingMode.FULL):
+        email = _text(payload["w"])
+    else:
+        raise ValueError("a token of no mode")
+    channel = Channel(_text(payload["aud"]))
+    url = _text(payload["u"]) if channel is Channel.CLICK else ""
+    return Claims(
+        channel=channel,
+        mode=mode,
+        domain=domain,
+        message_id=batch if "d" in payload else _BATCH_PREFIX + batch,
+        email=email,
+        issued=_number(payload["iat"]),
+        expires=_number(payload["exp"]),
+        delivery_id=_number(payload.get("i", 0)),
+        url=_HTTPS + url if url.startswith("//") else url,
+    )
+
+
+def anonymous_address(domain: str) -> str:
+    return track_address(_ANONYMOUS, domain)
+
+
+def _number(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise ValueError("a number is needed")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("text is needed")
+    return value
+
+
+def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """RFC 7519 §4: of two claims of one name, readers may see different ones; refuse both."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError("named twice")
+        found[name] = value
+    return found
+
+
+def _encode(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
