@@ -230,17 +230,24 @@ class Bus:
                 log.debug("nudge lost", subject=subject, why=str(error))
 
     @asynccontextmanager
-    async def listen(self, subject: str) -> AsyncIterator[Wake]:
-        """`async with bus.listen(WAKE_VALIDATOR) as wake: await wake.wait(1)`."""
+    async def listen(self, subject: str, stop: anyio.Event) -> AsyncIterator[Wake]:
+        """`async with bus.listen(WAKE_VALIDATOR, stop) as wake: await wake.wait(1)`; `stop` wakes it too."""
         wake = Wake()
 
         async def nudged(_: object) -> None:
             wake.set()
 
+        async def stopped() -> None:
+            await stop.wait()
+            wake.set()
+
         with _unavailable():
             subscription = await self._client.subscribe(subject, cb=nudged)
         try:
-            yield wake
+            async with anyio.create_task_group() as group:
+                group.start_soon(stopped)
+                yield wake
+                group.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(2):
                 if self._client.is_connected:

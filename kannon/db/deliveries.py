@@ -1,14 +1,19 @@
 """The pool: claims and settlements of deliveries, a page at a time."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from kannon.db.database import Database
 from kannon.db.queries import queries
 from kannon.mail.batch import Delivery
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
+
+if TYPE_CHECKING:
+    from kannon.db.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,7 @@ class UnvalidatedDelivery:
     message_id: str
     domain: str
     email: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,40 @@ async def find_delivery(db: Database, delivery_id: int) -> DeliveryRef | None:
     async with db.acquire() as connection:
         row = await queries.find_delivery(connection, delivery_id=delivery_id)
         return None if row is None else DeliveryRef(row["domain"], row["message_id"], row["email"])
+
+
+class Settlement:
+    """Rows found here stay locked until the transaction around them ends."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+
+    async def find(self, ids: Sequence[int]) -> dict[int, SendingDelivery]:
+        """By id; those that are settled already are absent."""
+        rows = [SendingDelivery(*row) async for row in queries.find_sending(self._connection, ids=ids)]
+        return {row.id: row for row in rows}
+
+    async def delete(self, ids: Sequence[int]) -> None:
+        await queries.delete_deliveries(self._connection, ids=ids)
+
+    async def reschedule(self, deferrals: Sequence[Deferral]) -> None:
+        await queries.reschedule_deliveries(
+            self._connection,
+            ids=[d.id for d in deferrals],
+            attempts=[d.attempts for d in deferrals],
+            next_attempts=[d.next_attempt_at for d in deferrals],
+            codes=[d.code for d in deferrals],
+            stages=[d.stage for d in deferrals],
+            hosts=[d.host for d in deferrals],
+            texts=[d.text for d in deferrals],
+        )
+
+
+@asynccontextmanager
+async def settlement(db: Database) -> AsyncIterator[Settlement]:
+    """One transaction over a page of outcomes: `async with settlement(db) as s: rows = await s.find(ids) …`."""
+    async with db.transaction() as connection:
+        yield Settlement(connection)
 
 
 def _affected(status: str) -> int:

@@ -85,6 +85,7 @@ CREATE TABLE sending_pool_emails (
     secret           uuid NOT NULL DEFAULT gen_random_uuid(), -- source of Message-ID and pseudonym, the same on retries
     state            text NOT NULL DEFAULT 'to_validate'
                      CHECK (state IN ('to_validate', 'validating', 'scheduled', 'sending')),
+    created_at       timestamptz NOT NULL DEFAULT now(),
     due_at           timestamptz NOT NULL, -- when it first became due: the start of its retry window
     next_attempt_at  timestamptz NOT NULL,
     claimed_at       timestamptz,

@@ -27,7 +27,7 @@ WITH RECURSIVE waiting AS (
 )
 UPDATE sending_pool_emails p SET state = 'validating', claimed_at = now()
 FROM picked WHERE p.id = picked.id
-RETURNING p.id, p.message_id, p.domain, p.email;
+RETURNING p.id, p.message_id, p.domain, p.email, p.created_at;
 
 -- name: settle_validated!
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL

@@ -1,0 +1,95 @@
+"""stats: events off the bus into rows and counters.
+
+In: kannon.stats.* and kannon.bounce, in pages. Out: `stats` and `aggregated_stats`, each event once however often it is
+delivered. It also makes the partitions ahead of need and drops those older than `stats.retention`.
+What is no event is parked and its neighbours go on.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+
+from kannon.bus.consume import Limits, Message, PageHandler
+from kannon.bus.topology import BOUNCES_STATS, STATS, ConsumerSpec
+from kannon.db.database import Database
+from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
+from kannon.errors import Poison
+from kannon.mail.event import Event
+from kannon.wire.events import decode_event
+
+log = structlog.get_logger()
+
+PAGE = 1000
+HOUSEKEEPING_SECONDS = 600.0
+REDELIVERY = timedelta(days=8)  # a little longer than the bus keeps an event (168 h)
+
+
+class Bus(Protocol):
+    async def ready(self) -> None: ...
+    async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
+
+
+class Stats:
+    """One instance a process; several processes share the consumers."""
+
+    name = "stats"
+
+    def __init__(self, db: Database, bus: Bus, *, retention: timedelta, clock: Callable[[], datetime]) -> None:
+        self._db = db
+        self._bus = bus
+        self._retention = retention
+        self._clock = clock
+        self._weeks: set[date] = set()  # partitions known to exist
+
+    async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        await self._bus.ready()
+        await self._keep_house()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._housekeeping)
+            async with anyio.create_task_group() as consumers:
+                # Two pages in reserve: the next one gathers while this one is written.
+                limits = Limits(page=PAGE, in_flight=2 * PAGE)
+                for spec in (STATS, BOUNCES_STATS):
+                    consumers.start_soon(partial(self._bus.consume, spec, self.handle_page, limits, stop=stop))
+                task_status.started()
+            group.cancel_scope.cancel()
+
+    async def handle_page(self, page: list[Message]) -> None:
+        """Insert and count, then ack: a crash in between costs a redelivery that changes nothing."""
+        events: list[Event] = []
+        readable: list[Message] = []
+        for message in page:
+            try:
+                events.append(decode_event(message.payload))
+                readable.append(message)
+            except Poison as poison:
+                await message.park(str(poison))
+        if events:
+            await self._ensure_weeks({week_of(e.at) for e in events})
+            await insert_events(self._db, events)
+        for message in readable:
+            await message.ack()
+
+    async def _ensure_weeks(self, weeks: set[date]) -> None:
+        if missing := weeks - self._weeks:
+            await ensure_partitions(self._db, missing)
+            self._weeks |= missing
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await anyio.sleep(HOUSEKEEPING_SECONDS)
+            await self._keep_house()
+
+    async def _keep_house(self) -> None:
+        """This week's partition and the next one; then retention."""
+        now = self._clock()
+        await self._ensure_weeks({week_of(now), week_of(now + WEEK)})
+        dropped = await drop_old_partitions(self._db, now - max(self._retention, REDELIVERY))
+        self._weeks -= set(dropped)
+        if dropped:
+            log.info("statistics past their retention dropped", weeks=[str(week) for week in dropped])

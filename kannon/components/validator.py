@@ -1,0 +1,99 @@
+"""validator: looks at each new delivery's address before anything is built for it.
+
+In: rows in to_validate, a page at a time, woken by the api. Out: kannon.stats.accepted or rejected; the row moves on to
+scheduled or is deleted. It resolves no name: whether a domain exists is found out by delivering to it.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Protocol
+
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+
+from kannon.bus.topology import WAKE_VALIDATOR
+from kannon.db.database import Database
+from kannon.db.deliveries import UnvalidatedDelivery, claim_to_validate, reclaim_validating, settle_validated
+from kannon.mail.address import check_recipient
+from kannon.mail.event import Event, EventType, delivery_event_id
+
+log = structlog.get_logger()
+
+PAGE = 500
+POLL_SECONDS = 1.0  # the safety net under the nudges
+LEASE = timedelta(seconds=60)  # a page takes well under a second
+RECLAIM_SECONDS = 15.0
+
+
+class Wake(Protocol):
+    async def wait(self, seconds: float) -> None: ...
+
+
+class Bus(Protocol):
+    async def ready(self) -> None: ...
+    async def publish_events(self, events: Sequence[Event]) -> None: ...
+    async def wake_dispatcher(self) -> None: ...
+    def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Wake]: ...
+
+
+class Validator:
+    """One cycle is one page; `cycle` can be called by a test."""
+
+    name = "validator"
+
+    def __init__(self, db: Database, bus: Bus) -> None:
+        self._db = db
+        self._bus = bus
+
+    async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        await self._bus.ready()
+        await reclaim_validating(self._db, LEASE)
+        async with self._bus.listen(WAKE_VALIDATOR, stop) as wake, anyio.create_task_group() as group:
+            group.start_soon(self._reclaim)
+            task_status.started()
+            while not stop.is_set():
+                if not await self.cycle():
+                    await wake.wait(POLL_SECONDS)
+            group.cancel_scope.cancel()
+
+    async def cycle(self) -> int:
+        """Claims one page and settles it; how many rows."""
+        page = await claim_to_validate(self._db, PAGE)
+        if page:
+            await self._settle(page)
+        return len(page)
+
+    async def _settle(self, page: Sequence[UnvalidatedDelivery]) -> None:
+        problems = {row.id: check_recipient(row.email) for row in page}
+        events = [_event(row, problems[row.id]) for row in page]
+        # Publish, acknowledged, then move the rows: a crash in between repeats the page, and the event ids, the same on
+        # every repeat, keep it counted once.
+        await self._bus.publish_events(events)
+        await settle_validated(
+            self._db,
+            valid=[row.id for row in page if problems[row.id] is None],
+            rejected=[row.id for row in page if problems[row.id] is not None],
+        )
+        await self._bus.wake_dispatcher()
+
+    async def _reclaim(self) -> None:
+        while True:
+            await anyio.sleep(RECLAIM_SECONDS)
+            if count := await reclaim_validating(self._db, LEASE):
+                log.warning("claims outlived their lease and were taken back", deliveries=count)
+
+
+def _event(row: UnvalidatedDelivery, problem: str | None) -> Event:
+    kind = EventType.ACCEPTED if problem is None else EventType.REJECTED
+    return Event(
+        event_id=delivery_event_id(row.id, 0, kind),
+        type=kind,
+        domain=row.domain,
+        message_id=row.message_id,
+        email=row.email,
+        at=row.created_at,  # not the clock: a repeat after a crash must be the same event
+        delivery_id=row.id,
+        text=problem or "",
+    )

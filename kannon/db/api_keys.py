@@ -1,0 +1,72 @@
+"""API keys: made, listed, deactivated, and the one look-up that opens the Mailer to a tenant.
+
+In: the SHA-256 of a secret, never the secret. Out: kannon.mail.tenants.ApiKey and kannon.mail.intake.Tenant.
+"""
+
+import hmac
+from datetime import datetime
+from typing import Any
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+from kannon.mail.intake import Tenant
+from kannon.mail.tenants import ApiKey
+from kannon.mail.tracking import TrackingMode, TrackingPolicy
+
+
+async def insert_api_key(
+    db: Database, key_id: str, domain: str, *, name: str, prefix: str, secret_sha256: bytes, expires_at: datetime | None
+) -> ApiKey | None:
+    """None where there is no such domain."""
+    async with db.acquire() as connection:
+        row = await queries.insert_api_key(
+            connection,
+            id=key_id,
+            domain=domain,
+            name=name,
+            prefix=prefix,
+            secret_sha256=secret_sha256,
+            expires_at=expires_at,
+        )
+    return _api_key(row)
+
+
+async def find_tenant(db: Database, domain: str, secret_sha256: bytes) -> Tenant | None:
+    """Whom this secret opens `domain` for; None when unknown, expired or deactivated. The last comparison takes the
+    same time for every answer; what the index tells about a hash says nothing about the secret."""
+    async with db.acquire() as connection:
+        row = await queries.find_tenant(connection, domain=domain, secret_sha256=secret_sha256)
+    stored = b"" if row is None else row["secret_sha256"]
+    if not hmac.compare_digest(stored, secret_sha256):
+        return None
+    ceiling = TrackingPolicy(TrackingMode(row["opens_ceiling"]), TrackingMode(row["links_ceiling"]))
+    return Tenant(row["domain"], ceiling)
+
+
+async def find_api_key(db: Database, domain: str, key_id: str) -> ApiKey | None:
+    async with db.acquire() as connection:
+        return _api_key(await queries.find_api_key(connection, domain=domain, id=key_id))
+
+
+async def deactivate_api_key(db: Database, domain: str, key_id: str) -> ApiKey | None:
+    """For good; a second time changes nothing."""
+    async with db.acquire() as connection:
+        return _api_key(await queries.deactivate_api_key(connection, domain=domain, id=key_id))
+
+
+async def list_api_keys(
+    db: Database, domain: str, *, only_active: bool, skip: int, take: int
+) -> tuple[list[ApiKey], int]:
+    """A page, newest first, and how many there are."""
+    async with db.acquire() as connection:
+        total: int = await queries.count_api_keys(connection, domain=domain, only_active=only_active)
+        rows = await queries.list_api_keys(connection, domain=domain, only_active=only_active, skip=skip, take=take)
+    return [_read(row) for row in rows], total
+
+
+def _api_key(row: Any) -> ApiKey | None:
+    return None if row is None else _read(row)
+
+
+def _read(row: Any) -> ApiKey:
+    return ApiKey(**row)

@@ -1,0 +1,50 @@
+"""Domains: created with their first DKIM key, found, listed, and what they allow to be tracked.
+
+In: canonical names (kannon.mail.address.canonical_domain). Out: kannon.mail.tenants.Domain, None where there is none.
+"""
+
+from typing import Any
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+from kannon.mail.tenants import Domain
+from kannon.mail.tracking import TrackingMode, TrackingPolicy
+
+
+async def insert_domain(db: Database, name: str, *, selector: str, private_pem: str, public_key: str) -> bool:
+    """Together with its DKIM key; False where the domain exists already, which is then left as it is."""
+    async with db.acquire() as connection:
+        created = await queries.insert_domain(
+            connection, domain=name, selector=selector, private_pem=private_pem, public_key=public_key
+        )
+    return created is not None
+
+
+async def find_domain(db: Database, name: str) -> Domain | None:
+    async with db.acquire() as connection:
+        row = await queries.find_domain(connection, domain=name)
+    return None if row is None else _domain(row)
+
+
+async def list_domains(db: Database) -> list[Domain]:
+    """By name."""
+    async with db.acquire() as connection:
+        return [_domain(row) for row in await queries.list_domains(connection)]
+
+
+async def update_tracking(db: Database, name: str, tracking: TrackingPolicy) -> bool:
+    """Replaces both axes; False where there is no such domain. Batches taken before keep what they were given."""
+    async with db.acquire() as connection:
+        updated = await queries.update_tracking(
+            connection, domain=name, opens=int(tracking.opens), links=int(tracking.links)
+        )
+    return updated is not None
+
+
+def _domain(row: Any) -> Domain:
+    return Domain(
+        name=row["domain"],
+        dkim_selector=row["selector"] or "",
+        dkim_public_key=row["public_key"] or "",
+        tracking=TrackingPolicy(TrackingMode(row["opens_ceiling"]), TrackingMode(row["links_ceiling"])),
+    )

@@ -1,0 +1,35 @@
+"""Idempotency keys: the first answer to a send, kept for 24 hours, stored with the send in one transaction.
+
+A repeat that comes while the first still runs waits for its end: the row itself is the lock, so this holds between
+processes too. If the first fails, its claim is rolled back and the repeat becomes the first.
+"""
+
+from typing import TYPE_CHECKING
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+from kannon.errors import AlreadyExists
+
+if TYPE_CHECKING:
+    from kannon.db.database import Connection
+
+
+async def claim_key(connection: "Connection", domain: str, key: str, request_sha256: bytes) -> bytes | None:
+    """Inside the send's transaction. None: the key is ours; bytes: the answer given to the same request before.
+    Raises AlreadyExists when the key was used for another request."""
+    if await queries.claim_idempotency_key(connection, domain=domain, key=key, request_sha256=request_sha256):
+        return None
+    row = await queries.find_idempotent_answer(connection, domain=domain, key=key)
+    if row["request_sha256"] != request_sha256:
+        raise AlreadyExists("idempotency-key: was used for another request")
+    answer: bytes = row["response"]
+    return answer
+
+
+async def store_answer(connection: "Connection", domain: str, key: str, response: bytes) -> None:
+    await queries.store_idempotent_answer(connection, domain=domain, key=key, response=response)
+
+
+async def delete_expired(db: Database) -> None:
+    async with db.acquire() as connection:
+        await queries.delete_expired_idempotency_keys(connection)

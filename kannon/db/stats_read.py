@@ -1,0 +1,55 @@
+"""Statistics as they are read: single events of a domain, and counts per type and hour (UTC).
+
+In: a canonical domain and aware times, [from, to). Out: kannon.mail.event.Event and HourlyCount.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+from kannon.mail.event import Event, EventType, HourlyCount
+from kannon.mail.tracking import TrackingMode
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """[from, to)."""
+
+    from_time: datetime
+    to_time: datetime
+
+
+async def list_stats(db: Database, domain: str, span: Span, *, skip: int, take: int) -> tuple[list[Event], int]:
+    """A page, newest first, ties by event id, and how many there are in the span."""
+    where = {"domain": domain, "from_time": span.from_time, "to_time": span.to_time}
+    async with db.acquire() as connection:
+        total: int = await queries.count_stats(connection, **where)
+        rows = await queries.list_stats(connection, **where, skip=skip, take=take) if take else []
+    return [_event(row) for row in rows], total
+
+
+async def count_stats_by_hour(db: Database, domain: str, span: Span) -> list[HourlyCount]:
+    """Of the single events that are still kept."""
+    async with db.acquire() as connection:
+        rows = await queries.count_stats_by_hour(
+            connection, domain=domain, from_time=span.from_time, to_time=span.to_time
+        )
+    return [HourlyCount(EventType(row["type"]), row["hour"], row["count"]) for row in rows]
+
+
+async def list_aggregated_stats(db: Database, domain: str, span: Span) -> list[HourlyCount]:
+    """Of all events ever, anonymous ones included."""
+    async with db.acquire() as connection:
+        rows = await queries.list_aggregated_stats(
+            connection, domain=domain, from_time=span.from_time, to_time=span.to_time
+        )
+    return [HourlyCount(EventType(row["type"]), row["hour"], row["count"]) for row in rows]
+
+
+def _event(row: Any) -> Event:
+    values = dict(row)
+    values["type"] = EventType(values["type"])
+    values["tracking_mode"] = TrackingMode(values["tracking_mode"])
+    return Event(**values)

@@ -1,0 +1,90 @@
+"""Events into `stats` and `aggregated_stats`, and the partitions they rest in.
+
+A partition holds one week, Monday to Monday UTC. It is made before the first event that needs it and dropped whole once
+all of it is older than the retention.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+from kannon.mail.event import Event
+
+WEEK = timedelta(days=7)
+_PREFIX = "stats_"
+_DDL_SECONDS = 30
+
+
+async def insert_events(db: Database, events: Sequence[Event]) -> int:
+    """One statement; how many were new. May be repeated. The partitions must exist (`ensure_partitions`)."""
+    page = list({event.event_id: event for event in events}.values())
+    async with db.acquire() as connection:
+        fresh: int = await queries.insert_events(
+            connection,
+            event_ids=[e.event_id for e in page],
+            ats=[e.at for e in page],
+            types=[e.type.value for e in page],
+            domains=[e.domain for e in page],
+            message_ids=[e.message_id for e in page],
+            emails=[e.email for e in page],
+            delivery_ids=[e.delivery_id for e in page],
+            attempts=[e.attempt for e in page],
+            tracking_modes=[e.tracking_mode for e in page],
+            permanents=[e.permanent for e in page],
+            codes=[e.code for e in page],
+            enhanced_statuses=[e.enhanced_status for e in page],
+            texts=[e.text for e in page],
+            stages=[e.stage for e in page],
+            hosts=[e.host for e in page],
+            tls=[e.tls for e in page],
+            retry_afters=[e.retry_after_seconds for e in page],
+            user_agents=[e.user_agent for e in page],
+            ips=[e.ip for e in page],
+            urls=[e.url for e in page],
+            suspected_machines=[e.suspected_machine for e in page],
+        )
+        return fresh
+
+
+def week_of(at: datetime) -> date:
+    """The Monday (UTC) that names the partition."""
+    day = at.astimezone(UTC).date()
+    return day - timedelta(days=day.weekday())
+
+
+async def ensure_partitions(db: Database, weeks: Iterable[date]) -> None:
+    """Made aside and then attached, which does not stop readers or writers of the other partitions."""
+    async with db.acquire() as connection:
+        existing = {row["name"] async for row in queries.list_stats_partitions(connection)}
+        for week in sorted(weeks):
+            name = f"{_PREFIX}{week:%Y%m%d}"
+            if name in existing:
+                continue
+            # A name and two dates of our own making: DDL takes no parameters.
+            async with connection.transaction():
+                await queries.lock_keys(connection)
+                if await connection.fetchval("SELECT to_regclass($1) IS NULL", name):
+                    await connection.execute(f"CREATE TABLE {name} (LIKE stats INCLUDING ALL)", timeout=_DDL_SECONDS)
+                    await connection.execute(
+                        f"ALTER TABLE stats ATTACH PARTITION {name} FOR VALUES "
+                        f"FROM ('{week:%Y-%m-%d} 00:00+00') TO ('{week + WEEK:%Y-%m-%d} 00:00+00')",
+                        timeout=_DDL_SECONDS,
+                    )
+
+
+async def drop_old_partitions(db: Database, before: datetime) -> list[date]:
+    """Partitions all of whose events are older; detached without stopping readers, then dropped. Their weeks."""
+    dropped = []
+    async with db.acquire() as connection:
+        names = [row["name"] async for row in queries.list_stats_partitions(connection)]
+        for name in names:
+            week = datetime.strptime(name.removeprefix(_PREFIX), "%Y%m%d").replace(tzinfo=UTC)
+            if week + WEEK <= before:
+                await connection.execute(
+                    f"ALTER TABLE stats DETACH PARTITION {name} CONCURRENTLY", timeout=_DDL_SECONDS
+                )
+                await connection.execute(f"DROP TABLE {name}", timeout=_DDL_SECONDS)
+                dropped.append(week.date())
+        await queries.delete_old_anonymous_events(connection, before=before)
+    return dropped

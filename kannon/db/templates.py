@@ -1,0 +1,70 @@
+"""Templates: made, changed, found, listed, and deleted unless a waiting delivery needs them.
+
+Out: kannon.mail.tenants.Template, None where there is none.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+from kannon.errors import FailedPrecondition
+from kannon.mail.tenants import Template
+
+if TYPE_CHECKING:
+    from kannon.db.database import Connection
+
+
+async def insert_template(db: Database, template_id: str, domain: str, *, title: str, html: str) -> Template | None:
+    """A persistent one; None where there is no such domain."""
+    async with db.acquire() as connection:
+        row = await queries.insert_template(connection, template_id=template_id, domain=domain, title=title, html=html)
+    return _template(row)
+
+
+async def update_template(db: Database, template_id: str, *, title: str, html: str) -> Template | None:
+    """Deliveries that are not built yet get the new text."""
+    async with db.acquire() as connection:
+        row = await queries.update_template(connection, template_id=template_id, title=title, html=html)
+    return _template(row)
+
+
+async def find_template(db: Database, template_id: str) -> Template | None:
+    async with db.acquire() as connection:
+        return _template(await queries.find_template(connection, template_id=template_id))
+
+
+async def find_template_bytes(connection: "Connection", template_id: str, domain: str) -> int | None:
+    """The size of the domain's template of that id, None where the domain has none."""
+    size: int | None = await queries.find_template_bytes(connection, template_id=template_id, domain=domain)
+    return size
+
+
+async def delete_template(db: Database, template_id: str) -> Template | None:
+    """Raises FailedPrecondition while deliveries that need it wait.
+
+    The lock comes first: a send that runs meanwhile is either seen by the check or finds the template gone.
+    """
+    async with db.transaction() as connection:
+        if await queries.lock_template(connection, template_id=template_id) is None:
+            return None
+        if await queries.template_is_needed(connection, template_id=template_id):
+            raise FailedPrecondition("template_id: deliveries that need this template still wait")
+        return _template(await queries.delete_template(connection, template_id=template_id))
+
+
+async def list_templates(db: Database, domain: str, *, skip: int, take: int) -> tuple[list[Template], int]:
+    """A page of the domain's persistent ones, oldest first, and how many there are."""
+    async with db.acquire() as connection:
+        total: int = await queries.count_templates(connection, domain=domain)
+        rows = await queries.list_templates(connection, domain=domain, skip=skip, take=take) if take else []
+    return [_read(row) for row in rows], total
+
+
+def _template(row: Any) -> Template | None:
+    return None if row is None else _read(row)
+
+
+def _read(row: Any) -> Template:
+    return Template(
+        template_id=row["template_id"], domain=row["domain"], kind=row["type"], title=row["title"], html=row["html"]
+    )

@@ -1,0 +1,33 @@
+-- API keys; of the secret only its SHA-256 and its first characters are kept.
+
+-- name: insert_api_key^
+-- Nothing where there is no such domain.
+INSERT INTO api_keys (id, domain, name, prefix, secret_sha256, expires_at)
+SELECT :id, domain, :name, :prefix, :secret_sha256, :expires_at::timestamptz FROM domains WHERE domain = :domain
+RETURNING id, domain, name, prefix, created_at, expires_at, deactivated_at;
+
+-- name: find_tenant^
+SELECT d.domain, d.opens_ceiling, d.links_ceiling, k.secret_sha256
+FROM api_keys k JOIN domains d ON d.domain = k.domain
+WHERE k.secret_sha256 = :secret_sha256 AND k.domain = :domain AND k.deactivated_at IS NULL
+  AND (k.expires_at IS NULL OR k.expires_at > now());
+
+-- name: find_api_key^
+SELECT id, domain, name, prefix, created_at, expires_at, deactivated_at
+FROM api_keys WHERE domain = :domain AND id = :id;
+
+-- name: deactivate_api_key^
+UPDATE api_keys SET deactivated_at = coalesce(deactivated_at, now()) WHERE domain = :domain AND id = :id
+RETURNING id, domain, name, prefix, created_at, expires_at, deactivated_at;
+
+-- name: list_api_keys
+SELECT id, domain, name, prefix, created_at, expires_at, deactivated_at FROM api_keys
+WHERE domain = :domain
+  AND (NOT :only_active::boolean OR (deactivated_at IS NULL AND (expires_at IS NULL OR expires_at > now())))
+ORDER BY created_at DESC, id
+OFFSET :skip LIMIT :take;
+
+-- name: count_api_keys$
+SELECT count(*) FROM api_keys
+WHERE domain = :domain
+  AND (NOT :only_active::boolean OR (deactivated_at IS NULL AND (expires_at IS NULL OR expires_at > now())));
