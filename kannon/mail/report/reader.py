@@ -67,7 +67,7 @@ def _read_feedback(parts: list[Part]) -> Report | None:
 
 def _own_words(parts: list[Part]) -> str:
     """The human-readable text before the original message, of the first parts that have any."""
-    pieces = []
+    pieces: list[str] = []
     for part in parts[:8]:
         if part.content_type == "text/html":
             if not pieces:
@@ -247,7 +247,7 @@ def _is_disposition(message: Message, parts: list[Part]) -> bool:
 
 
 def _flufl_failures(raw: bytes) -> bool:
-    temporary, permanent = all_failures(message_from_bytes(raw[: 64 << 10]))
+    _, permanent = all_failures(message_from_bytes(raw[: 64 << 10]))
     return bool(permanent)
 
 
