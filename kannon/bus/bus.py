@@ -44,6 +44,15 @@ class Backlog:
     oldest: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`last_seq` of the stream, the sequence up to which this consumer settled everything, and what waits for it."""
+
+    last_seq: int
+    settled_seq: int
+    waiting: int
+
+
 @contextmanager
 def _unavailable() -> Iterator[None]:
     """Whatever nats-py raises for an absent or refusing server becomes Unavailable."""
@@ -78,6 +87,7 @@ class Bus:
         self._lock = anyio.Lock()
         self._ensured = False
         self._publisher: Publisher | None = None
+        self._last_error = ""
 
     async def ready(self) -> None:
         """Connected, and streams and consumers exist. Components call it first; raises Unavailable, OperatorError."""
@@ -114,20 +124,29 @@ class Bus:
                 )
                 publisher = Publisher(client)
                 await publisher.start()
-        except Unavailable:
+        except Unavailable as error:
             with anyio.move_on_after(1, shield=True):
                 await client.close()
-            raise
+            raise Unavailable(f"NATS: {self._last_error}" if self._last_error else str(error)) from None
         self._client, self._publisher = client, publisher
 
     async def _on_error(self, error: Exception) -> None:
-        log.warning("NATS", why=str(error) or type(error).__name__)
+        self._last_error = str(error) or type(error).__name__
+        if self._publisher is not None:  # while connecting, whoever waits for it is told
+            log.warning("NATS", why=self._last_error)
 
     async def _on_disconnected(self) -> None:
         self._ensured = False  # it may come back with an empty store
 
     async def _on_reconnected(self) -> None:
         log.info("NATS is back")
+
+    async def ping(self) -> None:
+        """A round trip to the server. Raises Unavailable."""
+        if not self._client.is_connected:
+            raise Unavailable("NATS: not connected")
+        with _unavailable():
+            await self._client.flush(timeout=2)
 
     async def publish_events(self, events: Sequence[Event]) -> None:
         """To kannon.stats.*, acknowledged, told apart by event id. Raises Unavailable: repeat all."""
@@ -188,10 +207,15 @@ class Bus:
         oldest = datetime.fromisoformat(state["first_ts"]) if state["messages"] else None
         return Backlog(state["messages"], state["bytes"], oldest)
 
-    async def waiting_for(self, spec: topology.ConsumerSpec) -> int:
-        """Messages not yet acknowledged by this consumer."""
-        info = await self._request(f"$JS.API.CONSUMER.INFO.{spec.stream}.{spec.name}")
-        return int(info["num_pending"]) + int(info["num_ack_pending"])
+    async def progress(self, spec: topology.ConsumerSpec) -> Progress:
+        """How far a consumer has come in its stream."""
+        stream = await self._request(f"$JS.API.STREAM.INFO.{spec.stream}")
+        consumer = await self._request(f"$JS.API.CONSUMER.INFO.{spec.stream}.{spec.name}")
+        return Progress(
+            last_seq=stream["state"]["last_seq"],
+            settled_seq=consumer["ack_floor"]["stream_seq"],
+            waiting=consumer["num_pending"] + consumer["num_ack_pending"],
+        )
 
     async def _request(self, subject: str) -> dict[str, Any]:
         if not self._client.is_connected:
@@ -255,6 +279,8 @@ class Bus:
 
     async def close(self) -> None:
         """Flushes what is written, bounded."""
+        if self._publisher is None:
+            return
         with anyio.move_on_after(2, shield=True):
             if self._client.is_connected:
                 try:

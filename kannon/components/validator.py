@@ -39,17 +39,18 @@ class Bus(Protocol):
 
 
 class Validator:
-    """One cycle is one page; `cycle` can be called by a test."""
+    """One cycle is one page. `sole` as in the dispatcher: claims of an earlier process need not wait out their lease."""
 
     name = "validator"
 
-    def __init__(self, db: Database, bus: Bus) -> None:
+    def __init__(self, db: Database, bus: Bus, *, sole: bool = False) -> None:
         self._db = db
         self._bus = bus
+        self._sole = sole
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
-        await reclaim_validating(self._db, LEASE)
+        await reclaim_validating(self._db, timedelta(0) if self._sole else LEASE)
         async with self._bus.listen(WAKE_VALIDATOR, stop) as wake, anyio.create_task_group() as group:
             group.start_soon(self._reclaim)
             task_status.started()

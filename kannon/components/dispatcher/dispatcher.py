@@ -1,0 +1,113 @@
+"""The dispatcher as a component: the feed, the two outcome consumers, and the taking back of lost claims.
+
+In: pool and bus. Out: a running dispatcher that says *started* once it consumes outcomes and claims deliveries.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+
+from kannon.bus.bus import Backlog, Progress
+from kannon.bus.consume import Limits, PageHandler
+from kannon.bus.topology import BOUNCES_DISPATCHER, OUTCOMES, ConsumerSpec
+from kannon.components.dispatcher.feed import Feed
+from kannon.components.dispatcher.outcomes import Outcomes
+from kannon.db.database import Database
+from kannon.db.deliveries import reclaim_sending
+from kannon.errors import KannonError
+
+log = structlog.get_logger()
+
+OUTCOME_PAGE = 500
+RECLAIM_SECONDS = 5.0
+
+
+class Bus(Protocol):
+    async def ready(self) -> None: ...
+    async def backlog(self) -> Backlog: ...
+    async def progress(self, spec: ConsumerSpec) -> Progress: ...
+    async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
+
+
+class Dispatcher:
+    """Several of them, in several processes, share pool and consumers. `sole` says that there is this one only (the
+    embedded database): then whatever was claimed before it started is nobody's, and its lease need not be waited out.
+    """
+
+    name = "dispatcher"
+
+    def __init__(
+        self,
+        db: Database,
+        bus: Bus,
+        feed: Feed,
+        outcomes: Outcomes,
+        builder: AbstractAsyncContextManager[object],
+        *,
+        lease: timedelta,
+        sole: bool,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._db = db
+        self._bus = bus
+        self._feed = feed
+        self._outcomes = outcomes
+        self._builder = builder
+        self._lease = lease
+        self._sole = sole
+        self._started: datetime | None = None
+        self._clock = clock
+        self._observed: tuple[datetime, int] | None = None  # what `_reclaim` saw last time
+
+    async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        await self._bus.ready()
+        self._started = self._clock()
+        async with self._builder, anyio.create_task_group() as group:
+            await self._reclaim()
+            await self._reclaim()  # the first look only observes
+            group.start_soon(self._reclaim_regularly)
+            async with anyio.create_task_group() as work:
+                # One page at a time, the next one gathering meanwhile: rows of one page are settled in one transaction.
+                limits = Limits(page=OUTCOME_PAGE, in_flight=2 * OUTCOME_PAGE)
+                for spec in (OUTCOMES, BOUNCES_DISPATCHER):
+                    work.start_soon(partial(self._bus.consume, spec, self._outcomes.handle_page, limits, stop=stop))
+                work.start_soon(self._feed.run, stop)
+                task_status.started()
+            group.cancel_scope.cancel()
+
+    async def _reclaim_regularly(self) -> None:
+        while True:
+            await anyio.sleep(RECLAIM_SECONDS)
+            try:
+                await self._reclaim()
+            except KannonError as error:
+                log.warning("lost claims not looked for", why=str(error))
+
+    async def _reclaim(self) -> None:
+        """Takes back rows whose claim outlived the lease and whose envelope is nowhere any more.
+
+        The envelope's way is stream, then outcome, then settled row, and each step is durable before the one before it
+        lets go. So the sending stream is looked at first, and rows claimed well before its oldest envelope are not in
+        it; once every outcome published by then is settled, those that are still there have neither. While the backlog
+        is alive the lease of everything in it is thereby renewed.
+        """
+        backlog = await self._bus.backlog()
+        progress = await self._bus.progress(OUTCOMES)
+        if self._observed is not None:
+            before, last_seq = self._observed
+            if (progress.waiting == 0 or progress.settled_seq >= last_seq) and (
+                count := await reclaim_sending(self._db, before)
+            ):
+                log.warning("claims outlived their lease and were taken back", deliveries=count)
+        before = self._clock() - self._lease
+        if self._sole and self._started is not None:
+            before = max(before, self._started)
+        if backlog.oldest is not None:
+            before = min(before, backlog.oldest - self._lease)
+        self._observed = before, progress.last_seq

@@ -1,0 +1,153 @@
+"""The dispatcher's feeding side: claims due deliveries, has them built and signed, publishes the envelopes.
+
+In: scheduled rows whose time has come, woken by the validator. Out: kannon.sending. The row stays `sending` until its
+outcome comes back. It stops claiming while the stream holds more than the senders take in about a second, so a large
+batch does not stand in the way of another tenant's single mail.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import anyio
+import structlog
+
+from kannon.bus.bus import Backlog
+from kannon.bus.topology import WAKE_DISPATCHER
+from kannon.components.dispatcher.builder import BuildFailure
+from kannon.db.database import Database
+from kannon.db.deliveries import claim_due, release_sending
+from kannon.errors import KannonError
+from kannon.mail.batch import Delivery
+from kannon.mail.envelope import Envelope
+from kannon.mail.event import Event, EventType, delivery_event_id
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 1.0  # the safety net under the nudges, and the grain of retry times
+ROOM_POLL_SECONDS = 0.05
+PAGE_SECONDS = 30.0  # half the lease: a page that is not out by then is given back
+CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
+CHUNK_BYTES = 16 << 20
+RELEASE_DELAY = timedelta(seconds=2)
+
+
+class Wake(Protocol):
+    async def wait(self, seconds: float) -> None: ...
+
+
+class Bus(Protocol):
+    async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None: ...
+    async def publish_events(self, events: Sequence[Event]) -> None: ...
+    async def backlog(self) -> Backlog: ...
+    def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Wake]: ...
+
+
+class Builder(Protocol):
+    async def build(
+        self, message_id: str, deliveries: Sequence[Delivery], now: datetime
+    ) -> list[Envelope | BuildFailure]: ...
+    async def estimate_bytes(self, message_id: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLimits:
+    page: int
+    max_backlog: int
+    max_backlog_bytes: int
+    pages_at_once: int
+
+
+class Feed:
+    """One loop claims; each claimed page is built and published in a task of its own, so that building never waits."""
+
+    def __init__(
+        self, db: Database, bus: Bus, builder: Builder, limits: FeedLimits, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._db = db
+        self._bus = bus
+        self._builder = builder
+        self._limits = limits
+        self._clock = clock
+        self._pages = anyio.CapacityLimiter(limits.pages_at_once)
+
+    async def run(self, stop: anyio.Event) -> None:
+        async with self._bus.listen(WAKE_DISPATCHER, stop) as wake, anyio.create_task_group() as group:
+            while not stop.is_set():
+                room = await self._room()
+                if room <= 0:
+                    await wake.wait(ROOM_POLL_SECONDS)
+                    continue
+                slot = object()
+                await self._pages.acquire_on_behalf_of(slot)
+                page = await claim_due(self._db, min(room, self._limits.page))
+                if not page:
+                    self._pages.release_on_behalf_of(slot)
+                    await wake.wait(POLL_SECONDS)
+                    continue
+                group.start_soon(self._work, page, slot)
+
+    async def _room(self) -> int:
+        backlog = await self._bus.backlog()
+        if backlog.bytes >= self._limits.max_backlog_bytes:
+            return 0
+        return self._limits.max_backlog - backlog.messages
+
+    async def _work(self, page: list[Delivery], slot: object) -> None:
+        """Publishes the page; whatever of it is not out when this ends goes back to the queue, no attempt counted."""
+        waiting = {delivery.id: delivery for delivery in page}
+        try:
+            with anyio.fail_after(PAGE_SECONDS):
+                for chunk in await self._chunks(page):
+                    await self._publish(chunk)
+                    for delivery in chunk:
+                        del waiting[delivery.id]
+        except (KannonError, TimeoutError) as error:
+            log.warning("page not published", deliveries=len(waiting), why=str(error) or "took too long")
+        finally:
+            self._pages.release_on_behalf_of(slot)
+            if waiting:
+                with anyio.move_on_after(5, shield=True):
+                    await release_sending(self._db, list(waiting), delay=RELEASE_DELAY)
+
+    async def _chunks(self, page: Sequence[Delivery]) -> list[list[Delivery]]:
+        """By batch, and no chunk's mails larger than CHUNK_BYTES together."""
+        by_batch: dict[str, list[Delivery]] = defaultdict(list)
+        for delivery in page:
+            by_batch[delivery.message_id].append(delivery)
+        chunks = []
+        for message_id, deliveries in by_batch.items():
+            size = max(1, await self._builder.estimate_bytes(message_id))
+            count = max(1, min(CHUNK, CHUNK_BYTES // size))
+            chunks += [deliveries[i : i + count] for i in range(0, len(deliveries), count)]
+        return chunks
+
+    async def _publish(self, chunk: Sequence[Delivery]) -> None:
+        """Publishes (acked); the rows stay `sending`. A crash before this leaves claims that are taken back after their
+        lease; a crash after it costs nothing, the envelope is in the stream."""
+        now = self._clock()
+        built = await self._builder.build(chunk[0].message_id, chunk, now)
+        await self._bus.publish_envelopes([item for item in built if isinstance(item, Envelope)])
+        failures = [item for item in built if isinstance(item, BuildFailure)]
+        if failures:
+            # A mail that cannot be built is deferred like one that cannot be sent: visible, retried, given up in time.
+            await self._bus.publish_events([_error(failure, now) for failure in failures])
+
+
+def _error(failure: BuildFailure, now: datetime) -> Event:
+    delivery = failure.delivery
+    return Event(
+        event_id=delivery_event_id(delivery.id, delivery.attempt, EventType.ERROR),
+        type=EventType.ERROR,
+        domain=delivery.domain,
+        message_id=delivery.message_id,
+        email=delivery.email,
+        at=now,
+        delivery_id=delivery.id,
+        attempt=delivery.attempt,
+        text=failure.reason,
+        stage="build",
+    )

@@ -1,0 +1,142 @@
+"""The dispatcher's outcome side: what came of a delivery settles its row, a page at a time.
+
+In: delivered, bounced and error events of the senders, and asynchronous bounces from kannon.bounce. Out: rows deleted,
+or rescheduled within the retry budget; out of budget, a `bounced` (a server once answered) or `failed` event.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from kannon.bus.consume import Message
+from kannon.db.database import Database
+from kannon.db.deliveries import Deferral, SendingDelivery, settlement
+from kannon.errors import Poison
+from kannon.mail.event import Event, EventType, delivery_event_id
+from kannon.mail.retry import RetryBudget
+from kannon.wire.events import decode_event
+
+log = structlog.get_logger()
+
+TEXT_LIMIT = 1000
+
+
+class Publisher(Protocol):
+    async def publish_events(self, events: Sequence[Event]) -> None: ...
+
+
+@dataclass(slots=True)
+class _Decisions:
+    over: list[int] = field(default_factory=list)
+    deferrals: dict[int, Deferral] = field(default_factory=dict)
+    endings: list[Event] = field(default_factory=list)
+
+
+class Outcomes:
+    """`handle_page` is the handler of both consumers; it may be repeated for the same page."""
+
+    def __init__(
+        self,
+        db: Database,
+        bus: Publisher,
+        *,
+        budget: RetryBudget,
+        clock: Callable[[], datetime],
+        chance: Callable[[], float],
+    ) -> None:
+        self._db = db
+        self._bus = bus
+        self._budget = budget
+        self._clock = clock
+        self._chance = chance
+
+    async def handle_page(self, page: list[Message]) -> None:
+        """Settles all rows of the page in one transaction, then acks.
+
+        Order: ending events are published (acked) first, then rows are deleted, then the page is acked. A crash after
+        the publish repeats it under the same ids; a crash before the ack settles rows that are settled already.
+        """
+        events: list[Event] = []
+        readable: list[Message] = []
+        for message in page:
+            try:
+                events.append(decode_event(message.payload))
+                readable.append(message)
+            except Poison as poison:
+                await message.park(str(poison))
+        if events:
+            await self._settle(events)
+        for message in readable:
+            await message.ack()
+
+    async def _settle(self, events: Sequence[Event]) -> None:
+        async with settlement(self._db) as rows:
+            waiting = await rows.find(sorted({e.delivery_id for e in events}))
+            decisions = self._decide(events, waiting)
+            if decisions.endings:
+                await self._bus.publish_events(decisions.endings)
+            if decisions.over:
+                await rows.delete(decisions.over)
+            if decisions.deferrals:
+                await rows.reschedule(list(decisions.deferrals.values()))
+
+    def _decide(self, events: Sequence[Event], waiting: dict[int, SendingDelivery]) -> _Decisions:
+        decisions = _Decisions()
+        for event in events:
+            row = waiting.get(event.delivery_id)
+            if row is None:
+                continue  # settled already: a redelivery, or a bounce for mail long delivered
+            if event.type is not EventType.ERROR:
+                decisions.over.append(row.id)
+                decisions.deferrals.pop(row.id, None)
+                del waiting[row.id]
+            elif event.attempt > row.attempts:  # an older attempt's event is a redelivery
+                self._defer(event, row, decisions)
+        return decisions
+
+    def _defer(self, event: Event, row: SendingDelivery, decisions: _Decisions) -> None:
+        next_attempt = self._budget.next_attempt(
+            attempts=event.attempt,
+            due_at=row.due_at,
+            now=self._clock(),
+            chance=self._chance(),
+            retry_after=event.retry_after_seconds,
+        )
+        if next_attempt is None:
+            decisions.endings.append(_ending(event, row))
+            decisions.over.append(row.id)
+            return
+        decisions.deferrals[row.id] = Deferral(
+            id=row.id,
+            attempts=event.attempt,
+            next_attempt_at=next_attempt,
+            code=event.code,
+            stage=event.stage,
+            host=event.host,
+            text=event.text[:TEXT_LIMIT],
+        )
+
+
+def _ending(event: Event, row: SendingDelivery) -> Event:
+    """Out of budget: bounced with the last code if a server ever answered, else failed with the last reason."""
+    code, text = (event.code, event.text) if event.code else (row.last_code, row.last_text)
+    kind = EventType.BOUNCED if code else EventType.FAILED
+    return Event(
+        event_id=delivery_event_id(row.id, event.attempt, kind),
+        type=kind,
+        domain=row.domain,
+        message_id=row.message_id,
+        email=row.email,
+        at=event.at,  # not the clock: a repeat after a crash must be the same event
+        delivery_id=row.id,
+        attempt=event.attempt,
+        permanent=False,
+        code=code,
+        enhanced_status=event.enhanced_status if event.code else "",
+        text=text if code else f"gave up after {event.attempt} attempts: {event.text}",
+        stage=event.stage,
+        host=event.host,
+    )
