@@ -59,6 +59,15 @@ class Event:
     suspected_machine: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class HourlyCount:
+    """How many events of a type a domain had in the hour that begins at `hour` (aware UTC)."""
+
+    type: EventType
+    hour: datetime
+    count: int
+
+
 def delivery_event_id(delivery_id: int, attempt: int, event_type: EventType) -> str:
     """One id per delivery, attempt and type: a repeated publish is recognised, a second attempt is a new event."""
     return f"{delivery_id}.{attempt}.{event_type}"

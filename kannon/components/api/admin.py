@@ -1,0 +1,202 @@
+"""pkg.kannon.admin.apiv1.Api: domains, templates and API keys, for the administrator.
+
+In: requests as they came. Out: what kannon.db found or stored. Refuses names that are none with InvalidArgument, and
+what is absent with NotFound. Every change is logged with who asked for it.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import anyio.to_thread
+import structlog
+
+from kannon.components.api.arguments import MAX_PAGE, domain_name, found, plain_text
+from kannon.components.api.credentials import Admin
+from kannon.db import api_keys, domains, templates
+from kannon.db.database import Database
+from kannon.errors import AlreadyExists, InvalidArgument, LimitExceeded, NotFound
+from kannon.mail import ids, tenants
+from kannon.mail.dkim import generate_dkim_key
+from kannon.mail.tenants import MAX_API_KEY_NAME, MAX_TEMPLATE_TITLE
+from kannon.pb.admin.apiv1 import adminapiv1_pb2 as pb
+from kannon.wire.admin import from_ceiling, to_api_key, to_domain, to_template
+from kannon.wire.times import optional_time
+
+DKIM_SELECTOR = "kannon"
+_DEFAULT_KEYS = 100
+
+KeyVerb = Callable[[Database, str, str], Awaitable[tenants.ApiKey | None]]
+log = structlog.get_logger(__name__)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class DomainMethods:
+    """Domains and what they allow to be tracked."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def GetDomains(self, caller: Admin, request: pb.GetDomainsReq) -> pb.GetDomainsResponse:
+        return pb.GetDomainsResponse(domains=[to_domain(d) for d in await domains.list_domains(self._db)])
+
+    async def GetDomain(self, caller: Admin, request: pb.GetDomainReq) -> pb.GetDomainRes:
+        return pb.GetDomainRes(domain=to_domain(await self._find(domain_name(request.domain))))
+
+    async def CreateDomain(self, caller: Admin, request: pb.CreateDomainRequest) -> pb.Domain:
+        name = domain_name(request.domain)
+        key = await anyio.to_thread.run_sync(generate_dkim_key)
+        if not await domains.insert_domain(
+            self._db, name, selector=DKIM_SELECTOR, private_pem=key.private_pem, public_key=key.public_key
+        ):
+            raise AlreadyExists(f'domain: "{name}" exists already')
+        log.info("domain created", domain=name, by=caller.attribution)
+        return to_domain(await self._find(name))
+
+    async def SetTrackingPolicy(self, caller: Admin, request: pb.SetTrackingPolicyReq) -> pb.SetTrackingPolicyRes:
+        name = domain_name(request.domain)
+        tracking = from_ceiling(request.tracking)
+        if not await domains.update_tracking(self._db, name, tracking):
+            raise NotFound(f'domain: no domain "{name}"')
+        log.info("tracking policy set", domain=name, by=caller.attribution)
+        return pb.SetTrackingPolicyRes(domain=to_domain(await self._find(name)))
+
+    async def _find(self, name: str) -> tenants.Domain:
+        return found(await domains.find_domain(self._db, name), f'domain: no domain "{name}"')
+
+
+class TemplateMethods:
+    """Templates; their id names their domain."""
+
+    def __init__(self, db: Database, max_html_bytes: int) -> None:
+        self._db = db
+        self._max_html_bytes = max_html_bytes
+
+    async def CreateTemplate(self, caller: Admin, request: pb.CreateTemplateReq) -> pb.CreateTemplateRes:
+        domain = domain_name(request.domain)
+        self._check(request.title, request.html)
+        template = await templates.insert_template(
+            self._db,
+            ids.template_id(domain, secrets.token_bytes(ids.DRAW_BYTES)),
+            domain,
+            title=request.title,
+            html=request.html,
+        )
+        template = found(template, f'domain: no domain "{domain}"')
+        log.info("template created", template=template.template_id, by=caller.attribution)
+        return pb.CreateTemplateRes(template=to_template(template))
+
+    async def UpdateTemplate(self, caller: Admin, request: pb.UpdateTemplateReq) -> pb.UpdateTemplateRes:
+        template_id = _template_id(request.template_id)
+        self._check(request.title, request.html)
+        template = await templates.update_template(self._db, template_id, title=request.title, html=request.html)
+        template = found(template, _no_template(template_id))
+        log.info("template updated", template=template_id, by=caller.attribution)
+        return pb.UpdateTemplateRes(template=to_template(template))
+
+    async def DeleteTemplate(self, caller: Admin, request: pb.DeleteTemplateReq) -> pb.DeleteTemplateRes:
+        template_id = _template_id(request.template_id)
+        template = found(await templates.delete_template(self._db, template_id), _no_template(template_id))
+        log.info("template deleted", template=template_id, by=caller.attribution)
+        return pb.DeleteTemplateRes(template=to_template(template))
+
+    async def GetTemplate(self, caller: Admin, request: pb.GetTemplateReq) -> pb.GetTemplateRes:
+        template_id = _template_id(request.template_id)
+        template = found(await templates.find_template(self._db, template_id), _no_template(template_id))
+        return pb.GetTemplateRes(template=to_template(template))
+
+    async def GetTemplates(self, caller: Admin, request: pb.GetTemplatesReq) -> pb.GetTemplatesRes:
+        domain = domain_name(request.domain)
+        found(await domains.find_domain(self._db, domain), f'domain: no domain "{domain}"')
+        page, total = await templates.list_templates(
+            self._db, domain, skip=request.skip, take=min(request.take, MAX_PAGE)
+        )
+        return pb.GetTemplatesRes(templates=[to_template(t) for t in page], total=total)
+
+    def _check(self, title: str, html: str) -> None:
+        plain_text(title, "title", longest=MAX_TEMPLATE_TITLE)
+        if "\x00" in html:
+            raise InvalidArgument("html", "must not hold a NUL")
+        size = len(html.encode())
+        if size > self._max_html_bytes:
+            raise LimitExceeded(f"html: has {size} bytes, more than the {self._max_html_bytes} allowed")
+
+
+class ApiKeyMethods:
+    """API keys; the secret is shown once, when it is made."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def CreateAPIKey(self, caller: Admin, request: pb.CreateAPIKeyRequest) -> pb.CreateAPIKeyResponse:
+        domain = domain_name(request.domain)
+        if not request.name.strip():
+            raise InvalidArgument("name", "must not be empty")
+        plain_text(request.name, "name", longest=MAX_API_KEY_NAME)
+        expires_at = optional_time(request, "expires_at")
+        if expires_at is not None and expires_at <= _now():
+            raise InvalidArgument("expires_at", "is in the past")
+        secret = ids.api_key_secret(secrets.token_bytes(ids.DRAW_BYTES))
+        key = await api_keys.insert_api_key(
+            self._db,
+            ids.api_key_id(secrets.token_bytes(ids.DRAW_BYTES)),
+            domain,
+            name=request.name,
+            prefix=secret[: ids.PREFIX_LENGTH],
+            secret_sha256=hashlib.sha256(secret.encode()).digest(),
+            expires_at=expires_at,
+        )
+        key = found(key, f'domain: no domain "{domain}"')
+        log.info("API key created", domain=domain, key=key.id, by=caller.attribution)
+        return pb.CreateAPIKeyResponse(api_key=to_api_key(key, _now()), key=secret)
+
+    async def ListAPIKeys(self, caller: Admin, request: pb.ListAPIKeysRequest) -> pb.ListAPIKeysResponse:
+        domain = domain_name(request.domain)
+        if request.offset < 0:
+            raise InvalidArgument("offset", "must not be negative")
+        found(await domains.find_domain(self._db, domain), f'domain: no domain "{domain}"')
+        take = min(request.limit, MAX_PAGE) if request.limit > 0 else _DEFAULT_KEYS
+        page, total = await api_keys.list_api_keys(
+            self._db, domain, only_active=request.only_active, skip=request.offset, take=take
+        )
+        now = _now()
+        return pb.ListAPIKeysResponse(api_keys=[to_api_key(k, now) for k in page], total=total)
+
+    async def GetAPIKey(self, caller: Admin, request: pb.GetAPIKeyRequest) -> pb.GetAPIKeyResponse:
+        key = await self._use(request.domain, request.id, api_keys.find_api_key)
+        return pb.GetAPIKeyResponse(api_key=to_api_key(key, _now()))
+
+    async def DeactivateAPIKey(self, caller: Admin, request: pb.DeactivateAPIKeyRequest) -> pb.DeactivateAPIKeyResponse:
+        key = await self._use(request.domain, request.id, api_keys.deactivate_api_key)
+        log.info("API key deactivated", domain=key.domain, key=key.id, by=caller.attribution)
+        return pb.DeactivateAPIKeyResponse(api_key=to_api_key(key, _now()))
+
+    async def _use(self, domain: str, key_id: str, verb: KeyVerb) -> tenants.ApiKey:
+        name = domain_name(domain)
+        if not key_id:
+            raise InvalidArgument("id", "must not be empty")
+        missing = f'id: no API key "{key_id[:100]}" of domain "{name}"'
+        return found(await verb(self._db, name, key_id) if ids.is_api_key_id(key_id) else None, missing)
+
+
+class AdminMethods(DomainMethods, TemplateMethods, ApiKeyMethods):
+    """The whole service."""
+
+    def __init__(self, db: Database, max_html_bytes: int) -> None:
+        TemplateMethods.__init__(self, db, max_html_bytes)
+
+
+def _template_id(text: str) -> str:
+    if not text:
+        raise InvalidArgument("template_id", "must not be empty")
+    if not ids.is_template_id(text):
+        raise NotFound(_no_template(text))
+    return text
+
+
+def _no_template(template_id: str) -> str:
+    return f'template_id: no template "{template_id[:300]}"'

@@ -1,0 +1,74 @@
+"""The body of a request as it arrives: bounded before it is read.
+
+In: DATA frames of one HTTP/2 stream. Out: exactly the bytes asked for. Refuses a message longer than the limit when its
+five-byte prefix is read, so that nothing of it is ever buffered, and one that ends or stalls half way. It takes the
+place of grpclib's own Buffer, which knows no limit, and is what every reader of every method reads from.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+from grpclib.protocol import Buffer
+
+STALL_SECONDS = 60.0
+"""Longest silence inside a message that has begun."""
+
+
+class BoundedBuffer(Buffer):
+    """Flow control is the limit on what is held: a frame is acknowledged when the message being read takes it."""
+
+    def __init__(self, acknowledge: Callable[[int], None], limit: int) -> None:
+        super().__init__(acknowledge)
+        self._acknowledge = acknowledge
+        self._limit = limit
+        self._arrived = asyncio.Event()
+        self._ended = False
+        self._frames: list[tuple[bytes, int]] = []
+        self._taken = bytearray()
+
+    def add(self, data: bytes, ack_size: int) -> None:
+        self._frames.append((data, ack_size))
+        self._arrived.set()
+
+    def eof(self) -> None:
+        self._ended = True
+        self._arrived.set()
+
+    async def read(self, size: int) -> bytes:
+        """Raises GRPCError; `b""` at a clean end of the stream."""
+        if size > self._limit:
+            text = f"the message has {size} bytes, more than the {self._limit} allowed"
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, text)
+        while len(self._taken) < size:
+            if self._frames:
+                self._take_frames()
+            elif self._ended:
+                break
+            else:
+                await self._wait()
+        if len(self._taken) < size and self._taken:
+            raise GRPCError(Status.INVALID_ARGUMENT, "the message ends before its announced length")
+        data = bytes(memoryview(self._taken)[:size])
+        del self._taken[:size]
+        return data
+
+    async def _wait(self) -> None:
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                await self._arrived.wait()
+        except TimeoutError:
+            raise GRPCError(Status.DEADLINE_EXCEEDED, "the message did not arrive in time") from None
+
+    def _take_frames(self) -> None:
+        frames, self._frames = self._frames, []
+        for data, ack_size in frames:
+            self._taken += data
+            self._acknowledge(ack_size)
+
+    def unacked_size(self) -> int:
+        """Of the frames that nobody read; their credit goes back to the connection when the stream ends."""
+        frames, self._frames = self._frames, []
+        return sum(ack_size for _, ack_size in frames)

@@ -1,0 +1,142 @@
+"""The component: listens, serves until told to stop, then lets running calls complete.
+
+In: settings and the things its services need. Out: a gRPC server that stays up while PostgreSQL is away (its calls are
+UNAVAILABLE then). Refuses to start on an address that is taken (AddressInUse) or with a certificate it cannot read.
+"""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+from google.protobuf.descriptor import ServiceDescriptor
+from grpclib.const import Handler
+
+from kannon.components.api.admin import AdminMethods
+from kannon.components.api.calls import Credentials, Service
+from kannon.components.api.credentials import AdminGate, FailedLogins, TenantGate
+from kannon.components.api.health import Check, HZMethods, standard_methods
+from kannon.components.api.intake import Intake, Waker
+from kannon.components.api.mailer import MailerMethods
+from kannon.components.api.server import Server
+from kannon.components.api.stats import StatsV1Methods, StatsV2Methods
+from kannon.db import api_keys, idempotency
+from kannon.db.database import Database
+from kannon.errors import AddressInUse, ConfigError, Unavailable
+from kannon.mail.intake import Limits, Tenant
+from kannon.pb.admin.apiv1 import adminapiv1_pb2
+from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
+from kannon.pb.stats.apiv1 import statsapiv1_pb2
+from kannon.pb.stats.apiv2 import statsapiv2_pb2
+
+_PRUNE_EVERY = timedelta(minutes=10)
+_CLOSE_SECONDS = 10.0
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """`host`, `port` to listen on (port 0: any); `tls_cert` and `tls_key` are paths of PEM files, both or neither."""
+
+    host: str
+    port: int
+    admin_token: str
+    max_request_bytes: int
+    limits: Limits
+    tls_cert: str = ""
+    tls_key: str = ""
+
+
+class Api:
+    """`addresses` is where it listens, once started."""
+
+    name = "api"
+
+    def __init__(self, settings: ApiSettings, db: Database, waker: Waker, checks: Mapping[str, Check]) -> None:
+        self._settings = settings
+        self._db = db
+        self._waker = waker
+        self._checks = checks
+        self.addresses: list[tuple[str, int]] = []
+
+    async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
+        tls = _tls(self._settings)
+        server = Server(self._methods(), max_message_bytes=self._settings.max_request_bytes)
+        try:
+            self.addresses = await self._listen(server, tls)
+            log.info("api is listening", addresses=[f"{host}:{port}" for host, port in self.addresses])
+            async with anyio.create_task_group() as group:
+                group.start_soon(server.watch)
+                group.start_soon(self._prune)
+                task_status.started()
+                await stop.wait()
+                await server.drain()
+                group.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
+                await server.close()
+
+    async def _listen(self, server: Server, tls: ssl.SSLContext | None) -> list[tuple[str, int]]:
+        settings = self._settings
+        try:
+            return await server.listen(settings.host, settings.port, tls)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise AddressInUse(f"api.listen: {settings.host}:{settings.port}: {reason}") from None
+
+    def _methods(self) -> dict[str, Handler]:
+        failed = FailedLogins()
+        admin = AdminGate(self._settings.admin_token, failed).authenticate
+
+        async def find_tenant(domain: str, secret_sha256: bytes) -> Tenant | None:
+            return await api_keys.find_tenant(self._db, domain, secret_sha256)
+
+        intake = Intake(self._db, self._settings.limits, self._waker)
+        tenant = TenantGate(find_tenant, failed).authenticate
+        services: list[Service[Any]] = [
+            Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(intake), tenant),
+            Service(_service(adminapiv1_pb2, "Api"), AdminMethods(self._db, self._settings.limits.max_bytes), admin),
+            Service(_service(adminapiv1_pb2, "HZService"), HZMethods(self._checks), _anyone),
+            Service(_service(statsapiv1_pb2, "StatsApiV1"), StatsV1Methods(self._db), admin),
+            Service(_service(statsapiv2_pb2, "StatsApiV2"), StatsV2Methods(self._db), admin),
+        ]
+        table = standard_methods([service.descriptor.full_name for service in services], self._db.ping)
+        for service in services:
+            table |= service.table()
+        return table
+
+    async def _prune(self) -> None:
+        """Answers kept for idempotency keys are dropped after their day."""
+        while True:
+            try:
+                await idempotency.delete_expired(self._db)
+            except Unavailable as error:
+                log.debug("idempotency keys not pruned", reason=str(error))
+            await anyio.sleep(_PRUNE_EVERY.total_seconds())
+
+
+async def _anyone(credentials: Credentials) -> None:
+    return None
+
+
+def _service(module: Any, name: str) -> ServiceDescriptor:
+    descriptor: ServiceDescriptor = module.DESCRIPTOR.services_by_name[name]
+    return descriptor
+
+
+def _tls(settings: ApiSettings) -> ssl.SSLContext | None:
+    """Raises ConfigError."""
+    if not settings.tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # RFC 9113 §3.3: HTTP/2 over TLS is "h2".
+    context.set_alpn_protocols(["h2"])
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"configuration: api.tls_cert, api.tls_key: {error.strerror or error}") from None
+    return context

@@ -1,0 +1,63 @@
+"""The Stats services: single events of a domain, and counts per type and hour.
+
+In: a domain and a span of time [from, to). Out: pages of events, newest first, or counts, oldest first.
+"""
+
+from datetime import UTC, datetime
+
+from kannon.components.api.arguments import BEGINNING, domain_name, found
+from kannon.components.api.credentials import Admin
+from kannon.db import domains, stats_read
+from kannon.db.database import Database
+from kannon.db.stats_read import Span
+from kannon.errors import InvalidArgument
+from kannon.pb.stats.apiv1 import statsapiv1_pb2 as v1
+from kannon.pb.stats.apiv2 import statsapiv2_pb2 as v2
+from kannon.wire.admin import to_aggregated
+from kannon.wire.events import to_stats
+from kannon.wire.times import optional_time, required_time
+
+MAX_EVENTS = 10_000
+"""Events of one answer, about 2 MB; a larger `take` gets this many."""
+
+
+class StatsV1Methods:
+    """kannon.StatsApiV1."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def GetStats(self, caller: Admin, request: v1.GetStatsReq) -> v1.GetStatsRes:
+        domain, span = await self._asked(request)
+        page, total = await stats_read.list_stats(
+            self._db, domain, span, skip=request.skip, take=min(request.take, MAX_EVENTS)
+        )
+        return v1.GetStatsRes(total=total, stats=[to_stats(event) for event in page])
+
+    async def GetStatsAggregated(self, caller: Admin, request: v1.GetStatsAggregatedReq) -> v1.GetStatsAggregatedRes:
+        domain, span = await self._asked(request)
+        counts = await stats_read.count_stats_by_hour(self._db, domain, span)
+        return v1.GetStatsAggregatedRes(stats=[to_aggregated(count) for count in counts])
+
+    async def _asked(self, request: v1.GetStatsReq | v1.GetStatsAggregatedReq) -> tuple[str, Span]:
+        domain = domain_name(request.domain)
+        from_time = optional_time(request, "from_date") or BEGINNING
+        to_time = optional_time(request, "to_date") or datetime.now(UTC)
+        found(await domains.find_domain(self._db, domain), f'domain: no domain "{domain}"')
+        return domain, Span(from_time, to_time)
+
+
+class StatsV2Methods:
+    """kannon.stats.apiv2.StatsApiV2."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def GetAggregatedStats(self, caller: Admin, request: v2.GetAggregatedStatsReq) -> v2.GetAggregatedStatsRes:
+        domain = domain_name(request.domain)
+        span = Span(required_time(request, "from_date"), required_time(request, "to_date"))
+        if span.from_time >= span.to_time:
+            raise InvalidArgument("from_date", "must be before to_date")
+        found(await domains.find_domain(self._db, domain), f'domain: no domain "{domain}"')
+        counts = await stats_read.list_aggregated_stats(self._db, domain, span)
+        return v2.GetAggregatedStatsRes(stats=[to_aggregated(count) for count in counts])

@@ -1,0 +1,61 @@
+"""Domain, Template, ApiKey and HourlyCount → their protobuf messages, and a stated tracking policy back.
+
+In and out: values of kannon.mail.tenants, kannon.mail.tracking and kannon.mail.event.
+"""
+
+from datetime import datetime
+
+from kannon.errors import InvalidArgument
+from kannon.mail import ids, tenants
+from kannon.mail.event import HourlyCount
+from kannon.mail.tracking import TrackingMode, TrackingPolicy
+from kannon.pb.admin.apiv1.adminapiv1_pb2 import APIKey, Domain, Template
+from kannon.pb.stats.types.stats_pb2 import StatsAggregated
+from kannon.pb.tracking.types.tracking_pb2 import TrackingPolicy as TrackingPolicyMessage
+from kannon.wire.events import timestamp
+
+
+def to_domain(domain: tenants.Domain) -> Domain:
+    return Domain(
+        domain=domain.name,
+        dkim_pub_key=domain.dkim_public_key,
+        tracking=TrackingPolicyMessage(
+            opens=int(domain.tracking.opens),  # type: ignore[arg-type]  # proto enums are ints at run time
+            links=int(domain.tracking.links),  # type: ignore[arg-type]
+        ),
+    )
+
+
+def to_template(template: tenants.Template) -> Template:
+    return Template(template_id=template.template_id, html=template.html, title=template.title, type=template.kind)
+
+
+def to_api_key(key: tenants.ApiKey, now: datetime) -> APIKey:
+    """The secret is shown masked, here and ever after."""
+    return APIKey(
+        id=key.id,
+        key=ids.mask(key.prefix),
+        name=key.name,
+        domain=key.domain,
+        created_at=timestamp(key.created_at),
+        expires_at=None if key.expires_at is None else timestamp(key.expires_at),
+        is_active=key.active_at(now),
+        deactivated_at=None if key.deactivated_at is None else timestamp(key.deactivated_at),
+    )
+
+
+def to_aggregated(count: HourlyCount) -> StatsAggregated:
+    return StatsAggregated(type=count.type.value, timestamp=timestamp(count.hour), count=count.count)
+
+
+def from_ceiling(message: TrackingPolicyMessage) -> TrackingPolicy:
+    """A domain's ceiling: an axis that is not stated is OFF. Raises InvalidArgument for an unknown mode."""
+    return TrackingPolicy(_ceiling("opens", message.opens), _ceiling("links", message.links))
+
+
+def _ceiling(axis: str, number: int) -> TrackingMode:
+    try:
+        mode = TrackingMode(number)
+    except ValueError:
+        raise InvalidArgument(f"tracking.{axis}", f"unknown mode {number}") from None
+    return TrackingMode.OFF if mode is TrackingMode.UNSPECIFIED else mode

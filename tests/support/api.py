@@ -1,0 +1,110 @@
+"""A running API on loopback, a client of it, and the tenants that tests begin with."""
+
+import base64
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from grpclib.client import Channel
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+
+from kannon.components.api import Api, ApiSettings
+from kannon.components.api.health import Check
+from kannon.db.database import Database
+from kannon.mail.intake import Limits
+from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub
+from kannon.pb.admin.apiv1.adminapiv1_pb2 import CreateAPIKeyRequest, CreateDomainRequest
+from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
+from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
+from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
+
+TOKEN = "test-admin-token"
+ADMIN = {"x-kannon-admin-token": TOKEN}
+LIMITS = Limits(max_bytes=1 << 20, max_recipients=1000)
+
+
+@dataclass
+class CountingWaker:
+    """Stands where the bus's nudge stands."""
+
+    nudges: int = 0
+    error: Exception | None = None
+
+    async def wake_validator(self) -> None:
+        self.nudges += 1
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class RunningApi:
+    api: Api
+    channel: Channel
+    waker: CountingWaker
+    stop: anyio.Event
+    host: str
+    port: int
+    admin: ApiStub = field(init=False)
+    mailer: MailerStub = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.admin = ApiStub(self.channel)
+        self.mailer = MailerStub(self.channel)
+
+    async def create_domain(self, name: str) -> None:
+        await self.admin.CreateDomain(CreateDomainRequest(domain=name), metadata=ADMIN)
+
+    async def create_key(self, domain: str, name: str = "test") -> dict[str, str]:
+        """The metadata that its owner sends."""
+        response = await self.admin.CreateAPIKey(CreateAPIKeyRequest(domain=domain, name=name), metadata=ADMIN)
+        return basic(domain, response.key)
+
+
+@asynccontextmanager
+async def running_api(
+    db: Database,
+    *,
+    checks: Mapping[str, Check] | None = None,
+    limits: Limits = LIMITS,
+    max_request_bytes: int = 4 << 20,
+) -> AsyncIterator[RunningApi]:
+    settings = ApiSettings("127.0.0.1", 0, TOKEN, max_request_bytes, limits)
+    waker = CountingWaker()
+    api = Api(settings, db, waker, checks or {})
+    stop = anyio.Event()
+    async with anyio.create_task_group() as group:
+        await group.start(api.run, stop)
+        host, port = api.addresses[0]
+        channel = Channel(host, port)
+        try:
+            yield RunningApi(api, channel, waker, stop, host, port)
+        finally:
+            channel.close()
+            stop.set()
+
+
+def basic(domain: str, key: str) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(f"{domain}:{key}".encode()).decode()}
+
+
+def a_send(**changes: Any) -> SendHTMLReq:
+    """A send that is accepted, for the tenant example.com."""
+    values: dict[str, Any] = {
+        "sender": Sender(email="news@example.com", alias="News"),
+        "subject": "Hello",
+        "html": "<p>Hello {{ name }}</p>",
+        "recipients": [Recipient(email="bob@example.net", fields={"name": "Bob"})],
+    }
+    return SendHTMLReq(**(values | changes))
+
+
+async def refusal(call: Any) -> tuple[Status, str]:
+    """The status and text that an awaited call ends with; (OK, "") if it succeeds."""
+    try:
+        await call
+    except GRPCError as error:
+        return error.status, error.message or ""
+    return Status.OK, ""
