@@ -1,6 +1,6 @@
 """Real servers for every test: one embedded PostgreSQL and one nats-server per session, in a temporary directory.
 
-Out: `postgres_url`, a migrated database of its own for each test; `nats_url`, a JetStream without streams for each test.
+Out: `postgres_url`, a migrated database of its own for each test; `nats_url`, a JetStream without streams for each.
 Only durability is turned down (fsync), by the same parameters that production leaves alone.
 """
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kannon.bus.bus import Bus
+from kannon.db.database import Database, open_database
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from tests.support.servers import TEMPLATE, create_database, delete_streams, drop_database, make_template
 
@@ -72,3 +74,20 @@ async def empty_postgres_url(postgres_server: str) -> AsyncIterator[str]:
 async def nats_url(nats_server: str) -> str:
     await delete_streams(nats_server)
     return nats_server
+
+
+@pytest.fixture
+async def db(postgres_url: str) -> AsyncIterator[Database]:
+    """The test's database, opened."""
+    database = await open_database(postgres_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def bus(nats_url: str) -> AsyncIterator[Bus]:
+    """The test's bus, with streams and consumers made."""
+    bus = Bus(nats_url)
+    await bus.ready()
+    yield bus
+    await bus.close()

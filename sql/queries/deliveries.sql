@@ -18,11 +18,11 @@ WITH RECURSIVE waiting AS (
         FROM (SELECT id, next_attempt_at FROM sending_pool_emails
               WHERE state = 'to_validate' AND domain = r.domain
               ORDER BY next_attempt_at
-              LIMIT least(:page, 1 + 4 * :page / (SELECT count(*) FROM ready))) p
+              LIMIT least(:page::bigint, 1 + 4 * :page::bigint / (SELECT count(*) FROM ready))) p
     ) o
 ), picked AS (
     SELECT p.id FROM sending_pool_emails p
-    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page) AND p.state = 'to_validate'
+    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint) AND p.state = 'to_validate'
     FOR UPDATE SKIP LOCKED
 )
 UPDATE sending_pool_emails p SET state = 'validating', claimed_at = now()
@@ -59,11 +59,11 @@ WITH RECURSIVE waiting AS (
         FROM (SELECT id, next_attempt_at FROM sending_pool_emails
               WHERE state = 'scheduled' AND domain = r.domain AND next_attempt_at <= now()
               ORDER BY next_attempt_at
-              LIMIT least(:page, 1 + 4 * :page / (SELECT count(*) FROM ready))) p
+              LIMIT least(:page::bigint, 1 + 4 * :page::bigint / (SELECT count(*) FROM ready))) p
     ) o
 ), picked AS (
     SELECT p.id FROM sending_pool_emails p
-    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page) AND p.state = 'scheduled'
+    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint) AND p.state = 'scheduled'
     FOR UPDATE SKIP LOCKED
 )
 UPDATE sending_pool_emails p SET state = 'sending', claimed_at = now()

@@ -1,6 +1,5 @@
 """The bus on a real nats-server: bursts, repeats, pages, naks, parking, big bodies, drift."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import anyio
@@ -25,14 +24,6 @@ def event(number: int, kind: EventType = EventType.DELIVERED) -> Event:
 
 def envelope(number: int, body: bytes = b"Subject: x\r\n\r\nx\r\n") -> Envelope:
     return Envelope(number, "msg_1@example.com", "example.com", "b-1@example.com", "a@example.org", body, 1, NOW)
-
-
-@pytest.fixture
-async def bus(nats_url: str) -> AsyncIterator[Bus]:
-    bus = Bus(nats_url)
-    await bus.ready()
-    yield bus
-    await bus.close()
 
 
 async def take(bus: Bus, spec: topology.ConsumerSpec, count: int, limits: Limits | None = None) -> list[Message]:

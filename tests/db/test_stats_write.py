@@ -1,0 +1,58 @@
+"""Events into rows and counters: once each, anonymous ones only counted, partitions made and dropped."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from kannon.db.database import Database
+from kannon.db.stats_write import drop_old_partitions, ensure_partitions, insert_events, week_of
+from kannon.mail.event import Event, EventType
+from kannon.mail.tracking import TrackingMode
+from tests.support.pool import counters, event_rows
+
+AT = datetime(2026, 3, 4, 23, 59, 59, tzinfo=UTC)
+
+
+def event(number: int, kind: EventType = EventType.DELIVERED, at: datetime = AT) -> Event:
+    return Event(f"e{number}", kind, "example.com", "msg_1@example.com", "a@example.org", at, delivery_id=number)
+
+
+async def test_events_are_counted_once_however_often_they_come(db: Database) -> None:
+    await ensure_partitions(db, [week_of(AT)])
+    page = [event(1), event(2), event(2), event(3, EventType.BOUNCED)]
+    assert await insert_events(db, page) == 3
+    assert await insert_events(db, [*page, event(4)]) == 1
+    assert await event_rows(db) == [(1, "delivered"), (2, "delivered"), (3, "bounced"), (4, "delivered")]
+    assert await counters(db) == {"delivered": 3, "bounced": 1}
+
+
+async def test_anonymous_events_are_counted_and_not_kept(db: Database) -> None:
+    await ensure_partitions(db, [week_of(AT)])
+    opened = replace(event(1, EventType.OPENED), tracking_mode=TrackingMode.ANONYMOUS, delivery_id=0)
+    assert await insert_events(db, [opened, event(2)]) == 2
+    assert await insert_events(db, [opened]) == 0
+    assert await event_rows(db) == [(2, "delivered")]
+    assert await counters(db) == {"opened": 1, "delivered": 1}
+
+
+async def test_hours_are_utc(db: Database) -> None:
+    await ensure_partitions(db, [week_of(AT)])
+    await insert_events(db, [event(1), event(2, at=AT + timedelta(seconds=1))])
+    async with db.acquire() as connection:
+        rows = await connection.fetch("SELECT hour, count FROM aggregated_stats ORDER BY hour")
+    assert [tuple(r) for r in rows] == [
+        (datetime(2026, 3, 4, 23, tzinfo=UTC), 1),
+        (datetime(2026, 3, 5, 0, tzinfo=UTC), 1),
+    ]
+
+
+async def test_partitions_are_weeks_and_go_when_all_of_them_is_old(db: Database) -> None:
+    monday = datetime(2026, 3, 2, tzinfo=UTC)
+    assert week_of(monday - timedelta(microseconds=1)) == monday.date() - timedelta(days=7)
+    weeks = [week_of(monday), week_of(monday + timedelta(days=7))]
+    await ensure_partitions(db, weeks)
+    await ensure_partitions(db, weeks)
+    await insert_events(db, [event(1, at=monday), event(2, at=monday + timedelta(days=7))])
+    assert await drop_old_partitions(db, monday + timedelta(days=6)) == []
+    assert await drop_old_partitions(db, monday + timedelta(days=7)) == [monday.date()]
+    assert await event_rows(db) == [(2, "delivered")]
+    assert await counters(db) == {"delivered": 2}
