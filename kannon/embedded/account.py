@@ -1,8 +1,8 @@
 """Who the child servers run as. PostgreSQL refuses root, so a root Kannon gives its children an unprivileged account.
 
 In: the directory a child will own, and the paths it must reach. Out: `Account`, or None when Kannon itself is not root.
-Data and programs may live below a directory that only root can enter (/root, say). Nothing there is chmod'ed: the child then
-keeps one capability that lets it pass, and nothing else of root's.
+Data and programs may live below a directory that only root can enter (/root, say). Nothing there is chmod'ed: the child
+then keeps one capability that lets it pass, and nothing else of root's.
 """
 
 import os

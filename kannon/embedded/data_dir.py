@@ -69,7 +69,7 @@ class DataDir:
 
 
 def read_admin_token(path: Path) -> str:
-    """The token that the server using `path` generated, for the command line. Raises OperatorError if there is none to read."""
+    """The token that the server using `path` generated, for the command line. Raises OperatorError."""
     file = path.expanduser() / "admin_token"
     try:
         token = file.read_text(encoding="ascii").strip()

@@ -1,7 +1,8 @@
 """nats-server with JetStream as a child process: streams in data_dir/nats, one loopback port, a password of its own.
 
-In: an open data directory. Out: `url`, fixed for the object's life; `run` for the runner, `start`/`wait`/`stop` for anyone else.
-Other users of the machine can reach the port but not the mail: the password is new in every process and stands only in a 0600 file.
+In: an open data directory. Out: `url`, which holds the password.
+Other users of the machine can reach the port but not the mail: the password is new in every process and stands only
+in conf/nats.conf (0600), which is written at every start.
 """
 
 import json
@@ -13,21 +14,15 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-from anyio.abc import TaskStatus
 
-from kannon.embedded import binaries, logfile
-from kannon.embedded.account import choose_account, give_to
-from kannon.embedded.child import Child, Plan, spawn
+from kannon.embedded import binaries
+from kannon.embedded.account import Account, choose_account, give_to
+from kannon.embedded.child import Child, Plan
 from kannon.embedded.leftover import read_pid, stop_leftover
-from kannon.errors import OperatorError, Unavailable
+from kannon.embedded.server import Server
 
 _HOST: Final = "127.0.0.1"
 _USER: Final = "kannon"
-_START_SECONDS: Final = 60.0
-"""Recovering large streams reads their files once."""
-_POLL_SECONDS: Final = 0.01
-_STOP: Final = ((signal.SIGTERM, 10.0),)
-
 _SETTINGS: Final = """\
 # Written by Kannon at every start.
 listen: {listen}
@@ -47,91 +42,54 @@ jetstream {{
 """
 
 
-class EmbeddedNats:
-    """The server on `data_dir`. The caller holds the directory's lock (DataDir)."""
+class EmbeddedNats(Server):
+    """The server on `data_dir`. Its port is reserved from construction until `close`."""
 
     name = "nats"
+    title = "nats-server"
+    stop_steps = ((signal.SIGTERM, 10.0),)
 
     def __init__(self, data_dir: Path, *, sync_interval: str = "1s") -> None:
-        self._data_dir = data_dir.resolve()
-        self._home = self._data_dir / "nats"
-        self._settings = self._data_dir / "conf" / "nats.conf"
-        self._log = self._data_dir / "logs" / "nats.log"
+        super().__init__(data_dir)
+        self._settings = self._conf / "nats.conf"
         self._sync_interval = sync_interval
         self._binary = binaries.nats_server()
         self._password = secrets.token_urlsafe(24)
-        # Bound, never listening: the kernel gives the port to no one else, and SO_REUSEADDR lets the child listen on it.
+        # Bound, never listening: the kernel gives the port to no one else; SO_REUSEADDR lets the child listen on it.
         self._reservation = socket.socket()
         self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reservation.bind((_HOST, 0))
         self._port: int = self._reservation.getsockname()[1]
-        self._child: Child | None = None
 
     @property
     def url(self) -> str:
-        """The same for the object's whole life, before the first start and over restarts. Holds the password."""
         return f"nats://{_USER}:{self._password}@{_HOST}:{self._port}"
-
-    async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Starts, serves until `stop`, stops. Raises Unavailable when the server dies."""
-        await self.start()
-        try:
-            task_status.started()
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._fail_on_death)
-                await stop.wait()
-                tasks.cancel_scope.cancel()
-        finally:
-            await self.stop()
-
-    async def start(self) -> None:
-        """Returns when the server greets. Stops what an earlier run left on the same data.
-
-        Raises OperatorError for the operator's faults, Unavailable if it does not come up.
-        """
-        try:
-            account = choose_account(self._home, (self._binary, self._home))
-            self._log.parent.mkdir(mode=0o700, exist_ok=True)
-            give_to(account, self._home)
-            self._write_settings(account.uid if account else -1, account.gid if account else -1)
-            pid = read_pid(self._home / "nats.pid")
-            if pid is not None:
-                await stop_leftover(pid, self._argv(), _STOP)
-            start = logfile.begin(self._log)
-        except OSError as error:
-            raise OperatorError(f"{self._home} cannot be used: {error.strerror}") from None
-        self._child = spawn(Plan(self._argv(), self._data_dir, self._log, account, signal.SIGTERM))
-        try:
-            await self._until_ready(self._child, start)
-        except BaseException:
-            await self.stop()
-            raise
-
-    async def wait(self) -> int:
-        """Returns the exit code when the server has ended."""
-        if self._child is None:
-            raise Unavailable("nats-server is not running")
-        return await self._child.wait()
-
-    async def stop(self) -> None:
-        """Stops the server within 15 s, whatever it takes; nothing to do if it does not run."""
-        if self._child is not None:
-            await self._child.stop(_STOP)
-            self._child = None
 
     def close(self) -> None:
         """Gives the port back."""
         self._reservation.close()
 
-    async def _fail_on_death(self) -> None:
-        code = await self.wait()
-        raise Unavailable(f"nats-server ended unexpectedly (exit code {code}): see {self._log}")
+    async def _prepare(self) -> Plan:
+        account = choose_account(self._home, (self._binary, self._home))
+        give_to(account, self._home)
+        self._write_settings(account)
+        pid = read_pid(self._home / "nats.pid")
+        if pid is not None:
+            await stop_leftover(pid, self._argv(), self.stop_steps)
+        return Plan(self._argv(), self._data_dir, self._log, account, signal.SIGTERM)
+
+    async def _answers(self, child: Child) -> bool:
+        """A server speaks first, and only once JetStream has recovered its streams."""
+        try:
+            async with await anyio.connect_tcp(_HOST, self._port) as stream:
+                return (await stream.receive(4096)).startswith(b"INFO ")
+        except (OSError, anyio.EndOfStream, anyio.BrokenResourceError):
+            return False
 
     def _argv(self) -> list[str]:
         return [str(self._binary), "-c", str(self._settings)]
 
-    def _write_settings(self, uid: int, gid: int) -> None:
-        self._settings.parent.mkdir(mode=0o711, exist_ok=True)
+    def _write_settings(self, account: Account | None) -> None:
         text = _SETTINGS.format(
             listen=json.dumps(f"{_HOST}:{self._port}"),
             pid_file=json.dumps(str(self._home / "nats.pid")),
@@ -144,22 +102,5 @@ class EmbeddedNats:
         handle = os.open(self._settings, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write(text)
-            os.fchown(file.fileno(), uid, gid)
-
-    async def _until_ready(self, child: Child, start: int) -> None:
-        with anyio.move_on_after(_START_SECONDS):
-            while not await self._greets():
-                if child.ended():
-                    problem = logfile.last_problem(self._log, start) or "it ended at once"
-                    raise Unavailable(f"nats-server does not start: {problem}")
-                await anyio.sleep(_POLL_SECONDS)
-            return
-        raise Unavailable(f"nats-server is not ready after {_START_SECONDS:.0f} s: see {self._log}")
-
-    async def _greets(self) -> bool:
-        """A server speaks first, and only once JetStream has recovered its streams."""
-        try:
-            async with await anyio.connect_tcp(_HOST, self._port) as stream:
-                return (await stream.receive(4096)).startswith(b"INFO ")
-        except (OSError, anyio.EndOfStream, anyio.BrokenResourceError):
-            return False
+            if account is not None:
+                os.fchown(file.fileno(), account.uid, account.gid)

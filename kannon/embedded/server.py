@@ -1,0 +1,116 @@
+"""What both child servers have in common: started, watched, stopped.
+
+In: a data directory whose lock the caller holds (DataDir). Out: a child process that answers, at `url`.
+`run` is for the runner and restarts nothing by itself; `start`, `wait` and `stop` are for anyone else.
+Refuses (OperatorError) what only the operator can mend; whatever may pass by itself is Unavailable.
+"""
+
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Final
+
+import anyio
+from anyio.abc import TaskStatus
+
+from kannon.embedded import logfile
+from kannon.embedded.child import Child, Plan, spawn
+from kannon.errors import OperatorError, Unavailable
+
+_START_SECONDS: Final = 120.0
+"""A recovery after a crash: at most max_wal_size of WAL, or the streams' files, read once."""
+_POLL_SECONDS: Final = 0.01
+
+
+class Server(ABC):
+    """A supervised server. Subclasses say how it is prepared and when it answers."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    stop_steps: ClassVar[Sequence[tuple[signal.Signals, float]]]
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir.resolve()
+        self._home = self._data_dir / self.name
+        self._conf = self._data_dir / "conf"
+        self._log = self._data_dir / "logs" / f"{self.name}.log"
+        self._child: Child | None = None
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """The same for the object's whole life: before the first start, and over restarts."""
+
+    async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Starts, serves until `stop`, stops. Raises Unavailable when the server dies."""
+        child = await self._start()
+        try:
+            task_status.started()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_cancel_at_end, child, tasks.cancel_scope)
+                await stop.wait()
+                tasks.cancel_scope.cancel()
+            if not stop.is_set():
+                raise Unavailable(f"{self.title} ended unexpectedly ({child.describe_end()}): see {self._log}")
+        finally:
+            await self.stop()
+
+    async def start(self) -> None:
+        """Returns when the server answers. Stops what an earlier run left on the same data.
+
+        Raises OperatorError for the operator's faults, Unavailable if it does not come up.
+        """
+        await self._start()
+
+    async def wait(self) -> int:
+        """Returns the exit code when the server has ended."""
+        if self._child is None:
+            raise Unavailable(f"{self.title} is not running")
+        return await self._child.wait()
+
+    async def stop(self) -> None:
+        """Stops the server within 20 s, whatever it takes; nothing to do if it does not run."""
+        if self._child is not None:
+            await self._child.stop(self.stop_steps)
+            self._child = None
+
+    @abstractmethod
+    async def _prepare(self) -> Plan:
+        """Everything before the child is spawned; an OSError from here is the operator's."""
+
+    @abstractmethod
+    async def _answers(self, child: Child) -> bool:
+        """Whether clients are served already."""
+
+    async def _start(self) -> Child:
+        try:
+            self._log.parent.mkdir(mode=0o700, exist_ok=True)
+            # Under root the children are another user and read their settings here; secrets among them are 0600.
+            self._conf.mkdir(mode=0o711, exist_ok=True)
+            plan = await self._prepare()
+            offset = logfile.begin(self._log)
+        except OSError as error:
+            raise OperatorError(f"{self._home} cannot be used: {error.strerror}") from None
+        self._child = spawn(plan)
+        try:
+            await self._until_answering(self._child, offset)
+        except BaseException:
+            await self.stop()
+            raise
+        return self._child
+
+    async def _until_answering(self, child: Child, offset: int) -> None:
+        with anyio.move_on_after(_START_SECONDS):
+            while not await self._answers(child):
+                if child.ended():
+                    problem = logfile.last_problem(self._log, offset) or child.describe_end()
+                    raise Unavailable(f"{self.title} does not start: {problem}")
+                await anyio.sleep(_POLL_SECONDS)
+            return
+        raise Unavailable(f"{self.title} does not answer after {_START_SECONDS:.0f} s: see {self._log}")
+
+
+async def _cancel_at_end(child: Child, scope: anyio.CancelScope) -> None:
+    await child.wait()
+    scope.cancel()

@@ -1,0 +1,124 @@
+"""Logging: structlog everywhere, over the standard library, one line per event on standard error.
+
+In: level and format (`log.level`, `log.format`). Out: every logger configured, our own and the libraries'.
+Secrets are struck out by key and in URLs; control characters of remote servers are escaped; an exception is one line,
+and its traceback is shown at debug only. The name of the running component is bound by the runner (contextvars).
+"""
+
+import logging
+import re
+import sys
+from typing import Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["console", "json"]
+
+_SECRET = re.compile(r"password|passwd|secret|token|authorization|api_?key|private|credential", re.IGNORECASE)
+_USERINFO = re.compile(r"(://)[^/\s@]+@")
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {9: "\\t", 10: "\\n", 13: "\\r"}
+
+# Chatty at info, or fond of tracebacks; what they say at warning is wanted.
+_TAMED = ("asyncio", "asyncpg", "nats", "grpclib", "h2", "hpack", "hypercorn", "mail.log", "mail.debug", "dns")
+
+
+def setup_logging(level: Level = "info", form: Format = "console", stream: TextIO | None = None) -> None:
+    """Configures both logging systems; may be called again. Nothing is logged usefully before it."""
+    out = sys.stderr if stream is None else stream
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info if level == "debug" else exception_in_one_line,
+        exceptions_as_text,
+        strike_secrets,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=()), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(form, out)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(threshold)
+    for name in _TAMED:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a closed standard error is no reason to stop
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line; a group as its first leaf and how many more there are."""
+    first, *more = leaves(error)
+    text = " ".join(str(first).split())
+    name = type(first).__name__
+    return (f"{name}: {text}" if text else name) + (f" (and {len(more)} more)" if more else "")
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions at the bottom of a group, in order; of any other exception, itself."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+
+
+def exception_in_one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """`exc_info` becomes `error="ValueError: …"`."""
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event.setdefault("error", describe(error))
+    event.pop("stack_info", None)
+    return event
+
+
+def exceptions_as_text(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """`error=error` reads like `exc_info=error`."""
+    for key, value in event.items():
+        if isinstance(value, BaseException):
+            event[key] = describe(value)
+    return event
+
+
+def strike_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """`token="…"` and `nats://user:password@host` become ***."""
+    for key, value in event.items():
+        if _SECRET.search(key):
+            event[key] = "***"
+        elif isinstance(value, str) and "://" in value and "@" in value:
+            event[key] = _USERINFO.sub(r"\1***@", value)
+    return event
+
+
+def escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """What a remote server said cannot forge a line or move the terminal's cursor. Tracebacks keep their lines."""
+    for key, value in event.items():
+        if key != "exception" and isinstance(value, str) and not value.isprintable():
+            event[key] = value.translate(_CONTROL)
+    return event
+
+
+def _renderers(form: Format, out: TextIO) -> list[Processor]:
+    if form == "json":
+        return [structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [escape_controls, _console(colors=out.isatty())]
+
+
+def _console(colors: bool) -> Processor:
+    # The plain formatter: the default one prints local variables, and with them mail.
+    return structlog.dev.ConsoleRenderer(
+        colors=colors, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
+    )
