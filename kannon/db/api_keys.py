@@ -60,8 +60,8 @@ async def list_api_keys(
     """A page, newest first, and how many there are."""
     async with db.acquire() as connection:
         total: int = await queries.count_api_keys(connection, domain=domain, only_active=only_active)
-        rows = await queries.list_api_keys(connection, domain=domain, only_active=only_active, skip=skip, take=take)
-    return [_read(row) for row in rows], total
+        rows = queries.list_api_keys(connection, domain=domain, only_active=only_active, skip=skip, take=take)
+        return [_read(row) async for row in rows], total
 
 
 def _api_key(row: Any) -> ApiKey | None:

@@ -29,7 +29,7 @@ async def find_domain(db: Database, name: str) -> Domain | None:
 async def list_domains(db: Database) -> list[Domain]:
     """By name."""
     async with db.acquire() as connection:
-        return [_domain(row) for row in await queries.list_domains(connection)]
+        return [_domain(row) async for row in queries.list_domains(connection)]
 
 
 async def update_tracking(db: Database, name: str, tracking: TrackingPolicy) -> bool:

@@ -26,26 +26,27 @@ async def list_stats(db: Database, domain: str, span: Span, *, skip: int, take: 
     where = {"domain": domain, "from_time": span.from_time, "to_time": span.to_time}
     async with db.acquire() as connection:
         total: int = await queries.count_stats(connection, **where)
-        rows = await queries.list_stats(connection, **where, skip=skip, take=take) if take else []
-    return [_event(row) for row in rows], total
+        if not take:
+            return [], total
+        return [_event(row) async for row in queries.list_stats(connection, **where, skip=skip, take=take)], total
 
 
 async def count_stats_by_hour(db: Database, domain: str, span: Span) -> list[HourlyCount]:
     """Of the single events that are still kept."""
     async with db.acquire() as connection:
-        rows = await queries.count_stats_by_hour(
-            connection, domain=domain, from_time=span.from_time, to_time=span.to_time
-        )
-    return [HourlyCount(EventType(row["type"]), row["hour"], row["count"]) for row in rows]
+        rows = queries.count_stats_by_hour(connection, domain=domain, from_time=span.from_time, to_time=span.to_time)
+        return [_count(row) async for row in rows]
 
 
 async def list_aggregated_stats(db: Database, domain: str, span: Span) -> list[HourlyCount]:
     """Of all events ever, anonymous ones included."""
     async with db.acquire() as connection:
-        rows = await queries.list_aggregated_stats(
-            connection, domain=domain, from_time=span.from_time, to_time=span.to_time
-        )
-    return [HourlyCount(EventType(row["type"]), row["hour"], row["count"]) for row in rows]
+        rows = queries.list_aggregated_stats(connection, domain=domain, from_time=span.from_time, to_time=span.to_time)
+        return [_count(row) async for row in rows]
+
+
+def _count(row: Any) -> HourlyCount:
+    return HourlyCount(EventType(row["type"]), row["hour"], row["count"])
 
 
 def _event(row: Any) -> Event:

@@ -56,8 +56,10 @@ async def list_templates(db: Database, domain: str, *, skip: int, take: int) -> 
     """A page of the domain's persistent ones, oldest first, and how many there are."""
     async with db.acquire() as connection:
         total: int = await queries.count_templates(connection, domain=domain)
-        rows = await queries.list_templates(connection, domain=domain, skip=skip, take=take) if take else []
-    return [_read(row) for row in rows], total
+        if not take:
+            return [], total
+        rows = queries.list_templates(connection, domain=domain, skip=skip, take=take)
+        return [_read(row) async for row in rows], total
 
 
 def _template(row: Any) -> Template | None:

@@ -48,7 +48,7 @@ CREATE INDEX templates_by_domain ON templates (domain, created_at, template_id) 
 CREATE TABLE messages (
     message_id       text PRIMARY KEY, -- msg_<24>@<domain>
     domain           text NOT NULL REFERENCES domains ON DELETE CASCADE,
-    template_id      text NOT NULL REFERENCES templates,
+    template_id      text REFERENCES templates ON DELETE SET NULL, -- null: deleted when no delivery needed it any more
     sender_email     text NOT NULL,
     sender_alias     text NOT NULL DEFAULT '',
     subject          text NOT NULL,

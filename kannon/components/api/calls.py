@@ -1,8 +1,8 @@
 """A call: credentials, then its body, then the method, then one status.
 
 In: services whose methods are plain (`async def M(self, caller, request) -> response`). Out: grpclib's table of
-methods. The order is the point: who calls is decided from the metadata alone, before a byte of the body is read. Errors become
-statuses here and nowhere else; what is not one of ours is logged and shown as INTERNAL without its text.
+methods. The order is the point: who calls is decided from the metadata alone, before a byte of the body is read.
+Errors become statuses here and nowhere else; what is not one of ours is logged, and shown as INTERNAL without its text.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
