@@ -49,9 +49,9 @@ class DomainMethods:
 
     async def CreateDomain(self, caller: Admin, request: pb.CreateDomainRequest) -> pb.Domain:
         name = domain_name(request.domain)
-        key = await anyio.to_thread.run_sync(generate_dkim_key)
+        private_pem, public_key = await anyio.to_thread.run_sync(generate_dkim_key)
         if not await domains.insert_domain(
-            self._db, name, selector=DKIM_SELECTOR, private_pem=key.private_pem, public_key=key.public_key
+            self._db, name, selector=DKIM_SELECTOR, private_pem=private_pem, public_key=public_key
         ):
             raise AlreadyExists(f'domain: "{name}" exists already')
         log.info("domain created", domain=name, by=caller.attribution)
