@@ -2,7 +2,8 @@
 
 Refuses nothing: a lost boundary, a half header, a wrong encoding or a message cut anywhere still yields what can be
 read. What is read is capped (bytes, parts, depth), so hostile input costs no more than ordinary input. The original
-message that a report carries (message/rfc822, text/rfc822-headers) is a leaf and is never opened.
+message that a report carries (message/rfc822, text/rfc822-headers) is a leaf and is not opened, unless it is a report
+itself, wrapped up by a gateway on its way.
 """
 
 import binascii
@@ -17,7 +18,7 @@ MAX_BYTES = 1 << 20
 MAX_TEXT = 64 << 10
 """Of one part's text. The longest report without its original seen in the wild is under 20 KiB."""
 MAX_HEADER = 8 << 10
-MAX_HEADERS = 2000
+MAX_HEADER_LINES = 4000
 MAX_PARTS = 60
 MAX_DEPTH = 6
 
@@ -70,7 +71,9 @@ def split_headers(data: bytes) -> tuple[list[tuple[str, str]], bytes]:
     """The header block's fields, unfolded, and what follows its blank line."""
     fields: list[tuple[str, str]] = []
     position = 0
-    while position < len(data) and len(fields) < MAX_HEADERS:
+    for _ in range(MAX_HEADER_LINES):
+        if position >= len(data):
+            break
         end = data.find(b"\n", position)
         end = len(data) if end < 0 else end
         line = data[position:end]
@@ -140,6 +143,12 @@ def _collect(headers: Mapping[str, str], body: bytes, parts: list[Part], depth: 
             for piece in pieces:
                 fields, content = split_headers(piece)
                 _collect(_first_values(fields), content, parts, depth + 1)
+            return
+    if content_type == "message/rfc822" and depth < MAX_DEPTH:
+        fields, content = split_headers(body[:MAX_BYTES])
+        inner = _first_values(fields)
+        if inner.get("content-type", "").lower().startswith("multipart/report"):
+            _collect(inner, content, parts, depth + 1)
             return
     if content_type.startswith("multipart/"):
         content_type = "text/plain"

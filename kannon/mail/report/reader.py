@@ -5,8 +5,9 @@ the words. It never raises. What it refuses: to take for a failure what is delay
 automatic answer, or a person's letter. A failure that names no code is permanent: the server has given the mail up.
 """
 
+import email.message
 import re
-from email import message_from_bytes
+from collections.abc import Mapping
 
 from flufl.bounce import all_failures
 
@@ -17,6 +18,8 @@ from kannon.mail.report.status import DeliveryStatus, RecipientStatus, parse_del
 from kannon.mail.report.values import Report, ReportKind
 
 MAX_WORDS = 1000
+MAX_FLUFL, MAX_FLUFL_LINES = 8 << 10, 200
+"""flufl.bounce tries some 150 patterns on every line."""
 MAX_RECEIVED = 50
 """Hops after which a mail is taken to run in a circle, RFC 5321 §6.3; ours pass through two or three."""
 
@@ -25,7 +28,7 @@ _ORIGINAL_TYPES = frozenset(
     {"message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers", "message/partial"}
 )
 _COMPLAINTS = frozenset({"abuse", "fraud", "virus", "other", "opt-out", "opt-out-list", "miscategorized"})
-_EXPIRED_STATUS = "4.4.7"
+_AUTO_HEADERS = ("x-autoreply", "x-autorespond", "x-autoresponse", "x-autoreply-from", "x-autoresponder", "x-vacation")
 
 
 def read_report(raw: bytes) -> Report:
@@ -50,7 +53,7 @@ def _read(raw: bytes) -> Report:
         report = _judge_status(status, words)
         if report is not None:
             return report
-    return _read_prose(message, own, words, raw)
+    return _read_prose(message, own, words)
 
 
 def _read_feedback(parts: list[Part]) -> Report | None:
@@ -156,9 +159,9 @@ def _report_status(kind: ReportKind, recipient: RecipientStatus, status: Deliver
 
 def _reply_of(diagnostic: str, status: str) -> FoundReply:
     """The remote's reply in a Diagnostic-Code; the one that agrees with Status where several stand there."""
-    found = find_reply(diagnostic)
+    found = find_reply(diagnostic, lenient=True)
     if found.code and status and str(found.code)[0] != status[0]:
-        inner = find_reply(diagnostic[found.start + 3 :])
+        inner = find_reply(diagnostic[found.start + 3 :], lenient=True)
         if inner.code and str(inner.code)[0] == status[0]:
             return inner
     return found
@@ -186,20 +189,33 @@ def _is_permanent(code: int, enhanced: str, status: str) -> bool:
     return True
 
 
-def _read_prose(message: Message, parts: list[Part], words: str, raw: bytes) -> Report:
+def _read_prose(message: Message, parts: list[Part], words: str) -> Report:
     headers = message.headers
-    subject = headers.get("subject", "")
-    daemon = _is_daemon_mail(message)
-    if _is_disposition(message, parts) or (_is_automatic(message) and not daemon):
+    subject = prose.normalize(headers.get("subject", "")[:500])
+    plain = prose.normalize(f"{subject}\n{words}")
+    speaks = _is_mail_system(message) or prose.is_failure_subject(subject)
+    if (_is_disposition(message, parts) and "reject" not in subject) or (
+        _is_automatic(message, subject) and not speaks
+    ):
         return Report(ReportKind.AUTO_REPLY, text=_one_line(words))
-    if not daemon and not prose.is_failure_subject(subject):
-        return Report(ReportKind.UNKNOWN, text=_one_line(words))
-    both = f"{subject}\n{words}"
+    if prose.is_auto_subject(subject) and not _is_mail_system(message):
+        return Report(ReportKind.AUTO_REPLY, text=_one_line(words))
     found = find_reply(words)
-    if prose.says_delay(both) and not prose.says_final(words):
-        return _report_words(ReportKind.DELAYED, found, words, headers.get("x-failed-recipients", ""))
-    if found.code or prose.says_failure(both) or "x-failed-recipients" in headers or _flufl_failures(raw):
-        return _report_words(ReportKind.FAILURE, found, words, headers.get("x-failed-recipients", ""))
+    if (
+        not speaks
+        and not (_has_null_path(message) and found.code and found.enhanced)
+        and not _flufl_failures(headers, words)
+    ):
+        return Report(ReportKind.UNKNOWN, text=_one_line(words))
+    recipient = headers.get("x-failed-recipients", "")[:320]
+    if prose.says_delay(plain) and not prose.says_final(plain):
+        return _report_words(ReportKind.DELAYED, found, words, recipient)
+    if found.code or recipient or prose.says_failure(plain):
+        return _report_words(ReportKind.FAILURE, found, words, recipient)
+    if prose.says_success(plain):
+        return _report_words(ReportKind.DELIVERED, found, words, recipient)
+    if _flufl_failures(headers, words):
+        return _report_words(ReportKind.FAILURE, found, words, recipient)
     return Report(ReportKind.UNKNOWN, text=_one_line(words))
 
 
@@ -211,31 +227,35 @@ def _report_words(kind: ReportKind, found: FoundReply, words: str, recipient: st
         code=found.code,
         enhanced_status=enhanced,
         text=_one_line(words[max(0, found.start) :] if found.code else words),
-        recipient=recipient.strip("<> ") or prose.find_address(words),
+        recipient=recipient.strip("<> ") or prose.find_recipient(words, found.start),
     )
 
 
-def _is_daemon_mail(message: Message) -> bool:
+def _is_mail_system(message: Message) -> bool:
+    """Not a person nor a person's program, by what is hard to have by accident."""
     headers = message.headers
     return (
-        prose.is_daemon(headers.get("from", ""))
-        or headers.get("return-path", "-").strip() in ("<>", "")
+        prose.is_daemon(headers.get("from", "")[:500].lower())
         or "x-failed-recipients" in headers
         or message.parameters.get("report-type", "").lower() == "delivery-status"
     )
 
 
-def _is_automatic(message: Message) -> bool:
+def _has_null_path(message: Message) -> bool:
+    """Reports have it (RFC 3464 §2), and many automatic answers too."""
+    return message.headers.get("return-path", "-").strip() in ("<>", "")
+
+
+def _is_automatic(message: Message, subject: str) -> bool:
     """RFC 3834 §5, and what programs older than it write."""
     headers = message.headers
     submitted = headers.get("auto-submitted", "no").strip().lower()
     return (
         not submitted.startswith("no")
-        or any(
-            name in headers for name in ("x-autoreply", "x-autorespond", "x-autoreply-from", "x-auto-response-suppress")
-        )
+        or any(name in headers for name in _AUTO_HEADERS)
         or headers.get("precedence", "").strip().lower() in ("auto_reply", "auto-reply")
-        or prose.is_auto_subject(headers.get("subject", ""))
+        or "vacation" in headers.get("x-apple-action", "").lower()
+        or prose.is_auto_subject(subject)
     )
 
 
@@ -246,8 +266,15 @@ def _is_disposition(message: Message, parts: list[Part]) -> bool:
     )
 
 
-def _flufl_failures(raw: bytes) -> bool:
-    _, permanent = all_failures(message_from_bytes(raw[: 64 << 10]))
+def _flufl_failures(headers: Mapping[str, str], words: str) -> bool:
+    """What flufl.bounce makes of the words; it gets a plain message of them, so that its cost is bounded too."""
+    message = email.message.Message()
+    message["From"] = prose.find_address(headers.get("from", "")) or "unknown@invalid.invalid"
+    message["Subject"] = headers.get("subject", "")[:300].replace("\n", " ")
+    if "x-mailer" in headers:
+        message["X-Mailer"] = headers["x-mailer"][:300].replace("\n", " ")
+    message.set_payload("\n".join(words[:MAX_FLUFL].split("\n")[:MAX_FLUFL_LINES]))
+    _, permanent = all_failures(message)
     return bool(permanent)
 
 

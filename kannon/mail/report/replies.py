@@ -1,28 +1,36 @@
 """SMTP replies as they stand in prose: text in, reply code and enhanced status out.
 
 A number is taken for a reply code only where the grammar of a reply (RFC 5321 §4.2: code, space or hyphen, text;
-RFC 2034 §4: enhanced status after the code) or the words around it say so; "for 432 seconds" and "port 587" are not.
+RFC 2034 §4: enhanced status after the code) and the words around it say so; "for 432 seconds" and "port 587" are not.
 """
 
 import re
 from dataclasses import dataclass
 
-_CODE = re.compile(r"(?<![\w.@/+=&?%\[])([45]\d\d)(?![\w@/%])")
+_CODE = re.compile(r"(?<![\w.@/+=&?%\[-])([45]\d\d)(?![\w@/%]|\.\d)")
 _ENHANCED = re.compile(r"(?<![\w.])([245]\.\d{1,3}\.\d{1,3})(?![\w.]*\.\d)(?!\w)")
-_ENHANCED_AFTER = re.compile(r"[ \-]{0,3}[(#]{0,2}([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
+_ENHANCED_AFTER = re.compile(r"[ \-:;,]{0,3}['\"(#]{0,2}([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
+# What follows a code in a reply: a separator and words, an address, a code again, or the end.
 _TEXT_AFTER = re.compile(
-    r"(?:-| {1,2}|: |, ?|: ?)[\"'<(\[#*]{0,3}[^\W\d_]|[ \-]\d{1,2}\b|[ \-]{0,2}<|\s{0,2}\)?$|-|[;'\"]"
+    r"[ \t]{0,2}[-:;,)\]'\"]|\s{1,8}[\"'<(\[#*-]{0,3}[^\W_]|\s{0,4}\Z|[ \t]*\n|\s{1,8}<|\s*\.\s",
 )
-_KEYWORD_BEFORE = re.compile(
-    r"(?:said|says|<<<|reason|respon[sd]e\w*|replied|reply|errors?|code|status|returned|return|diagnostic\S*|failed|failure|"
-    r"rejected|refused|smtp|smtp;|esmtp|dot|rcpt|from|data|to|with|was|is|out|server|text|message)[^\w\n]{0,8}\Z",
+_UNIT_AFTER = re.compile(
+    r"[ -]?(?:bytes?|kb|mb|[km]ib|k\b|seconds?|secs?|minutes?|mins?|hours?|days?|recipients|messages\b|mails\b"
+    r"|more\b|times\b)",
     re.IGNORECASE,
 )
-_LINE_START = re.compile(r"(?:^|\n)[ \t>*|]{0,12}[\"'(<]{0,2}\Z")
-_AFTER_COLON = re.compile(r"[:;>\])][ \t\n]{0,8}[\"'(<]?\Z")
-_UNITS_AFTER = re.compile(
-    r"[ \-]?(?:bytes?|kb|mb|ki?b|k\b|seconds?|secs?|minutes?|mins?|hours?|days?|messages?|recipients)\b", re.I
+_QUOTING_BEFORE = re.compile(
+    r"(?:said|says|<<<|received >>>|reason|respon[sd]\w*(?: was)?|repl(?:y|ied)(?: was| with)?|error(?:[ _-]?code)?"
+    r"|code|status|returned|was|diagnostic(?:-code)?|smtp|with|as follows|from remote mail server\b[^\n]{0,80})"
+    r"[^\w\n]{0,8}\s{0,8}[\"'(\[<]?\Z",
+    re.IGNORECASE,
 )
+_LINE_START = re.compile(r"(?:\A|\n)[ \t>*|]{0,16}[\"'(<\[]{0,2}\Z")
+_COLON_BEFORE = re.compile(r"[:;>)\]][ \t\n]{0,12}[\"'(<\[]?\Z")
+_FAR = 48  # characters before a code that may say what it is
+
+ENOUGH = 3
+CERTAIN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,44 +42,45 @@ class FoundReply:
     start: int = -1
 
 
-def find_reply(text: str) -> FoundReply:
-    """The best 4xx or 5xx reply in `text`: the most reply-like one, the earlier of equals."""
+def find_reply(text: str, *, lenient: bool = False) -> FoundReply:
+    """The 4xx or 5xx reply in `text`: the most reply-like one, the earlier of equals.
+
+    `lenient` is for text that is a diagnostic by itself: what looks like a reply there is one, whatever surrounds it.
+    """
     best = FoundReply()
-    best_score = 0
+    best_weight = 0 if lenient else ENOUGH - 1
     for match in _CODE.finditer(text):
-        score, enhanced = _weigh(text, match.start(), match.end())
-        if score > best_score:
-            best_score = score
+        weight, enhanced = _weigh(text, match.start(), match.end())
+        if weight > best_weight:
+            best_weight = weight
             best = FoundReply(int(match[1]), enhanced, match.start())
-            if score >= 6:
+            if weight >= CERTAIN or lenient:
                 break
     return best
 
 
-def find_enhanced(text: str, klass: str = "45") -> str:
-    """The first enhanced status of one of the classes in `klass`; "" when there is none."""
-    for match in _ENHANCED.finditer(text):
-        if match[1][0] in klass:
-            return match[1]
-    return ""
+def find_enhanced(text: str, classes: str = "45") -> str:
+    """The first enhanced status of one of `classes`, one that says something (not x.0.0) preferred; "" for none."""
+    found = [match[1] for match in _ENHANCED.finditer(text) if match[1][0] in classes]
+    return next((status for status in found if not status.endswith(".0.0")), found[0] if found else "")
 
 
 def _weigh(text: str, start: int, end: int) -> tuple[int, str]:
-    """How much the number at start:end looks like a reply code (0: not at all) and the status that follows it."""
-    before = text[max(0, start - 40) : start]
-    after = text[end : end + 40]
-    enhanced = _ENHANCED_AFTER.match(after)
-    keyword = bool(_KEYWORD_BEFORE.search(before))
-    line_start = bool(_LINE_START.search(before)) or start == 0
-    colon = bool(_AFTER_COLON.search(before))
-    followed = bool(_TEXT_AFTER.match(after)) and not _UNITS_AFTER.match(after)
-    score = 0
-    if enhanced and enhanced[1][0] == text[start]:
-        score = 4 + (line_start or colon or keyword) * 2
-    elif enhanced:
-        score = 3
-    elif followed and (keyword or colon):
-        score = 3
-    elif followed and line_start:
-        score = 3
-    return score, enhanced[1] if enhanced and enhanced[1][0] in "45" else ""
+    """How much the number at start:end looks like a reply code (0: not at all), and the status that follows it."""
+    before = text[max(0, start - _FAR) : start]
+    after = text[end : end + _FAR]
+    match = _ENHANCED_AFTER.match(after)
+    enhanced = match[1] if match and match[1][0] in "45" else ""
+    if enhanced and enhanced[0] == text[start]:
+        weight = 2 if enhanced.endswith(".0.0") else 3
+    elif enhanced or (_TEXT_AFTER.match(after) and not _UNIT_AFTER.match(after)):
+        weight = 2
+    else:
+        return 0, ""
+    if text[start + 1] > "5" and not enhanced:
+        return 0, ""  # RFC 5321 §4.2.1: the second digit is 0 to 5; 571 and the like come with a status
+    if _QUOTING_BEFORE.search(before):
+        weight += 3
+    elif _LINE_START.search(before) or _COLON_BEFORE.search(before) or start == 0:
+        weight += 1
+    return weight, enhanced
