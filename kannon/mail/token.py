@@ -27,16 +27,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from kannon.mail.identity import track_address
+from kannon.mail.identity import anonymous_address, track_address
 from kannon.mail.tracking import TrackingMode
 
 MAX_TOKEN = 8192
-_ANONYMOUS = "anonymous"
 _SHAPE = re.compile(r"([A-Za-z0-9_-]{1,256})\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{86}")  # 86: 64 octets of Ed25519
 _KID = re.compile(r"[A-Za-z0-9_-]{1,32}")
-_PSEUDONYM = re.compile(r"[0-9a-f]{32}")
 _BATCH_PREFIX = "msg_"
 _HTTPS = "https:"
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class Channel(StrEnum):
@@ -101,11 +100,11 @@ class TokenSigner:
 
     def __init__(self, key: TokenKey) -> None:
         self._key = _load_private_key(key.private_pem)
-        self._header = _encode(json.dumps({"alg": "EdDSA", "kid": key.kid}, separators=(",", ":")).encode())
+        self._header = _encode(_to_json({"alg": "EdDSA", "kid": key.kid}).encode())
 
     def sign(self, claims: Claims) -> str:
         """The same claims and key always yield the same token (RFC 8032 signatures are deterministic)."""
-        payload = json.dumps(_to_payload(claims), separators=(",", ":"), ensure_ascii=False)
+        payload = _to_json(_to_payload(claims))
         signed = self._header + b"." + _encode(payload.encode("utf-8", "replace"))
         return (signed + b"." + _encode(self._key.sign(signed))).decode("ascii")
 
@@ -167,7 +166,7 @@ def _from_payload(payload: dict[str, Any]) -> Claims:
     mode, batch = TrackingMode(_number(payload["t"])), _text(payload["m"])
     domain = _text(payload["d"]) if "d" in payload else batch.partition("@")[2]
     if mode is TrackingMode.ANONYMOUS:
-        email = track_address(_ANONYMOUS, domain)
+        email = anonymous_address(domain)
     elif mode is TrackingMode.PSEUDONYMOUS:
         email = track_address(_text(payload["w"]), domain)
     elif mode in (TrackingMode.IDENTIFIED, TrackingMode.FULL):
@@ -187,10 +186,6 @@ def _from_payload(payload: dict[str, Any]) -> Claims:
         delivery_id=_number(payload.get("i", 0)),
         url=_HTTPS + url if url.startswith("//") else url,
     )
-
-
-def anonymous_address(domain: str) -> str:
-    return track_address(_ANONYMOUS, domain)
 
 
 def _number(value: object) -> int:

@@ -1,0 +1,103 @@
+"""Header fields: any text in, lines fit for the wire out.
+
+In: what callers wrote. Out: values folded at 76 columns where that is possible, ASCII but for international addresses
+(RFC 6532), in which no text can begin a header of its own: CR, LF and NUL become spaces.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from email.utils import format_datetime
+
+from kannon.mail.address import Address
+
+FOLD = "\r\n "
+_MAX_LINE = 76  # RFC 2047 §2 for lines with encoded words; RFC 5322 §2.1.1 recommends 78
+_MAX_WORD = 200  # a longer one is encoded, which can be folded; RFC 5322 §2.1.1 allows lines of 998
+_CHUNK = 39  # octets in one encoded word: with the longest header name before it the line stays within _MAX_LINE
+_FORBIDDEN = re.compile(r"[\r\n\0\ud800-\udfff]")
+_PRINTABLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+")
+_SPACES = re.compile(rb"[ \t]++")
+
+
+def encode_unstructured(text: str, *, column: int = 0) -> str:
+    """The value of a Subject and the like (RFC 5322 §3.2.5, RFC 2047). `column`: where on its line it begins."""
+    text = _FORBIDDEN.sub(" ", text)
+    # White space at the ends, and what looks like an encoded word, would not come back as it was.
+    if not text or (_PRINTABLE.fullmatch(text) and "=?" not in text):
+        if len(text) + column <= _MAX_LINE:
+            return text
+        if "  " not in text and len(max(text.split(" "), key=len)) <= _MAX_WORD:
+            return fold_words(text.split(" "), column=column)
+    return FOLD.join(_encoded_words(text))
+
+
+def fold_words(words: Iterable[str], *, column: int, space: str = " ") -> str:
+    """Words with spaces between, line breaks before those that would pass the margin."""
+    out: list[str] = []
+    for word in words:
+        if out and column + len(space) + len(word) > _MAX_LINE:
+            out.append(FOLD)
+            column = 1
+        elif out:
+            out.append(space)
+            column += len(space)
+        out.append(word)
+        column += len(word)
+    return "".join(out)
+
+
+def _encoded_words(text: str) -> list[str]:
+    data = text.encode("utf-8")
+    words: list[str] = []
+    start = 0
+    while start < len(data):
+        end = min(start + _CHUNK, len(data))
+        while end < len(data) and data[end] & 0xC0 == 0x80:  # RFC 2047 §5: no character is split between two words
+            end -= 1
+        words.append(f"=?utf-8?b?{base64.b64encode(data[start:end]).decode('ascii')}?=")
+        start = end
+    return words
+
+
+def format_mailbox(name: str, address: Address) -> str:
+    """RFC 5322 §3.4: `name <address>`, the name quoted or encoded as it needs."""
+    name = _FORBIDDEN.sub(" ", name).strip()
+    if not name:
+        return str(address)
+    if len(name) > 60 or "=?" in name or not _PRINTABLE.fullmatch(name):
+        return f"{FOLD.join(_encoded_words(name))}{FOLD}<{address}>"
+    if not _PHRASE.fullmatch(name):
+        name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{name} <{address}>"
+
+
+def format_mailboxes(mailboxes: Sequence[tuple[str, Address]]) -> str:
+    """One to a line."""
+    return f",{FOLD}".join(format_mailbox(name, address) for name, address in mailboxes)
+
+
+def format_url(url: str) -> str:
+    """RFC 2369 §2: in angle brackets; white space inside is ignored, so that even a very long one can be folded."""
+    return "<" + FOLD.join(url[i : i + 900] for i in range(0, len(url), 900)) + ">"
+
+
+def format_date(at: datetime) -> str:
+    """RFC 5322 §3.3."""
+    return format_datetime(at)
+
+
+def header_line(name: str, value: str) -> bytes:
+    """With its CRLF."""
+    return f"{name}: {value}\r\n".encode("utf-8", "replace") if value else f"{name}:\r\n".encode("ascii")
+
+
+def relax_header(line: bytes) -> bytes:
+    """RFC 6376 §3.4.2: name in lower case, unfolded, white space reduced; without the final CRLF."""
+    name, _, value = line.partition(b":")
+    value = value.replace(b"\r\n", b"")
+    if b"  " in value or b"\t" in value:
+        value = _SPACES.sub(b" ", value)
+    return name.lower() + b":" + value.strip()

@@ -1,0 +1,87 @@
+"""HTML as a sequence of tokens, found in one linear pass and never rebuilt.
+
+In: any text that claims to be HTML. Out: where its tags, comments and raw texts are, and a tag's attributes, as
+positions in that text, so that whoever changes something leaves the rest byte for byte. It never fails and repairs
+nothing; where the text ends inside a tag or a comment, nothing after that point is a tag, as in browsers
+(WHATWG HTML §13.2.5).
+"""
+
+import html
+import re
+from dataclasses import dataclass
+from html.entities import html5
+
+SPACE = " \t\n\r\f"
+_ = rf"[{SPACE}]"
+# Every quantifier is possessive, or lazy before a fixed end, and the end of the text always counts as the end looked
+# for: no character is scanned twice.
+_REST = rf"""(?:[^>=]++|={_}*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^{SPACE}>"'][^{SPACE}>]*+)?+)*+"""
+TOKEN = re.compile(
+    rf"""
+      <(?P<raw>script|style|textarea|title|xmp|iframe|noembed|noframes)(?=[{SPACE}/>])
+        {_REST}(?:>|\Z) .*? (?:(?=</(?P=raw)[{SPACE}/>])|\Z)
+    | <(?P<start>[a-z][^{SPACE}/>]*+)(?P<attributes>{_REST})(?:(?P<closed>>)|\Z)
+    | </(?P<end>[a-z][^{SPACE}/>]*+){_REST}(?:>|\Z)
+    | <!--(?:-?>|.*?(?:--!?>|\Z))
+    | <[!?/][^>]*+(?:>|\Z)
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII | re.DOTALL,
+)
+"""Groups: `raw` (an element whose content is no markup, with that content), `start` with `attributes`, `end`; none of
+them: a comment, a declaration or the like. `closed` is unset where the text ends inside a start tag."""
+
+_ATTRIBUTE = re.compile(
+    rf"""(?P<space>[{SPACE}/]*+)(?P<name>[^{SPACE}/>=][^{SPACE}/>=]*+)
+    (?:{_}*+={_}*+(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^{SPACE}>"'][^{SPACE}>]*+)))?+""",
+    re.VERBOSE,
+)
+_REFERENCE = re.compile(
+    r"&(?:(#(?:[0-9]{1,9}|[xX][0-9a-fA-F]{1,8});?)|([A-Za-z][A-Za-z0-9]{0,31})(;|(?![=A-Za-z0-9])))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """`name` in lower case. `start`–`end` is all of it with the white space before, `value_start`–`value_end` what is
+    between its quotes; an attribute without a value has an empty one at its end."""
+
+    name: str
+    start: int
+    end: int
+    value_start: int
+    value_end: int
+
+
+def attributes(text: str, start: int, end: int, wanted: frozenset[str]) -> dict[str, Attribute]:
+    """Those of a start tag that are wanted, by name; `start` and `end` are those of TOKEN's group `attributes`."""
+    found: dict[str, Attribute] = {}
+    for match in _ATTRIBUTE.finditer(text, start, end):
+        name = match["name"].lower()
+        if name in wanted and name not in found:  # WHATWG HTML §13.2.5.33: of two with one name, the first holds
+            group = match.lastgroup
+            value_start, value_end = match.span(group) if group and group != "name" else (match.end(), match.end())
+            found[name] = Attribute(name, match.start(), match.end(), value_start, value_end)
+    return found
+
+
+def decode_attribute(value: str) -> str:
+    """Character references resolved as in an attribute: `?a=1&copy=2` keeps its `&copy` (WHATWG HTML §13.2.5.73)."""
+    if "&" not in value:
+        return value
+    return _REFERENCE.sub(_resolve, value)
+
+
+def _resolve(match: re.Match[str]) -> str:
+    if match[1]:
+        return html.unescape(f"&{match[1]}")
+    return html5.get(match[2] + match[3], match[0])
+
+
+def decode_text(text: str) -> str:
+    """Character references resolved as between tags."""
+    if "&" not in text:
+        return text
+    try:
+        return html.unescape(text)
+    except ValueError:  # a numeric reference of thousands of digits
+        return text

@@ -1,0 +1,117 @@
+"""Placeholders: `{{ name }}` and `{{{ name }}}` in HTML, subject and unsubscribe URL.
+
+In: a template's text. Out: its segments, found once per batch in linear time, and the text filled for one recipient in
+one pass: what a value contains is never looked at again. Keys are looked up, never interpreted; a placeholder whose
+key is unknown stays as it was written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+MAX_URL = 2000
+"""Octets of a filled unsubscribe URL; mailbox providers fetch no longer ones."""
+_URL_SAFE = "!#$%&'()*+,/:;=?@[]~"  # RFC 3986 §2.2: reserved, and % because the template may be encoded already
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One placeholder. `raw`: written with three braces. `source`: exactly as written."""
+
+    key: str
+    raw: bool
+    source: str
+
+
+Segment = str | Field
+
+
+def split_placeholders(text: str) -> list[Segment]:
+    """Literals and fields in order; joined with each field's `source` they are the text again.
+
+    Every character is looked at a bounded number of times: the closing braces are found first, then the nearest
+    opening ones before them.
+    """
+    segments: list[Segment] = []
+    done = 0
+    while (close := text.find("}}", done)) >= 0:
+        start, end = text.rfind("{{", done, close), close + 2
+        if start < 0:
+            _append(segments, text[done:end])
+            done = end
+            continue
+        key = text[start + 2 : close].strip(" \t")
+        raw = start > done and text[start - 1] == "{" and text.startswith("}", end)
+        if raw:
+            start, end = start - 1, end + 1
+        _append(segments, text[done:start])
+        segments.append(Field(key, raw, text[start:end]))
+        done = end
+    _append(segments, text[done:])
+    return segments
+
+
+def _append(segments: list[Segment], literal: str) -> None:
+    if not literal:
+        return
+    if segments and isinstance(segments[-1], str):
+        segments[-1] += literal
+    else:
+        segments.append(literal)
+
+
+def placeholders_in(text: str) -> set[str]:
+    """The keys a template asks for."""
+    return {segment.key for segment in split_placeholders(text) if isinstance(segment, Field)}
+
+
+def fields_for(email: str, global_fields: Mapping[str, str], own_fields: Mapping[str, str]) -> dict[str, str]:
+    """What fills a recipient's copy: the recipient's own fields win, and `email` is there unless the caller set it."""
+    return {"email": email, **global_fields, **own_fields}
+
+
+def fill_plain(segments: Sequence[Segment], fields: Mapping[str, str]) -> str:
+    """Values as they are; unknown placeholders verbatim."""
+    return "".join([s if isinstance(s, str) else fields.get(s.key, s.source) for s in segments])
+
+
+def fill_url(segments: Sequence[Segment], fields: Mapping[str, str]) -> str | None:
+    """Values percent-encoded, so that none can reach beyond its place; None when one is missing.
+
+    What of the template itself may not stand in a URL (spaces, letters beyond ASCII) is encoded too.
+    """
+    filled: list[str] = []
+    for segment in segments:
+        if isinstance(segment, str):
+            filled.append(quote(segment, safe=_URL_SAFE, errors="replace"))
+        elif segment.key in fields:
+            filled.append(quote(fields[segment.key], safe="", errors="replace"))
+        else:
+            return None
+    return "".join(filled)
+
+
+def check_unsubscribe_url(template: str) -> str | None:
+    """What is wrong with an unsubscribe URL template for every recipient, or None."""
+    segments = split_placeholders(template)
+    sample = fill_url(segments, dict.fromkeys(placeholders_in(template), "x"))
+    if sample is None or not _is_https(sample):
+        return "must be an https URL with a host"
+    host_end = template.find("/", len("https://"))
+    if "{{" in template[: host_end if host_end >= 0 else len(template)]:
+        return "must not take its host from a placeholder"
+    return None
+
+
+def unsubscribe_url_resolves(template: str, fields: Mapping[str, str]) -> bool:
+    """Can this recipient's URL be filled? `fields` as made by `fields_for`."""
+    url = fill_url(split_placeholders(template), fields)
+    return url is not None and _is_https(url) and len(url) <= MAX_URL
+
+
+def _is_https(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname)
+    except ValueError:
+        return False

@@ -1,0 +1,61 @@
+"""Text as quoted-printable (RFC 2045 §6.7), in pieces that are encoded apart and then simply joined.
+
+A soft line break between two pieces makes each begin in column 0, so the constant pieces of a template are encoded, and
+canonicalised for DKIM, once per batch; per mail only the values are. Decoded, the joined pieces are the text exactly.
+"""
+
+import binascii
+import re
+from dataclasses import dataclass
+
+SOFT_BREAK = b"=\r\n"
+_LINE_ENDS = re.compile(r"\r\n?")
+_SPACES = re.compile(rb"[ \t]++")
+# b2a_qp does not count that a space at a line's end takes three characters.
+_OVERLONG = re.compile(rb"^([^\r\n]{74,75})(=20|=09)(?=\r\n|\Z)", re.MULTILINE)
+# What stands for itself, has no run of spaces, and fits into one line: nearly every value there is.
+_PLAIN = re.compile(r"[!-<>-~]++(?: [!-<>-~]++)*+")
+_MAX_PLAIN = 75  # RFC 2045 §6.7 (5): 76, the "=" of a soft break included
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A piece as it is sent, and as it is hashed (RFC 6376 §3.4.4); usually the same bytes."""
+
+    wire: bytes
+    canonical: bytes
+
+
+def encode_piece(text: str, *, last: bool = False) -> Encoded:
+    """One piece; all but the last end so that the next begins on a line of its own."""
+    if len(text) <= _MAX_PLAIN and _PLAIN.fullmatch(text):
+        plain = text.encode("ascii")
+        if not last:
+            plain += SOFT_BREAK
+        return Encoded(plain, plain)
+    if not text:
+        return _EMPTY
+    data = _LINE_ENDS.sub("\n", text).replace("\n", "\r\n").encode("utf-8", "replace")
+    if last or data.endswith(b"\r\n"):
+        wire = _quote(data, b"\r\n" if last else b"")
+    else:
+        # Encoded with one more character behind it, the last line has room for the "=" of the soft break.
+        wire = _quote(data, b".")
+        wire = wire if wire.endswith(SOFT_BREAK) else wire + SOFT_BREAK
+    return Encoded(wire, relax_body(wire) if b"  " in wire or b"\t" in wire else wire)
+
+
+_EMPTY = Encoded(b"", b"")
+
+
+def _quote(data: bytes, behind: bytes) -> bytes:
+    quoted = binascii.b2a_qp(data + behind, istext=True)
+    if b"\r\n" not in data + behind:
+        quoted = quoted.replace(b"=\n", SOFT_BREAK)  # without a line end to copy, b2a_qp breaks lines with a lone LF
+    quoted = quoted[: len(quoted) - len(behind)]
+    return _OVERLONG.sub(rb"\1=\r\n\2", quoted) if b"=20" in quoted or b"=09" in quoted else quoted
+
+
+def relax_body(lines: bytes) -> bytes:
+    """RFC 6376 §3.4.4 for whole lines: runs of white space become one space, none stays before a line end."""
+    return _SPACES.sub(b" ", lines).replace(b" \r\n", b"\r\n")
