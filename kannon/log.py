@@ -5,6 +5,7 @@ Secrets are struck out by key and in URLs; control characters of remote servers 
 and its traceback is shown at debug only. The name of the running component is bound by the runner (contextvars).
 """
 
+import io
 import logging
 import re
 import sys
@@ -19,12 +20,15 @@ Format = Literal["console", "json"]
 _SECRET = re.compile(r"password|passwd|secret|token|authorization|api_?key|private|credential", re.IGNORECASE)
 _USERINFO = re.compile(r"(://)[^/\s@]+@")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {9: "\\t", 10: "\\n", 13: "\\r"}
+_QUOTED = frozenset(" \t\r\n=\"'")
 
 # Chatty at info, or fond of tracebacks; what they say at warning is wanted.
 _TAMED = ("asyncio", "asyncpg", "nats", "grpclib", "h2", "hpack", "hypercorn", "mail.log", "mail.debug", "dns")
 
 
-def setup_logging(level: Level = "info", form: Format = "console", stream: TextIO | None = None) -> None:
+def setup_logging(
+    level: Level = "info", form: Format = "console", stream: TextIO | io.TextIOBase | None = None
+) -> None:
     """Configures both logging systems; may be called again. Nothing is logged usefully before it."""
     out = sys.stderr if stream is None else stream
     threshold = logging.getLevelNamesMapping()[level.upper()]
@@ -106,12 +110,14 @@ def strike_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """What a remote server said cannot forge a line or move the terminal's cursor. Tracebacks keep their lines."""
     for key, value in event.items():
-        if key != "exception" and isinstance(value, str) and not value.isprintable():
+        if key == "exception" or not isinstance(value, str) or value.isprintable():
+            continue
+        if key == "event" or _QUOTED.isdisjoint(value):  # the renderer quotes, and so escapes, the others
             event[key] = value.translate(_CONTROL)
     return event
 
 
-def _renderers(form: Format, out: TextIO) -> list[Processor]:
+def _renderers(form: Format, out: TextIO | io.TextIOBase) -> list[Processor]:
     if form == "json":
         return [structlog.processors.JSONRenderer(ensure_ascii=False)]
     return [escape_controls, _console(colors=out.isatty())]

@@ -13,6 +13,8 @@ import pytest
 from kannon.bus.bus import Bus
 from kannon.db.database import Database, open_database
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
+from kannon.log import setup_logging
+from tests.support.logs import CurrentStderr
 from tests.support.servers import TEMPLATE, create_database, delete_streams, drop_database, make_template
 
 _numbers = itertools.count(1)
@@ -21,6 +23,12 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logging() -> None:
+    """The program's own logging, at debug, shown with a test that fails."""
+    setup_logging("debug", stream=CurrentStderr())
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,159 @@
+"""What reaches the log: one line an event, no secrets, no forged lines, libraries at warning."""
+
+import io
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from kannon.log import Format, Level, describe, setup_logging
+from tests.support.logs import CurrentStderr
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    yield
+    structlog.contextvars.clear_contextvars()
+    setup_logging("debug", stream=CurrentStderr())
+
+
+def configured(level: Level = "info", form: Format = "console") -> io.StringIO:
+    out = io.StringIO()
+    setup_logging(level, form, stream=out)
+    return out
+
+
+def raise_two_lines() -> None:
+    raise ValueError("first\nsecond")
+
+
+def test_the_component_that_runs_is_named() -> None:
+    out = configured()
+    structlog.contextvars.bind_contextvars(component="sender")
+    structlog.get_logger().info("sent", to="a@example.com")
+    assert out.getvalue().endswith("[info] sent component=sender to=a@example.com\n")
+
+
+def test_json_is_one_object_a_line() -> None:
+    out = configured(form="json")
+    structlog.get_logger().warning("late", seconds=3, text='ü "x"\n')
+    (line,) = out.getvalue().splitlines()
+    entry = json.loads(line)
+    assert entry.pop("timestamp").endswith("Z")
+    assert entry == {"event": "late", "level": "warning", "seconds": 3, "text": 'ü "x"\n'}
+
+
+@pytest.mark.parametrize(("level", "expected"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_levels(level: Level, expected: int) -> None:
+    out = configured(level)
+    log = structlog.get_logger()
+    for write in (log.debug, log.info, log.warning, log.error):
+        write("event")
+    assert len(out.getvalue().splitlines()) == expected
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_secrets_are_struck_out(form: Format) -> None:
+    out = configured("debug", form)
+    structlog.get_logger().info(
+        "connected to nats://kannon:hunter2@127.0.0.1:4222",
+        url="postgresql://kannon:hunter2@db/kannon",
+        password="hunter2",
+        admin_token="hunter2",
+        authorization="Basic hunter2",
+        setting=SecretStr("hunter2"),
+        error=OSError("cannot reach nats://hunter2@127.0.0.1"),
+    )
+    try:
+        raise ValueError("postgresql://kannon:hunter2@db/kannon")
+    except ValueError:
+        structlog.get_logger().error("failed", exc_info=True)
+        logging.getLogger("x").exception("failed with nats://u:hunter2@h")
+    assert "hunter2" not in out.getvalue()
+    assert "postgresql://***@db/kannon" in out.getvalue()
+
+
+def test_an_exception_is_one_line_above_debug() -> None:
+    out = configured("info")
+    try:
+        raise_two_lines()
+    except ValueError:
+        structlog.get_logger().error("failed", exc_info=True)
+        logging.getLogger("asyncio").exception("Task exception was never retrieved")
+    first, second = out.getvalue().splitlines()
+    assert first.endswith("[error] failed error='ValueError: first second'")
+    assert second.endswith("[error] Task exception was never retrieved error='ValueError: first second'")
+
+
+def test_a_traceback_is_shown_at_debug() -> None:
+    out = configured("debug")
+    try:
+        raise_two_lines()
+    except ValueError as error:
+        structlog.get_logger().debug("traceback", exc_info=error)
+    assert "in raise_two_lines" in out.getvalue()
+
+
+def test_a_remote_server_cannot_forge_a_line() -> None:
+    out = configured()
+    said = "550 no\r\n2026 [info] delivered \x1b[2J\x9b2J"
+    structlog.get_logger().info("refused", reply=said, banner="\x1b[2J")
+    logging.getLogger("library").warning("server said %s", said)
+    first, second = out.getvalue().splitlines()
+    assert first.endswith(r"refused banner=\x1b[2J reply='550 no\r\n2026 [info] delivered \x1b[2J\x9b2J'")
+    assert second.endswith(r"server said 550 no\r\n2026 [info] delivered \x1b[2J\x9b2J")
+
+
+@pytest.mark.parametrize("name", ["asyncio", "nats", "hypercorn.access", "mail.log", "grpclib.server", "hpack.table"])
+def test_libraries_are_heard_from_warning_on(name: str) -> None:
+    out = configured("debug")
+    library = logging.getLogger(name)
+    library.debug("chatter")
+    library.info("chatter")
+    library.warning("trouble")
+    (line,) = out.getvalue().splitlines()
+    assert line.endswith("[warning] trouble")
+
+
+def test_warnings_of_python_are_lines_of_the_log() -> None:
+    program = (
+        "import warnings, kannon.log; kannon.log.setup_logging(); "
+        "warnings.simplefilter('always'); warnings.warn('old', DeprecationWarning)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    (line,) = result.stderr.splitlines()
+    assert "[warning]" in line
+    assert "DeprecationWarning: old" in line
+
+
+def test_a_closed_stream_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    out = configured()
+    out.close()
+    structlog.get_logger().error("unheard")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_not_logged_costs_next_to_nothing() -> None:
+    configured("info")
+    log = structlog.get_logger().bind(component="sender")
+    allocated = sys.getallocatedblocks()
+    for _ in range(1000):
+        log.debug("sent", to="a@example.com")
+    assert sys.getallocatedblocks() - allocated < 100
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("a\n b"), "ValueError: a b"),
+        (TimeoutError(), "TimeoutError"),
+        (ExceptionGroup("g", [ExceptionGroup("h", [OSError("x")]), KeyError("y")]), "OSError: x (and 1 more)"),
+    ],
+)
+def test_describe(error: BaseException, expected: str) -> None:
+    assert describe(error) == expected
