@@ -65,6 +65,23 @@ def parse_duration(value: object) -> object:
         raise ValueError("the duration is too long") from None
 
 
+def show_size(size: int) -> str:
+    """The shortest text that `parse_size` reads back."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if size and size % _SIZE_UNITS[unit.lower()] == 0:
+            return f"{size // _SIZE_UNITS[unit.lower()]}{unit}"
+    return f"{size}B"
+
+
+def show_duration(duration: timedelta) -> str:
+    """The shortest text that `parse_duration` reads back."""
+    for unit in ("d", "h", "m", "s"):
+        one = timedelta(**{_DURATION_UNITS[unit]: 1})
+        if duration and duration % one == timedelta(0):
+            return f"{duration // one}{unit}"
+    return f"{duration // timedelta(milliseconds=1)}ms"
+
+
 def check_listen(value: str) -> str:
     """`host:port`, IPv6 in brackets; port 0 lets the system choose."""
     split_listen(value)
@@ -205,6 +222,7 @@ class Sender(Section):
     allow_private_mx: bool = False
     source_ips: list[Annotated[str, AfterValidator(_check_address)]] = []
     timeout_scale: Annotated[float, Field(gt=0, le=10)] = 1.0
+    tls_ca_file: str = ""
     routes: list[Route] = []
     limits: list[Limit] = []
 
@@ -218,6 +236,7 @@ class Dispatcher(Section):
     page: Annotated[int, Field(ge=1, le=10000)] = 500
     max_backlog: Annotated[int, Field(ge=1, le=100000)] = 10000
     max_backlog_bytes: Size = 512 << 20
+    lease: PositiveDuration = timedelta(seconds=60)
 
 
 class Retry(Section):

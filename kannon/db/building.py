@@ -1,20 +1,11 @@
 """What the dispatcher loads once per batch: the batch itself, its attachments, its domain's signing keys."""
 
 import json
-from dataclasses import dataclass
 
 from kannon.db.database import Database
 from kannon.db.queries import queries
 from kannon.mail.batch import Attachment, Batch
-
-
-@dataclass(frozen=True, slots=True)
-class DkimKey:
-    """`algorithm` is rsa-sha256 or ed25519-sha256; `private_pem` is PKCS #8."""
-
-    selector: str
-    algorithm: str
-    private_pem: str
+from kannon.mail.dkim import DkimKey
 
 
 async def find_batch(db: Database, message_id: str) -> Batch | None:

@@ -1,9 +1,15 @@
 """dispatcher: turns due deliveries into signed envelopes, and their outcomes into settled rows.
 
-`feed` claims, builds and publishes; `outcomes` settles; `builder` compiles each batch once and fills it, in worker
-processes; `dispatcher` runs them and takes back claims whose envelope is nowhere any more.
+feed.py        claims, has built, publishes
+builder.py     loads each batch once and hands pages of it to worker processes
+pages.py       what runs in a worker
+outcomes.py    settles what came back
+dispatcher.py  runs them, and takes back claims whose envelope is nowhere any more
 """
 
+from kannon.components.dispatcher.builder import Builder, BuildOptions
 from kannon.components.dispatcher.dispatcher import Dispatcher
+from kannon.components.dispatcher.feed import Feed, FeedLimits
+from kannon.components.dispatcher.outcomes import Outcomes
 
-__all__ = ["Dispatcher"]
+__all__ = ["BuildOptions", "Builder", "Dispatcher", "Feed", "FeedLimits", "Outcomes"]

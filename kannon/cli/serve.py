@@ -1,0 +1,72 @@
+"""`kannon serve`: the whole of Kannon, or some of its components, in this process.
+
+In: configuration and flags. Out: exit code 0 after a stop that was asked for, 78 for a wrong configuration, 1 for any
+other fault of the operator's, each with one line on standard error.
+"""
+
+import os
+from typing import Annotated
+
+import anyio
+import typer
+
+from kannon.cli.faults import operator_faults
+from kannon.cli.options import ConfigOption
+from kannon.config import COMPONENTS, Config, load_config
+from kannon.errors import ConfigError
+
+CLOSE_SECONDS = 10.0
+
+
+def serve(
+    config: ConfigOption = None,
+    only: Annotated[
+        str, typer.Option(help=f"Comma-separated components to run in this process: {', '.join(COMPONENTS)}.")
+    ] = "",
+    migrate: Annotated[bool, typer.Option("--migrate", help="Migrate an external database first.")] = False,
+) -> None:
+    """Run Kannon. With no configuration it brings its own PostgreSQL and NATS along."""
+    with operator_faults():
+        settings = load_config(config)
+        enabled = _enabled(settings, only)
+        _serve(settings, enabled, migrate=migrate)
+
+
+def _enabled(config: Config, only: str) -> list[str]:
+    names = [name.strip() for name in only.split(",") if name.strip()] if only else list(config.components.enabled)
+    if unknown := [name for name in names if name not in COMPONENTS]:
+        raise ConfigError(f"--only: no component is called {', '.join(unknown)}; there are {', '.join(COMPONENTS)}")
+    if not names:
+        raise ConfigError("--only: no component is named")
+    return [name for name in COMPONENTS if name in names]
+
+
+def _serve(config: Config, enabled: list[str], *, migrate: bool) -> None:
+    # Imported here: `kannon version` and the client commands start faster without the servers' libraries.
+    from kannon.cli.banner import Banner
+    from kannon.cli.wiring import wire
+    from kannon.embedded import DataDir
+    from kannon.log import setup_logging
+    from kannon.runner import Runner
+    from kannon.systemd import Systemd
+
+    setup_logging(config.log.level, config.log.format)
+    embedded = not config.postgres.url or not config.nats.url
+
+    async def run(data_dir: DataDir) -> None:
+        wired = await wire(config, enabled, data_dir, migrate=migrate)
+        banner = Banner(config, data_dir.path, wired.components)
+        runner = Runner(
+            [*wired.layers, [banner]],
+            stop_seconds=config.stop_timeout.total_seconds(),
+            systemd=Systemd.from_environ(os.environ),
+        )
+        try:
+            await runner.run()
+        finally:
+            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                await wired.bus.close()
+                await wired.db.close()
+
+    with DataDir.open(config.data_dir, exclusive=embedded) as data_dir:
+        anyio.run(run, data_dir, backend_options={"use_uvloop": True})

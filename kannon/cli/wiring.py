@@ -1,0 +1,142 @@
+"""The wiring: which component gets what. Read it top to bottom; nothing is wired anywhere else.
+
+In: the configuration, the names of the components to run, an open data directory. Out: layers of components for the
+runner, lowest first, and the connections to close when it has returned.
+"""
+
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from kannon.bus.bus import Bus
+from kannon.components.api import Api, ApiSettings
+from kannon.components.bump import Bump
+from kannon.components.dispatcher import Builder, BuildOptions, Dispatcher, Feed, FeedLimits, Outcomes
+from kannon.components.sender import Sender
+from kannon.components.smtp import InboundSmtp
+from kannon.components.stats import Stats
+from kannon.components.validator import Validator
+from kannon.config import Config, split_listen
+from kannon.db import domains, keys
+from kannon.db.database import Database, open_database
+from kannon.db.deliveries import DeliveryRef, find_delivery
+from kannon.db.schema import Schema
+from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
+from kannon.mail.intake import Limits
+from kannon.mail.retry import RetryBudget
+from kannon.runner import Component
+
+NEED_POSTGRES = frozenset({"api", "validator", "dispatcher", "smtp", "bump", "stats"})
+BOUNCE_GRACE = timedelta(days=30)  # reports may come this long after the retry window
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What the inbound SMTP server asks of the database."""
+
+    db: Database
+
+    async def find_delivery(self, delivery_id: int) -> DeliveryRef | None:
+        return await find_delivery(self.db, delivery_id)
+
+    async def bounce_secrets(self) -> Sequence[bytes]:
+        return await keys.bounce_secrets(self.db, generate=secrets.token_bytes)
+
+    async def is_tenant_domain(self, domain: str) -> bool:
+        return await domains.find_domain(self.db, domain) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    layers: list[list[Component]]
+    components: dict[str, Component]
+    db: Database
+    bus: Bus
+
+
+async def wire(config: Config, enabled: Sequence[str], data_dir: DataDir, *, migrate: bool) -> Wired:
+    """Opens nothing that can fail: connections are made when the components start."""
+    servers: list[Component] = []
+    postgres_url, nats_url = config.postgres.url, config.nats.url
+    needs_postgres = bool(NEED_POSTGRES & set(enabled))
+    if not postgres_url and needs_postgres:
+        postgres = EmbeddedPostgres(data_dir.path)
+        servers.append(postgres)
+        postgres_url = postgres.url
+    if not nats_url:
+        nats = EmbeddedNats(data_dir.path)
+        servers.append(nats)
+        nats_url = nats.url
+
+    embedded = not config.postgres.url
+    db = await open_database(postgres_url or "postgres://", pool_size=config.postgres.pool_size)
+    bus = Bus(nats_url)
+    schema = Schema(postgres_url, migrate=embedded or migrate)
+    components = {name: _component(name, config, data_dir, db, bus, sole=embedded) for name in enabled}
+
+    # The listeners and the sender need no schema to stand up: a reader or a remote server gets an answer while
+    # PostgreSQL is away. The others would only fail and wait.
+    front = [components[n] for n in ("api", "smtp", "bump", "sender") if n in components]
+    back = [components[n] for n in ("validator", "dispatcher", "stats") if n in components]
+    middle: list[Component] = [schema, *front] if needs_postgres else front
+    return Wired([layer for layer in (servers, middle, back) if layer], components, db, bus)
+
+
+def _component(name: str, config: Config, data_dir: DataDir, db: Database, bus: Bus, *, sole: bool) -> Component:
+    match name:
+        case "api":
+            host, port = split_listen(config.api.listen)
+            settings = ApiSettings(
+                host=host,
+                port=port,
+                admin_token=config.api.admin_token.get_secret_value() or data_dir.admin_token(),
+                max_request_bytes=config.api.max_request_bytes,
+                limits=Limits(config.message.max_bytes, config.message.max_recipients),
+                tls_cert=config.api.tls_cert,
+                tls_key=config.api.tls_key,
+            )
+            return Api(settings, db, bus, {"postgres": db.ping, "nats": bus.ping})
+        case "validator":
+            return Validator(db, bus, sole=sole)
+        case "dispatcher":
+            return _dispatcher(config, db, bus, sole=sole)
+        case "sender":
+            return Sender(config.sender, config.dns, bus)
+        case "smtp":
+            return InboundSmtp(config.smtp, data_dir.path, Registry(db), bus)
+        case "bump":
+            return Bump(config.bump, partial(_verification_key, db), bus)
+        case "stats":
+            return Stats(db, bus, retention=config.stats.retention, clock=now)
+    raise ValueError(name)
+
+
+async def _verification_key(db: Database, kid: str) -> str | None:
+    return await keys.find_verification_key(db, kid, now())
+
+
+def _dispatcher(config: Config, db: Database, bus: Bus, *, sole: bool) -> Dispatcher:
+    options = BuildOptions(
+        base_url=config.bump.base_url,
+        autoescape=config.message.autoescape,
+        token_ttl=config.tracking.token_ttl,
+        bounce_ttl=config.retry.window + BOUNCE_GRACE,
+    )
+    budget = RetryBudget(config.retry.window, config.retry.first, config.retry.max)
+    limits = FeedLimits(
+        page=config.dispatcher.page,
+        max_backlog=config.dispatcher.max_backlog,
+        max_backlog_bytes=config.dispatcher.max_backlog_bytes,
+        pages_at_once=config.dispatcher.workers + 1,
+    )
+    builder = Builder(db, options, workers=config.dispatcher.workers, clock=now)
+    outcomes = Outcomes(db, bus, budget=budget, clock=now, chance=random.random)
+    feed = Feed(db, bus, builder, limits, clock=now)
+    return Dispatcher(db, bus, feed, outcomes, builder, lease=config.dispatcher.lease, sole=sole, clock=now)

@@ -1,0 +1,65 @@
+"""The validator's cycle, over real PostgreSQL and NATS."""
+
+import anyio
+import pytest
+
+from kannon.bus import topology
+from kannon.bus.bus import Bus
+from kannon.components.validator import Validator
+from kannon.db.database import Database
+from kannon.db.deliveries import settle_validated
+from kannon.errors import Unavailable
+from tests.support.consume import events_of
+from tests.support.pool import insert_batch, states
+
+
+async def test_good_addresses_are_scheduled_and_bad_ones_rejected(db: Database, bus: Bus) -> None:
+    good, bad, other = await insert_batch(db, ["a@example.org", "not an address", "ü@bücher.example"])
+    assert await Validator(db, bus).cycle() == 3
+    assert await states(db) == {good: "scheduled", other: "scheduled"}
+    events = {e.delivery_id: e for e in await events_of(bus, topology.STATS, 3)}
+    assert {number: e.type for number, e in events.items()} == {good: "accepted", bad: "rejected", other: "accepted"}
+    assert events[bad].text
+    assert events[good].message_id == "msg_1@example.com"
+    assert await Validator(db, bus).cycle() == 0
+
+
+async def test_a_repeat_after_a_crash_is_the_same_event(
+    db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert_batch(db, ["a@example.org"])
+
+    async def crash(*_: object, **__: object) -> None:
+        raise Unavailable("PostgreSQL: gone")
+
+    monkeypatch.setattr("kannon.components.validator.settle_validated", crash)
+    with pytest.raises(Unavailable):
+        await Validator(db, bus).cycle()
+    monkeypatch.setattr("kannon.components.validator.settle_validated", settle_validated)
+    async with db.acquire() as connection:
+        await connection.execute("UPDATE sending_pool_emails SET state = 'to_validate', claimed_at = NULL")
+    assert await Validator(db, bus).cycle() == 1
+    assert (await bus.backlog("kannon_stats")).messages == 1
+
+
+async def test_a_nudge_wakes_it_and_stop_ends_it(db: Database, bus: Bus) -> None:
+    stop = anyio.Event()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            await group.start(Validator(db, bus).run, stop)
+            [delivery] = await insert_batch(db, ["a@example.org"])
+            await bus.wake_validator()
+            while (await states(db))[delivery] != "scheduled":
+                await anyio.lowlevel.checkpoint()
+            stop.set()
+
+
+async def test_claims_of_an_earlier_process_are_taken_back_at_once_where_it_is_alone(db: Database, bus: Bus) -> None:
+    [delivery] = await insert_batch(db, ["a@example.org"], state="validating")
+    stop = anyio.Event()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            await group.start(Validator(db, bus, sole=True).run, stop)
+            while (await states(db))[delivery] != "scheduled":
+                await anyio.lowlevel.checkpoint()
+            stop.set()
