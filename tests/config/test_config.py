@@ -1,0 +1,210 @@
+"""The configuration: defaults, overrides, every fault at once, and the example held to the code."""
+
+import re
+import tomllib
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, SecretStr
+from typer.testing import CliRunner
+
+from kannon.cli.check import render
+from kannon.config import (
+    Config,
+    Limit,
+    Route,
+    load_config,
+    parse_duration,
+    parse_size,
+    show_duration,
+    show_size,
+    split_listen,
+)
+from kannon.errors import ConfigError
+
+EXAMPLE = Path("kannon.toml.example")
+
+
+@pytest.fixture(autouse=True)
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kannon.toml in the working directory, no variables."""
+    monkeypatch.setattr("kannon.config.PLACES", (tmp_path / "kannon.toml",))
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "some.toml"
+    file.write_text(text)
+    return file
+
+
+def test_without_a_file_everything_has_a_default() -> None:
+    config = load_config()
+    assert config == Config()
+    assert config.retry.first == timedelta(minutes=5)
+    assert config.message.max_bytes == 25 * 1024 * 1024
+
+
+def test_the_example_has_every_key_at_its_default() -> None:
+    text = EXAMPLE.read_text()
+    assert load_config(EXAMPLE) == Config()
+    for name, keys in _keys(Config).items():
+        for key in keys:
+            assert re.search(rf"(?m)^{key} = ", _section(text, name)), f"{name}.{key} is not in the example"
+    for model in (Route, Limit):
+        for key in model.model_fields:
+            assert re.search(rf"(?m)^# {key} = ", text), f"{model.__name__}.{key} is not in the example"
+
+
+def test_every_key_of_the_example_has_a_line_of_text() -> None:
+    lines = EXAMPLE.read_text().splitlines()
+    bare = [line for before, line in pairwise(lines) if re.match(r"\w+ = ", line) and not before]
+    assert bare == []
+
+
+def _keys(model: type[BaseModel]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"": []}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found[name] = list(kind.model_fields)
+        else:
+            found[""].append(name)
+    return found
+
+
+def _section(text: str, name: str) -> str:
+    parts = re.split(r"(?m)^\[(\w+)\]$", text)
+    return parts[0] if not name else dict(zip(parts[1::2], parts[2::2], strict=True))[name]
+
+
+def test_variables_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path, '[sender]\nhostname = "a.example"\nport = 26\n')
+    monkeypatch.setenv("KANNON_SENDER__HOSTNAME", "b.example")
+    monkeypatch.setenv("KANNON_DNS__NAMESERVERS", '["127.0.0.1:5353"]')
+    monkeypatch.setenv("KANNON_RETRY__FIRST", "1s")
+    config = load_config(file)
+    assert (config.sender.hostname, config.sender.port) == ("b.example", 26)
+    assert config.dns.nameservers == ["127.0.0.1:5353"]
+    assert config.retry.first == timedelta(seconds=1)
+
+
+def test_all_faults_are_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(
+        tmp_path,
+        'data_dirr = "x"\n[sender]\nport = 99999\nhostnam = "x"\n[retry]\nfirst = "5x"\n[api]\nlisten = "nowhere"\n'
+        '[components]\nenabled = ["api", "apy"]\n[[sender.routes]]\ndomain = "*"\nhost = "h"\ntls = "maybe"\n',
+    )
+    monkeypatch.setenv("KANNON_SENDR__HOSTNAME", "x")
+    monkeypatch.setenv("KANNON_BUMP__LISTN", "x")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    lines = str(caught.value).splitlines()
+    for key in (
+        "data_dirr: unknown key",
+        "sender.port:",
+        "sender.hostnam: unknown key",
+        "retry.first:",
+        "api.listen:",
+        "components.enabled.1:",
+        "sender.routes.0.tls:",
+        "KANNON_SENDR__HOSTNAME: unknown variable",
+        "bump.listn: unknown key",
+    ):
+        assert sum(key in line for line in lines) == 1, key
+    assert caught.value.exit_code == 78
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("port = [", "not TOML"),
+        ("[components]\nenabled = []", "components.enabled"),
+        ('[api]\ntls_cert = "x.pem"', "api.tls_cert and api.tls_key go together"),
+        ('[retry]\nfirst = "5h"', "retry.first is longer than retry.max"),
+        ('[postgres]\nurl = "mysql://x"', "postgres.url"),
+        ('[nats]\nurl = "http://x"', "nats.url"),
+        ('[bump]\nbase_url = "ftp://x"', "bump.base_url"),
+        ('[bump]\ntrusted_proxies = ["10.0.0.0/99"]', "bump.trusted_proxies.0"),
+        ('[sender]\nhostname = "a b"', "sender.hostname"),
+        ('[sender]\nsource_ips = ["nine"]', "sender.source_ips.0"),
+        ('[dns]\nnameservers = ["dns.example"]', "dns.nameservers.0"),
+        ('[message]\nmax_bytes = "-1"', "message.max_bytes"),
+        ('[message]\nmax_bytes = "0"', "message.max_bytes"),
+        ('[stats]\nretention = "0d"', "stats.retention"),
+        ('[stats]\nretention = "99999999999d"', "stats.retention"),
+        ('[log]\nlevel = "loud"', "log.level"),
+    ],
+)
+def test_a_fault_names_its_key(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        load_config(write(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.toml: No such file"):
+        load_config(tmp_path / "absent.toml")
+
+
+def test_check_prints_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        '[api]\nadmin_token = "s3cret"\n[postgres]\nurl = "postgres://me:s3cret@db/kannon"\n'
+        '[[sender.routes]]\ndomain = "*"\nhost = "h"\npassword = "s3cret"\nusername = "me"\n',
+    )
+    shown = render(load_config(file))
+    assert "s3cret" not in shown
+    assert 'url = "postgres://me:***@db/kannon"' in shown
+    again: dict[str, Any] = tomllib.loads(shown)
+    assert again["sender"]["routes"][0]["host"] == "h"
+    assert again["retry"] == {"window": "1d", "first": "5m", "max": "4h"}
+
+
+def test_check_reads_back_what_it_prints(tmp_path: Path) -> None:
+    config = Config()
+    assert load_config(write(tmp_path, render(config))) == config
+
+
+def test_secrets_do_not_print() -> None:
+    assert "s3cret" not in repr(Config(api={"admin_token": "s3cret"}))  # type: ignore[arg-type]  # as a file gives it
+    assert Config(api={"admin_token": "s3cret"}).api.admin_token == SecretStr("s3cret")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("25MiB", 25 << 20), ("1 KiB", 1024), ("7", 7), ("3gib", 3 << 30), ("9B", 9)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+    assert parse_size(show_size(size)) == size
+
+
+@pytest.mark.parametrize("text", ["300ms", "5s", "90m", "36h", "90d"])
+def test_durations(text: str) -> None:
+    duration = parse_duration(text)
+    assert isinstance(duration, timedelta)
+    assert parse_duration(show_duration(duration)) == duration
+
+
+@pytest.mark.parametrize("text", ["", "5", "5 minutes", "m", "-5m", "1.5h"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        parse_duration(text)
+
+
+def test_listen_addresses() -> None:
+    assert split_listen("[::1]:25") == ("::1", 25)
+    assert split_listen("0.0.0.0:0") == ("0.0.0.0", 0)
+    for wrong in ("25", ":25", "host:", "host:x", "host:70000", "host:²"):
+        with pytest.raises(ValueError, match="host:port"):
+            split_listen(wrong)
+
+
+def test_the_command_exits_78(tmp_path: Path) -> None:
+    from kannon.cli import app
+
+    result = CliRunner().invoke(app, ["check", "--config", str(write(tmp_path, "x = 1\ny = 2\n"))])
+    assert result.exit_code == 78
+    assert "x: unknown key" in result.output
+    assert "y: unknown key" in result.output
