@@ -1,0 +1,68 @@
+"""What a command prints: a table at a terminal, tab-separated lines into a pipe, one JSON document with --json.
+
+In: rows of text and protobuf messages. Texts of remote servers are printed with their control characters escaped.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    as_json: bool = False
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], document: Any) -> None:
+        """`document` is what --json prints: messages, dicts and lists of them."""
+        if self.as_json:
+            self.json(document)
+        elif sys.stdout.isatty():
+            from rich.console import Console
+            from rich.table import Table
+            from rich.text import Text
+
+            table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+            for row in rows:
+                table.add_row(*(Text(printable(cell)) for cell in row))
+            Console().print(table)
+        else:
+            for row in rows:
+                print("\t".join(printable(cell) for cell in row))
+
+    def lines(self, text: str, document: Any) -> None:
+        """Text of our own, or what --json prints in its place."""
+        if self.as_json:
+            self.json(document)
+        else:
+            print(text)
+
+    def json(self, document: Any) -> None:
+        print(json.dumps(plain(document), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+
+
+def printable(text: str) -> str:
+    return text.translate(_CONTROLS)
+
+
+def plain(document: Any) -> Any:
+    """Messages as dicts, under the names of the protos."""
+    if isinstance(document, Message):
+        return MessageToDict(document, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    if isinstance(document, dict):
+        return {key: plain(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [plain(each) for each in document]
+    return document
+
+
+def moment(at: Timestamp) -> str:
+    """Local time, to the second."""
+    return at.ToDatetime().astimezone().isoformat(sep=" ", timespec="seconds")

@@ -1,0 +1,82 @@
+"""Recipients from files: CSV with a header line, or one JSON object per line.
+
+In: a path (`-` is standard input; what begins with `{` is JSON). Out: `Recipient` messages: `email` (or the first
+column) is the address, every other column or key a field. Faults name their line.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kannon.errors import OperatorError
+from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
+
+
+def read_recipients(path: Path) -> list[Recipient]:
+    """Raises OperatorError."""
+    try:
+        if str(path) == "-":
+            return _read(sys.stdin.read())
+        # utf-8-sig: spreadsheets begin their CSV with a byte order mark.
+        return _read(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise OperatorError(f"{path}: {error.strerror}") from None
+    except (ValueError, csv.Error) as error:
+        raise OperatorError(f"{path}: {error}") from None
+
+
+def _read(text: str) -> list[Recipient]:
+    return list(_json_lines(text) if text.lstrip().startswith("{") else _csv(text.splitlines(keepends=True)))
+
+
+def _csv(lines: list[str]) -> Iterator[Recipient]:
+    sample = lines[0] if lines else ""
+    delimiter = max(",;\t", key=sample.count)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    names = [name.strip() for name in next(reader, [])]
+    lower = [name.lower() for name in names]
+    if "@" in sample or not names:
+        raise ValueError("the first line must name the columns, one of them email")
+    place = lower.index("email") if "email" in lower else 0
+    for row in reader:
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(names):
+            raise ValueError(f"line {reader.line_num}: {len(row)} columns where there should be {len(names)}")
+        fields = {name: cell for i, (name, cell) in enumerate(zip(names, row, strict=True)) if i != place}
+        yield Recipient(email=row[place].strip(), fields=fields)
+
+
+def _json_lines(text: str) -> Iterator[Recipient]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: not JSON: {error}") from None
+        if not isinstance(value, dict) or not isinstance(value.get("email"), str):
+            raise ValueError(f'line {number}: an object with "email" is needed')
+        email = value.pop("email")
+        fields = value["fields"] if set(value) == {"fields"} and isinstance(value["fields"], dict) else value
+        yield Recipient(email=email, fields={name: _text(field) for name, field in fields.items()})
+
+
+def _text(value: Any) -> str:
+    """Strings as they are, other values as JSON writes them; null is empty."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def read_text(path: Path) -> str:
+    """`-` is standard input. Raises OperatorError."""
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise OperatorError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise OperatorError(f"{path}: is not UTF-8") from None

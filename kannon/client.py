@@ -1,0 +1,252 @@
+"""A typed client of a running Kannon, for Python programs and for the command line.
+
+    async with Client("127.0.0.1:50051", admin_token=token) as kannon:
+        await kannon.create_domain("example.com")
+
+In: an address and credentials. Out: the protobuf messages of the answers. A refused call is `CallRefused` with its
+status; a server that cannot be reached, or cannot serve now, is `Unavailable`.
+"""
+
+import base64
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpclib.client import Channel, UnaryUnaryMethod
+from grpclib.config import Configuration
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+
+from kannon.errors import KannonError, Unavailable
+from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
+from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub, HZServiceStub
+from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
+from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes, SendTemplateReq
+from kannon.pb.stats.apiv1 import statsapiv1_pb2 as stats_v1
+from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
+from kannon.pb.stats.apiv2 import statsapiv2_pb2 as stats_v2
+from kannon.pb.stats.apiv2.statsapiv2_grpc import StatsApiV2Stub
+from kannon.pb.tracking.types.tracking_pb2 import TrackingMode, TrackingPolicy
+
+CALL_SECONDS = 60.0
+_WINDOW_BYTES = 16 << 20
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+
+class CallRefused(KannonError):
+    """The server's answer was a status other than OK; the text is the server's."""
+
+    def __init__(self, status: Status, text: str) -> None:
+        super().__init__(text or status.name.lower().replace("_", " "))
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """`ca_file` empty: the system's authorities. With `pinned` the server's certificate must be the one in `ca_file`,
+    whatever name it carries."""
+
+    ca_file: Path | None = None
+    pinned: bool = False
+
+    def context(self) -> ssl.SSLContext:
+        """Raises OSError, ssl.SSLError."""
+        context = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
+        if self.pinned:
+            context.check_hostname = False
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.set_alpn_protocols(["h2"])
+        return context
+
+
+class Client:
+    """Connects at the first call. Safe to use from several tasks of one event loop."""
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        admin_token: str = "",
+        api_key: tuple[str, str] | None = None,
+        attribution: str = "",
+        tls: Tls | None = None,
+        timeout_seconds: float = CALL_SECONDS,
+    ) -> None:
+        """`server` is host:port; `api_key` is (domain, key) and opens `send`; `admin_token` opens everything else."""
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError(f'"{server}" is not of the form host:port')
+        self._server = server
+        self._timeout = timeout_seconds
+        self._admin: dict[str, str] = {"x-kannon-admin-token": admin_token}
+        if attribution:
+            self._admin["x-kannon-attribution"] = attribution
+        self._tenant = {} if api_key is None else _basic(*api_key)
+        self._channel = Channel(
+            host.removeprefix("[").removesuffix("]"),
+            int(port),
+            ssl=None if tls is None else tls.context(),
+            config=Configuration(http2_connection_window_size=_WINDOW_BYTES, http2_stream_window_size=_WINDOW_BYTES),
+        )
+        self._api, self._hz, self._mailer = (
+            ApiStub(self._channel),
+            HZServiceStub(self._channel),
+            MailerStub(self._channel),
+        )
+        self._stats_v1, self._stats_v2 = StatsApiV1Stub(self._channel), StatsApiV2Stub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._channel.close()
+
+    # Domains
+
+    async def list_domains(self) -> list[admin.Domain]:
+        return list((await self._ask(self._api.GetDomains, admin.GetDomainsReq())).domains)
+
+    async def find_domain(self, domain: str) -> admin.Domain:
+        return (await self._ask(self._api.GetDomain, admin.GetDomainReq(domain=domain))).domain
+
+    async def create_domain(self, domain: str) -> admin.Domain:
+        return await self._ask(self._api.CreateDomain, admin.CreateDomainRequest(domain=domain))
+
+    async def set_tracking(self, domain: str, *, opens: TrackingMode, links: TrackingMode) -> admin.Domain:
+        """The most that the domain's batches may track; batches taken before keep what they have."""
+        tracking = TrackingPolicy(opens=opens, links=links)
+        request = admin.SetTrackingPolicyReq(domain=domain, tracking=tracking)
+        return (await self._ask(self._api.SetTrackingPolicy, request)).domain
+
+    # API keys
+
+    async def create_api_key(
+        self, domain: str, name: str, *, expires_at: datetime | None = None
+    ) -> tuple[admin.APIKey, str]:
+        """The key and its secret, which is never shown again."""
+        request = admin.CreateAPIKeyRequest(domain=domain, name=name, expires_at=_timestamp(expires_at))
+        response = await self._ask(self._api.CreateAPIKey, request)
+        return response.api_key, response.key
+
+    async def list_api_keys(
+        self, domain: str, *, only_active: bool = False, limit: int = 100, offset: int = 0
+    ) -> tuple[list[admin.APIKey], int]:
+        request = admin.ListAPIKeysRequest(domain=domain, only_active=only_active, limit=limit, offset=offset)
+        response = await self._ask(self._api.ListAPIKeys, request)
+        return list(response.api_keys), response.total
+
+    async def find_api_key(self, domain: str, key_id: str) -> admin.APIKey:
+        return (await self._ask(self._api.GetAPIKey, admin.GetAPIKeyRequest(domain=domain, id=key_id))).api_key
+
+    async def deactivate_api_key(self, domain: str, key_id: str) -> admin.APIKey:
+        request = admin.DeactivateAPIKeyRequest(domain=domain, id=key_id)
+        return (await self._ask(self._api.DeactivateAPIKey, request)).api_key
+
+    # Templates
+
+    async def create_template(self, domain: str, *, html: str, title: str = "") -> admin.Template:
+        request = admin.CreateTemplateReq(domain=domain, html=html, title=title)
+        return (await self._ask(self._api.CreateTemplate, request)).template
+
+    async def update_template(self, template_id: str, *, html: str, title: str) -> admin.Template:
+        request = admin.UpdateTemplateReq(template_id=template_id, html=html, title=title)
+        return (await self._ask(self._api.UpdateTemplate, request)).template
+
+    async def find_template(self, template_id: str) -> admin.Template:
+        return (await self._ask(self._api.GetTemplate, admin.GetTemplateReq(template_id=template_id))).template
+
+    async def delete_template(self, template_id: str) -> admin.Template:
+        return (await self._ask(self._api.DeleteTemplate, admin.DeleteTemplateReq(template_id=template_id))).template
+
+    async def list_templates(self, domain: str, *, skip: int = 0, take: int = 100) -> tuple[list[admin.Template], int]:
+        request = admin.GetTemplatesReq(domain=domain, skip=skip, take=take)
+        response = await self._ask(self._api.GetTemplates, request)
+        return list(response.templates), response.total
+
+    # Mail
+
+    async def send(self, request: SendHTMLReq | SendTemplateReq, *, idempotency_key: str = "") -> SendRes:
+        """Returns when the batch is stored for good. With an idempotency key it may be repeated after any failure."""
+        metadata = self._tenant | ({"idempotency-key": idempotency_key} if idempotency_key else {})
+        if isinstance(request, SendHTMLReq):
+            return await self._call(self._mailer.SendHTML, request, metadata)
+        return await self._call(self._mailer.SendTemplate, request, metadata)
+
+    # Statistics
+
+    async def list_stats(
+        self,
+        domain: str,
+        *,
+        from_time: datetime | None = None,
+        to_time: datetime | None = None,
+        skip: int = 0,
+        take: int = 100,
+    ) -> stats_v1.GetStatsRes:
+        """Events, newest first, and how many there are in [from, to)."""
+        request = stats_v1.GetStatsReq(
+            domain=domain, from_date=_timestamp(from_time), to_date=_timestamp(to_time), skip=skip, take=take
+        )
+        return await self._ask(self._stats_v1.GetStats, request)
+
+    async def count_stats(
+        self, domain: str, *, from_time: datetime, to_time: datetime
+    ) -> stats_v2.GetAggregatedStatsRes:
+        """Per type and hour."""
+        request = stats_v2.GetAggregatedStatsReq(
+            domain=domain, from_date=_timestamp(from_time), to_date=_timestamp(to_time)
+        )
+        return await self._ask(self._stats_v2.GetAggregatedStats, request)
+
+    async def failing_checks(self) -> Mapping[str, str]:
+        """Name → what is wrong; empty when all is well."""
+        return dict((await self._call(self._hz.HZ, admin.HZRequest(), {})).result)
+
+    async def _ask(self, method: UnaryUnaryMethod[Request, Response], request: Request) -> Response:
+        return await self._call(method, request, self._admin)
+
+    async def _call(
+        self, method: UnaryUnaryMethod[Request, Response], request: Request, metadata: Mapping[str, str]
+    ) -> Response:
+        try:
+            return await method(request, timeout=self._timeout, metadata=metadata)
+        except GRPCError as error:
+            if error.status is Status.UNAVAILABLE:
+                raise Unavailable(f"{self._server}: {error.message or 'unavailable'}") from None
+            raise CallRefused(error.status, error.message or "") from None
+        except TimeoutError:
+            raise Unavailable(f"{self._server} did not answer within {self._timeout:g} s") from None
+        except (OSError, StreamTerminatedError, ProtocolError) as error:
+            raise Unavailable(f"{self._server} cannot be reached: {_reason(error)}") from None
+
+
+def _basic(domain: str, key: str) -> dict[str, str]:
+    """RFC 7617."""
+    return {"authorization": "Basic " + base64.b64encode(f"{domain}:{key}".encode()).decode()}
+
+
+def _timestamp(at: datetime | None) -> Timestamp | None:
+    if at is None:
+        return None
+    value = Timestamp()
+    value.FromDatetime(at)
+    return value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
