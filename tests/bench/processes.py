@@ -1,0 +1,61 @@
+"""CPU time and memory of a process tree, read from /proc, by program: kannon, its build workers, PostgreSQL, NATS."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """`cpu` in seconds, children that ended included; `peak` resident memory in bytes, of PostgreSQL without its buffers."""
+
+    cpu: float = 0.0
+    peak: int = 0
+
+
+def usage(root: int) -> dict[str, Usage]:
+    found: dict[str, Usage] = {}
+    for pid in _tree(root):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            continue
+        name = "kannon" if pid == root else _program(pid)
+        # utime, stime and those of waited-for children: fields 14 to 17 of proc(5), 11 to 14 after the name.
+        cpu = sum(int(f) for f in fields[11:15]) / _TICKS if name != "kannon" else sum(map(int, fields[11:13])) / _TICKS
+        before = found.get(name, Usage())
+        found[name] = Usage(before.cpu + cpu, before.peak + _peak(status, private=name == "postgres"))
+    return found
+
+
+def _peak(status: str, *, private: bool) -> int:
+    values = {line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if line.endswith(" kB")}
+    # PostgreSQL's processes share their buffers: only what each has for itself is summed.
+    kilobytes = values.get("RssAnon", 0) if private else values.get("VmHWM", 0)
+    return kilobytes * 1024
+
+
+def _program(pid: int) -> str:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return "other"
+    for word, name in ((b"postgres", "postgres"), (b"nats-server", "nats"), (b"spawn_main", "workers")):
+        if word in command:
+            return name
+    return "other"
+
+
+def _tree(root: int) -> Iterator[int]:
+    yield root
+    for task in Path(f"/proc/{root}/task").glob("*"):
+        try:
+            children = (task / "children").read_text().split()
+        except OSError:
+            continue
+        for child in children:
+            yield from _tree(int(child))

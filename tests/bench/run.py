@@ -1,0 +1,227 @@
+"""The run itself: sink, server, one send, and what is read off while it goes."""
+
+import asyncio
+import json
+import re
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
+from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
+from tests.bench.processes import Usage, usage
+from tests.support.kannon_process import Client, Kannon, free_port
+
+DOMAIN = "bench.example"
+LIMIT_SECONDS = 600.0
+POLL_SECONDS = 0.1
+PARAGRAPH = (
+    "<p>Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
+    "magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation ullamco laboris nisi ut aliquip.</p>\n"
+)
+HTML_BYTES = 5000
+STATES = "SELECT state, count(*) FROM sending_pool_emails GROUP BY state"
+COUNTERS = "SELECT type, sum(count)::bigint FROM aggregated_stats GROUP BY type"
+
+
+@dataclass(frozen=True)
+class Settings:
+    folder: Path
+    mails: int
+    workers: int
+    profile: str
+
+
+def html() -> str:
+    """5 kB, three fields, two links."""
+    head = (
+        "<html><body><h1>Hello {{ name }}</h1><p>Order {{ order }} for {{ city }}: "
+        '<a href="https://shop.example/orders/{{ order }}">see it</a> or '
+        '<a href="https://shop.example/help?topic=delivery&amp;from=mail">ask us</a>.</p>\n'
+    )
+    tail = "</body></html>"
+    count = (HTML_BYTES - len(head) - len(tail)) // len(PARAGRAPH) + 1
+    return (head + PARAGRAPH * count)[: HTML_BYTES - len(tail)] + tail
+
+
+def request(mails: int) -> SendHTMLReq:
+    recipients = [
+        Recipient(
+            email=f"reader{n}@inbox{n % 20}.example",
+            fields={"name": f"Reader {n}", "order": str(100_000 + n), "city": "Århus"},
+        )
+        for n in range(mails)
+    ]
+    sender = Sender(email=f"news@{DOMAIN}", alias="The News")
+    return SendHTMLReq(sender=sender, subject="Order {{ order }}", html=html(), recipients=recipients)
+
+
+class Sink:
+    """Postfix's smtp-sink with its own counters."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._out = folder / "sink.out"
+        with self._out.open("wb") as out:
+            self._process = subprocess.Popen(
+                ["smtp-sink", "-c", "-u", "nobody", f"127.0.0.1:{self.port}", "1000"], stdout=out, stderr=out
+            )
+
+    def count(self) -> int:
+        """Messages taken, by its own count."""
+        found = re.findall(rb"mesg=(\d+)", self._out.read_bytes())
+        return int(found[-1]) if found else 0
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+def rsa_per_second() -> float:
+    """openssl's RSA-2048 signatures per second on one core."""
+    output = subprocess.run(
+        ["openssl", "speed", "-seconds", "2", "rsa2048"], capture_output=True, text=True, check=True
+    ).stdout
+    return float(output.splitlines()[-1].split()[-2])
+
+
+async def run(settings: Settings) -> dict[str, Any]:
+    yardstick = rsa_per_second()
+    sink = Sink(settings.folder)
+    routes = [{"domain": "*", "host": "127.0.0.1", "port": sink.port, "tls": "none"}]
+    kannon = Kannon(
+        settings.folder / "data",
+        {
+            "KANNON_SENDER__ROUTES": json.dumps(routes),
+            "KANNON_DISPATCHER__WORKERS": str(settings.workers),
+            "KANNON_LOG__LEVEL": "warning",
+        },
+    )
+    started = time.monotonic()
+    kannon.start()
+    try:
+        await kannon.ready()
+        ready_seconds = time.monotonic() - started
+        client = kannon.client()
+        await client.add_domain(DOMAIN)
+        singles = [await _single(client, number) for number in range(20)]
+        result = await _measure(settings, kannon, client, sink)
+        client.close()
+        result |= {
+            "ready_seconds": round(ready_seconds, 2),
+            "single_mail_ms_p50": round(statistics.median(singles) * 1000, 1),
+            "openssl_rsa2048_per_second": yardstick,
+            "ratio_to_openssl": round(result["mails_per_second"] / yardstick, 3),
+        }
+        stopped = time.monotonic()
+        result["exit_code"] = await kannon.stop()
+        result["stop_seconds"] = round(time.monotonic() - stopped, 2)
+        return result
+    finally:
+        kannon.kill()
+        sink.stop()
+
+
+async def _single(client: Client, number: int) -> float:
+    """One mail on an idle server: from the call to the delivered event's time, by the events' own clock."""
+    send = request(1)
+    send.recipients[0].email = f"single{number}@inbox.example"
+    began = time.time()
+    await client.send(send)
+    while True:
+        for event in await client.events(DOMAIN):
+            if event.email == send.recipients[0].email and event.type == "delivered":
+                return event.timestamp.ToNanoseconds() / 1e9 - began
+        await asyncio.sleep(0.02)
+
+
+async def _measure(settings: Settings, kannon: Kannon, client: Client, sink: Sink) -> dict[str, Any]:
+    assert kannon.process is not None
+    pid = kannon.process.pid
+    database = await asyncpg.connect(kannon.postgres_url())
+    send = request(settings.mails)
+    before = usage(pid)
+    sunk_before = sink.count()
+    profiler = (
+        subprocess.Popen(["py-spy", "record", "-q", "-r", "200", "-o", settings.profile, "-p", str(pid), "-n"])
+        if settings.profile
+        else None
+    )
+    began = time.monotonic()
+    answer = await client.send(send)
+    stages = {"api": time.monotonic() - began}
+    stages |= await _watch(database, settings.mails, began)
+    seconds = max(stages.values())
+    if profiler is not None:
+        profiler.terminate()
+        profiler.wait()
+    after = usage(pid)
+    await asyncio.sleep(0.5)  # smtp-sink prints its counters at the end of a session
+    sunk = sink.count() - sunk_before
+    times = await _accept_to_delivery(database, answer.message_id)
+    left = await database.fetchval("SELECT count(*) FROM sending_pool_emails")
+    counters = await _by_name(database, COUNTERS)
+    await database.close()
+    accepted = answer.accepted_count
+    return {
+        "mails": settings.mails,
+        "mails_per_second": round(settings.mails / seconds, 1),
+        "seconds": round(seconds, 2),
+        "stages_mails_per_second": {name: round(settings.mails / value, 1) for name, value in stages.items()},
+        "accept_to_delivery_seconds": {
+            "p50": round(times[len(times) // 2], 3),
+            "p99": round(times[len(times) * 99 // 100], 3),
+        },
+        "cpu_ms_per_mail": {
+            name: round((after[name].cpu - before.get(name, Usage()).cpu) / settings.mails * 1000, 3) for name in after
+        },
+        "peak_rss_mib": {name: round(value.peak / (1 << 20)) for name, value in after.items()},
+        "accepted": accepted,
+        "delivered": len(times),
+        "sink": sunk,
+        "pool": left,
+        "counters": counters,
+        "lost": not (accepted == len(times) == settings.mails and sunk >= accepted and left == 0),
+    }
+
+
+async def _watch(database: "asyncpg.Connection[asyncpg.Record]", mails: int, began: float) -> dict[str, float]:
+    """Seconds until each stage had seen all mails."""
+    done: dict[str, float] = {}
+    while len(done) < 5:
+        await asyncio.sleep(POLL_SECONDS)
+        states = await _by_name(database, STATES)
+        stored = await _by_name(database, COUNTERS)
+        now = time.monotonic() - began
+        assert now < LIMIT_SECONDS, (states, stored)
+        waiting = sum(states.get(s, 0) for s in ("to_validate", "validating"))
+        reached = {
+            "validator": waiting == 0,
+            "dispatcher": waiting + states.get("scheduled", 0) == 0,
+            "settled": sum(states.values()) == 0,
+            "accepted stored": stored.get("accepted", 0) >= mails,
+            "delivered stored": stored.get("delivered", 0) >= mails,
+        }
+        for name, is_reached in reached.items():
+            if is_reached and name not in done:
+                done[name] = now
+    return done
+
+
+async def _by_name(database: "asyncpg.Connection[asyncpg.Record]", statement: str) -> dict[str, int]:
+    return {str(name): int(count) for name, count in await database.fetch(statement)}
+
+
+async def _accept_to_delivery(database: "asyncpg.Connection[asyncpg.Record]", message_id: str) -> list[float]:
+    """Seconds from accepted to the MX's 250, sorted, one per delivered mail."""
+    rows = await database.fetch(
+        "SELECT extract(epoch FROM d.at - a.at)::float8 AS seconds FROM stats a JOIN stats d USING (delivery_id)"
+        " WHERE a.message_id = $1 AND a.type = 'accepted' AND d.type = 'delivered' ORDER BY 1",
+        message_id,
+    )
+    return [row["seconds"] for row in rows]

@@ -1,0 +1,175 @@
+"""`kannon serve` as a process of its own, with an inbox beside it: what the end-to-end tests and the benchmark start.
+
+In: a data directory and settings. Out: addresses, an admin client, and its end. KANNON_EXECUTABLE names another program
+to start (the single executable) in place of this source tree.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from grpclib.client import Channel
+
+from kannon.embedded import EmbeddedPostgres
+from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub
+from kannon.pb.admin.apiv1.adminapiv1_pb2 import CreateAPIKeyRequest, CreateDomainRequest
+from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
+from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes
+from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
+from kannon.pb.stats.apiv1.statsapiv1_pb2 import GetStatsReq
+from kannon.pb.stats.types.stats_pb2 import Stats
+
+READY_SECONDS = 60.0
+_ADDRESS = re.compile(r"^  (gRPC API|opens and clicks|bounces)[^:]* on (\S+):(\d+)$", re.M)
+_NAMES = {"gRPC API": "api", "opens and clicks": "bump", "bounces": "smtp"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def command() -> list[str]:
+    executable = os.environ.get("KANNON_EXECUTABLE")
+    return [executable] if executable else [sys.executable, "-m", "kannon"]
+
+
+@dataclass
+class Kannon:
+    """Everything on loopback; `extra` are variables (KANNON_…) on top of that."""
+
+    data_dir: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
+    arguments: Sequence[str] = ()
+    ports: dict[str, int] = field(default_factory=dict)
+    process: "subprocess.Popen[bytes] | None" = None
+    _starts: int = 0
+
+    @property
+    def log(self) -> Path:
+        return self.data_dir.parent / f"{self.data_dir.name}-{self._starts}.log"
+
+    def start(self) -> "Kannon":
+        self._starts += 1
+        environ = {
+            **os.environ,
+            "KANNON_DATA_DIR": str(self.data_dir),
+            "KANNON_API__LISTEN": "127.0.0.1:0",
+            "KANNON_BUMP__LISTEN": "127.0.0.1:0",
+            "KANNON_SMTP__LISTEN": "127.0.0.1:0",
+            **self.extra,
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command(), "serve", *self.arguments], env=environ, stderr=log, stdout=log, stdin=subprocess.DEVNULL
+            )
+        return self
+
+    async def ready(self) -> "Kannon":
+        """Waits for the banner and reads the addresses from it. AssertionError with the log if it ends instead."""
+        assert self.process is not None
+        with anyio.fail_after(READY_SECONDS):
+            while "Kannon is ready" not in (text := self.text()) or not text.endswith("\n"):
+                assert self.process.poll() is None, text
+                await anyio.sleep(0.01)
+        self.ports = {_NAMES[name]: int(port) for name, _, port in _ADDRESS.findall(text)}
+        return self
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    async def ended(self) -> int:
+        """Its exit code."""
+        assert self.process is not None
+        with anyio.fail_after(READY_SECONDS):
+            while (code := self.process.poll()) is None:
+                await anyio.sleep(0.01)
+        return code
+
+    async def stop(self) -> int:
+        self.signal(signal.SIGTERM)
+        return await self.ended()
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """kill -9, if it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def admin_token(self) -> str:
+        return (self.data_dir / "admin_token").read_text().strip()
+
+    def postgres_url(self) -> str:
+        """Of the embedded database, for looking into it from outside."""
+        return EmbeddedPostgres(self.data_dir).url
+
+    def client(self) -> "Client":
+        return Client(Channel("127.0.0.1", self.ports["api"]), self.admin_token())
+
+
+@dataclass
+class Client:
+    """What a test needs of the API."""
+
+    channel: Channel
+    token: str
+    credentials: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def admin(self) -> dict[str, str]:
+        return {"x-kannon-admin-token": self.token}
+
+    async def add_domain(self, domain: str) -> str:
+        """Registers it, makes an API key, and returns the public DKIM key."""
+        api = ApiStub(self.channel)
+        created = await api.CreateDomain(CreateDomainRequest(domain=domain), metadata=self.admin)
+        key = await api.CreateAPIKey(CreateAPIKeyRequest(domain=domain, name="test"), metadata=self.admin)
+        self.credentials[domain] = "Basic " + b64encode(f"{domain}:{key.key}".encode()).decode()
+        return created.dkim_pub_key
+
+    async def send(self, request: SendHTMLReq) -> SendRes:
+        domain = request.sender.email.rsplit("@", 1)[1]
+        metadata = {"authorization": self.credentials[domain]}
+        return await MailerStub(self.channel).SendHTML(request, metadata=metadata)
+
+    async def events(self, domain: str) -> list[Stats]:
+        """All of them, oldest first."""
+        found: list[Stats] = []
+        while True:
+            request = GetStatsReq(domain=domain, skip=len(found), take=5000)
+            answer = await StatsApiV1Stub(self.channel).GetStats(request, metadata=self.admin)
+            found += answer.stats
+            if len(found) >= answer.total or not answer.stats:
+                return found[::-1]
+
+    async def outcomes(self, domain: str, count: int, seconds: float = 60.0) -> dict[str, str]:
+        """Waits until so many recipients have an outcome; address → type."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found: dict[str, str] = {}
+            for event in await self.events(domain):
+                if event.type in ("delivered", "bounced", "failed", "rejected"):
+                    assert found.get(event.email, event.type) == event.type, f"two outcomes for {event.email}"
+                    found[event.email] = event.type
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < deadline, f"{len(found)} of {count} outcomes"
+            await anyio.sleep(0.05)
+
+    def close(self) -> None:
+        self.channel.close()
