@@ -1,0 +1,171 @@
+"""How fast the API takes mail in: one call with many recipients, and many clients with one mail each.
+
+    python -m tests.bench.bench_intake
+
+The server runs in a process of its own on a durable embedded PostgreSQL; the clients run here. Printed: for 10,000 and
+100,000 recipients with two fields the seconds, the growth of the server's memory and the longest time its event loop
+stood still; then the calls per second of 50 clients that send single mails.
+"""
+
+import asyncio
+import multiprocessing
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import anyio
+import uvloop
+
+from kannon.client import Client
+from kannon.components.api import Api, ApiSettings
+from kannon.db.database import open_database
+from kannon.db.migrate import migrate
+from kannon.embedded import DataDir, EmbeddedPostgres
+from kannon.log import setup_logging
+from kannon.mail.intake import Limits
+from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
+from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
+
+CLIENTS = 50
+CALLS = 5000
+TOKEN = "bench"
+_TICK_SECONDS = 0.002
+
+
+class Sleeping:
+    """In place of the bus: there is no validator to wake."""
+
+    async def wake_validator(self) -> None:
+        return None
+
+
+class Stillness:
+    """The longest time that the event loop did not come round."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def watch(self) -> None:
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            now = time.perf_counter()
+            self.longest = max(self.longest, now - last - _TICK_SECONDS)
+            last = now
+
+
+def serve(pipe: Connection) -> None:
+    setup_logging("info", "json", Path("/dev/null").open("w"))
+    uvloop.run(_serve(pipe))
+
+
+async def _serve(pipe: Connection) -> None:
+    with tempfile.TemporaryDirectory() as folder, DataDir.open(Path(folder) / "data") as data_dir:
+        postgres = EmbeddedPostgres(data_dir.path)
+        await postgres.start()
+        try:
+            await migrate(postgres.url)
+            db = await open_database(postgres.url)
+            settings = ApiSettings("127.0.0.1", 0, TOKEN, 32 << 20, Limits(25 << 20, 100_000))
+            api = Api(settings, db, Sleeping(), {})
+            stop, stillness = anyio.Event(), Stillness()
+            async with anyio.create_task_group() as group:
+                await group.start(api.run, stop)
+                group.start_soon(stillness.watch)
+                pipe.send(api.addresses[0][1])
+                while await asyncio.to_thread(pipe.recv) == "measure":
+                    pipe.send((stillness.longest, _peak_kib(), time.process_time()))
+                    stillness.longest = 0.0
+                    Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak
+                stop.set()
+                group.cancel_scope.cancel()
+            await db.close()
+        finally:
+            await postgres.stop()
+
+
+def _peak_kib() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
+def a_batch(recipients: int) -> SendHTMLReq:
+    return SendHTMLReq(
+        sender=Sender(email="news@example.com", alias="News"),
+        subject="Hello {{ name }}",
+        html="<p>Hello {{ name }}, your code is {{ code }}.</p>" * 40,
+        recipients=[
+            Recipient(email=f"user{i}@example{i % 50}.net", fields={"name": f"Name {i}", "code": f"C-{i:08d}"})
+            for i in range(recipients)
+        ],
+    )
+
+
+async def single_mails(server: str, key: tuple[str, str]) -> float:
+    """Calls per second of all clients together."""
+    left = iter(range(CALLS))
+
+    async def client() -> None:
+        async with Client(server, api_key=key) as kannon:
+            for _ in left:
+                await kannon.send(request)
+
+    request = a_batch(1)
+    start = time.perf_counter()
+    async with anyio.create_task_group() as group:
+        for _ in range(CLIENTS):
+            group.start_soon(client)
+    return CALLS / (time.perf_counter() - start)
+
+
+async def measure(pipe: Connection) -> None:
+    server = f"127.0.0.1:{pipe.recv()}"
+
+    def marks() -> tuple[float, int, float]:
+        pipe.send("measure")
+        longest, peak_kib, cpu_seconds = pipe.recv()
+        return float(longest), int(peak_kib), float(cpu_seconds)
+
+    async with Client(server, admin_token=TOKEN) as admin:
+        await admin.create_domain("example.com")
+        _, secret = await admin.create_api_key("example.com", "bench")
+    key = ("example.com", secret)
+    async with Client(server, api_key=key) as kannon:
+        await kannon.send(a_batch(1))
+        for recipients in (10_000, 100_000):
+            request = a_batch(recipients)
+            marks()
+            _, before, _ = marks()
+            start = time.perf_counter()
+            answer = await kannon.send(request)
+            seconds = time.perf_counter() - start
+            longest, after, _ = marks()
+            print(
+                f"{answer.accepted_count:>7} recipients: {seconds:.2f} s, memory +{(after - before) >> 10} MiB, "
+                f"loop stood still {longest * 1000:.0f} ms at most"
+            )
+    _, _, before_cpu = marks()
+    rate = await single_mails(server, key)
+    longest, _, after_cpu = marks()
+    print(
+        f"{CLIENTS} clients, single mails: {rate:.0f} calls/s, {(after_cpu - before_cpu) / CALLS * 1000:.2f} ms of the "
+        f"server's CPU each, loop stood still {longest * 1000:.0f} ms at most"
+    )
+    pipe.send("stop")
+
+
+def main() -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    server = context.Process(target=serve, args=(theirs,))
+    server.start()
+    try:
+        uvloop.run(measure(ours))
+        server.join(30)
+    finally:
+        server.terminate()
+
+
+if __name__ == "__main__":
+    main()
