@@ -12,7 +12,7 @@ serve: $(VENV)/.runtime
 demo: $(VENV)/.runtime
 	$(BIN)/kannon demo $(ARGS)
 
-test: check
+test: check $(VENV)/.strangers
 	$(BIN)/pytest $(ARGS)
 
 check: $(VENV)/.dev
@@ -22,7 +22,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python tools/gen_pb.py --check
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev $(VENV)/.strangers
 	$(BIN)/python -m tests.bench $(ARGS)
 
 format: $(VENV)/.dev
@@ -50,6 +50,11 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# Debian packages that tests and benchmark use as strangers: postfix and others.
+$(VENV)/.strangers: packaging/test-packages.txt packaging/install-test-packages | $(BIN)/python
+	packaging/install-test-packages
 	@touch $@
 
 clean:

@@ -10,7 +10,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Usage:
-    """`cpu` in seconds, children that ended included; `peak` resident memory in bytes, of PostgreSQL without its buffers."""
+    """`cpu` in seconds, ended children included; `peak` resident memory in bytes, of PostgreSQL without its buffers."""
 
     cpu: float = 0.0
     peak: int = 0

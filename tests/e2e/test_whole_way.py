@@ -120,13 +120,13 @@ async def test_the_whole_way(kannon: Kannon, box: Inbox) -> None:
 def bounce_back(port: int, reverse_path: str) -> None:
     """A remote server that thought better of it."""
     report = (
-        "From: MAILER-DAEMON@inbox.test\r\nTo: <{}>\r\nSubject: Undelivered Mail\r\nMIME-Version: 1.0\r\n"
+        f"From: MAILER-DAEMON@inbox.test\r\nTo: <{reverse_path}>\r\nSubject: Undelivered Mail\r\nMIME-Version: 1.0\r\n"
         'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
         "--b\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n"
         "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; inbox.test\r\n\r\n"
         "Final-Recipient: rfc822; a@inbox.test\r\nAction: failed\r\nStatus: 5.2.1\r\n"
         "Diagnostic-Code: smtp; 550 5.2.1 Mailbox disabled\r\n\r\n--b--\r\n"
-    ).format(reverse_path)
+    )
     with smtplib.SMTP("127.0.0.1", port, timeout=10) as server:
         server.sendmail("", [reverse_path], report.encode())
 
