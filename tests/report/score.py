@@ -1,7 +1,8 @@
 """How well the reader reads: a folder of labelled reports in, a table of its hits and misses out.
 
 Run it as `python tests/report/score.py [folder]`. The folder holds labels.json: file name → kind, class, reply,
-status. A delayed report is transient in its class and not a bounce.
+status. `class` takes a delay for a transient failure, as the labels do; `bounce` is stricter and asks what becomes an
+event: a delay does not.
 """
 
 import json
@@ -50,6 +51,9 @@ def score_folder(folder: Path) -> Score:
     for name, label in json.loads((folder / "labels.json").read_text()).items():
         report = read_report((folder / name).read_bytes())
         score.count("class", name, label["class"], class_of(report))
+        score.count(
+            "bounce", name, label["class"], class_of(report) if report.kind is not ReportKind.DELAYED else "none"
+        )
         score.count("kind", name, str(KINDS.get(label["kind"], label["kind"])), str(report.kind))
         if label.get("reply"):
             score.count("reply", name, label["reply"], str(report.code))

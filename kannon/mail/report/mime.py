@@ -7,6 +7,7 @@ itself, wrapped up by a gateway on its way.
 """
 
 import binascii
+import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _PARAMETER = re.compile(r';[ \t]*([A-Za-z0-9*_-]{1,40})[ \t]*=[ \t]*(?:"([^"]{0,
 _CHARSETS = re.compile(
     r"utf-?8|us-ascii|iso-?8859-\d+|windows-125\d|cp\d+|koi8-[ru]|iso-2022-\w+|euc-\w+|shift_jis|gb\w+|big5"
 )
+_BLOCKS = ("br", "p", "div", "tr", "h", "li", "td", "pre", "blockquote")
 _HEADER_NAME = re.compile(rb"([!-9;-~]{1,76})[ \t]*:")
 
 
@@ -55,7 +57,7 @@ class Message:
 
 
 def parse_message(raw: bytes) -> Message:
-    data = raw[:MAX_BYTES].replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip(b"\n \t\0")
+    data = raw[:MAX_BYTES].replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\0", b"").lstrip(b"\n \t")
     if data.startswith(b"From "):  # an mbox separator some gateways leave in
         data = data.partition(b"\n")[2]
     fields, body = split_headers(data)
@@ -206,3 +208,17 @@ def _decode_base64(body: bytes) -> bytes:
         return binascii.a2b_base64(clean[: len(clean) // 4 * 4])
     except binascii.Error:
         return body
+
+
+def strip_tags(markup: str) -> str:
+    """The text of HTML, a line per block; good enough to look for words in."""
+    pieces: list[str] = []
+    for piece in markup.split("<"):
+        tag, closed, text = piece.partition(">")
+        if not closed:
+            pieces.append(piece)
+            continue
+        if tag[:8].strip("/ ").lower().startswith(_BLOCKS):
+            pieces.append("\n")
+        pieces.append(text)
+    return html.unescape("".join(pieces))

@@ -17,7 +17,8 @@ FAILURE = (
     "could not send", "was not sent", "unable to send", "failed to send", "could not be accepted", "not be accepted",
     "could not be processed", "could not be forwarded", "could not be relayed", "could not be completed",
     "did not reach", "did not receive", "did not like our", "not been accepted", "was not accepted", "not accepted",
-    "returned mail", "mail system error", "failure notice", "failure reason", "failure notification", "fatal error",
+    "returned mail", "failed mail", "mail system error", "failure notice", "failure reason", "failure notification",
+    "fatal error",
     "permanent error", "permanent failure", "failed permanently", "permanently failed", "delivery impossible",
     "returned to sender", "returned to you", "being returned", "was returned", "been returned",
     "your message is rejected", "was rejected", "been rejected", "was refused", "been refused", "was blocked",
@@ -100,7 +101,7 @@ SUCCESS = (
 SUBJECTS = (
     "undeliver", "non-deliver", "nondeliver", "not deliver", "non deliver", "delivery fail", "delivery status",
     "delivery notif", "delivery report", "delivery problem", "delivery error", "delivery has failed",
-    "failed delivery", "mail delivery", "failure notice", "failure notif", "mail failure", "mail error",
+    "failed delivery", "failed mail", "mail delivery", "failure notice", "failure notif", "mail failure", "mail error",
     "mail system error", "mail status", "returned mail", "returned message", "returned to sender", "returned e-mail",
     "returned email", "mail returned", "message returned", "message status", "message blocked", "message rejected",
     "message not", "message you sent blocked", "status notification", "could not be deliver", "could not deliver",
@@ -120,7 +121,7 @@ DAEMONS = (
     "delivery subsystem", "delivery system", "delivery service", "delivery agent", "mail administrator", "mail admin",
     "mailadmin", "mail-admin", "system administrator", "system attendant", "internet mail service", "mail robot",
     "mail-robot", "mail server", "mailserver", "mail gateway", "mail-gateway", "mailgateway", "smtp gateway",
-    "smtp-gateway", "bounce", "no-reply@sns.amazonaws", "<>", "mail router", "microsoft exchange", "メールシステム",
+    "smtp-gateway", "bounce", "<>", "mail router", "microsoft exchange", "メールシステム",
 )  # fmt: skip
 """In a From header: a program of the mail system speaks."""
 

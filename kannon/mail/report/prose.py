@@ -32,6 +32,7 @@ _STATE = re.compile(
     r"(?:unknown|not (?:found|valid|known|active|allowed|available)|invalid|inactive|disabled|suspended|full"
     r"|unavailable|unreachable|rejected|closed|terminated|deleted|expired|locked|frozen|discontinued)\b"
 )
+_FORWARD_MARK = re.compile(r"\s*(?:fwd?|wg|tr|rv)\s*:")
 _REPLY_MARK = re.compile(r"^\s*(?:re|aw|sv|antw|回复)\s*(?:\[\d+\])?:")
 
 
@@ -71,6 +72,15 @@ def says_failure(text: str) -> bool:
 def is_failure_subject(subject: str) -> bool:
     """Not a person's answer to a report: "Re: Undelivered Mail"."""
     return not _REPLY_MARK.match(subject) and any(phrase in subject for phrase in phrases.SUBJECTS)
+
+
+def is_forwarded(subject: str) -> bool:
+    return bool(_FORWARD_MARK.match(subject))
+
+
+def drop_quotes(text: str) -> str:
+    """Without the lines that answer-writers mark with ">"."""
+    return "\n".join(line for line in text.split("\n") if not line.lstrip().startswith(">"))
 
 
 def is_auto_subject(subject: str) -> bool:

@@ -6,18 +6,21 @@ automatic answer, or a person's letter. A failure that names no code is permanen
 """
 
 import email.message
+import logging
 import re
 from collections.abc import Mapping
 
 from flufl.bounce import all_failures
 
 from kannon.mail.report import prose
-from kannon.mail.report.mime import Message, Part, parse_message
+from kannon.mail.report.judge import is_permanent, judge_status
+from kannon.mail.report.mime import Message, Part, parse_message, strip_tags
 from kannon.mail.report.replies import FoundReply, find_enhanced, find_reply
-from kannon.mail.report.status import DeliveryStatus, RecipientStatus, parse_delivery_status, parse_feedback
-from kannon.mail.report.values import Report, ReportKind
+from kannon.mail.report.status import DeliveryStatus, parse_delivery_status, parse_feedback
+from kannon.mail.report.values import MAX_WORDS, Report, ReportKind, one_line
 
-MAX_WORDS = 1000
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it logs every one of its steps
+
 MAX_FLUFL, MAX_FLUFL_LINES = 8 << 10, 200
 """flufl.bounce tries some 150 patterns on every line."""
 MAX_RECEIVED = 50
@@ -28,6 +31,10 @@ _ORIGINAL_TYPES = frozenset(
     {"message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers", "message/partial"}
 )
 _COMPLAINTS = frozenset({"abuse", "fraud", "virus", "other", "opt-out", "opt-out-list", "miscategorized"})
+# Amazon SES tells of its mail in JSON; a bounce in it reads like any prose.
+_NOTICE = re.compile(
+    r'\\?"(?:notificationType|eventType)\\?"\s{0,9}:\s{0,9}\\?"(Bounce|Complaint|DeliveryDelay|Delivery)\\?"'
+)
 _AUTO_HEADERS = ("x-autoreply", "x-autorespond", "x-autoresponse", "x-autoreply-from", "x-autoresponder", "x-vacation")
 
 
@@ -44,19 +51,19 @@ def _read(raw: bytes) -> Report:
     if message.received_count > MAX_RECEIVED:
         return Report(ReportKind.UNKNOWN, text="too many hops")
     own = [part for part in message.parts if part.content_type not in _ORIGINAL_TYPES]
-    complaint = _read_feedback(own)
+    words = _own_words(own)
+    complaint = _read_feedback(message, own, words)
     if complaint is not None:
         return complaint
-    words = _own_words(own)
     status = _read_status(message, own)
     if status is not None:
-        report = _judge_status(status, words)
+        report = judge_status(status, words)
         if report is not None:
             return report
     return _read_prose(message, own, words)
 
 
-def _read_feedback(parts: list[Part]) -> Report | None:
+def _read_feedback(message: Message, parts: list[Part], words: str) -> Report | None:
     for part in parts:
         if part.content_type == "message/feedback-report":
             fields = parse_feedback(part.text)
@@ -65,6 +72,17 @@ def _read_feedback(parts: list[Part]) -> Report | None:
             recipient = fields.get("original-rcpt-to", "").strip("<> ")
             known = ReportKind.COMPLAINT if kind in _COMPLAINTS else ReportKind.UNKNOWN
             return Report(known, text=kind[:MAX_WORDS], recipient=recipient)
+    sender, subject = message.headers.get("from", "").lower(), message.headers.get("subject", "").lower()
+    if "staff@hotmail.com" in sender and subject.startswith("complaint about message"):
+        return Report(ReportKind.COMPLAINT, text="abuse")  # Outlook.com's programme, older than RFC 5965
+    notice = _NOTICE.search(words)
+    if notice and notice[1] != "Bounce":
+        kind_of = {
+            "Complaint": ReportKind.COMPLAINT,
+            "Delivery": ReportKind.DELIVERED,
+            "DeliveryDelay": ReportKind.DELAYED,
+        }
+        return Report(kind_of[notice[1]], recipient=prose.find_address(words))
     return None
 
 
@@ -74,31 +92,10 @@ def _own_words(parts: list[Part]) -> str:
     for part in parts[:8]:
         if part.content_type == "text/html":
             if not pieces:
-                pieces.append(prose.cut_original(_strip_tags(part.text)))
+                pieces.append(prose.cut_original(strip_tags(part.text)))
         elif part.content_type.startswith("text/"):
             pieces.append(prose.cut_original(part.text))
     return "\n".join(pieces)[: prose.MAX_PROSE]
-
-
-def _strip_tags(html: str) -> str:
-    out = []
-    for piece in html.split("<"):
-        tag, closed, text = piece.partition(">")
-        if not closed:
-            out.append(piece)
-            continue
-        name = tag[:8].strip("/ ").lower()
-        if name.startswith(("br", "p", "div", "tr", "h", "li", "td")):
-            out.append("\n")
-        out.append(text)
-    return (
-        "".join(out)
-        .replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&nbsp;", " ")
-        .replace("&amp;", "&")
-        .replace("&#39;", "'")
-    )
 
 
 def _read_status(message: Message, parts: list[Part]) -> DeliveryStatus | None:
@@ -114,121 +111,61 @@ def _read_status(message: Message, parts: list[Part]) -> DeliveryStatus | None:
     return None
 
 
-def _judge_status(status: DeliveryStatus, words: str) -> Report | None:
-    """RFC 3464 §2.3.3. None: the part names no action, so the words decide."""
-    by_action: dict[ReportKind, RecipientStatus] = {}
-    for recipient in status.recipients:
-        kind = _kind_of(recipient)
-        if kind is not None:
-            by_action.setdefault(kind, recipient)
-    for kind in (ReportKind.FAILURE, ReportKind.DELAYED, ReportKind.DELIVERED):
-        if kind in by_action:
-            return _report_status(kind, by_action[kind], status, words)
-    return None
-
-
-def _kind_of(recipient: RecipientStatus) -> ReportKind | None:
-    match recipient.action:
-        case "failed" | "failure" | "fail" | "expired" | "error" | "undeliverable":
-            return ReportKind.FAILURE
-        case "delayed" | "delay" | "deferred":
-            return ReportKind.DELAYED
-        case "delivered" | "relayed" | "expanded" | "deliverable":
-            return ReportKind.DELIVERED
-    if recipient.action == "" and recipient.status.startswith("5"):
-        return ReportKind.FAILURE
-    return None
-
-
-def _report_status(kind: ReportKind, recipient: RecipientStatus, status: DeliveryStatus, words: str) -> Report:
-    diagnostic = recipient.diagnostic
-    found = _reply_of(diagnostic, recipient.status)
-    if not found.code and kind is not ReportKind.DELIVERED:
-        found = _better(found, find_reply(words), recipient.status)
-    enhanced = found.enhanced or _specific(recipient.status, find_enhanced(diagnostic, recipient.status[:1] or "45"))
-    return Report(
-        kind=kind,
-        permanent=kind is ReportKind.FAILURE and _is_permanent(found.code, found.enhanced, recipient.status),
-        code=found.code,
-        enhanced_status=enhanced,
-        text=_one_line(diagnostic or words),
-        recipient=recipient.recipient,
-        host=recipient.remote or status.reporting,
-    )
-
-
-def _reply_of(diagnostic: str, status: str) -> FoundReply:
-    """The remote's reply in a Diagnostic-Code; the one that agrees with Status where several stand there."""
-    found = find_reply(diagnostic, lenient=True)
-    if found.code and status and str(found.code)[0] != status[0]:
-        inner = find_reply(diagnostic[found.start + 3 :], lenient=True)
-        if inner.code and str(inner.code)[0] == status[0]:
-            return inner
-    return found
-
-
-def _better(found: FoundReply, other: FoundReply, status: str) -> FoundReply:
-    """A reply from the words serves if it does not contradict Status."""
-    if other.code and (not status or str(other.code)[0] == status[0]):
-        return other
-    return found
-
-
-def _specific(status: str, other: str) -> str:
-    """RFC 3463 §3.1: x.0.0 says nothing; another status of the same class does."""
-    if status.endswith(".0.0") and other:
-        return other
-    return status or other
-
-
-def _is_permanent(code: int, enhanced: str, status: str) -> bool:
-    """The remote's enhanced status says most, then Status, then the reply code; nothing at all: given up, permanent."""
-    for evidence in (enhanced, status, str(code) if code else ""):
-        if evidence:
-            return evidence.startswith("5")
-    return True
-
-
 def _read_prose(message: Message, parts: list[Part], words: str) -> Report:
     headers = message.headers
     subject = prose.normalize(headers.get("subject", "")[:500])
-    plain = prose.normalize(f"{subject}\n{words}")
-    speaks = _is_mail_system(message) or prose.is_failure_subject(subject)
-    if (_is_disposition(message, parts) and "reject" not in subject) or (
-        _is_automatic(message, subject) and not speaks
-    ):
-        return Report(ReportKind.AUTO_REPLY, text=_one_line(words))
-    if prose.is_auto_subject(subject) and not _is_mail_system(message):
-        return Report(ReportKind.AUTO_REPLY, text=_one_line(words))
+    system = _is_mail_system(message) or bool(_NOTICE.search(words))
+    if _is_personal_answer(message, parts, subject, system):
+        return Report(ReportKind.AUTO_REPLY, text=one_line(words))
     found = find_reply(words)
-    if (
-        not speaks
-        and not (_has_null_path(message) and found.code and found.enhanced)
-        and not _flufl_failures(headers, words)
-    ):
-        return Report(ReportKind.UNKNOWN, text=_one_line(words))
+    plain = prose.normalize(f"{subject}\n{words}")
+    failed = prose.says_failure(plain)
+    if not system and not _shows_it(message, parts, subject, words, failed):
+        return Report(ReportKind.UNKNOWN, text=one_line(words))
     recipient = headers.get("x-failed-recipients", "")[:320]
     if prose.says_delay(plain) and not prose.says_final(plain):
         return _report_words(ReportKind.DELAYED, found, words, recipient)
-    if found.code or recipient or prose.says_failure(plain):
+    if found.code or recipient or failed:
         return _report_words(ReportKind.FAILURE, found, words, recipient)
     if prose.says_success(plain):
         return _report_words(ReportKind.DELIVERED, found, words, recipient)
-    if _flufl_failures(headers, words):
-        return _report_words(ReportKind.FAILURE, found, words, recipient)
-    return Report(ReportKind.UNKNOWN, text=_one_line(words))
+    return Report(ReportKind.UNKNOWN, text=one_line(words))
 
 
 def _report_words(kind: ReportKind, found: FoundReply, words: str, recipient: str) -> Report:
     enhanced = found.enhanced or find_enhanced(words, str(found.code)[0] if found.code else "45")
     return Report(
         kind=kind,
-        permanent=kind is ReportKind.FAILURE and _is_permanent(found.code, enhanced, ""),
+        permanent=kind is ReportKind.FAILURE and is_permanent(found.code, enhanced, ""),
         code=found.code,
         enhanced_status=enhanced,
-        text=_one_line(words[max(0, found.start) :] if found.code else words),
+        text=one_line(words[max(0, found.start) :] if found.code else words),
         recipient=recipient.strip("<> ") or prose.find_recipient(words, found.start),
     )
+
+
+def _is_personal_answer(message: Message, parts: list[Part], subject: str, system: bool) -> bool:
+    """A person's program speaks: vacation, challenge, receipt of reading."""
+    if _is_disposition(message, parts) and "reject" not in subject:
+        return True
+    return prose.is_auto_subject(subject) or (
+        _is_automatic(message) and not system and not prose.is_failure_subject(subject)
+    )
+
+
+def _shows_it(message: Message, parts: list[Part], subject: str, words: str, failed: bool) -> bool:
+    """A report whose sender does not show that it is one must: by a reply, an address, the original enclosed.
+
+    What a person quotes in an answer shows nothing; a report that a person forwards is one.
+    """
+    own = words if prose.is_forwarded(subject) else prose.drop_quotes(words)
+    found = find_reply(own)
+    if prose.is_failure_subject(subject):
+        encloses = len(parts) < len(message.parts)
+        return bool(found.code or encloses or prose.find_address(own))
+    if _has_null_path(message) and found.code and found.enhanced:
+        return True
+    return failed and _flufl_failures(message.headers, own)
 
 
 def _is_mail_system(message: Message) -> bool:
@@ -246,7 +183,7 @@ def _has_null_path(message: Message) -> bool:
     return message.headers.get("return-path", "-").strip() in ("<>", "")
 
 
-def _is_automatic(message: Message, subject: str) -> bool:
+def _is_automatic(message: Message) -> bool:
     """RFC 3834 §5, and what programs older than it write."""
     headers = message.headers
     submitted = headers.get("auto-submitted", "no").strip().lower()
@@ -255,7 +192,6 @@ def _is_automatic(message: Message, subject: str) -> bool:
         or any(name in headers for name in _AUTO_HEADERS)
         or headers.get("precedence", "").strip().lower() in ("auto_reply", "auto-reply")
         or "vacation" in headers.get("x-apple-action", "").lower()
-        or prose.is_auto_subject(subject)
     )
 
 
@@ -276,7 +212,3 @@ def _flufl_failures(headers: Mapping[str, str], words: str) -> bool:
     message.set_payload("\n".join(words[:MAX_FLUFL].split("\n")[:MAX_FLUFL_LINES]))
     _, permanent = all_failures(message)
     return bool(permanent)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text[: MAX_WORDS * 4].split())[:MAX_WORDS]

@@ -7,7 +7,7 @@ RFC 2034 §4: enhanced status after the code) and the words around it say so; "f
 import re
 from dataclasses import dataclass
 
-_CODE = re.compile(r"(?<![\w.@/+=&?%\[-])([45]\d\d)(?![\w@/%]|\.\d)")
+_CODE = re.compile(r"(?<![\w.@/+=&?%-])([45]\d\d)(?![\w@/%]|\.\d)")
 _ENHANCED = re.compile(r"(?<![\w.])([245]\.\d{1,3}\.\d{1,3})(?![\w.]*\.\d)(?!\w)")
 _ENHANCED_AFTER = re.compile(r"[ \-:;,]{0,3}['\"(#]{0,2}([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
 # What follows a code in a reply: a separator and words, an address, a code again, or the end.

@@ -6,6 +6,8 @@ Out of `read_report`. `code` 0 and `enhanced_status` "" mean the report names no
 from dataclasses import dataclass
 from enum import StrEnum
 
+MAX_WORDS = 1000
+
 
 class ReportKind(StrEnum):
     """Only FAILURE is a bounce; COMPLAINT is stored as such; the rest is logged, no more."""
@@ -32,3 +34,7 @@ class Report:
     text: str = ""
     recipient: str = ""
     host: str = ""
+
+
+def one_line(text: str) -> str:
+    return " ".join(text[: MAX_WORDS * 4].split())[:MAX_WORDS]
