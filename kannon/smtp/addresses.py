@@ -1,0 +1,55 @@
+"""Which addresses a public mail exchanger cannot have: loopback, private, link-local, our own.
+
+In: an IP address. Out: the reply that stands for the refusal, or None. Mail for the world is not a way into this
+network.
+"""
+
+import socket
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from kannon.mail.verdict import Reply
+
+_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052 §2.1
+_NOBODYS = "192.0.2.1"  # RFC 5737: TEST-NET-1, never an address of this machine
+
+LOOP = Reply(554, "the mail exchanger of this domain is this server itself", "5.4.6")
+PRIVATE = Reply(550, "the mail exchanger of this domain has no public address", "5.4.4")
+
+
+def refusal(address: str) -> Reply | None:
+    """Why this address is not dialled, unless a route or the configuration says so."""
+    ip = _inner(ip_address(address))
+    if ip.is_loopback or ip.is_unspecified or is_own(str(ip)):
+        return LOOP
+    if not ip.is_global or ip.is_multicast:
+        return PRIVATE
+    return None
+
+
+def _inner(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address inside an IPv6 one, where the packet would end up."""
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped:
+            return ip.ipv4_mapped
+        if ip.sixtofour:
+            return ip.sixtofour
+        if ip in _NAT64:
+            return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip
+
+
+@lru_cache(maxsize=10_000)
+def is_own(address: str) -> bool:
+    """An address of this machine can be bound to; where the kernel lets everything be bound, nothing is told."""
+    return _can_bind(address) and not _can_bind(_NOBODYS)
+
+
+def _can_bind(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,252 @@
+"""From an envelope to a verdict: the one function callers need, and the owner of everything behind it.
+
+In: an `Envelope`. Out: a `Verdict`, or `Busy` when the destination has no room, which is no attempt. Never an
+exception for anything a remote does. At most `sender.concurrency` mails are being sent at once; those that wait (for
+DNS, a connection, a place) are bounded too: when too many do, the one that has waited longest is turned away as
+`Busy`, so deliveries to servers that hang make room for the others.
+"""
+
+import asyncio
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Coroutine, Set
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from kannon.config import Dns, Sender
+from kannon.mail.address import canonical_domain
+from kannon.mail.envelope import Envelope
+from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Stage, Verdict
+from kannon.smtp.dialogue import Mail, Transaction, prepare, unable
+from kannon.smtp.opening import Opener
+from kannon.smtp.resolver import Resolver
+from kannon.smtp.routing import NoPlan, Plan, Router
+from kannon.smtp.session import Session
+from kannon.smtp.site import Busy, Site
+from kannon.smtp.slots import Slots
+from kannon.smtp.tls import make_contexts
+from kannon.smtp.trouble import Failure, Kind, asks_another_host, classify, worse
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+MAX_SITES = 10_000
+SITE_SECONDS = 600.0  # an unused destination is remembered so long
+REAP_SECONDS = 1.0
+CLOSE_SECONDS = 3.0
+MAX_SPOKEN_TO = 2  # hosts that were told of the mail
+HELD_SECONDS = 1.0  # those turned away for others come back after this
+
+BAD_ADDRESS = Reply(550, "the recipient's domain is not a domain name", "5.1.2")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """How one MX site is doing. `next_probe_in` is None while it is not down; `last` is its last word."""
+
+    site: str
+    waiting: int
+    in_flight: int
+    connections: int
+    limit: int
+    last: str
+    next_probe_in: float | None
+
+
+class Deliverer:
+    """`async with Deliverer(config.sender, config.dns) as deliverer:`; leaving says QUIT to every server."""
+
+    def __init__(self, sender: Sender, dns: Dns) -> None:
+        self._sender = sender
+        self._dns = dns
+        self._scale = sender.timeout_scale
+        self._slots = Slots(sender.concurrency)
+        self._max_held = max(2 * sender.concurrency, 100)
+        self._held: OrderedDict[anyio.CancelScope, None] = OrderedDict()
+        self._sites: dict[str, Site] = {}
+        hostname = sender.hostname or socket.getfqdn()
+        self._opener = Opener(hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
+        self._resolver = Resolver(dns.nameservers, self.spawn, scale=self._scale)
+        self._router = Router(sender, hostname, self._resolver)
+        self._group: TaskGroup | None = None
+        self._stopping = False
+
+    @property
+    def capacity(self) -> int:
+        """How many calls of `deliver` may run at once and still make way for each other."""
+        return self._sender.concurrency + self._max_held
+
+    async def __aenter__(self) -> Self:
+        self._stopping = False
+        self._group = await anyio.create_task_group().__aenter__()
+        self._group.start_soon(self._reap)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        group, self._group = self._group, None
+        assert group is not None, "entered"  # noqa: S101  # for the type checker
+        self.turn_away()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS * self._scale) as closing:
+            pending = [each for site in self._sites.values() for each in site.close()]
+            if pending:
+                await asyncio.wait(pending)
+        if closing.cancelled_caught:
+            log.debug("connections cut", count=sum(site.connections for site in self._sites.values()))
+        for site in self._sites.values():
+            site.abort()
+        self._sites.clear()
+        group.cancel_scope.cancel()
+        return await group.__aexit__(kind, error, trace)
+
+    def turn_away(self) -> None:
+        """For stopping: whatever waits becomes Busy, whatever is being sent goes on."""
+        self._stopping = True
+        for scope in list(self._held):
+            scope.cancel()
+
+    async def deliver(self, envelope: Envelope) -> Verdict | Busy:
+        """One try, at most two hosts that were spoken to about the mail. Cancelling closes the connection in use."""
+        local, _, domain = envelope.rcpt_to.rpartition("@")
+        try:
+            domain = canonical_domain(domain)
+        except ValueError:
+            return Refused(BAD_ADDRESS, Stage.DNS, "")
+        plan: Plan | NoPlan | Busy | None = self._router.known(domain)
+        if plan is None:
+            plan = await self._hold(self._router.plan(domain))
+        if isinstance(plan, Busy):
+            return plan
+        if isinstance(plan, NoPlan):
+            return classify(plan.failure, "")
+        site = self._site(plan)
+        session: Session | Failure | Busy | None = site.lend() or site.turned_away()
+        if session is None:
+            session = await self._hold(site.wait())
+        if isinstance(session, Busy):
+            return session
+        if isinstance(session, Failure):
+            return classify(session, plan.groups[0][0])
+        mail = prepare(envelope, f"{local}@{domain}")
+        return await self._send(site, mail, session)
+
+    def destinations(self) -> list[Destination]:
+        """A snapshot, the busiest first."""
+        found = [
+            Destination(key, s.waiting, s.in_flight, s.connections, s.limit, s.last, s.next_probe_in)
+            for key, s in self._sites.items()
+        ]
+        return sorted(found, key=lambda each: each.waiting + each.in_flight, reverse=True)
+
+    # -- what sites use
+
+    def spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        if self._group is None:
+            job.close()
+            raise RuntimeError("the deliverer has not been entered")
+        self._group.start_soon(_run, job)
+
+    async def open(self, plan: Plan, avoid: Set[str]) -> Session | Failure:
+        """The first of the plan's addresses that lets us in; else the failure that came furthest."""
+        worst: Failure | None = None
+        async for target in self._router.targets(plan):
+            if isinstance(target, Failure):
+                worst = worse(worst, target) if worst else target
+            elif target.address not in avoid:
+                opened = await self._opener.open(target, plan.access, plan.site)
+                if isinstance(opened, Session):
+                    return opened
+                worst = worse(worst, opened) if worst else opened
+        return worst or Failure(Kind.CONNECT, Stage.CONNECT, reason="no other host")
+
+    # -- inside
+
+    def _site(self, plan: Plan) -> Site:
+        site = self._sites.get(plan.site)
+        if site is None:
+            site = self._sites[plan.site] = Site(plan, self, self._scale)
+        site.plan = plan
+        return site
+
+    async def _hold(self, waiting: Awaitable[T]) -> T | Busy:
+        """Waits, and is turned away when too many wait and this one has waited longest."""
+        with anyio.CancelScope() as scope:
+            self._held[scope] = None
+            if self._stopping:
+                scope.cancel()
+            elif len(self._held) > self._max_held:
+                self._held.popitem(last=False)[0].cancel()
+            try:
+                return await waiting
+            finally:
+                self._held.pop(scope, None)
+        return Busy(0.0 if self._stopping else HELD_SECONDS)
+
+    async def _reap(self) -> None:
+        while True:
+            await anyio.sleep(REAP_SECONDS * self._scale)
+            now = time.monotonic()
+            for key, site in list(self._sites.items()):
+                site.reap(now)
+                if site.unused and now - site.used_at > SITE_SECONDS:
+                    del self._sites[key]
+
+    async def _send(self, site: Site, mail: Mail, session: Session) -> Verdict | Busy:
+        """The mail over `session`, and where that fails in a way another host may mend, over one to another host."""
+        tried: set[str] = set()
+        verdict: Deferred | Refused | None = None
+        worst: Failure | None = None
+        while True:
+            peer = session.peer
+            if missing := unable(mail, session.extensions):
+                site.give_back(session)
+                return classify(missing, peer.host, peer.tls)
+            transaction = await self._transact(site, mail, session)
+            if isinstance(transaction, Busy):
+                return verdict or transaction
+            if transaction.accepted is not None:
+                return Delivered(transaction.accepted.parsed(), peer.host, peer.tls)
+            failure = transaction.failure
+            assert failure is not None, "a transaction ends accepted or failed"  # noqa: S101  # for the type checker
+            if not transaction.stale:
+                tried.add(peer.address)
+                if worst is None or worse(worst, failure) is failure:
+                    worst, verdict = failure, classify(failure, peer.host, peer.tls)
+                if len(tried) == MAX_SPOKEN_TO or not asks_another_host(failure):
+                    site.give_back(session)
+                    return verdict or classify(failure, peer.host, peer.tls)
+            opened = await self._hold(site.another_host(session, tried))
+            if not isinstance(opened, Session):
+                return verdict or (opened if isinstance(opened, Busy) else classify(opened, peer.host))
+            session = opened
+
+    async def _transact(self, site: Site, mail: Mail, session: Session) -> Transaction | Busy:
+        proven = site.proven
+        if not self._slots.take_now(proven=proven):
+            turn = await self._hold(self._slots.take(proven=proven))
+            if isinstance(turn, Busy):
+                site.give_back(session)
+                return turn
+        started = time.monotonic()
+        try:
+            transaction = await session.send(mail)
+        finally:
+            self._slots.free(proven=proven)
+        if transaction.accepted is not None:
+            site.went_well(time.monotonic() - started)
+            site.give_back(session)
+        elif transaction.failure is not None and not transaction.stale:
+            site.went_badly(transaction.failure)
+        return transaction
+
+
+async def _run(job: Coroutine[Any, Any, None]) -> None:
+    await job

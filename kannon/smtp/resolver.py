@@ -1,0 +1,200 @@
+"""DNS: one question at a time to the servers, however many ask; the answer kept for its TTL.
+
+In: an absolute name and a type (MX, A, AAAA). Out: an `Answer`, always; a name server that is away is a `FAILED`
+answer, not an exception. What the answers mean for mail is `routing`'s business.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Literal, cast
+
+import dns.asyncresolver
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.nameserver
+import dns.rcode
+import dns.rdata
+import dns.rdatatype
+import dns.rdtypes.ANY.MX
+import dns.rdtypes.IN.A
+import dns.resolver
+
+from kannon.config import split_listen
+
+QUERY_SECONDS = 3.0  # one server, one try
+LIFETIME_SECONDS = 15.0
+MAX_TTL_SECONDS = 86400.0
+MIN_TTL_SECONDS = 1.0  # a TTL of 0 is still one query for those who wait at the same time
+NEGATIVE_TTL_SECONDS = 60.0
+FAILED_TTL_SECONDS = 5.0
+MAX_CNAMES = 8
+MAX_ENTRIES = 50_000
+EDNS_PAYLOAD = 1232  # what passes everywhere without fragments (dnsflagday.net/2020)
+
+RecordType = Literal["MX", "A", "AAAA"]
+
+
+class Status(Enum):
+    FOUND = auto()
+    NO_DATA = auto()  # the name exists, without records of this type
+    NO_NAME = auto()  # NXDOMAIN
+    FAILED = auto()  # SERVFAIL, time-out, nonsense, a CNAME loop: try again later
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`records`: (preference, value) pairs, preference 0 for addresses; "" as the value of an MX is the root, `.`."""
+
+    status: Status
+    records: tuple[tuple[int, str], ...] = ()
+    reason: str = ""
+    expires: float = 0.0  # on the monotonic clock
+
+
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
+"""Starts a task that somebody owns."""
+
+
+class Resolver:
+    """`nameservers` empty: the system's. `spawn` owns the queries, so a caller that gives up does not end them for
+    others."""
+
+    def __init__(self, nameservers: list[str], spawn: Spawn, *, scale: float = 1.0) -> None:
+        self._nameservers = nameservers
+        self._spawn = spawn
+        self._scale = scale
+        self._resolver: dns.asyncresolver.Resolver | None = None
+        self._answers: dict[tuple[str, RecordType], Answer] = {}
+        self._asking: dict[tuple[str, RecordType], asyncio.Future[Answer]] = {}
+        self.queries = 0
+
+    def known(self, name: str, kind: RecordType) -> Answer | None:
+        answer = self._answers.get((name, kind))
+        return answer if answer is not None and answer.expires > time.monotonic() else None
+
+    async def lookup(self, name: str, kind: RecordType) -> Answer:
+        """Never raises, but for cancellation."""
+        known = self.known(name, kind)
+        if known is not None:
+            return known
+        key = (name, kind)
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.get_running_loop().create_future()
+            self._spawn(self._ask(key, asking))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, key: tuple[str, RecordType], asking: "asyncio.Future[Answer]") -> None:
+        answer = Answer(Status.FAILED, reason="look-up was interrupted")
+        try:
+            answer = await self._resolve(*key)
+            self._keep(key, answer)
+        finally:
+            del self._asking[key]
+            if not asking.done():
+                asking.set_result(answer)
+
+    def _keep(self, key: tuple[str, RecordType], answer: Answer) -> None:
+        if len(self._answers) >= MAX_ENTRIES:
+            now = time.monotonic()
+            fresh = {k: a for k, a in self._answers.items() if a.expires > now}
+            # Still full: the older half goes; a look-up costs less than unbounded memory.
+            self._answers = dict(list(fresh.items())[-MAX_ENTRIES // 2 :])
+        self._answers[key] = answer
+
+    async def _resolve(self, name: str, kind: RecordType) -> Answer:
+        target = name
+        hops = 0
+        while True:
+            answer = await self._query(target, kind)
+            if not isinstance(answer, _Alias):
+                return answer
+            hops += answer.hops
+            if hops > MAX_CNAMES:
+                return _failed(f"more than {MAX_CNAMES} CNAMEs from {name}")
+            target = answer.target
+
+    async def _query(self, name: str, kind: RecordType) -> "Answer | _Alias":
+        """The one table of what dnspython says and what it means here."""
+        self.queries += 1
+        try:
+            if self._resolver is None:
+                self._resolver = _make_resolver(self._nameservers, self._scale)
+            result = await self._resolver.resolve(
+                dns.name.from_text(name, dns.name.root), kind, search=False, raise_on_no_answer=False
+            )
+        except dns.resolver.NXDOMAIN as error:
+            return Answer(Status.NO_NAME, expires=_expires(_negative_ttl(error)))
+        except dns.resolver.LifetimeTimeout:
+            return _failed(f"name servers did not answer for {name} {kind}")
+        except dns.resolver.NoNameservers as error:
+            return _failed(f"name servers failed for {name} {kind}: {_first_error(error)}")
+        except (dns.exception.DNSException, OSError, ValueError) as error:  # YXDOMAIN, no configuration, a bad name, …
+            return _failed(f"DNS: {name} {kind}: {str(error) or type(error).__name__}")
+        return _read(result, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Alias:
+    """A CNAME whose target the server did not answer for."""
+
+    target: str
+    hops: int
+
+
+def _read(result: dns.resolver.Answer, kind: RecordType) -> Answer | _Alias:
+    chain = result.chaining_result
+    if len(chain.cnames) > MAX_CNAMES:
+        return _failed(f"more than {MAX_CNAMES} CNAMEs")
+    if result.rrset is None:
+        if chain.cnames:
+            return _Alias(chain.canonical_name.to_text(omit_final_dot=True), len(chain.cnames))
+        return Answer(Status.NO_DATA, expires=_expires(min(chain.minimum_ttl, NEGATIVE_TTL_SECONDS)))
+    records = tuple(_record(each, kind) for each in result.rrset)
+    return Answer(Status.FOUND, records, expires=_expires(min(chain.minimum_ttl, MAX_TTL_SECONDS)))
+
+
+def _record(record: dns.rdata.Rdata, kind: RecordType) -> tuple[int, str]:
+    if kind == "MX":
+        mx = cast(dns.rdtypes.ANY.MX.MX, record)
+        return mx.preference, mx.exchange.to_text(omit_final_dot=True).rstrip(".").lower()
+    return 0, cast(dns.rdtypes.IN.A.A, record).address
+
+
+def _failed(reason: str) -> Answer:
+    return Answer(Status.FAILED, reason=reason[:300], expires=_expires(FAILED_TTL_SECONDS))
+
+
+def _expires(ttl: float) -> float:
+    return time.monotonic() + max(MIN_TTL_SECONDS, ttl)
+
+
+def _negative_ttl(error: dns.resolver.NXDOMAIN) -> float:
+    """RFC 2308 §5: the SOA's TTL, which `minimum_ttl` has taken into account."""
+    responses: dict[dns.name.Name, dns.message.QueryMessage] = error.kwargs["responses"]
+    return min([*(r.resolve_chaining().minimum_ttl for r in responses.values()), NEGATIVE_TTL_SECONDS])
+
+
+def _first_error(error: dns.resolver.NoNameservers) -> str:
+    errors = error.kwargs.get("errors") or []
+    return str(errors[0][3]) if errors else "no usable server"
+
+
+def _make_resolver(nameservers: list[str], scale: float) -> dns.asyncresolver.Resolver:
+    resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+    if nameservers:
+        resolver.nameservers = [_nameserver(each) for each in nameservers]
+    resolver.timeout = QUERY_SECONDS * scale
+    resolver.lifetime = LIFETIME_SECONDS * scale
+    resolver.use_edns(0, 0, EDNS_PAYLOAD)
+    return resolver
+
+
+def _nameserver(text: str) -> dns.nameserver.Nameserver:
+    host, port = split_listen(text) if text.startswith("[") or text.count(":") == 1 else (text, 53)
+    return dns.nameserver.Do53Nameserver(host, port)
