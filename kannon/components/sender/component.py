@@ -1,0 +1,171 @@
+"""sender: takes envelopes off the bus, has them delivered, and reports what came of each.
+
+In: kannon.sending. Out: kannon.stats.delivered, bounced (permanent) or error, one per try; a destination without room
+puts the envelope back, which is no try. Mails in flight belong to the sender's own task group, not to the consumption
+that brought them: when NATS goes away in the middle, they are finished and their outcomes kept until it is back. It
+never touches PostgreSQL.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup, TaskStatus
+
+from kannon.bus.consume import MAX_FAILURES, Limits, Message, PageHandler
+from kannon.bus.topology import SENDER, ConsumerSpec
+from kannon.components.sender.ledger import Arrival, Ledger, Page, Work
+from kannon.components.sender.outcomes import Outcomes, Publisher, event_of
+from kannon.errors import Poison, Unavailable
+from kannon.mail.envelope import Envelope
+from kannon.mail.verdict import Delivered, Verdict
+from kannon.pb.mailer.types.mailer_types_pb2 import EmailToSend
+from kannon.smtp import Busy, Destination
+from kannon.wire.envelopes import parse_envelope, to_envelope
+
+log = structlog.get_logger()
+
+PAGE = 200
+BODIES_AT_ONCE = 8  # of mails too large for one bus message: at most so many times message.max_bytes in memory
+BODY_RETRY_SECONDS = 2.0
+MAX_RECONNECT_SECONDS = 5.0
+
+
+class Bus(Publisher, Protocol):
+    async def ready(self) -> None: ...
+    async def fetch_body(self, name: str) -> bytes: ...
+    async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
+
+
+class Deliverer(AbstractAsyncContextManager[object], Protocol):
+    """kannon.smtp.Deliverer, or the sandbox."""
+
+    @property
+    def capacity(self) -> int: ...
+    async def deliver(self, envelope: Envelope) -> Verdict | Busy: ...
+    def turn_away(self) -> None: ...
+    def destinations(self) -> list[Destination]: ...
+
+
+class Sender:
+    """One instance a process; several processes share the consumer."""
+
+    name = "sender"
+
+    def __init__(self, deliverer: Deliverer, bus: Bus, *, clock: Callable[[], datetime]) -> None:
+        self._deliverer = deliverer
+        self._bus = bus
+        self._clock = clock
+        self._ledger = Ledger()
+        self._outcomes = Outcomes(bus, self._ledger)
+        self._large = anyio.CapacityLimiter(BODIES_AT_ONCE)
+        self._group: TaskGroup | None = None
+
+    def destinations(self) -> list[Destination]:
+        """How each MX site is doing, the busiest first."""
+        return self._deliverer.destinations()
+
+    async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        await self._bus.ready()
+        async with self._deliverer, anyio.create_task_group() as recorder:
+            recorder.start_soon(self._outcomes.run)
+            recorder.start_soon(self._turn_away, stop)
+            async with anyio.create_task_group() as group:
+                self._group = group
+                task_status.started()
+                await self._consume(stop)
+            # Every mail in flight has its verdict by now; those not recorded yet are waited for.
+            await self._ledger.empty()
+            recorder.cancel_scope.cancel()
+
+    async def handle_page(self, page: list[Message]) -> None:
+        """Returns when every message of the page is settled, in whatever order."""
+        progress = Page(len(page))
+        for message in page:
+            await self._begin(message, progress)
+        await progress.settled.wait()
+
+    async def _consume(self, stop: anyio.Event) -> None:
+        """Until stop. NATS away is not the end of the mails in flight, so it is waited for here and not raised."""
+        capacity = self._deliverer.capacity
+        limits = Limits(page=min(PAGE, capacity), in_flight=capacity, pages_at_once=capacity)
+        delay = 0.5
+        while not stop.is_set():
+            try:
+                await self._bus.consume(SENDER, self.handle_page, limits, stop=stop)
+            except Unavailable as error:
+                log.warning("no envelopes to be had", why=str(error), in_work=len(self._ledger))
+                with anyio.move_on_after(delay):
+                    await stop.wait()
+                delay = min(2 * delay, MAX_RECONNECT_SECONDS)
+
+    async def _turn_away(self, stop: anyio.Event) -> None:
+        await stop.wait()
+        self._outcomes.stop_waiting()
+        self._deliverer.turn_away()
+
+    async def _begin(self, message: Message, page: Page) -> None:
+        try:
+            parsed = parse_envelope(message.payload)
+        except Poison as poison:
+            await Work((0, 0), "", [(message, page)]).park(str(poison))
+            return
+        work = Work((int(parsed.email_id), parsed.attempt), parsed.body_object, [(message, page)])
+        arrival = self._ledger.arrive(work)
+        if arrival is Arrival.RECORDED:
+            await work.ack()
+        elif arrival is Arrival.NEW:
+            assert self._group is not None, "pages come while run is running"  # noqa: S101  # for the type checker
+            self._group.start_soon(self._carry, work, parsed)
+
+    async def _carry(self, work: Work, parsed: EmailToSend) -> None:
+        """One envelope to its verdict, or back onto the bus."""
+        try:
+            if not parsed.body_object:
+                await self._deliver(work, to_envelope(parsed, parsed.body))
+            elif self._large.available_tokens >= 1:
+                async with self._large:
+                    body = await self._bus.fetch_body(parsed.body_object)
+                    await self._deliver(work, to_envelope(parsed, body))
+            else:
+                await self._put_back(work, BODY_RETRY_SECONDS)
+        except Unavailable as error:
+            log.warning("a body cannot be fetched", body=parsed.body_object, why=str(error))
+            await self._put_back(work, BODY_RETRY_SECONDS)
+        except (Poison, OverflowError) as error:  # OverflowError: a due_at beyond the calendar
+            self._ledger.leave(work)
+            await work.park(str(error))
+        except Exception:
+            # A bug, met by one envelope: its neighbours are in the middle of their mails and go on.
+            log.exception("an envelope could not be handled", delivery=work.key[0], attempt=work.key[1])
+            await self._give_up_on(work)
+        except BaseException:
+            self._ledger.leave(work)  # cancelled: the next run meets it as new
+            raise
+
+    async def _deliver(self, work: Work, envelope: Envelope) -> None:
+        if not await self._outcomes.may_send():
+            await self._put_back(work, 0.0)
+            return
+        verdict = await self._deliverer.deliver(envelope)
+        if isinstance(verdict, Busy):
+            await self._put_back(work, verdict.retry_in)
+            return
+        if not isinstance(verdict, Delivered):
+            log.info("not delivered", delivery=envelope.delivery_id, attempt=envelope.attempt, verdict=verdict)
+        self._outcomes.add(work, event_of(envelope, verdict, self._clock()))
+
+    async def _put_back(self, work: Work, delay_seconds: float) -> None:
+        self._ledger.leave(work)
+        await work.nak(delay_seconds)
+
+    async def _give_up_on(self, work: Work) -> None:
+        message, _ = work.messages[0]
+        if message.num_delivered < MAX_FAILURES:
+            await self._put_back(work, BODY_RETRY_SECONDS)
+        else:
+            self._ledger.leave(work)
+            await work.park("it failed again and again")
