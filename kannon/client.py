@@ -86,7 +86,7 @@ class Client:
             raise ValueError(f'"{server}" is not of the form host:port')
         self._server = server
         self._timeout = timeout_seconds
-        self._admin: dict[str, str] = {"x-kannon-admin-token": admin_token}
+        self._admin = {"x-kannon-admin-token": admin_token} if admin_token else {}
         if attribution:
             self._admin["x-kannon-attribution"] = attribution
         self._tenant = {} if api_key is None else _basic(*api_key)

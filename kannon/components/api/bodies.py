@@ -1,8 +1,9 @@
 """The body of a request as it arrives: bounded before it is read.
 
 In: DATA frames of one HTTP/2 stream. Out: exactly the bytes asked for. Refuses a message longer than the limit when its
-five-byte prefix is read, so that nothing of it is ever buffered, and one that ends or stalls half way. It takes the
-place of grpclib's own Buffer, which knows no limit, and is what every reader of every method reads from.
+five-byte prefix is read, so that nothing of it is ever buffered, and one that ends or stalls half way. Large messages
+wait for room: a few of them at once, whoever sends them. It takes the place of grpclib's own Buffer, which knows no
+limit, and is what every reader of every method reads from.
 """
 
 import asyncio
@@ -14,13 +15,19 @@ from grpclib.protocol import Buffer
 
 STALL_SECONDS = 60.0
 """Longest silence inside a message that has begun."""
+LARGE_BYTES = 2 << 20
+LARGE_AT_ONCE = 8
+"""So the memory of all bodies stays below a few hundred MiB."""
 
 
 class BoundedBuffer(Buffer):
-    """Flow control is the limit on what is held: a frame is acknowledged when the message being read takes it."""
+    """Flow control is the limit on what is held: a frame is acknowledged when the message being read takes it.
+    `close` when the call has ended, and not before: its message is in memory until then."""
 
-    def __init__(self, acknowledge: Callable[[int], None], limit: int) -> None:
+    def __init__(self, acknowledge: Callable[[int], None], limit: int, room: asyncio.Semaphore) -> None:
         super().__init__(acknowledge)
+        self._room = room
+        self._has_room = False
         self._acknowledge = acknowledge
         self._limit = limit
         self._arrived = asyncio.Event()
@@ -41,6 +48,9 @@ class BoundedBuffer(Buffer):
         if size > self._limit:
             text = f"the message has {size} bytes, more than the {self._limit} allowed"
             raise GRPCError(Status.RESOURCE_EXHAUSTED, text)
+        if size > LARGE_BYTES and not self._has_room:
+            await self._room.acquire()
+            self._has_room = True
         while len(self._taken) < size:
             if self._frames:
                 self._take_frames()
@@ -67,6 +77,11 @@ class BoundedBuffer(Buffer):
         for data, ack_size in frames:
             self._taken += data
             self._acknowledge(ack_size)
+
+    def close(self) -> None:
+        if self._has_room:
+            self._has_room = False
+            self._room.release()
 
     def unacked_size(self) -> int:
         """Of the frames that nobody read; their credit goes back to the connection when the stream ends."""

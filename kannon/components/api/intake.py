@@ -6,8 +6,9 @@ second, never mail. A batch of any size leaves the event loop free every few hun
 """
 
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from json import dumps
 from typing import TYPE_CHECKING, Protocol
@@ -52,6 +53,7 @@ class Intake:
     db: Database
     limits: Limits
     waker: Waker
+    _turns: "Turns" = field(default_factory=lambda: Turns())
 
     async def submit(self, tenant: Tenant, request: SendRequest, idempotency_key: str) -> SendRes:
         """Raises CallerError, Unavailable; then nothing is stored."""
@@ -69,7 +71,7 @@ class Intake:
     async def _submit_once(self, tenant: Tenant, request: SendRequest, key: str) -> SendRes:
         """Claim, batch and answer are one transaction: either all of it happened or none."""
         digest = request_digest(request)
-        async with self.db.transaction() as connection:
+        async with self._turns.of((tenant.domain, key)), self.db.transaction() as connection:
             answered = await idempotency.claim_key(connection, tenant.domain, key, digest)
             if answered is not None:
                 return SendRes.FromString(answered)
@@ -92,6 +94,26 @@ class Intake:
         log.info("batch taken", batch=batch.message_id, accepted=len(deliveries), rejected=len(rejected))
         answer = Answer(batch.message_id, batch.template_id, batch.scheduled_at, len(deliveries), rejected)
         return to_send_res(answer)
+
+
+class Turns:
+    """Repeats of one key in this process wait here, not each with a connection of its own; between processes the row
+    of the key makes them wait."""
+
+    def __init__(self) -> None:
+        self._locks: dict[tuple[str, str], tuple[anyio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def of(self, key: tuple[str, str]) -> AsyncIterator[None]:
+        lock, users = self._locks.get(key, (anyio.Lock(), 0))
+        self._locks[key] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks.pop(key)
+            if users > 1:
+                self._locks[key] = lock, users - 1
 
 
 async def _judge(

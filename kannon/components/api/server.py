@@ -25,7 +25,7 @@ from h2.config import H2Configuration
 from h2.events import UnknownFrameReceived
 from h2.exceptions import ProtocolError
 
-from kannon.components.api.bodies import BoundedBuffer
+from kannon.components.api.bodies import LARGE_AT_ONCE, BoundedBuffer
 
 FIRST_CALL_SECONDS = 30.0
 """A connection that has not made its first call by then is closed."""
@@ -52,6 +52,7 @@ class Server:
         self.max_message_bytes = max_message_bytes
         self.draining = False
         self.connections: set[_Connection] = set()
+        self.room = asyncio.Semaphore(LARGE_AT_ONCE)
         self._listener: asyncio.Server | None = None
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> list[tuple[str, int]]:
@@ -123,7 +124,9 @@ class _Connection(H2Protocol, AbstractHandler):
         self._called = True
         stream_id = cast(int, stream.id)  # a stream that the client opened has one
         # Nothing has been put into the buffer that grpclib made: the headers have only just arrived.
-        stream.buffer = BoundedBuffer(partial(self.connection.ack, stream_id), self._server.max_message_bytes)
+        acknowledge = partial(self.connection.ack, stream_id)
+        buffer = BoundedBuffer(acknowledge, self._server.max_message_bytes, self._server.room)
+        stream.buffer = buffer
         path = dict(headers).get(":path", "")
         method = self._server.methods.get(path)
         if method is not None and method.cardinality is not Cardinality.UNARY_UNARY:
@@ -135,9 +138,10 @@ class _Connection(H2Protocol, AbstractHandler):
             call = _refuse(stream, *refusal, release_stream)
         task = asyncio.get_running_loop().create_task(call)
         self.calls[stream] = task
-        task.add_done_callback(lambda _: self._ended(stream))
+        task.add_done_callback(lambda _: self._ended(stream, buffer))
 
-    def _ended(self, stream: Stream) -> None:
+    def _ended(self, stream: Stream, buffer: BoundedBuffer) -> None:
+        buffer.close()
         self.calls.pop(stream, None)
         self._endless.discard(stream)
         self._idle_since = time.monotonic()
