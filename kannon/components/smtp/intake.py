@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Protocol
 
@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 OWN_MAILBOXES = frozenset({"postmaster", "abuse"})  # RFC 5321 §4.5.1, RFC 2142 §4
 INLINE_BYTES = 16 << 10  # reading less than this takes under 2 ms; more goes to a thread
+OLDEST = timedelta(days=7)  # RFC 5321 §4.5.4.1: servers hold mail for four to five days before they report
+SKEW = timedelta(hours=1)
 SECRETS_SECONDS = 60.0
 FRESH_SECONDS = 1.0
 
@@ -158,11 +160,12 @@ class Intake:
         return text.encode("utf-8", "replace")
 
 
-def report_event(report: Report, delivery_id: int, ref: DeliveryRef, at: datetime) -> Event | None:
+def report_event(report: Report, delivery_id: int, ref: DeliveryRef, now: datetime) -> Event | None:
     """A failure is `bounced`, a complaint `complained`; None for everything else.
 
     The id is drawn from what the report says, not from its bytes: a replay, whatever new Received lines it carries,
-    is the same event. It cannot collide with the sender's `<delivery>.<attempt>.bounced`.
+    is the same event. It cannot collide with the sender's `<delivery>.<attempt>.bounced`. The time is the report's own
+    Date where that can be true: the statistics know an event by its id and time, and a replay may come days later.
     """
     match report.kind:
         case ReportKind.FAILURE:
@@ -179,7 +182,7 @@ def report_event(report: Report, delivery_id: int, ref: DeliveryRef, at: datetim
         domain=ref.domain,
         message_id=ref.message_id,
         email=ref.email,
-        at=at,
+        at=report.sent_at if report.sent_at and now - OLDEST <= report.sent_at <= now + SKEW else now,
         delivery_id=delivery_id,
         permanent=report.permanent,
         code=report.code,
@@ -188,4 +191,3 @@ def report_event(report: Report, delivery_id: int, ref: DeliveryRef, at: datetim
         stage="report",
         host=report.host,
     )
-

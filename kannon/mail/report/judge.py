@@ -5,7 +5,7 @@ In: parsed per-recipient fields (RFC 3464) and the words beside them. Out: a Rep
 
 from kannon.mail.report.replies import FoundReply, find_enhanced, find_reply
 from kannon.mail.report.status import DeliveryStatus, RecipientStatus
-from kannon.mail.report.values import Report, ReportKind, one_line
+from kannon.mail.report.values import Report, ReportKind
 
 
 def judge_status(status: DeliveryStatus, words: str) -> Report | None:
@@ -47,7 +47,7 @@ def _report_status(kind: ReportKind, recipient: RecipientStatus, status: Deliver
         permanent=kind is ReportKind.FAILURE and is_permanent(found.code, found.enhanced, recipient.status),
         code=found.code,
         enhanced_status=enhanced,
-        text=one_line(diagnostic or words),
+        text=diagnostic or words,
         recipient=recipient.recipient,
         host=recipient.remote or status.reporting,
     )

@@ -64,7 +64,8 @@ FAILURE = (
 )  # fmt: skip
 
 DELAY = (
-    "warning message only", "this is a warning", "is only a warning", "warning only", "not need to resend",
+    "warning message only", "warning: could not send", "do not resend",
+    "this is a warning", "is only a warning", "warning only", "not need to resend",
     "not need to re-send", "no need to resend", "no need to re-send", "will be retried", "being retried",
     "be re-tried", "will be reattempted", "will keep trying", "keep trying to", "continue trying", "continue to try",
     "keep retrying", "will retry", "will try again", "continue to be attempted", "attempts will continue",

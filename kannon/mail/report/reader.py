@@ -9,6 +9,8 @@ import email.message
 import logging
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from flufl.bounce import all_failures
 
@@ -17,7 +19,7 @@ from kannon.mail.report.judge import is_permanent, judge_status
 from kannon.mail.report.mime import Message, Part, parse_message, strip_tags
 from kannon.mail.report.replies import FoundReply, find_enhanced, find_reply
 from kannon.mail.report.status import DeliveryStatus, parse_delivery_status, parse_feedback
-from kannon.mail.report.values import MAX_WORDS, Report, ReportKind, one_line
+from kannon.mail.report.values import Report, ReportKind
 
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it logs every one of its steps
 
@@ -48,6 +50,10 @@ def read_report(raw: bytes) -> Report:
 
 def _read(raw: bytes) -> Report:
     message = parse_message(raw)
+    return _judge(message).cleaned(_sent_at(message.headers.get("date", "")))
+
+
+def _judge(message: Message) -> Report:
     if message.received_count > MAX_RECEIVED:
         return Report(ReportKind.UNKNOWN, text="too many hops")
     own = [part for part in message.parts if part.content_type not in _ORIGINAL_TYPES]
@@ -63,6 +69,14 @@ def _read(raw: bytes) -> Report:
     return _read_prose(message, own, words)
 
 
+def _sent_at(date: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(date[:100])
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
 def _read_feedback(message: Message, parts: list[Part], words: str) -> Report | None:
     for part in parts:
         if part.content_type == "message/feedback-report":
@@ -71,7 +85,7 @@ def _read_feedback(message: Message, parts: list[Part], words: str) -> Report | 
             kind = fields.get("feedback-type", "abuse").strip().lower()
             recipient = fields.get("original-rcpt-to", "").strip("<> ")
             known = ReportKind.COMPLAINT if kind in _COMPLAINTS else ReportKind.UNKNOWN
-            return Report(known, text=kind[:MAX_WORDS], recipient=recipient)
+            return Report(known, text=kind, recipient=recipient)
     sender, subject = message.headers.get("from", "").lower(), message.headers.get("subject", "").lower()
     if "staff@hotmail.com" in sender and subject.startswith("complaint about message"):
         return Report(ReportKind.COMPLAINT, text="abuse")  # Outlook.com's programme, older than RFC 5965
@@ -116,12 +130,12 @@ def _read_prose(message: Message, parts: list[Part], words: str) -> Report:
     subject = prose.normalize(headers.get("subject", "")[:500])
     system = _is_mail_system(message) or bool(_NOTICE.search(words))
     if _is_personal_answer(message, parts, subject, system):
-        return Report(ReportKind.AUTO_REPLY, text=one_line(words))
+        return Report(ReportKind.AUTO_REPLY, text=words)
     found = find_reply(words)
     plain = prose.normalize(f"{subject}\n{words}")
     failed = prose.says_failure(plain)
     if not system and not _shows_it(message, parts, subject, words, failed):
-        return Report(ReportKind.UNKNOWN, text=one_line(words))
+        return Report(ReportKind.UNKNOWN, text=words)
     recipient = headers.get("x-failed-recipients", "")[:320]
     if prose.says_delay(plain) and not prose.says_final(plain):
         return _report_words(ReportKind.DELAYED, found, words, recipient)
@@ -129,7 +143,7 @@ def _read_prose(message: Message, parts: list[Part], words: str) -> Report:
         return _report_words(ReportKind.FAILURE, found, words, recipient)
     if prose.says_success(plain):
         return _report_words(ReportKind.DELIVERED, found, words, recipient)
-    return Report(ReportKind.UNKNOWN, text=one_line(words))
+    return Report(ReportKind.UNKNOWN, text=words)
 
 
 def _report_words(kind: ReportKind, found: FoundReply, words: str, recipient: str) -> Report:
@@ -139,7 +153,7 @@ def _report_words(kind: ReportKind, found: FoundReply, words: str, recipient: st
         permanent=kind is ReportKind.FAILURE and is_permanent(found.code, enhanced, ""),
         code=found.code,
         enhanced_status=enhanced,
-        text=one_line(words[max(0, found.start) :] if found.code else words),
+        text=words[max(0, found.start) :] if found.code else words,
         recipient=recipient.strip("<> ") or prose.find_recipient(words, found.start),
     )
 
