@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "kannon.cli.check:check",
     "migrate": "kannon.cli.migrate:migrate",
     "version": "kannon.cli.version:version",
+    "demo": "kannon.cli.demo:demo",
     "domains": "kannon.cli.domains:app",
     "keys": "kannon.cli.keys:app",
     "templates": "kannon.cli.templates:app",

@@ -2,14 +2,13 @@
 
 import gc
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskStatus
 
+from kannon.cli.wiring import Wired
 from kannon.config import Config
-from kannon.runner import Component
 
 _WHAT = {"api": "gRPC API", "bump": "opens and clicks (HTTP)", "smtp": "bounces (SMTP)"}
 
@@ -19,10 +18,10 @@ class Banner:
 
     name = "banner"
 
-    def __init__(self, config: Config, data_dir: Path, components: Mapping[str, Component]) -> None:
+    def __init__(self, config: Config, data_dir: Path, wired: Wired) -> None:
         self._config = config
         self._data_dir = data_dir
-        self._components = components
+        self._wired = wired
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         gc.collect()
@@ -35,12 +34,11 @@ class Banner:
         config = self._config
         postgres = "external" if config.postgres.url else f"embedded, in {self._data_dir}/postgres"
         nats = "external" if config.nats.url else f"embedded, in {self._data_dir}/nats"
-        lines = [f"Kannon is ready: {', '.join(self._components)}.", f"  PostgreSQL {postgres}; NATS {nats}"]
+        lines = [f"Kannon is ready: {', '.join(self._wired.components)}.", f"  PostgreSQL {postgres}; NATS {nats}"]
         for name, what in _WHAT.items():
-            addresses: list[tuple[str, int]] = getattr(self._components.get(name), "addresses", [])
-            if addresses:
+            if addresses := self._wired.addresses(name):
                 lines.append(f"  {what} on {', '.join(show_address(*address) for address in addresses)}")
-        if "api" in self._components:
+        if "api" in self._wired.components:
             if config.api.admin_token.get_secret_value():
                 lines.append("  admin token: api.admin_token of the configuration")
             else:

@@ -1,13 +1,15 @@
 """`kannon demo`: the whole way in one go, on an empty temporary data_dir, in front of the reader's eyes.
 
 In: nothing. Out: six recipients' outcomes, one received mail's headers with its DKIM verdict, an opened pixel, a
-clicked link, the counters; exit code 0 when all went as it should, 1 otherwise. Everything is on loopback and gone afterwards.
+clicked link, the counters; exit code 0 when all went as it should, 1 otherwise. Everything is on loopback and is gone
+afterwards.
 """
 
 import socket
 import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -43,14 +45,12 @@ async def _demo(folder: Path, console: Console) -> None:
         console.print(f"[bold]Starting Kannon[/] on an empty data_dir ({folder}) …")
         with DataDir.open(folder) as data_dir:
             wired = await wire(config, COMPONENTS, data_dir, migrate=True)
-            story = Story(console, wired.components["api"].addresses, data_dir.admin_token(), inbox)  # type: ignore[attr-defined]
+            story = Story(console, partial(wired.addresses, "api"), data_dir.admin_token(), inbox)
             play = Play(story.play)
             runner = Runner([*wired.layers, [play]], stop_seconds=10)
             play.stop_runner = runner.stop
             with anyio.move_on_after(LIMIT_SECONDS) as limit:
                 await runner.run()
-            await wired.bus.close()
-            await wired.db.close()
     if limit.cancelled_caught or play.problem:
         raise OperatorError(f"the demo did not go as it should: {play.problem or 'it took too long'}")
     console.print("[bold green]Stopped.[/] All of it went as it should.")

@@ -9,7 +9,7 @@ import email
 import email.policy
 import http.client
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from urllib.parse import urlsplit
@@ -54,23 +54,26 @@ HTML = """<html><body>
 """
 OUTCOMES_SECONDS = 25.0
 
+Addresses = Callable[[], Sequence[tuple[str, int]]]
+
 
 class Story:
     """`play` tells it once."""
 
-    def __init__(self, console: Console, addresses: Sequence[tuple[str, int]], token: str, inbox: Inbox) -> None:
+    def __init__(self, console: Console, addresses: Addresses, token: str, inbox: Inbox) -> None:
         self._console = console
-        self._addresses = addresses  # filled when the API listens
+        self._addresses = addresses
         self._admin = {"x-kannon-admin-token": token}
         self._inbox = inbox
 
     async def play(self) -> None:
         """Raises OperatorError when something is not as it must be."""
-        host, port = self._addresses[0]
+        host, port = self._addresses()[0]
         channel = Channel(host, port)
         try:
             public_key = await self._send(channel)
             await self._watch(channel)
+            self._console.print()
             self._show_mail("anna@inbox.example", public_key)
             await self._read("anna@inbox.example")
             await self._count(channel)

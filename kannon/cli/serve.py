@@ -15,8 +15,6 @@ from kannon.cli.options import ConfigOption
 from kannon.config import COMPONENTS, Config, load_config
 from kannon.errors import ConfigError
 
-CLOSE_SECONDS = 10.0
-
 
 def serve(
     config: ConfigOption = None,
@@ -55,18 +53,13 @@ def _serve(config: Config, enabled: list[str], *, migrate: bool) -> None:
 
     async def run(data_dir: DataDir) -> None:
         wired = await wire(config, enabled, data_dir, migrate=migrate)
-        banner = Banner(config, data_dir.path, wired.components)
+        banner = Banner(config, data_dir.path, wired)
         runner = Runner(
             [*wired.layers, [banner]],
             stop_seconds=config.stop_timeout.total_seconds(),
             systemd=Systemd.from_environ(os.environ),
         )
-        try:
-            await runner.run()
-        finally:
-            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-                await wired.bus.close()
-                await wired.db.close()
+        await runner.run()
 
     with DataDir.open(config.data_dir, exclusive=embedded) as data_dir:
         anyio.run(run, data_dir, backend_options={"use_uvloop": True})

@@ -1,7 +1,7 @@
 """The wiring: which component gets what. Read it top to bottom; nothing is wired anywhere else.
 
 In: the configuration, the names of the components to run, an open data directory. Out: layers of components for the
-runner, lowest first, and the connections to close when it has returned.
+runner, lowest first.
 """
 
 import random
@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+
+import anyio
+from anyio.abc import TaskStatus
 
 from kannon.bus.bus import Bus
 from kannon.components.api import Api, ApiSettings
@@ -28,6 +31,7 @@ from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.mail.intake import Limits
 from kannon.mail.retry import RetryBudget
 from kannon.runner import Component
+from kannon.smtp import Deliverer
 
 NEED_POSTGRES = frozenset({"api", "validator", "dispatcher", "smtp", "bump", "stats"})
 BOUNCE_GRACE = timedelta(days=30)  # reports may come this long after the retry window
@@ -54,11 +58,31 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True)
-class Wired:
-    layers: list[list[Component]]
-    components: dict[str, Component]
+class Connections:
+    """Between the servers and the components: closes what the components shared, once they have ended."""
+
     db: Database
     bus: Bus
+    name: str = "connections"
+
+    async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        await stop.wait()
+        await self.bus.close()
+        await self.db.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """Layers for the runner, lowest first; the seven components (those enabled) by name."""
+
+    layers: list[list[Component]]
+    components: dict[str, Component]
+
+    def addresses(self, name: str) -> list[tuple[str, int]]:
+        """Where a component listens: nothing for one that does not, does not yet, or is not enabled."""
+        addresses: list[tuple[str, int]] = getattr(self.components.get(name), "addresses", [])
+        return addresses
 
 
 async def wire(config: Config, enabled: Sequence[str], data_dir: DataDir, *, migrate: bool) -> Wired:
@@ -86,7 +110,8 @@ async def wire(config: Config, enabled: Sequence[str], data_dir: DataDir, *, mig
     front = [components[n] for n in ("api", "smtp", "bump", "sender") if n in components]
     back = [components[n] for n in ("validator", "dispatcher", "stats") if n in components]
     middle: list[Component] = [schema, *front] if needs_postgres else front
-    return Wired([layer for layer in (servers, middle, back) if layer], components, db, bus)
+    layers: list[list[Component]] = [servers, [Connections(db, bus)], middle, back]
+    return Wired([layer for layer in layers if layer], components)
 
 
 def _component(name: str, config: Config, data_dir: DataDir, db: Database, bus: Bus, *, sole: bool) -> Component:
@@ -108,18 +133,22 @@ def _component(name: str, config: Config, data_dir: DataDir, db: Database, bus: 
         case "dispatcher":
             return _dispatcher(config, db, bus, sole=sole)
         case "sender":
-            return Sender(config.sender, config.dns, bus)
+            return Sender(Deliverer(config.sender, config.dns), bus, clock=now)
         case "smtp":
             return InboundSmtp(config.smtp, data_dir.path, Registry(db), bus)
         case "bump":
-            return Bump(config.bump, partial(_verification_key, db), bus)
+            return Bump(
+                bus,
+                partial(keys.find_verification_key, db),
+                listen=config.bump.listen,
+                base_url=config.bump.base_url,
+                trusted_proxies=config.bump.trusted_proxies,
+                clock=now,
+                new_id=partial(secrets.token_hex, 16),
+            )
         case "stats":
             return Stats(db, bus, retention=config.stats.retention, clock=now)
     raise ValueError(name)
-
-
-async def _verification_key(db: Database, kid: str) -> str | None:
-    return await keys.find_verification_key(db, kid, now())
 
 
 def _dispatcher(config: Config, db: Database, bus: Bus, *, sole: bool) -> Dispatcher:

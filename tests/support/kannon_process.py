@@ -1,6 +1,6 @@
 """`kannon serve` as a process of its own, with an inbox beside it: what the end-to-end tests and the benchmark start.
 
-In: a data directory and settings. Out: addresses, an admin client, and its end. KANNON_EXECUTABLE names another program
+In: a data directory and settings. Out: addresses, an admin client, and its end. TEST_EXECUTABLE names another program
 to start (the single executable) in place of this source tree.
 """
 
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 
 def command() -> list[str]:
-    executable = os.environ.get("KANNON_EXECUTABLE")
+    executable = os.environ.get("TEST_EXECUTABLE")
     return [executable] if executable else [sys.executable, "-m", "kannon"]
 
 

@@ -1,0 +1,5 @@
+"""bump: readers' opens and clicks over HTTP."""
+
+from kannon.components.bump.component import Bump
+
+__all__ = ["Bump"]

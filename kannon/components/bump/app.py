@@ -1,0 +1,166 @@
+"""The HTTP side of bump, as an ASGI application of two routes.
+
+`GET /o/<token>`: 200 and a transparent GIF. `GET /c/<token>`: 307 to the target. HEAD answers alike and counts nothing,
+other methods are 405. A token that is not exactly ours, alive and of this channel is 404, without an event. A genuine
+one is always answered, whatever becomes of its event. `GET /healthz`: 200.
+"""
+
+import base64
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+from urllib.parse import quote
+
+from kannon.components.bump.keys import VerificationKeys
+from kannon.components.bump.machines import Bursts, is_machine
+from kannon.components.bump.outbox import Outbox
+from kannon.errors import Unavailable
+from kannon.mail.event import Event, EventType
+from kannon.mail.links import web_target
+from kannon.mail.token import Channel, Claims, read_token, token_kid
+from kannon.mail.tracking import TrackingMode
+
+Network = IPv4Network | IPv6Network
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+"""GIF89a, 1×1, its one pixel transparent; 43 octets."""
+_URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
+_MAX_USER_AGENT = 512
+_NO_STORE = (b"cache-control", b"no-store")
+_EVENT_TYPES = {Channel.OPEN: EventType.OPENED, Channel.CLICK: EventType.CLICKED}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    body: bytes = b""
+
+
+_NOT_FOUND = _Answer(404, [(b"content-type", b"text/plain"), _NO_STORE], b"not found\n")
+_NOT_ALLOWED = _Answer(405, [(b"allow", b"GET, HEAD")])
+_AWAY = _Answer(503, [(b"retry-after", b"5"), _NO_STORE])
+_HEALTHY = _Answer(200, [(b"content-type", b"text/plain"), _NO_STORE], b"ok\n")
+_PIXEL = _Answer(200, [(b"content-type", b"image/gif"), _NO_STORE], PIXEL)
+
+
+class BumpApp:
+    """`base_path`: the path of bump.base_url, for proxies that pass it on; without it the routes work too."""
+
+    def __init__(
+        self,
+        keys: VerificationKeys,
+        outbox: Outbox,
+        *,
+        trusted: Sequence[Network],
+        base_path: str,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._keys = keys
+        self._outbox = outbox
+        self._trusted = trusted
+        self._base_path = base_path
+        self._clock = clock
+        self._new_id = new_id
+        self._bursts = Bursts()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+        elif scope["type"] == "http":
+            answer = await self._answer(scope)
+            length = (b"content-length", str(len(answer.body)).encode("ascii"))
+            await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, length]})
+            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+    async def _answer(self, scope: Scope) -> _Answer:
+        path = scope["raw_path"].decode("ascii", "replace").removeprefix(self._base_path)
+        route, token = path[:3], path[3:]
+        if path != "/healthz" and route not in ("/o/", "/c/"):
+            return _NOT_FOUND
+        if scope["method"] not in ("GET", "HEAD"):
+            return _NOT_ALLOWED
+        if path == "/healthz":
+            return _HEALTHY
+        try:
+            claims = await self._read(token, Channel(route[1]))
+        except Unavailable:
+            return _AWAY  # to answer without having read the token would be to redirect to anywhere
+        if claims is None or (claims.channel is Channel.CLICK and web_target(claims.url) != claims.url):
+            return _NOT_FOUND
+        await self._record(claims, scope)
+        if claims.channel is Channel.OPEN:
+            return _PIXEL
+        location = quote(claims.url, safe=_URL_CHARACTERS).encode("ascii")
+        return _Answer(307, [(b"location", location), _NO_STORE])
+
+    async def _read(self, token: str, channel: Channel) -> Claims | None:
+        kid = token_kid(token)
+        key = await self._keys.find(kid) if kid is not None else None
+        return read_token(token, key, channel, self._clock()) if key is not None else None
+
+    async def _record(self, claims: Claims, scope: Scope) -> None:
+        now = self._clock()
+        headers = dict(scope["headers"])
+        ip = client_ip(scope["client"][0] if scope["client"] else "", scope["headers"], self._trusted)
+        copy = (claims.message_id, ip if claims.mode is TrackingMode.ANONYMOUS else claims.email)
+        if scope["method"] == "HEAD":
+            self._bursts.looked(copy, now)
+            return
+        user_agent = headers.get(b"user-agent", b"").decode("utf-8", "replace").replace("\0", "")[:_MAX_USER_AGENT]
+        machine = is_machine(user_agent, ip, headers)
+        if claims.channel is Channel.CLICK:
+            machine |= self._bursts.followed(copy, claims.url, now)
+        full = claims.mode is TrackingMode.FULL
+        await self._outbox.put(
+            Event(
+                event_id=self._new_id(),
+                type=_EVENT_TYPES[claims.channel],
+                domain=claims.domain,
+                message_id=claims.message_id,
+                email=claims.email,
+                at=now,
+                tracking_mode=claims.mode,
+                delivery_id=claims.delivery_id,
+                user_agent=user_agent if full else "",
+                ip=ip if full else "",
+                url=claims.url,
+                suspected_machine=machine,
+            )
+        )
+
+
+def client_ip(peer: str, headers: Sequence[tuple[bytes, bytes]], trusted: Sequence[Network]) -> str:
+    """The peer, or behind trusted proxies the nearest address that is none of them (X-Forwarded-For, from the right).
+
+    What stands further left was written by strangers.
+    """
+    hops = [hop for name, value in headers if name == b"x-forwarded-for" for hop in value.decode("latin-1").split(",")]
+    found = _plain_ip(peer)
+    while hops and _is_trusted(found, trusted) and (hop := _plain_ip(hops.pop())):
+        found = hop
+    return found or peer
+
+
+def _is_trusted(ip: str, trusted: Sequence[Network]) -> bool:
+    return bool(ip) and any(ip_address(ip) in network for network in trusted)
+
+
+def _plain_ip(text: str) -> str:
+    """Without port, brackets, zone and IPv4-in-IPv6; empty for what is no address."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        ip = ip_address(text.partition("%")[0])
+    except ValueError:
+        return ""
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
