@@ -9,7 +9,6 @@ DNS, a connection, a place) are bounded too: when too many do, the one that has 
 import asyncio
 import socket
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Coroutine, Set
 from dataclasses import dataclass
 from types import TracebackType
@@ -39,10 +38,10 @@ T = TypeVar("T")
 
 MAX_SITES = 10_000
 SITE_SECONDS = 600.0  # an unused destination is remembered so long
-REAP_SECONDS = 1.0
+REAP_SECONDS = 0.25
 CLOSE_SECONDS = 3.0
 MAX_SPOKEN_TO = 2  # hosts that were told of the mail
-HELD_SECONDS = 1.0  # those turned away for others come back after this
+HELD_SECONDS = 1.5  # whoever waits longer makes way when others need the room, and comes back after as long
 
 BAD_ADDRESS = Reply(550, "the recipient's domain is not a domain name", "5.1.2")
 
@@ -69,7 +68,7 @@ class Deliverer:
         self._scale = sender.timeout_scale
         self._slots = Slots(sender.concurrency)
         self._max_held = max(2 * sender.concurrency, 100)
-        self._held: OrderedDict[anyio.CancelScope, None] = OrderedDict()
+        self._held: dict[anyio.CancelScope, float] = {}  # since when; waiters for a connection are held by their site
         self._sites: dict[str, Site] = {}
         hostname = sender.hostname or socket.getfqdn()
         self._opener = Opener(hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
@@ -110,8 +109,10 @@ class Deliverer:
     def turn_away(self) -> None:
         """For stopping: whatever waits becomes Busy, whatever is being sent goes on."""
         self._stopping = True
-        for scope in list(self._held):
+        for scope in self._held:
             scope.cancel()
+        for site in self._sites.values():
+            site.turn_away(time.monotonic(), 0.0)
 
     async def deliver(self, envelope: Envelope) -> Verdict | Busy:
         """One try, at most two hosts that were spoken to about the mail. Cancelling closes the connection in use."""
@@ -130,7 +131,7 @@ class Deliverer:
         site = self._site(plan)
         session: Session | Failure | Busy | None = site.lend() or site.turned_away()
         if session is None:
-            session = await self._hold(site.wait())
+            session = Busy(0.0) if self._stopping else await site.wait()
         if isinstance(session, Busy):
             return session
         if isinstance(session, Failure):
@@ -177,27 +178,36 @@ class Deliverer:
         return site
 
     async def _hold(self, waiting: Awaitable[T]) -> T | Busy:
-        """Waits, and is turned away when too many wait and this one has waited longest."""
+        """Waits, and is turned away when others need the room and this has taken long."""
         with anyio.CancelScope() as scope:
-            self._held[scope] = None
+            self._held[scope] = time.monotonic()
             if self._stopping:
                 scope.cancel()
-            elif len(self._held) > self._max_held:
-                self._held.popitem(last=False)[0].cancel()
             try:
                 return await waiting
             finally:
-                self._held.pop(scope, None)
-        return Busy(0.0 if self._stopping else HELD_SECONDS)
+                del self._held[scope]
+        return Busy(0.0 if self._stopping else HELD_SECONDS * self._scale)
 
     async def _reap(self) -> None:
         while True:
             await anyio.sleep(REAP_SECONDS * self._scale)
             now = time.monotonic()
+            self._make_way(now - HELD_SECONDS * self._scale)
             for key, site in list(self._sites.items()):
                 site.reap(now)
                 if site.unused and now - site.used_at > SITE_SECONDS:
                     del self._sites[key]
+
+    def _make_way(self, before: float) -> None:
+        """When many wait, those whose DNS or destination hangs leave the room to those that move."""
+        if len(self._held) + sum(site.waiting for site in self._sites.values()) <= self._max_held // 2:
+            return
+        for scope, since in self._held.items():
+            if since <= before:
+                scope.cancel()
+        for site in self._sites.values():
+            site.turn_away(before, HELD_SECONDS * self._scale)
 
     async def _send(self, site: Site, mail: Mail, session: Session) -> Verdict | Busy:
         """The mail over `session`, and where that fails in a way another host may mend, over one to another host."""

@@ -30,9 +30,12 @@ MAX_PROBE_SECONDS = 60.0
 SUSPEND_SECONDS = 120.0
 DOWN_AFTER = 3  # lost connections or 421s without a mail taken in between
 PROVEN_SECONDS = 30.0
+MOVING_SECONDS = 2.0
 QUEUE_SECONDS = 1.0  # as much as a destination works off in this time may wait in memory
-NEW_SITE_QUEUE = 20
-MAX_BUSY_SECONDS = 15.0
+QUEUE_UNPROVEN = 50
+MAILS_A_SECOND_HOPED = 200.0  # of a destination just met
+MAILS_A_SECOND_FEARED = 2.0  # of one that has taken none for a while
+MAX_BUSY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,12 @@ class Site:
         self._sessions: set[Session] = set()
         self._idle: list[Session] = []  # the last one used is the first one lent, so that a surplus falls idle
         self._opening = 0
-        self._waiting: OrderedDict[asyncio.Future[Lent], None] = OrderedDict()
+        self._waiting: OrderedDict[asyncio.Future[Lent], float] = OrderedDict()  # since when
         self._limit = float(min(FIRST_CONNECTIONS, plan.limits.connections))
         self._threshold = float(plan.limits.connections)
         self._seconds_a_mail = 0.1
         self._last_success = float("-inf")
+        self._met = time.monotonic()
         self._failures = 0
         self._next_send = 0.0
         self._next_room = 0.0
@@ -103,25 +107,28 @@ class Site:
                 last = self._down_failure
                 return Failure(last.kind, last.stage, last.reply, f"destination is down: {last.reason}".rstrip(": "))
             return Busy(max(self._next_probe - now, 0.5 * self._scale) + random.random())  # noqa: S311  # jitter
-        if len(self._waiting) < self._room(now):
+        speed = self._mails_a_second(now)
+        room = QUEUE_UNPROVEN
+        if now - self._last_success < MOVING_SECONDS:
+            room = max(room, int(speed * QUEUE_SECONDS))
+        if len(self._waiting) < room:
             return None
         # Whoever is turned away comes back when, at the present speed, those before have gone.
-        self._next_room = min(max(self._next_room, now + 0.5) + 1 / self._mails_a_second, now + MAX_BUSY_SECONDS)
+        self._next_room = min(max(self._next_room, now + 0.5) + 1 / speed, now + MAX_BUSY_SECONDS)
         return Busy(self._next_room - now)
 
     async def wait(self) -> Lent:
         """In line for a session. Cancelling gives the place up."""
         place: asyncio.Future[Lent] = asyncio.get_running_loop().create_future()
-        self._waiting[place] = None
+        self._waiting[place] = time.monotonic()
         self._pump()
         try:
             return await place
         except asyncio.CancelledError:
+            self._waiting.pop(place, None)
             if place.done() and not place.cancelled() and isinstance(session := place.result(), Session):
                 self.give_back(session)
             raise
-        finally:
-            self._waiting.pop(place, None)
 
     async def another_host(self, session: Session, tried: Set[str]) -> Session | Failure:
         """A new session to an address that is not among `tried`, within the limit: in place of `session` where there is
@@ -180,11 +187,13 @@ class Site:
             self._idle.remove(session)
             self._end(session)
 
+    def turn_away(self, before: float, retry_in: float) -> None:
+        """Those who have waited since `before` or longer."""
+        while self._waiting and next(iter(self._waiting.values())) <= before:
+            self._answer_one(Busy(retry_in))
+
     def close(self) -> list["asyncio.Future[None]"]:
-        """QUIT to all; those who wait are turned away. Returns what to wait for."""
-        for place in list(self._waiting):
-            if not place.done():
-                place.set_result(Busy(0.0))
+        """QUIT to all. Returns what to wait for."""
         self._idle.clear()
         for session in self._sessions:
             session.quit()
@@ -228,14 +237,10 @@ class Site:
     def _lent(self) -> int:
         return len(self._sessions) - len(self._idle)
 
-    @property
-    def _mails_a_second(self) -> float:
-        return max(1.0, self._limit) / max(self._seconds_a_mail, 1e-4)
-
-    def _room(self, now: float) -> int:
-        if now - self._last_success > PROVEN_SECONDS:
-            return NEW_SITE_QUEUE
-        return max(int(2 * self._limit), int(self._mails_a_second * QUEUE_SECONDS))
+    def _mails_a_second(self, now: float) -> float:
+        if now - self._last_success < MOVING_SECONDS:
+            return max(1.0, self._limit) / max(self._seconds_a_mail, 1e-4)
+        return MAILS_A_SECOND_HOPED if now - self._met < MOVING_SECONDS else MAILS_A_SECOND_FEARED
 
     def _take_idle(self) -> Session | None:
         while self._idle:

@@ -6,6 +6,7 @@ that brought them: when NATS goes away in the middle, they are finished and thei
 never touches PostgreSQL.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Protocol
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 
 from kannon.bus.consume import MAX_FAILURES, Limits, Message, PageHandler
 from kannon.bus.topology import SENDER, ConsumerSpec
@@ -62,7 +63,7 @@ class Sender:
         self._ledger = Ledger()
         self._outcomes = Outcomes(bus, self._ledger)
         self._large = anyio.CapacityLimiter(BODIES_AT_ONCE)
-        self._group: TaskGroup | None = None
+        self._group: asyncio.TaskGroup | None = None
 
     def destinations(self) -> list[Destination]:
         """How each MX site is doing, the busiest first."""
@@ -73,7 +74,8 @@ class Sender:
         async with self._deliverer, anyio.create_task_group() as recorder:
             recorder.start_soon(self._outcomes.run)
             recorder.start_soon(self._turn_away, stop)
-            async with anyio.create_task_group() as group:
+            # asyncio's own task group: a task of anyio's costs as much as sending a mail.
+            async with asyncio.TaskGroup() as group:
                 self._group = group
                 task_status.started()
                 await self._consume(stop)
@@ -119,7 +121,7 @@ class Sender:
             await work.ack()
         elif arrival is Arrival.NEW:
             assert self._group is not None, "pages come while run is running"  # noqa: S101  # for the type checker
-            self._group.start_soon(self._carry, work, parsed)
+            self._group.create_task(self._carry(work, parsed))
 
     async def _carry(self, work: Work, parsed: EmailToSend) -> None:
         """One envelope to its verdict, or back onto the bus."""
