@@ -75,21 +75,25 @@ class Book:
 
 @dataclass
 class Outbox:
-    """The bus's part, in memory: an id is stored once."""
+    """The bus's part, in memory: an id is stored once. It can be down, wholly or in part, or never answer."""
 
     down: bool = False
+    events_down: bool = False
+    silent: bool = False
     bounces: dict[str, Event] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
     published: int = 0
 
     async def publish_bounces(self, events: Sequence[Event]) -> None:
-        self._store(self.bounces, events)
+        await self._store(self.bounces, events, self.down)
 
     async def publish_events(self, events: Sequence[Event]) -> None:
-        self._store(self.events, events)
+        await self._store(self.events, events, self.down or self.events_down)
 
-    def _store(self, where: dict[str, Event], events: Sequence[Event]) -> None:
-        if self.down:
+    async def _store(self, where: dict[str, Event], events: Sequence[Event], down: bool) -> None:
+        if self.silent:
+            await anyio.sleep_forever()
+        if down:
             raise Unavailable("NATS: not connected")
         self.published += len(events)
         for event in events:

@@ -85,6 +85,7 @@ class SmtpSession(SMTP):
         self._finishing = False
         self._ending = False
         self._handshaking = False
+        self._lost = False
         self.peer = ""
         self.busy_since = time.monotonic()
 
@@ -99,10 +100,12 @@ class SmtpSession(SMTP):
             self._handler_coroutine.add_done_callback(_retrieve)
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._lost:
+            return
+        self._lost = True
         if self._deadline is not None:
             self._deadline.cancel()
-        if self.session is not None and self._timeout_handle is not None:
-            super().connection_lost(error)
+        super().connection_lost(error)
         self._on_close(self)
 
     def _timeout_cb(self) -> None:
@@ -243,24 +246,33 @@ class SmtpSession(SMTP):
         await self.push("220 2.0.0 Ready to start TLS")
         # RFC 3207 §4.2: nothing said in the clear counts any more, neither what waits unread in the buffer.
         self._reader._buffer.clear()  # type: ignore[attr-defined]  # asyncio has no public way to drop what was read
-        self._original_transport = self.transport
-        self._reset_timeout(self._limits.tls_seconds)
+        clear = self._original_transport = cast(asyncio.WriteTransport, self.transport)
+        seconds = self._limits.tls_seconds
+        self._reset_timeout(seconds)
         self._handshaking = True
         try:
-            await self._writer.start_tls(self.tls_context, ssl_handshake_timeout=self._limits.tls_seconds)
+            transport = await self.loop.start_tls(
+                clear, self, self.tls_context, server_side=True, ssl_handshake_timeout=seconds
+            )
         except (OSError, ssl.SSLError) as error:
             log.info("TLS handshake failed", peer=self.peer, reason=str(error))
-            self.abort()
-            raise Ended from None
+            transport = None
         self._handshaking = False
-        self._enter_tls()
+        if transport is None:
+            # asyncio tells us of a connection lost in the handshake by this alone.
+            self.abort()
+            self.connection_lost(None)
+            raise Ended
+        self._enter_tls(transport)
 
-    def _enter_tls(self) -> None:
-        self.transport = self._writer.transport
-        self._reader._transport = self.transport  # type: ignore[attr-defined]  # as start_tls does for the writer
-        self._tls_protocol = self.transport.get_extra_info("ssl_object")
+    def _enter_tls(self, transport: asyncio.Transport) -> None:
+        # As StreamWriter.start_tls does it; that one cannot stand a peer that hangs up in the middle.
+        self._writer._transport = transport  # type: ignore[attr-defined]
+        self._reader._transport = transport  # type: ignore[attr-defined]
+        self.transport = transport
+        self._tls_protocol = transport.get_extra_info("ssl_object")
         self.session = self._create_session()
-        self.session.peer = self.transport.get_extra_info("peername")
+        self.session.peer = transport.get_extra_info("peername")
         self.session.ssl = {"ssl_object": self._tls_protocol}
         self._set_rset_state()  # type: ignore[no-untyped-call]
         self._reset_timeout()

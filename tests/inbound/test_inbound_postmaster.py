@@ -1,0 +1,56 @@
+"""Mail for people: kept in a Maildir, whatever it says."""
+
+import mailbox
+import stat
+from pathlib import Path
+
+import pytest
+
+from kannon.components.smtp.postmaster import MailboxFull, PostmasterMailbox
+from kannon.errors import Unavailable
+from tests.support.inbound import DOMAIN, FAILURE, HOSTNAME, Running
+
+
+@pytest.mark.parametrize(
+    "address",
+    [f"postmaster@{DOMAIN}", f"Abuse@{DOMAIN.upper()}", "postmaster", "POSTMASTER", f"postmaster@{HOSTNAME}"],
+)
+async def test_kept_as_it_came_behind_its_trace(server: Running, address: str) -> None:
+    async with server.connect() as peer:
+        await peer.say("MAIL FROM:<someone@remote.example>")
+        assert (await peer.say(f"RCPT TO:<{address}>")).startswith("250")
+        await peer.say("DATA")
+        assert (await peer.say(FAILURE + b".\r\n")).startswith("250")
+    (mail,) = mailbox.Maildir(server.data_dir / "postmaster", create=False)
+    assert mail["Return-Path"] == "<someone@remote.example>"
+    assert mail["Delivered-To"] == address
+    assert f"by {HOSTNAME}" in mail["Received"]
+    (path,) = (server.data_dir / "postmaster" / "new").iterdir()
+    assert path.read_bytes().endswith(FAILURE)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((server.data_dir / "postmaster" / "new").stat().st_mode) == 0o700
+    assert list((server.data_dir / "postmaster" / "tmp").iterdir()) == []
+    assert server.outbox.published == 0  # a report sent to people is not read by the machine
+
+
+async def test_a_disk_that_refuses_is_451(server: Running) -> None:
+    (server.data_dir / "postmaster").write_text("a file where the mailbox should be")
+    async with server.connect() as peer:
+        assert (await peer.send_mail([f"postmaster@{DOMAIN}"], FAILURE)).startswith("451 4.3.0")
+
+
+async def test_a_full_mailbox_is_452(server: Running) -> None:
+    server.component._intake._mailbox = PostmasterMailbox(server.data_dir / "postmaster", max_unread=2)
+    async with server.connect() as peer:
+        replies = [(await peer.send_mail([f"postmaster@{DOMAIN}"], FAILURE))[:9] for _ in range(3)]
+    assert replies == ["250 2.0.0", "250 2.0.0", "452 4.3.1"]
+
+
+def test_the_mailbox_itself(tmp_path: Path) -> None:
+    box = PostmasterMailbox(tmp_path / "a" / "b", max_unread=1)
+    box.deliver(b"x")
+    with pytest.raises(MailboxFull):
+        box.deliver(b"y")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable):
+        PostmasterMailbox(tmp_path / "file" / "c").deliver(b"x")

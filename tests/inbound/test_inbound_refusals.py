@@ -1,0 +1,123 @@
+"""Who may not be written to, and what is said while a dependency is away."""
+
+import smtplib
+from random import Random
+
+import anyio.to_thread
+import pytest
+
+from kannon.bus.bus import Bus
+from tests.support.inbound import DOMAIN, FAILURE, Running, bounce_to
+
+
+async def test_a_thousand_forgeries_are_refused_and_leave_nothing(server: Running) -> None:
+    random = Random(1)
+    alphabet = "abcdefghijklmnopqrstuvwxyz234567"
+
+    def forge() -> str:
+        local, _, domain = bounce_to(random.randint(1, 999)).partition("@")
+        position = random.randrange(2, len(local))
+        other = random.choice([c for c in alphabet if c != local[position]])
+        return random.choice(
+            (
+                f"{local[:position]}{other}{local[position + 1 :]}@{domain}",  # one character altered
+                f"{local[:position]}{local[position + 1 :]}@{domain}",  # one lost
+                f"{local}{other}@{domain}",  # one too many
+                f"{local}@other.example",
+                f"{local}@sub.{domain}",
+                f"{local[2:]}@{domain}",
+                f"b-{''.join(random.choices(alphabet, k=40))}@{domain}",
+            )
+        )
+
+    def try_all() -> set[int]:
+        codes = set()
+        for _ in range(60):
+            with smtplib.SMTP("127.0.0.1", server.port, timeout=5) as client:
+                client.ehlo()
+                client.mail("")
+                for _ in range(17):
+                    codes.add(client.rcpt(forge())[0])
+        return codes
+
+    assert await anyio.to_thread.run_sync(try_all) == {550}
+    assert server.outbox.published == 0
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        bounce_to(days=-0.001),  # expired
+        bounce_to(1000),  # well signed, but no such delivery
+        bounce_to(1, "other.example"),  # signed for a domain that is not the delivery's
+        bounce_to(1, secret=b"x" * 32),
+        f"someone@{DOMAIN}",
+        "postmaster@other.example",
+        "relay@far.example",
+        '"quoted local"@' + DOMAIN,
+        "b-" + "a" * 300 + "@" + DOMAIN,
+    ],
+)
+async def test_refused_for_good(server: Running, address: str) -> None:
+    async with server.connect() as peer:
+        assert await peer.send_mail([address], FAILURE) == "550 5.1.1 No such address here"
+    assert server.outbox.published == 0
+
+
+async def test_an_address_with_a_signature_for_another_letter_case_is_the_same(server: Running) -> None:
+    async with server.connect() as peer:
+        assert (await peer.send_mail([bounce_to().upper()], FAILURE)).startswith("250")
+
+
+async def test_nobody_is_refused_for_good_while_the_database_is_away(server: Running) -> None:
+    server.book.down = True
+    async with server.connect() as peer:
+        for address in (bounce_to(), f"postmaster@{DOMAIN}", f"b-{'a' * 40}@{DOMAIN}"):
+            await peer.say("RSET")
+            assert (await peer.send_mail([address], FAILURE)).startswith("451 4.3.0")
+        server.book.down = False
+        await peer.say("RSET")
+        assert (await peer.send_mail([bounce_to()], FAILURE)).startswith("250")
+
+
+async def test_250_only_when_stored_and_the_repetition_is_the_same_event(server: Running) -> None:
+    server.outbox.down = True
+    async with server.connect() as peer:
+        for _ in range(3):
+            assert (await peer.send_mail([bounce_to(4)], FAILURE)).startswith("451 4.3.0")
+        server.outbox.down = False
+        assert (await peer.send_mail([bounce_to(4)], FAILURE)).startswith("250")
+    assert len(server.outbox.bounces) == len(server.outbox.events) == 1
+
+
+async def test_half_stored_is_not_stored(server: Running) -> None:
+    """The first stream took it and the second did not: 451, and the repetition adds only what is missing."""
+    server.outbox.events_down = True
+    async with server.connect() as peer:
+        assert (await peer.send_mail([bounce_to(4)], FAILURE)).startswith("451")
+        server.outbox.events_down = False
+        assert (await peer.send_mail([bounce_to(4)], FAILURE)).startswith("250")
+    assert len(server.outbox.bounces) == len(server.outbox.events) == 1
+
+
+async def test_a_mail_in_a_loop(server: Running) -> None:
+    async with server.connect() as peer:
+        assert (await peer.send_mail([bounce_to()], b"Received: x\r\n" * 101 + FAILURE)).startswith("554 5.4.6")
+        assert (await peer.send_mail([bounce_to()], FAILURE)).startswith("250")
+
+
+async def test_forgeries_ask_for_the_secrets_once_a_second_at_most(server: Running) -> None:
+    async with server.connect() as peer:
+        await peer.say("MAIL FROM:<>")
+        for _ in range(15):
+            assert (await peer.say(f"RCPT TO:<b-{'a' * 40}@{DOMAIN}>")).startswith("550")
+    assert server.book.asked_secrets <= 3
+
+
+async def test_a_stopped_bus_is_never_answered_with_250(server: Running) -> None:
+    """The real bus, whose server is not there."""
+    bus = Bus("nats://127.0.0.1:1")
+    server.component._intake._publisher = bus
+    async with server.connect() as peer:
+        assert (await peer.send_mail([bounce_to()], FAILURE)).startswith("451 4.3.0")
+    await bus.close()

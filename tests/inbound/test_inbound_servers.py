@@ -1,0 +1,43 @@
+"""The whole way on real servers: SMTP in, NATS, the statistics in PostgreSQL."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+
+from kannon.bus import topology
+from kannon.bus.bus import Bus
+from kannon.cli.wiring import Registry
+from kannon.components.smtp import InboundSmtp
+from kannon.config import Smtp
+from kannon.db.database import Database
+from kannon.mail.bounce_address import make_bounce_address
+from kannon.mail.event import EventType
+from tests.support.consume import events_of
+from tests.support.inbound import FAILURE, Peer
+from tests.support.pool import insert_batch
+
+
+async def test_a_report_of_a_real_delivery(tmp_path: Path, db: Database, bus: Bus) -> None:
+    (delivery_id,) = await insert_batch(db, ["user@remote.example"], state="sending")
+    registry = Registry(db)
+    (secret,) = await registry.bounce_secrets()
+    address = make_bounce_address(delivery_id, "example.com", secret, datetime.now(UTC) + timedelta(days=1))
+    component = InboundSmtp(Smtp(listen="127.0.0.1:0"), tmp_path, registry, bus)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            await group.start(lambda *, task_status: component.run(anyio.Event(), task_status=task_status))
+            async with await anyio.connect_tcp(*component.addresses[0]) as stream:
+                peer = Peer(stream)
+                await peer.reply()
+                await peer.say("EHLO remote.example")
+                for _ in range(3):
+                    assert await peer.send_mail([address, "postmaster@example.com"], FAILURE) == "250 2.0.0 OK"
+                assert (await peer.send_mail(["postmaster@other.example"], FAILURE)).startswith("550")
+            group.cancel_scope.cancel()
+    assert (await bus.backlog("kannon_bounce")).messages == 1
+    (bounce,) = await events_of(bus, topology.BOUNCES_STATS, 1)
+    (event,) = await events_of(bus, topology.STATS, 1)
+    assert bounce == event
+    assert (event.type, event.delivery_id, event.email) == (EventType.BOUNCED, delivery_id, "user@remote.example")
+    assert (event.permanent, event.code, event.enhanced_status) == (True, 550, "5.1.1")
