@@ -14,7 +14,7 @@ from grpclib.const import Status
 from kannon.db.database import Database
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as pb
 from kannon.pb.tracking.types.tracking_pb2 import TrackingPolicy
-from tests.support.api import ADMIN, RunningApi, a_send, refusal, running_api
+from tests.support.api import ADMIN, RunningApi, a_send, policy, refusal, running_api
 
 FUTURE = Timestamp(seconds=4102444800)
 
@@ -153,11 +153,10 @@ async def test_a_tracking_policy_replaces_both_axes(db: Database) -> None:
             response = await api.admin.SetTrackingPolicy(request, metadata=ADMIN)
             return response.domain.tracking.opens, response.domain.tracking.links
 
-        assert await set_policy(TrackingPolicy(opens=5, links=2)) == (5, 2)
-        assert await set_policy(TrackingPolicy(links=3)) == (1, 3)
+        assert await set_policy(policy(5, 2)) == (5, 2)
+        assert await set_policy(policy(0, 3)) == (1, 3)
         assert await set_policy(None) == (1, 1)
-        for axis in ("opens", "links"):
-            unknown = TrackingPolicy(**{axis: 6})
+        for axis, unknown in (("opens", policy(6, 0)), ("links", policy(0, 6))):
             status, text = await refusal(set_policy(unknown))
             assert (status, text) == (Status.INVALID_ARGUMENT, f"tracking.{axis}: unknown mode 6")
         found = await api.admin.GetDomain(pb.GetDomainReq(domain="example.com"), metadata=ADMIN)
@@ -289,11 +288,13 @@ async def test_another_domains_key_is_not_found(db: Database) -> None:
     async with running_api(db) as api:
         [key_id] = await _make_keys(api, "example.com", 1)
         await api.create_domain("other.org")
-        for method, request in (
-            (api.admin.GetAPIKey, pb.GetAPIKeyRequest(domain="other.org", id=key_id)),
-            (api.admin.DeactivateAPIKey, pb.DeactivateAPIKeyRequest(domain="other.org", id=key_id)),
+        get = pb.GetAPIKeyRequest(domain="other.org", id=key_id)
+        deactivate = pb.DeactivateAPIKeyRequest(domain="other.org", id=key_id)
+        for call in (
+            api.admin.GetAPIKey(get, metadata=ADMIN),
+            api.admin.DeactivateAPIKey(deactivate, metadata=ADMIN),
         ):
-            status, _ = await refusal(method(request, metadata=ADMIN))
+            status, _ = await refusal(call)
             assert status is Status.NOT_FOUND
         kept = await api.admin.GetAPIKey(pb.GetAPIKeyRequest(domain="example.com", id=key_id), metadata=ADMIN)
     assert kept.api_key.is_active

@@ -13,17 +13,9 @@ from kannon.mail.intake import Limits
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import CreateTemplateReq, SetTrackingPolicyReq
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import Attachment, SendTemplateReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Headers, OneClickUnsubscribe, Recipient, Sender
-from kannon.pb.tracking.types.tracking_pb2 import TrackingPolicy
-from tests.support.api import ADMIN, RunningApi, a_send, refusal, running_api
+from tests.support.api import ADMIN, RunningApi, a_send, policy, refusal, running_api
 
 OFF, ANONYMOUS, PSEUDONYMOUS, IDENTIFIED, FULL = range(1, 6)
-
-
-def policy(opens: int, links: int) -> TrackingPolicy:
-    message = TrackingPolicy()
-    message.opens = opens  # type: ignore[assignment]  # proto enums are ints at run time
-    message.links = links  # type: ignore[assignment]
-    return message
 
 
 async def rows(db: Database, table: str) -> list[dict[str, Any]]:

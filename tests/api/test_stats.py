@@ -45,7 +45,8 @@ def stamp(at: datetime) -> Timestamp:
 
 
 async def emails(api: RunningApi, **arguments: Any) -> tuple[list[str], int]:
-    request = GetStatsReq(**({"domain": "example.com", "take": 100} | arguments))
+    values: dict[str, Any] = {"domain": "example.com", "take": 100}
+    request = GetStatsReq(**(values | arguments))
     response = await StatsApiV1Stub(api.channel).GetStats(request, metadata=ADMIN)
     return [s.email.split("@")[0] for s in response.stats], response.total
 

@@ -20,6 +20,7 @@ from kannon.pb.admin.apiv1.adminapiv1_pb2 import CreateAPIKeyRequest, CreateDoma
 from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
+from kannon.pb.tracking.types.tracking_pb2 import TrackingPolicy
 
 TOKEN = "test-admin-token"
 ADMIN = {"x-kannon-admin-token": TOKEN}
@@ -99,6 +100,13 @@ def a_send(**changes: Any) -> SendHTMLReq:
         "recipients": [Recipient(email="bob@example.net", fields={"name": "Bob"})],
     }
     return SendHTMLReq(**(values | changes))
+
+
+def policy(opens: int, links: int) -> TrackingPolicy:
+    message = TrackingPolicy()
+    message.opens = opens  # type: ignore[assignment]  # proto enums are ints at run time
+    message.links = links  # type: ignore[assignment]
+    return message
 
 
 async def refusal(call: Any) -> tuple[Status, str]:
