@@ -19,7 +19,7 @@ from kannon.components.bump.outbox import Outbox
 from kannon.errors import Unavailable
 from kannon.mail.event import Event, EventType
 from kannon.mail.links import web_target
-from kannon.mail.token import Channel, Claims, read_token, token_kid
+from kannon.mail.token import Channel, Claims, parse_token
 from kannon.mail.tracking import TrackingMode
 
 Network = IPv4Network | IPv6Network
@@ -101,9 +101,9 @@ class BumpApp:
         return _Answer(307, [(b"location", location), _NO_STORE])
 
     async def _read(self, token: str, channel: Channel) -> Claims | None:
-        kid = token_kid(token)
-        key = await self._keys.find(kid) if kid is not None else None
-        return read_token(token, key, channel, self._clock()) if key is not None else None
+        sealed = parse_token(token)
+        key = await self._keys.find(sealed.kid) if sealed is not None else None
+        return sealed.open(key, channel, self._clock()) if sealed is not None and key is not None else None
 
     async def _record(self, claims: Claims, scope: Scope) -> None:
         now = self._clock()
@@ -142,6 +142,8 @@ def client_ip(peer: str, headers: Sequence[tuple[bytes, bytes]], trusted: Sequen
     What stands further left was written by strangers.
     """
     hops = [hop for name, value in headers if name == b"x-forwarded-for" for hop in value.decode("latin-1").split(",")]
+    if not trusted:
+        return peer
     found = _plain_ip(peer)
     while hops and _is_trusted(found, trusted) and (hop := _plain_ip(hops.pop())):
         found = hop

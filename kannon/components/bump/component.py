@@ -8,6 +8,7 @@ the outbox is published.
 import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,19 +67,24 @@ class Bump:
         self.port = self.addresses[0][1]
         async with anyio.create_task_group() as group:
             group.start_soon(self._outbox.run)
-            await self._serve(listener, stop, task_status)
-            self._outbox.close()
+            await group.start(self._serve, listener, stop)
+            log.info("serving HTTP", port=self.port)
+            task_status.started()
 
-    async def _serve(self, listener: socket.socket, stop: anyio.Event, task_status: TaskStatus[None]) -> None:
+    async def _serve(self, listener: socket.socket, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
+        """Started when connections are accepted; returns when the last one is served."""
+        started = anyio.Event()
+
         async def app(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] != "lifespan":
                 await self._app(scope, receive, send)
                 return
-            while (message := await receive())["type"] != "lifespan.shutdown":
+            while True:
+                message = await receive()
                 await send({"type": f"{message['type']}.complete"})
-                log.info("serving HTTP", port=self.port)
-                task_status.started()  # the listener accepts already
-            await send({"type": "lifespan.shutdown.complete"})
+                if message["type"] == "lifespan.shutdown":
+                    return
+                started.set()
 
         config = ServerConfig()
         config.bind = [f"fd://{listener.detach()}"]  # bound by us, so that a taken address is one clear line
@@ -89,7 +95,11 @@ class Bump:
         config.keep_alive_max_requests = 1_000_000  # a proxy keeps its connections
         config.read_timeout = int(_IDLE_SECONDS)
         config.h11_max_incomplete_size = 64 * 1024  # a URL that is far too long is still answered 404 by us
-        await serve(app, config, shutdown_trigger=stop.wait)
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(serve, app, config, shutdown_trigger=stop.wait))
+            await started.wait()
+            task_status.started()
+        self._outbox.close()
 
 
 def _bind(listen: str) -> socket.socket:

@@ -7,6 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 # Proxies that fetch images for readers or before them, scanners that follow links for a mail server, preview makers,
@@ -29,10 +30,18 @@ _MAX_COPIES = 10_000
 
 def is_machine(user_agent: str, ip: str, headers: Mapping[bytes, bytes]) -> bool:
     """By what the request itself says. `headers` have lower-case names."""
-    if not user_agent or user_agent == _APPLE_PRIVACY or _AGENTS.search(user_agent):
+    if _is_machine_agent(user_agent) or _is_machine_address(ip):
         return True
-    if any(re.search(rb"prefetch|preview", headers.get(name, b"")) for name in _PURPOSES):
-        return True
+    return any(re.search(rb"prefetch|preview", headers[name]) for name in _PURPOSES if name in headers)
+
+
+@lru_cache(maxsize=4096)
+def _is_machine_agent(user_agent: str) -> bool:
+    return not user_agent or user_agent == _APPLE_PRIVACY or _AGENTS.search(user_agent) is not None
+
+
+@lru_cache(maxsize=4096)
+def _is_machine_address(ip: str) -> bool:
     try:
         return ip_address(ip) in _APPLE
     except ValueError:
