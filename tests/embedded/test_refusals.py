@@ -1,0 +1,83 @@
+"""What the operator must mend: one line each, exit code 1, nothing touched."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kannon.embedded import DataDir
+from kannon.embedded.account import Account
+from kannon.embedded.data_dir import LAYOUT
+from tests.embedded.conftest import Start, own
+from tests.support.processes import until
+
+Damage = Callable[[Path], object]
+
+
+async def refusal(start: Start, data_dir: Path) -> str:
+    """The one line with which the program ends."""
+    with start(data_dir) as servers:
+        assert await servers.program.ended() == 1, servers.program.stderr
+        (line,) = [line for line in servers.program.stderr.splitlines() if "[info]" not in line]
+    assert line.startswith("kannon: ")
+    assert "Traceback" not in servers.program.stderr
+    return line
+
+
+async def test_a_second_program_on_the_same_data(start: Start, data_dir: Path) -> None:
+    with start(data_dir) as servers:
+        await servers.ready()
+        assert await refusal(start, data_dir) == f"kannon: data_dir {data_dir} is in use by another kannon serve"
+        assert await servers.program.stop() == 0
+
+
+async def test_a_place_that_cannot_be_written(start: Start, data_dir: Path) -> None:
+    (data_dir / "file").touch()
+    for place in (data_dir / "file", data_dir / "file" / "below", Path("/proc/kannon")):
+        assert (await refusal(start, place)).startswith(f"kannon: data_dir {place} cannot be used: ")
+
+
+async def test_data_of_a_newer_kannon(start: Start, data_dir: Path) -> None:
+    (data_dir / "VERSION").write_text(f"{LAYOUT + 1}\n")
+    assert "was made by a newer Kannon" in await refusal(start, data_dir)
+    assert not (data_dir / "postgres").exists()
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "-1", "٣"])
+async def test_a_version_that_is_none(start: Start, data_dir: Path, text: str) -> None:
+    (data_dir / "VERSION").write_text(text)
+    assert "is not Kannon's" in await refusal(start, data_dir)
+
+
+async def test_data_of_another_postgresql(start: Start, data_dir: Path) -> None:
+    with start(data_dir) as servers:
+        await servers.ready()
+        await servers.program.stop()
+    (data_dir / "postgres" / "PG_VERSION").write_text("17\n")
+    line = await refusal(start, data_dir)
+    assert line.endswith("holds data of PostgreSQL 17, this Kannon brings PostgreSQL 18")
+
+
+async def test_a_postgres_directory_that_is_none(start: Start, data_dir: Path) -> None:
+    (data_dir / "postgres").mkdir()
+    (data_dir / "postgres" / "precious").write_text("x")
+    assert "holds no PostgreSQL data" in await refusal(start, data_dir)
+    assert (data_dir / "postgres" / "precious").read_text() == "x"
+
+
+async def test_a_setting_that_postgresql_refuses_is_named_and_tried_again(
+    start: Start, account: Account | None, data_dir: Path
+) -> None:
+    local = own(data_dir / "conf", account) / "local.conf"
+    local.write_text("no_such_setting = 1\n")
+    with start(data_dir) as servers:
+        await until(lambda: "PostgreSQL does not start" in servers.program.stderr)
+        assert 'local.conf" contains errors' in servers.program.stderr
+        local.unlink()
+        await servers.ready()
+
+
+def test_a_shared_directory_needs_no_lock(tmp_path: Path) -> None:
+    """With servers of the operator's own, several processes may share one data_dir."""
+    with DataDir.open(tmp_path / "data", exclusive=False), DataDir.open(tmp_path / "data", exclusive=False):
+        pass

@@ -1,0 +1,47 @@
+"""A small program around the two embedded servers, run as a process of its own so that it can be killed.
+
+    python -m tests.support.embedded_program <data_dir>
+
+Out: one line of JSON with the URLs when both are ready; faults of the operator's as `kannon serve` reports them.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskStatus
+
+from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
+from kannon.errors import OperatorError
+from kannon.log import setup_logging
+from kannon.runner import Runner
+
+
+class Herald:
+    """Says where the servers are; the layer above them, so that it speaks when they are ready."""
+
+    name = "herald"
+
+    def __init__(self, urls: dict[str, str]) -> None:
+        self._urls = urls
+
+    async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
+        task_status.started()
+        print(json.dumps(self._urls), flush=True)
+        await stop.wait()
+
+
+async def main(data_dir: DataDir) -> None:
+    postgres, nats = EmbeddedPostgres(data_dir.path), EmbeddedNats(data_dir.path)
+    herald = Herald({"postgres": postgres.url, "nats": nats.url, "token": data_dir.admin_token()})
+    await Runner([[postgres, nats], [herald]]).run()
+
+
+if __name__ == "__main__":
+    setup_logging("info")
+    try:
+        with DataDir.open(Path(sys.argv[1])) as opened:
+            anyio.run(main, opened, backend_options={"use_uvloop": True})
+    except OperatorError as error:
+        sys.exit(f"kannon: {error}")
