@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 2.5  # below the 3 s within which the API must say UNAVAILABLE
 COMMAND_SECONDS = 60.0  # the longest statement is the COPY of 100,000 recipients, about 2 s here
-RELEASE_SECONDS = 5.0
+RELEASE_SECONDS = 0.8  # for PostgreSQL to confirm that a statement was cancelled; else the connection is cut
+CLOSE_SECONDS = 5.0
+PROMPT_SECONDS = 2.0  # with the release below 3 s, also where the server freezes in the middle of a statement
 
 # asyncpg's way of saying that the server, or the way to it, is gone; a statement that is wrong is none of these.
 AWAY = (
@@ -44,16 +46,23 @@ class Database:
     """Shared by all components of a process; safe to use from any task of its event loop."""
 
     pool: "Pool"
+    seconds: float | None = None
+    """The longest that a connection may be held; None: as long as its statements take, each with a limit of its own."""
+
+    def prompt(self) -> "Database":
+        """The same database for those who must know soon: what takes longer than PROMPT_SECONDS is Unavailable."""
+        return Database(self.pool, PROMPT_SECONDS)
 
     @asynccontextmanager
     async def acquire(self) -> "AsyncIterator[Connection]":
         """A connection outside any transaction. Raises Unavailable, also for an error inside the block."""
         try:
-            connection = await self.pool.acquire(timeout=CONNECT_SECONDS)
-            try:
-                yield connection
-            finally:
-                await self.pool.release(connection, timeout=RELEASE_SECONDS)
+            async with asyncio.timeout(self.seconds):
+                connection = await self.pool.acquire(timeout=CONNECT_SECONDS)
+                try:
+                    yield connection
+                finally:
+                    await self.pool.release(connection, timeout=RELEASE_SECONDS)
         except AWAY as error:
             raise Unavailable(f"PostgreSQL: {describe(error)}") from error
 
@@ -71,7 +80,7 @@ class Database:
     async def close(self) -> None:
         """Waits for connections in use for a moment, then cuts them."""
         try:
-            async with asyncio.timeout(RELEASE_SECONDS):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self.pool.close()
         except TimeoutError:
             self.pool.terminate()

@@ -91,17 +91,18 @@ class Api:
             raise AddressInUse(f"api.listen: {settings.host}:{settings.port}: {reason}") from None
 
     def _methods(self) -> dict[str, Handler]:
+        prompt = self._db.prompt()
         failed = FailedLogins()
         admin = AdminGate(self._settings.admin_token, failed).authenticate
 
         async def find_tenant(domain: str, secret_sha256: bytes) -> Tenant | None:
-            return await api_keys.find_tenant(self._db, domain, secret_sha256)
+            return await api_keys.find_tenant(prompt, domain, secret_sha256)
 
         intake = Intake(self._db, self._settings.limits, self._waker)
         tenant = TenantGate(find_tenant, failed).authenticate
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(intake), tenant),
-            Service(_service(adminapiv1_pb2, "Api"), AdminMethods(self._db, self._settings.limits.max_bytes), admin),
+            Service(_service(adminapiv1_pb2, "Api"), AdminMethods(prompt, self._settings.limits.max_bytes), admin),
             Service(_service(adminapiv1_pb2, "HZService"), HZMethods(self._checks), _anyone),
             Service(_service(statsapiv1_pb2, "StatsApiV1"), StatsV1Methods(self._db), admin),
             Service(_service(statsapiv2_pb2, "StatsApiV2"), StatsV2Methods(self._db), admin),

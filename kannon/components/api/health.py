@@ -17,7 +17,7 @@ from kannon.components.api.calls import guarded
 from kannon.errors import KannonError
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import HZRequest, HZResponse
 
-CHECK_SECONDS = 2.5
+CHECK_SECONDS = 2.0
 """A check that takes longer fails."""
 _TTL_SECONDS = 1.0
 
