@@ -40,6 +40,7 @@ MAX_SITES = 10_000
 SITE_SECONDS = 600.0  # an unused destination is remembered so long
 REAP_SECONDS = 0.25
 CLOSE_SECONDS = 3.0
+MIN_DNS_SCALE = 0.1  # timeout_scale is for remote servers; the name server is near, and must not be hurried to nothing
 MAX_SPOKEN_TO = 2  # hosts that were told of the mail
 HELD_SECONDS = 1.5  # whoever waits longer makes way when others need the room, and comes back after as long
 
@@ -72,7 +73,7 @@ class Deliverer:
         self._sites: dict[str, Site] = {}
         hostname = sender.hostname or socket.getfqdn()
         self._opener = Opener(hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
-        self._resolver = Resolver(dns.nameservers, self.spawn, scale=self._scale)
+        self._resolver = Resolver(dns.nameservers, self.spawn, scale=max(self._scale, MIN_DNS_SCALE))
         self._router = Router(sender, hostname, self._resolver)
         self._group: TaskGroup | None = None
         self._stopping = False
