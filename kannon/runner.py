@@ -210,7 +210,9 @@ class Runner:
         backoff = Backoff(self._world.jitter)
         with unit.scope:
             for lower in below:
-                await lower.first_ready.wait()
+                if not lower.first_ready.is_set():
+                    unit.move("waiting", f"waits for {lower.component.name}")
+                    await lower.first_ready.wait()
             while not layer.stop.is_set():
                 error = await self._run_once(unit, layer.stop)
                 if error is not None:
@@ -220,7 +222,7 @@ class Runner:
 
     async def _run_once(self, unit: _Unit, stop: anyio.Event) -> BaseException | None:
         """None when it ended because it was asked to; otherwise why it ended."""
-        unit.move("starting", unit.reason)
+        unit.move("starting", unit.reason if unit.restarts else "")
         try:
             await unit.component.run(stop, task_status=unit)
         except anyio.get_cancelled_exc_class() as error:
@@ -312,7 +314,7 @@ class Runner:
         else:
             self._was_ready = True
             self._systemd.notify(READY=1, STATUS=status)
-            log.info("all ready")
+            log.info("all ready", component="runner")
 
     def _units(self) -> list[_Unit]:
         return [unit for layer in self._layers for unit in layer.units]

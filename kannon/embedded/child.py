@@ -24,6 +24,7 @@ _PR_SET_KEEPCAPS: Final = 8
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_RAISE: Final = 2
 _CAPABILITY_VERSION_3: Final = 0x20080522
+_POLL_SECONDS: Final = 0.1
 
 # Loaded before any fork: the child must not import.
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -123,6 +124,9 @@ async def wait_gone(pid: int, gone: Callable[[], bool]) -> None:
             watch = os.pidfd_open(pid)
         except ProcessLookupError:
             return
+        except OSError:  # the filter of an old container runtime
+            await anyio.sleep(_POLL_SECONDS)
+            continue
         try:
             await anyio.wait_readable(watch)
         finally:

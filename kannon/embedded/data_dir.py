@@ -38,6 +38,7 @@ class DataDir:
             lock = _take_lock(path) if exclusive else None
             _check_version(path)
             (path / "logs").mkdir(mode=0o700, exist_ok=True)
+            hand_over(path / "logs")
         except OSError as error:
             raise OperatorError(f"data_dir {path} cannot be used: {error.strerror}") from None
         return cls(path, lock)
@@ -83,6 +84,7 @@ def read_admin_token(path: Path) -> str:
 
 def _take_lock(path: Path) -> int:
     lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    hand_over(path / "lock")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -113,8 +115,16 @@ def _write_private(file: Path, text: str) -> None:
         out.write(text)
         out.flush()
         os.fsync(out.fileno())
+    hand_over(fresh)
     fresh.rename(file)
     sync_directory(file.parent)
+
+
+def hand_over(path: Path) -> None:
+    """What root makes belongs to the directory's owner, so that a service's account can go on where root began."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def sync_directory(path: Path) -> None:

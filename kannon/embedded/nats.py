@@ -35,8 +35,8 @@ jetstream {{
   store_dir: {store_dir}
   max_memory_store: 256MB
   max_file_store: 64GB
-  # What a power cut may cost; a crash of the process costs nothing. Delay only: PostgreSQL is the source of truth,
-  # and a delivery whose envelope or outcome is gone is claimed again.
+  # What a power cut may cost; a crash of the process costs nothing. PostgreSQL is the source of truth: a delivery whose
+  # envelope or outcome is gone with that second is claimed again, so it goes out twice rather than not at all.
   sync_interval: {sync_interval}
 }}
 """
@@ -70,7 +70,7 @@ class EmbeddedNats(Server):
         self._reservation.close()
 
     async def _prepare(self) -> Plan:
-        account = choose_account(self._home, (self._binary, self._home))
+        account = choose_account(self._home, (self._binary, self._home, self._settings))
         give_to(account, self._home)
         self._write_settings(account)
         pid = read_pid(self._home / "nats.pid")

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from kannon.embedded import binaries, logfile
 from kannon.embedded.account import Account, choose_account, give_to
 from kannon.embedded.child import Child, Plan, spawn
-from kannon.embedded.data_dir import sync_directory
+from kannon.embedded.data_dir import hand_over, sync_directory
 from kannon.embedded.leftover import read_pid, stop_leftover
 from kannon.embedded.server import Server
 from kannon.errors import OperatorError
@@ -106,10 +106,11 @@ class EmbeddedPostgres(Server):
 
     async def _prepare(self) -> Plan:
         # Settings lie outside the directory that the account owns: root writes nothing where others may plant links.
-        account = choose_account(self._home, (self._bin / "postgres", self._home))
+        account = choose_account(self._home, (self._bin / "postgres", self._home, self._settings))
         durable = "on" if self._durable else "off"
         self._settings.write_text(_SETTINGS.format(durable=durable, max_connections=self._max_connections))
         self._settings.chmod(0o644)
+        hand_over(self._settings)
         if not self._home.exists():
             await self._initialise(account)
         give_to(account, self._home)

@@ -17,6 +17,7 @@ from anyio.abc import TaskStatus
 
 from kannon.embedded import logfile
 from kannon.embedded.child import Child, Plan, spawn
+from kannon.embedded.data_dir import hand_over
 from kannon.errors import OperatorError, Unavailable
 
 _START_SECONDS: Final = 120.0
@@ -91,6 +92,9 @@ class Server(ABC):
             self._log.parent.mkdir(mode=0o700, exist_ok=True)
             # Under root the children are another user and read their settings here; secrets among them are 0600.
             self._conf.mkdir(mode=0o711, exist_ok=True)
+            self._log.touch(mode=0o600)
+            for path in (self._log.parent, self._conf, self._log):
+                hand_over(path)
             plan = await self._prepare()
             offset = logfile.begin(self._log)
         except OSError as error:

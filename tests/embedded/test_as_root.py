@@ -94,6 +94,28 @@ async def test_data_of_an_ordinary_user_stays_that_users(tmp_path: Path) -> None
         await Servers(started).ready()
 
 
+async def test_an_account_that_takes_over_what_root_began(tmp_path: Path) -> None:
+    nobody = as_nobody()
+    data_dir = own(tmp_path / "data", nobody)
+    with as_root(data_dir, tmp_path) as servers:
+        await servers.ready()
+        await servers.program.stop()
+    arguments = ("tests.support.embedded_program", str(data_dir))
+    with program(*arguments, stderr=tmp_path / "stderr", account=nobody) as started:
+        await Servers(started).ready()
+
+
+async def test_a_user_id_without_a_name_is_told_so(tmp_path: Path) -> None:
+    """initdb wants a name; containers often have none."""
+    nameless = Account(54321, 54321, CAP_DAC_READ_SEARCH)
+    data_dir = own(tmp_path / "data", nameless)
+    with program(
+        "tests.support.embedded_program", str(data_dir), stderr=tmp_path / "stderr", account=nameless
+    ) as started:
+        assert await started.ended() == 1
+        assert "could not look up effective user ID 54321" in started.stderr.splitlines()[-1]
+
+
 def test_no_capability_where_none_is_needed() -> None:
     with tempfile.TemporaryDirectory() as parent:
         home = Path(parent) / "postgres"

@@ -262,6 +262,7 @@ async def test_layers_start_upwards_and_stop_downwards() -> None:
     low, high = Scripted("postgres", database), Scripted("stats", stop_slowly(finish))
     async with running([low], [high]) as stage:
         assert (low.lives, high.lives) == (1, 0)
+        assert (stage.state("stats").phase, stage.state("stats").reason) == ("waiting", "waits for postgres")
         ready.set()
         await settle()
         assert stage.ready()

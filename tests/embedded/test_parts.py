@@ -1,14 +1,19 @@
-"""Where the executables are found, and what is said when they are not."""
+"""The small parts: where the executables are, what their logs say, how one child is watched."""
 
+import errno
 import os
+import signal
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from kannon.embedded import logfile
 from kannon.embedded.binaries import nats_server, postgres_bin
+from kannon.embedded.child import Plan, spawn
 from kannon.errors import OperatorError
+from tests.support.processes import until
 
 
 def test_they_are_found_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +55,34 @@ def test_the_telling_line_of_a_log(tmp_path: Path) -> None:
     with log.open("a") as out:
         out.write("LOG:  starting\nFATAL:  no space\nLOG:  shutting down\n\n")
     assert logfile.last_problem(log, offset) == "FATAL:  no space"
+
+
+def refuse(pid: int) -> int:
+    raise OSError(errno.EPERM, "filtered")
+
+
+@pytest.mark.parametrize("filtered", [False, True], ids=["pidfd", "no pidfd"])
+async def test_a_child_is_watched_and_stopped_also_without_pidfds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filtered: bool
+) -> None:
+    if filtered:
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+    plan = Plan(
+        ["/bin/sh", "-c", "cat; trap '' TERM; echo deaf; kill -STOP $$"], tmp_path, tmp_path / "log", stdin=b"fed\n"
+    )
+    child = spawn(plan)
+    try:
+        await until(lambda: (tmp_path / "log").read_text() == "fed\ndeaf\n")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(child.wait)
+            tasks.start_soon(child.wait)
+            await child.stop([(signal.SIGTERM, 0.01)])
+    finally:
+        await child.stop([])
+    assert await child.wait() == -signal.SIGKILL
+    assert child.describe_end() == "signal 9"
+
+
+def test_what_cannot_be_started_is_the_operators(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="/nowhere/server cannot be started"):
+        spawn(Plan(["/nowhere/server"], tmp_path, tmp_path / "log"))
