@@ -125,7 +125,7 @@ def parse_mailbox(text: str) -> tuple[str, Address]:
 def check_recipient(email: str) -> str | None:
     """Why nothing can be sent to this address (the reason of a rejected event), or None when it is well formed."""
     try:
-        parse_address(email.strip())
+        parse_address(email)
     except ValueError as error:
         return f"invalid address: {error}"
     return None

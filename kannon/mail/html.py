@@ -35,9 +35,7 @@ _ATTRIBUTE = re.compile(
     (?:{_}*+={_}*+(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^{SPACE}>"'][^{SPACE}>]*+)))?+""",
     re.VERBOSE,
 )
-_REFERENCE = re.compile(
-    r"&(?:(#(?:[0-9]{1,9}|[xX][0-9a-fA-F]{1,8});?)|([A-Za-z][A-Za-z0-9]{0,31})(;|(?![=A-Za-z0-9])))"
-)
+_REFERENCE = re.compile(r"&(?:(#(?:[0-9]++|[xX][0-9a-fA-F]++);?)|([A-Za-z][A-Za-z0-9]{0,31})(;|(?![=A-Za-z0-9])))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def decode_attribute(value: str) -> str:
 
 def _resolve(match: re.Match[str]) -> str:
     if match[1]:
-        return html.unescape(f"&{match[1]}")
+        return html.unescape(match[0]) if len(match[0]) < 20 else "\ufffd"
     return html5.get(match[2] + match[3], match[0])
 
 

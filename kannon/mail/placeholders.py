@@ -5,12 +5,14 @@ one pass: what a value contains is never looked at again. Keys are looked up, ne
 key is unknown stays as it was written.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 MAX_URL = 2000
 """Octets of a filled unsubscribe URL; mailbox providers fetch no longer ones."""
+_FIXED_HOST = re.compile(r"https://[^/?#{]+(?:[/?#]|\Z)", re.IGNORECASE)
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"  # RFC 3986 §2.2: reserved, and % because the template may be encoded already
 
 
@@ -97,8 +99,7 @@ def check_unsubscribe_url(template: str) -> str | None:
     sample = fill_url(segments, dict.fromkeys(placeholders_in(template), "x"))
     if sample is None or not _is_https(sample):
         return "must be an https URL with a host"
-    host_end = template.find("/", len("https://"))
-    if "{{" in template[: host_end if host_end >= 0 else len(template)]:
+    if not _FIXED_HOST.match(template):
         return "must not take its host from a placeholder"
     return None
 

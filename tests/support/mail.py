@@ -3,7 +3,6 @@
 import base64
 import email
 import email.policy
-import quopri
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -118,11 +117,12 @@ def parse(body: bytes) -> EmailMessage:
 
 def texts(body: bytes) -> tuple[str, str]:
     """The text/plain and text/html parts, line ends as LF."""
-    found = {
-        part.get_content_type(): quopri.decodestring(part.get_payload().encode("ascii")).decode("utf-8")
-        for part in parse(body).walk()
-        if part.get_content_maintype() == "text" and part.get_content_disposition() is None
-    }
+    found: dict[str, str] = {}
+    for part in parse(body).walk():
+        if part.get_content_maintype() == "text" and part.get_content_disposition() is None:
+            content = part.get_payload(decode=True)
+            assert isinstance(content, bytes)
+            found[part.get_content_type()] = content.decode("utf-8")
     return found["text/plain"].replace("\r\n", "\n"), found["text/html"].replace("\r\n", "\n")
 
 
