@@ -20,11 +20,11 @@ PRIVATE = Reply(550, "the mail exchanger of this domain has no public address", 
 def refusal(address: str) -> Reply | None:
     """Why this address is not dialled, unless a route or the configuration says so."""
     ip = _inner(ip_address(address))
+    if ip.is_multicast:
+        return PRIVATE
     if ip.is_loopback or ip.is_unspecified or is_own(str(ip)):
         return LOOP
-    if not ip.is_global or ip.is_multicast:
-        return PRIVATE
-    return None
+    return None if ip.is_global else PRIVATE
 
 
 def _inner(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -93,6 +93,8 @@ class Site:
 
     def lend(self) -> Session | None:
         """A session that is free this moment, if nobody waits before us."""
+        if not (self._waiting or self._opening or self._lent):
+            self._met = time.monotonic()  # one that has rested is met anew: its silence says nothing of its speed
         if self._waiting or not self._rate_allows():
             return None
         return self._take_idle()

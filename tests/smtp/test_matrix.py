@@ -15,7 +15,7 @@ from kannon.smtp import Busy, Deliverer
 from tests.support import smtp_peer
 from tests.support.certificates import make_authority
 from tests.support.dns_server import DnsServer, Zone, serving_dns
-from tests.support.mail import BODY, an_envelope
+from tests.support.envelopes import BODY, an_envelope
 from tests.support.smtp_peer import Behaviour, Peer, free_port, serving
 
 SCALE = 0.01

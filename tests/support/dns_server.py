@@ -57,13 +57,13 @@ class DnsServer:
             response.answer.append(dns.rrset.from_text(name, self.ttl, "IN", "CNAME", *alias))
             name = dns.name.from_text(alias[0])
             if not self.follow:
-                return response.to_wire()
+                return response.to_wire(want_shuffle=False)
         exists = any(known == name.to_text(omit_final_dot=True).lower() for known, _ in self.zone)
         if not exists and not response.answer:
             response.set_rcode(dns.rcode.NXDOMAIN)
         soa = f"ns.test. hostmaster.test. 1 3600 600 86400 {self.ttl}"
         response.authority.append(dns.rrset.from_text("test.", self.ttl, "IN", "SOA", soa))
-        return response.to_wire()
+        return response.to_wire(want_shuffle=False)
 
     def _positive(
         self, response: dns.message.Message, name: dns.name.Name, kind: str, found: list[str], *, tcp: bool
@@ -71,20 +71,20 @@ class DnsServer:
         if found[:1] == [DROP]:
             return None
         if found[:1] == [GARBAGE]:
-            return response.to_wire()[:2] + b"\xff" * 20
+            return response.to_wire(want_shuffle=False)[:2] + b"\xff" * 20
         if found[:1] == [NXDOMAIN]:
             response.set_rcode(dns.rcode.NXDOMAIN)
-            return response.to_wire()
+            return response.to_wire(want_shuffle=False)
         if found and found[0] in _RCODES:
             response.set_rcode(_RCODES[found[0]])
-            return response.to_wire()
+            return response.to_wire(want_shuffle=False)
         if found[:1] == [TRUNCATED]:
             if not tcp:
                 response.flags |= dns.flags.TC
-                return response.to_wire()
+                return response.to_wire(want_shuffle=False)
             found = found[1:]
         response.answer.append(dns.rrset.from_text(name, self.ttl, "IN", kind, *found))
-        return response.to_wire()
+        return response.to_wire(want_shuffle=False)
 
 
 class _Udp(asyncio.DatagramProtocol):
