@@ -28,8 +28,8 @@ BODIES = "kannon_bodies"
 
 # Longer than any redelivery of one publish: a burst is repeated for minutes at most, and a kill -9 recovers within one.
 DUPLICATE_WINDOW_SECONDS = 600.0
-ACK_WAIT_SECONDS = 30.0  # renewed by heartbeats while a message is being handled
-HEARTBEAT_SECONDS = 10.0
+ACK_WAIT_SECONDS = 10.0  # renewed by heartbeats while a message is being handled; what kill -9 costs in delay
+HEARTBEAT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from kannon.errors import KannonError
 log = structlog.get_logger()
 
 OUTCOME_PAGE = 500
-RECLAIM_SECONDS = 5.0
+RECLAIM_SECONDS = 2.0
 
 
 class Bus(Protocol):
