@@ -1,11 +1,15 @@
 """`kannon domains`: add, list, show, what to publish in the DNS, and how much may be tracked."""
 
+import socket
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
+from kannon.cli.lookup import make_lookup
 from kannon.cli.session import Session, client_command
+from kannon.mail.publish import Finding, Record, Servers, judge, records_for
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import Domain
 from kannon.pb.tracking.types import tracking_pb2
 from kannon.pb.tracking.types.tracking_pb2 import TrackingMode
@@ -69,6 +73,43 @@ async def tracking(
             links=domain.tracking.links if links is None else links.message,
         )
     session.output.table(["domain", "opens", "links"], [_row(domain)], domain)
+
+
+@client_command(app, "dns")
+async def dns(
+    session: Session,
+    name: Name,
+    verify: Annotated[bool, typer.Option("--verify", help="Look each up; exit code 1 unless all will do.")] = False,
+    host: Annotated[str, typer.Option(help="The sending host. Default: sender.hostname, else this host.")] = "",
+) -> None:
+    """Print the DNS records that the domain needs."""
+    domain = await session.admin.find_domain(name)
+    config = session.place.config
+    sending = host or config.sender.hostname or socket.getfqdn()
+    tracking = urlsplit(config.bump.base_url).hostname or ""
+    servers = Servers(sending, config.smtp.hostname or sending, tracking)
+    records = records_for(domain.domain, domain.dkim_selector, domain.dkim_pub_key, servers)
+    findings: list[Finding] = []
+    if verify:
+        look_up = make_lookup(config.dns.nameservers)
+        findings = [judge(record, await look_up(record.name, record.kind)) for record in records]
+    _print_records(session, records, findings)
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(1)
+
+
+def _print_records(session: Session, records: list[Record], findings: list[Finding]) -> None:
+    states = [finding.text or "good" for finding in findings] or [""] * len(records)
+    rows = [[r.purpose.value, r.name, r.kind.value, r.value] for r in records]
+    document = [
+        {"purpose": r.purpose.value, "name": r.name, "type": r.kind.value, "value": r.value}
+        | ({"good": finding.good, "problem": finding.text} if findings else {})
+        for r, finding in zip(records, findings or [Finding(True, "")] * len(records), strict=True)
+    ]
+    columns = ["for", "name", "type", "value"]
+    if findings:
+        columns, rows = [*columns, "found"], [[*row, state] for row, state in zip(rows, states, strict=True)]
+    session.output.table(columns, rows, document)
 
 
 def _row(domain: Domain) -> tuple[str, str, str]:

@@ -19,6 +19,7 @@ def to_domain(domain: tenants.Domain) -> Domain:
     return Domain(
         domain=domain.name,
         dkim_pub_key=domain.dkim_public_key,
+        dkim_selector=domain.dkim_selector,
         tracking=TrackingPolicyMessage(
             opens=int(domain.tracking.opens),  # type: ignore[arg-type]  # proto enums are ints at run time
             links=int(domain.tracking.links),  # type: ignore[arg-type]

@@ -11,14 +11,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Domain(_message.Message):
-    __slots__ = ("domain", "dkim_pub_key", "tracking")
+    __slots__ = ("domain", "dkim_pub_key", "tracking", "dkim_selector")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     DKIM_PUB_KEY_FIELD_NUMBER: _ClassVar[int]
     TRACKING_FIELD_NUMBER: _ClassVar[int]
+    DKIM_SELECTOR_FIELD_NUMBER: _ClassVar[int]
     domain: str
     dkim_pub_key: str
     tracking: _tracking_pb2.TrackingPolicy
-    def __init__(self, domain: _Optional[str] = ..., dkim_pub_key: _Optional[str] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ...) -> None: ...
+    dkim_selector: str
+    def __init__(self, domain: _Optional[str] = ..., dkim_pub_key: _Optional[str] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., dkim_selector: _Optional[str] = ...) -> None: ...
 
 class GetDomainsReq(_message.Message):
     __slots__ = ()

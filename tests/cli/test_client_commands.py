@@ -1,0 +1,232 @@
+"""The client commands against a running API: what they print, how they end, and how they find the server."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kannon.db.database import Database
+from kannon.db.stats_write import ensure_partitions, insert_events, week_of
+from kannon.errors import Unavailable
+from kannon.mail.event import Event, EventType
+from tests.support.api import TOKEN, RunningApi, running_api
+from tests.support.command import Command
+from tests.support.dns_server import SERVFAIL, DnsServer, serving_dns
+
+
+@pytest.fixture
+async def api(db: Database) -> AsyncIterator[RunningApi]:
+    async with running_api(db) as api:
+        yield api
+
+
+@pytest.fixture
+def kannon(api: RunningApi, tmp_path: Path) -> Command:
+    return Command(tmp_path, {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_TOKEN": TOKEN})
+
+
+async def test_domains_and_keys_from_the_first_to_the_last(kannon: Command) -> None:
+    added = await kannon("domains", "add", "Example.com")
+    assert (added.code, added.err) == (0, "")
+    assert "kannon keys create example.com" in added.out
+    again = await kannon("domains", "add", "example.com")
+    assert (again.code, again.out, again.err) == (1, "", 'kannon: domain: "example.com" exists already\n')
+    assert (await kannon("domains", "list")).rows == [["example.com", "identified", "identified"]]
+    shown = await kannon("domains", "show", "example.com", "--json")
+    assert shown.json["dkim_selector"] == "kannon"
+    assert (await kannon("domains", "tracking", "example.com", "--opens", "off")).rows == [
+        ["example.com", "off", "identified"]
+    ]
+    made = await kannon("keys", "create", "example.com", "--name", "shop", "--expires", "90d")
+    assert re.fullmatch(r"k_[A-Za-z0-9]{64}\n", made.out)
+    [key] = (await kannon("keys", "list", "example.com")).rows
+    assert key[1:3] == [made.out[:8] + "...", "shop"]
+    assert (await kannon("keys", "revoke", "example.com", key[0])).code == 0
+    assert (await kannon("keys", "list", "example.com", "--active")).out == ""
+    assert (await kannon("keys", "list", "example.com", "--json")).json["total"] == 1
+
+
+async def test_templates_from_the_first_to_the_last(kannon: Command, tmp_path: Path) -> None:
+    await kannon("domains", "add", "example.com")
+    (tmp_path / "mail.html").write_text("<p>é</p>")
+    made = await kannon("templates", "create", "example.com", "mail.html", "--title", "Hello")
+    template_id = made.out.strip()
+    assert (await kannon("templates", "show", template_id)).out == "<p>é</p>\n"
+    assert (await kannon("templates", "update", template_id, "-", stdin="<p>new</p>")).code == 0
+    assert (await kannon("templates", "list", "example.com")).rows == [[template_id, "Hello", "10 B"]]
+    assert (await kannon("templates", "delete", template_id)).code == 0
+    gone = await kannon("templates", "show", template_id)
+    assert (gone.code, gone.err.count("\n")) == (1, 1)
+    missing = await kannon("templates", "create", "example.com", "nothing.html")
+    assert (missing.code, missing.err) == (1, "kannon: nothing.html: No such file or directory\n")
+
+
+async def test_a_send_to_a_list(kannon: Command, tmp_path: Path, db: Database) -> None:
+    await kannon("domains", "add", "example.com")
+    (tmp_path / "mail.html").write_text("<p>Hello {{ name }}</p>")
+    (tmp_path / "list.csv").write_text('\ufeffname;Email\nAnn;ann@example.net\n\n"B; b";bob@example.net\n;\n')
+    (tmp_path / "a.txt").write_text("attached")
+    sent = await kannon(
+        *("send", "--from", "News <news@example.com>", "--subject", "For {{ name }}", "--html", "mail.html"),
+        *("--recipients", "list.csv", "--to", "carl@example.net", "--to", "ann@example.net", "--field", "a=b=c"),
+        *("--attach", "a.txt", "--at", "2h", "--unsubscribe-url", "https://example.com/{{ email }}", "--json"),
+        *("--show-to", "Readers <readers@example.com>"),
+    )
+    assert (sent.code, sent.err) == (0, "")
+    [answer] = sent.json
+    assert (answer["accepted_count"], answer["rejected_count"]) == (3, 1)
+    assert answer["rejected_recipients"] == [{"email": "ann@example.net", "reason": "duplicate"}]
+    async with db.acquire() as connection:
+        deliveries = await connection.fetch("SELECT email, fields, due_at FROM sending_pool_emails ORDER BY id")
+        batch = await connection.fetchrow("SELECT * FROM messages")
+        keys = await connection.fetch("SELECT deactivated_at FROM api_keys")
+    assert [(d["email"], json.loads(d["fields"])) for d in deliveries] == [
+        ("carl@example.net", {}),
+        ("ann@example.net", {}),
+        ("bob@example.net", {"name": "B; b"}),
+    ]
+    assert deliveries[0]["due_at"] > datetime.now(UTC) + timedelta(minutes=119)
+    assert batch is not None
+    assert json.loads(batch["global_fields"]) == {"a": "b=c"}
+    assert batch["header_to"] == ["Readers <readers@example.com>"]
+    assert [k["deactivated_at"] is None for k in keys] == [False]  # the key of the occasion opens nothing any more
+
+
+async def test_a_send_with_an_api_key_needs_no_token(kannon: Command, db: Database) -> None:
+    await kannon("domains", "add", "example.com")
+    key = (await kannon("keys", "create", "example.com")).out.strip()
+    del kannon.env["KANNON_TOKEN"]
+    lines = '{"email": "a@example.net", "n": 1, "x": null}\n{"email": "b@example.net", "fields": {"n": "2"}}\n'
+    arguments = ("send", "--from", "n@example.com", "--subject", "s", "--recipients", "-", "--key", key)
+    template = (
+        await kannon(*arguments[:5], "--html", "/dev/null", "--to", "c@example.net", "--key", key, "--json")
+    ).json
+    sent = await kannon(*arguments, "--template", template[0]["template_id"], stdin=lines)
+    assert (sent.code, sent.err) == (0, "")
+    assert sent.out.startswith("accepted 2, rejected 0: msg_")
+    async with db.acquire() as connection:
+        fields = await connection.fetch("SELECT fields FROM sending_pool_emails ORDER BY id OFFSET 1")
+    assert [json.loads(row["fields"]) for row in fields] == [{"n": "1", "x": ""}, {"n": "2"}]
+
+
+async def test_a_dry_run_shows_one_mail_and_sends_none(kannon: Command, tmp_path: Path, db: Database) -> None:
+    await kannon("domains", "add", "example.com")
+    (tmp_path / "mail.html").write_text("<p>Hello {{ name }}, {{ more }}</p>")
+    (tmp_path / "list.csv").write_text("email,name\nann@example.net,<Änn>\n")
+    shown = await kannon(
+        *("send", "--from", "Zoë <news@example.com>", "--subject", "For {{ name }}", "--html", "mail.html"),
+        *("--recipients", "list.csv", "--field", "more=all", "--dry-run"),
+    )
+    assert (shown.code, shown.err) == (0, "")
+    assert "From: Zoë <news@example.com>\n" in shown.out
+    assert "To: ann@example.net\nSubject: For <Änn>\n" in shown.out
+    assert "<p>Hello &lt;Änn&gt;, all</p>" in shown.out
+    async with db.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM messages") == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("ann@example.net\n", "the first line must name the columns, one of them email"),
+        ("", "the first line must name the columns, one of them email"),
+        ("email,name\na@b.de\n", "line 2: 1 columns where there should be 2"),
+        ('email,name\n"a@b.de,x\n', "unexpected end of data"),
+        ('{"email": "a@b.de"}\n{"email": 1}\n', 'line 2: an object with "email" is needed'),
+        ('{"email": "a@b.de"\n', "line 1: not JSON"),
+    ],
+)
+async def test_a_bad_list_is_named_by_its_line(kannon: Command, tmp_path: Path, content: str, problem: str) -> None:
+    (tmp_path / "list").write_text(content)
+    said = await kannon("send", "--from", "a@b.de", "--subject", "s", "--html", "/dev/null", "--recipients", "list")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith(f"kannon: list: {problem}")
+    assert said.err.count("\n") == 1
+
+
+async def test_stats_count_and_show(kannon: Command, db: Database) -> None:
+    await kannon("domains", "add", "example.com")
+    now = datetime.now(UTC)
+    events = [
+        Event("1", EventType.DELIVERED, "example.com", "m", "a@b.de", now - timedelta(minutes=2)),
+        Event("2", EventType.BOUNCED, "example.com", "m", "c@b.de", now, code=550, text="no\x1b[31m such user"),
+    ]
+    await ensure_partitions(db, {week_of(e.at) for e in events})
+    await insert_events(db, events)
+    shown = await kannon("stats", "example.com")
+    assert shown.code == 0
+    counts, *rows = shown.out.splitlines()
+    assert sorted(counts.split("  ")) == ["bounced 1", "delivered 1"]
+    assert rows[0].split("\t")[1:4] == ["bounced", "c@b.de", "550 no\\x1b[31m such user"]
+    assert (await kannon("stats", "example.com", "--since", "1m", "--json")).json["total"] == 1
+    wrong = await kannon("stats", "example.com", "--since", "yesterday")
+    assert wrong.code == 2
+    assert "--since" in wrong.err
+
+
+async def test_health_says_ok_or_what_fails(db: Database, tmp_path: Path) -> None:
+    async def away() -> None:
+        raise Unavailable("x")
+
+    async with running_api(db, checks={"nats": away}) as api:
+        said = await Command(tmp_path, {"KANNON_SERVER": f"{api.host}:{api.port}"})("health")
+    assert (said.code, said.out) == (1, "nats: unavailable\n")
+
+
+async def test_how_commands_end(kannon: Command) -> None:
+    refused = await kannon("domains", "list", "--token", "wrong")
+    assert (refused.code, refused.err) == (77, "kannon: invalid admin token\n")
+    away = await kannon("domains", "list", "--server", "127.0.0.1:1")
+    assert (away.code, away.err) == (69, "kannon: 127.0.0.1:1 cannot be reached: Connection refused\n")
+    nowhere = await kannon("domains", "list", "--server", "nonsense")
+    assert (nowhere.code, nowhere.err) == (1, 'kannon: --server: "nonsense" is not of the form host:port\n')
+    for arguments in (["domains", "frobnicate"], ["frobnicate"], ["domains", "show"], ["send", "--from", "a@b.de"]):
+        wrong = await kannon(*arguments)
+        assert (wrong.code, wrong.out) == (2, "")
+        assert "Traceback" not in wrong.err
+
+
+async def test_on_the_serving_machine_nothing_need_be_given(api: RunningApi, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "admin_token").write_text(TOKEN + "\n")
+    (tmp_path / "kannon.toml").write_text(f'data_dir = "data"\n[api]\nlisten = "0.0.0.0:{api.port}"\n')
+    kannon = Command(tmp_path)
+    assert (await kannon("domains", "add", "example.com")).code == 0
+    (tmp_path / "data" / "admin_token").unlink()
+    said = await kannon("domains", "list")
+    assert (said.code, said.err) == (1, "kannon: data/admin_token cannot be read: No such file or directory\n")
+
+
+async def test_what_to_publish_and_whether_it_is(kannon: Command, tmp_path: Path) -> None:
+    await kannon("domains", "add", "example.com")
+    key = (await kannon("domains", "show", "example.com", "--json")).json["dkim_pub_key"]
+    zone = {
+        ("kannon._domainkey.example.com", "TXT"): [f'"v=DKIM1; k=rsa; p={key[:200]}" "{key[200:]}"'],
+        ("example.com", "TXT"): ['"something else"', '"v=spf1 a:mx.example.net -all"'],
+        ("_dmarc.example.com", "TXT"): ['"v=DMARC1; p=reject"'],
+        ("example.com", "MX"): ["10 mx.example.net."],
+        ("stats.example.com", "A"): ["192.0.2.1"],
+        ("mx.example.net", "A"): ["192.0.2.1"],
+        ("1.2.0.192.in-addr.arpa", "PTR"): ["mx.example.net."],
+    }
+    server = DnsServer(zone)
+    async with serving_dns(server) as address:
+        (tmp_path / "kannon.toml").write_text(
+            f'[sender]\nhostname = "mx.example.net"\n[dns]\nnameservers = ["{address}"]\n'
+        )
+        printed = await kannon("domains", "dns", "example.com")
+        assert (printed.code, server.asked) == (0, [])
+        assert ["DKIM", "kannon._domainkey.example.com", "TXT", f"v=DKIM1; k=rsa; p={key}"] in printed.rows
+        assert ["bounces", "example.com", "MX", "10 mx.example.net."] in printed.rows
+        good = await kannon("domains", "dns", "example.com", "--verify")
+        assert (good.code, {row[-1] for row in good.rows}) == (0, {"good"}), good.out
+        del zone["example.com", "MX"]
+        bad = await kannon("domains", "dns", "example.com", "--verify", "--json")
+        assert bad.code == 1
+        assert [r["purpose"] for r in bad.json if not r["good"]] == ["bounces"]
+        zone["example.com", "MX"] = [SERVFAIL]
+        unknown = await kannon("domains", "dns", "example.com", "--verify")
+        assert (unknown.code, unknown.out) == (69, "")
