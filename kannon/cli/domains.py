@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import typer
 
-from kannon.cli.lookup import make_lookup
 from kannon.cli.session import Session, client_command
 from kannon.mail.publish import Finding, Record, Servers, judge, records_for
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import Domain
@@ -91,6 +90,8 @@ async def dns(
     records = records_for(domain.domain, domain.dkim_selector, domain.dkim_pub_key, servers)
     findings: list[Finding] = []
     if verify:
+        from kannon.cli.lookup import make_lookup  # the resolver takes longer to import than all the rest
+
         look_up = make_lookup(config.dns.nameservers)
         findings = [judge(record, await look_up(record.name, record.kind)) for record in records]
     _print_records(session, records, findings)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import typer
 
-from kannon.config import parse_duration
-
 
 def parse_moment(text: str, now: datetime, option: str, *, ahead: bool = False) -> datetime:
     """A duration counts back from now, or on from now with `ahead`. An ISO time without offset is local time."""
+    from kannon.config import parse_duration
+
     try:
         span = parse_duration(text)
     except ValueError:
