@@ -13,6 +13,12 @@ from cryptography.x509.oid import NameOID
 from tests.support.inbound import HOSTNAME, Running, running
 
 
+@pytest.fixture(scope="session", params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """Both loops: they differ just where this server is delicate, in transports that are aborted or taken over."""
+    return "asyncio", {"use_uvloop": request.param}
+
+
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Running]:
     async with running(tmp_path) as server:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from kannon.components.smtp import Limits
 from kannon.components.smtp.postmaster import MailboxFull, PostmasterMailbox
 from kannon.errors import Unavailable
-from tests.support.inbound import DOMAIN, FAILURE, HOSTNAME, Running
+from tests.support.inbound import DOMAIN, FAILURE, HOSTNAME, Running, running
 
 
 @pytest.mark.parametrize(
@@ -39,9 +40,8 @@ async def test_a_disk_that_refuses_is_451(server: Running) -> None:
         assert (await peer.send_mail([f"postmaster@{DOMAIN}"], FAILURE)).startswith("451 4.3.0")
 
 
-async def test_a_full_mailbox_is_452(server: Running) -> None:
-    server.component._intake._mailbox = PostmasterMailbox(server.data_dir / "postmaster", max_unread=2)
-    async with server.connect() as peer:
+async def test_a_full_mailbox_is_452(tmp_path: Path) -> None:
+    async with running(tmp_path, limits=Limits(max_unread=2)) as server, server.connect() as peer:
         replies = [(await peer.send_mail([f"postmaster@{DOMAIN}"], FAILURE))[:9] for _ in range(3)]
     assert replies == ["250 2.0.0", "250 2.0.0", "452 4.3.1"]
 
@@ -53,4 +53,4 @@ def test_the_mailbox_itself(tmp_path: Path) -> None:
         box.deliver(b"y")
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable):
-        PostmasterMailbox(tmp_path / "file" / "c").deliver(b"x")
+        PostmasterMailbox(tmp_path / "file" / "c", max_unread=1).deliver(b"x")

@@ -1,13 +1,14 @@
 """Who may not be written to, and what is said while a dependency is away."""
 
 import smtplib
+from pathlib import Path
 from random import Random
 
 import anyio.to_thread
 import pytest
 
 from kannon.bus.bus import Bus
-from tests.support.inbound import DOMAIN, FAILURE, Running, bounce_to
+from tests.support.inbound import DOMAIN, FAILURE, Running, bounce_to, running
 
 
 async def test_a_thousand_forgeries_are_refused_and_leave_nothing(server: Running) -> None:
@@ -114,10 +115,9 @@ async def test_forgeries_ask_for_the_secrets_once_a_second_at_most(server: Runni
     assert server.book.asked_secrets <= 3
 
 
-async def test_a_stopped_bus_is_never_answered_with_250(server: Running) -> None:
+async def test_a_stopped_bus_is_never_answered_with_250(tmp_path: Path) -> None:
     """The real bus, whose server is not there."""
     bus = Bus("nats://127.0.0.1:1")
-    server.component._intake._publisher = bus
-    async with server.connect() as peer:
+    async with running(tmp_path, publisher=bus) as server, server.connect() as peer:
         assert (await peer.send_mail([bounce_to()], FAILURE)).startswith("451 4.3.0")
     await bus.close()

@@ -49,7 +49,7 @@ class InboundSmtp:
         self._config = config
         self._limits = limits or Limits(max_bytes=config.max_bytes, max_connections=config.max_connections)
         self._hostname = config.hostname or socket.gethostname()
-        mailbox = PostmasterMailbox(data_dir / "postmaster")
+        mailbox = PostmasterMailbox(data_dir / "postmaster", self._limits.max_unread)
         self._intake = Intake(registry, publisher, mailbox, self._hostname)
         self._places = Places(self._limits)
         self._sessions: set[SmtpSession] = set()

@@ -26,6 +26,7 @@ class Limits:
     max_errors: int = 20  # as Postfix: smtpd_hard_error_limit
     max_recipients: int = 100  # RFC 5321 §4.5.3.1.8: at least 100
     max_line: int = 64 << 10  # RFC 5321 §4.5.3.1.6 asks for 1000; real reports hold far longer ones
+    max_unread: int = 10_000  # mails kept for the postmaster; strangers can write there
     max_received: int = 100  # RFC 5321 §6.3: a mail with more hops is in a loop
 
     @property

@@ -10,15 +10,13 @@ from pathlib import Path
 
 from kannon.errors import Unavailable
 
-MAX_UNREAD = 10_000
-
 
 class MailboxFull(Exception):
-    """Nobody reads it: MAX_UNREAD mails are waiting."""
+    """Nobody reads it: as many mails as may wait are waiting."""
 
 
 class PostmasterMailbox:
-    def __init__(self, folder: Path, max_unread: int = MAX_UNREAD) -> None:
+    def __init__(self, folder: Path, max_unread: int) -> None:
         self._folder = folder
         self._max_unread = max_unread
 

@@ -139,8 +139,8 @@ class SmtpSession(SMTP):
 
     def abort(self) -> None:
         for transport in (self.transport, self._original_transport):
-            if isinstance(transport, asyncio.WriteTransport):
-                transport.abort()
+            if transport is not None:
+                cast(asyncio.WriteTransport, transport).abort()  # uvloop's are no instances of asyncio's classes
 
     # Replies
 

@@ -79,7 +79,10 @@ def _sent_at(date: str) -> datetime | None:
 
 def _read_feedback(message: Message, parts: list[Part], words: str) -> Report | None:
     for part in parts:
-        if part.content_type == "message/feedback-report":
+        if part.content_type == "message/feedback-report" or (
+            message.parameters.get("report-type", "").lower() == "feedback-report"
+            and re.search(r"(?im)^feedback-type[ \t]*:", part.text)
+        ):
             fields = parse_feedback(part.text)
             # RFC 5965 §3.1; an auth-failure report (RFC 6591) or "not-spam" is nobody's complaint.
             kind = fields.get("feedback-type", "abuse").strip().lower()
