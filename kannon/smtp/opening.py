@@ -7,6 +7,7 @@ injected behind the reply to STARTTLS end it: somebody is in the way.
 
 import asyncio
 import base64
+import os
 import socket
 import ssl
 import zlib
@@ -179,6 +180,6 @@ def _unless(reply: RawReply | Failure, stage: Stage, *, wanted: int = 2) -> Fail
 def _words(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)  # asyncio's own words repeat the address
     return str(error) or type(error).__name__

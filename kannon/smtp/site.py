@@ -309,13 +309,13 @@ class Site:
         if opened.kind is Kind.FACT:
             self._answer_all(opened)  # true for every mail
             return
-        self._answer_one(opened)
         if self._sessions:
-            # It lets some of us in: it has enough of them for now.
+            # It lets some of us in, so it has enough of them for now; no mail need lose a try over that.
             self._limit = self._threshold = float(max(1, len(self._sessions)))
             self._open_again_at = time.monotonic() + PROBE_SECONDS * self._scale
             self._pump_at(self._open_again_at)
         else:
+            self._answer_one(opened)
             self._go_down(opened)
 
     def _answer_one(self, answer: Lent) -> None:
