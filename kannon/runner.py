@@ -4,7 +4,8 @@ In: layers of components, lowest first (embedded servers, then the schema, then 
 signal asked for it and everything has ended, or raises the OperatorError that ended the process.
 
     a layer starts      when every component of the layers below has once been ready
-    a component fails   it is restarted alone after 0.5 s … 30 s (doubling, jittered; anew after a healthy minute)
+    a component fails   it is restarted alone after 0.5 s … 30 s (doubling, jittered; anew after a healthy minute), or
+                        … 4 s while it is a dependency that is away
     an OperatorError    before a component was first ready ends the process; later it is a failure like any other
     SIGTERM, SIGINT     first: `stop` is set from the top layer down; what is not ready yet is cancelled at once, the
                         rest at the deadline. Second: cancelled now. Third: the process ends on the spot, exit code 1
@@ -26,7 +27,7 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.errors import KannonError, OperatorError
+from kannon.errors import KannonError, OperatorError, Unavailable
 from kannon.log import describe, leaves
 from kannon.systemd import Systemd
 
@@ -35,6 +36,7 @@ log = structlog.get_logger()
 HEALTHY_SECONDS: Final = 60.0
 FIRST_DELAY_SECONDS: Final = 1.0
 MAX_DELAY_SECONDS: Final = 30.0
+MAX_DEPENDENCY_DELAY_SECONDS: Final = 4.0
 _PULSE_SECONDS: Final = 10.0
 
 Phase = Literal["waiting", "starting", "ready", "failed", "stopping", "ended"]
@@ -101,11 +103,16 @@ class Backoff:
         self._jitter = jitter
         self._next_seconds = FIRST_DELAY_SECONDS
 
-    def delay(self, healthy_seconds: float) -> float:
-        """Seconds to wait after a failure that was preceded by so many seconds of being ready."""
+    def delay(self, healthy_seconds: float, *, dependency: bool = False) -> float:
+        """Seconds to wait after a failure that was preceded by so many seconds of being ready.
+
+        A `dependency` that is away is nobody's bug: it is looked for every few seconds, so that its return is noticed.
+        """
         if healthy_seconds >= HEALTHY_SECONDS:
             self._next_seconds = FIRST_DELAY_SECONDS
-        full, self._next_seconds = self._next_seconds, min(self._next_seconds * 2, MAX_DELAY_SECONDS)
+        most = MAX_DEPENDENCY_DELAY_SECONDS if dependency else MAX_DELAY_SECONDS
+        full = min(self._next_seconds, most)
+        self._next_seconds = min(full * 2, most)
         return full * (0.5 + 0.5 * self._jitter())
 
 
@@ -250,7 +257,8 @@ class Runner:
         if stop.is_set():
             log.warning("failed while stopping", reason=reason)
             return
-        seconds = backoff.delay(unit.healthy_seconds())
+        away = any(isinstance(leaf, Unavailable) for leaf in leaves(error))
+        seconds = backoff.delay(unit.healthy_seconds(), dependency=away)
         unit.restarts += 1
         unit.move("failed", reason, next_try=self._clock.now() + seconds)
         log.warning("failed", reason=reason, retry_seconds=round(seconds, 1))

@@ -62,11 +62,17 @@ async def test_a_failure_later_restarts_that_component_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("jitter", "expected"),
-    [(0.0, [0.5, 1, 2, 4, 8, 15, 15, 15]), (0.5, [0.75, 1.5, 3, 6, 12, 22.5, 22.5, 22.5])],
+    ("error", "jitter", "expected"),
+    [
+        (RuntimeError("a bug"), 0.0, [0.5, 1, 2, 4, 8, 15, 15, 15]),
+        (RuntimeError("a bug"), 0.5, [0.75, 1.5, 3, 6, 12, 22.5, 22.5, 22.5]),
+        (AWAY, 0.0, [0.5, 1, 2, 2, 2]),  # a dependency's return is noticed soon
+    ],
 )
-async def test_failures_in_a_row_wait_longer_and_longer_up_to_a_cap(jitter: float, expected: list[float]) -> None:
-    broken = Scripted("sender", fail(AWAY))
+async def test_failures_in_a_row_wait_longer_and_longer_up_to_a_cap(
+    error: Exception, jitter: float, expected: list[float]
+) -> None:
+    broken = Scripted("sender", fail(error))
     async with running([broken], jitter=jitter) as stage:
         waits = []
         for _ in expected:
