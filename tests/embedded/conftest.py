@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import pytest
 
 from kannon.embedded.account import CAP_DAC_READ_SEARCH, Account
@@ -67,6 +68,31 @@ def start(account: Account | None, tmp_path: Path) -> Start:
 @pytest.fixture
 def data_dir(account: Account | None, tmp_path: Path) -> Path:
     return own(tmp_path / "data", account)
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[Account | None, Path]:
+    """Data that is made already, for each account that asked for it."""
+    return {}
+
+
+@pytest.fixture
+async def made_dir(
+    start: Start,
+    account: Account | None,
+    templates: dict[Account | None, Path],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A data directory whose servers have run before: a copy, which is quicker than making it anew."""
+    if account not in templates:
+        template = own(tmp_path_factory.mktemp("template") / "data", account)
+        with start(template) as servers:
+            await servers.ready()
+            assert await servers.program.stop() == 0
+        templates[account] = template
+    await anyio.run_process(["cp", "-a", str(templates[account]), str(tmp_path / "made")])
+    return tmp_path / "made"
 
 
 def account_named(user: str) -> Account | None:

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from kannon.embedded import DataDir
-from kannon.embedded.account import Account
 from kannon.embedded.data_dir import LAYOUT
-from tests.embedded.conftest import Start, own
+from tests.embedded.conftest import Start
 from tests.support.processes import until
 
 Damage = Callable[[Path], object]
@@ -24,10 +23,10 @@ async def refusal(start: Start, data_dir: Path) -> str:
     return line
 
 
-async def test_a_second_program_on_the_same_data(start: Start, data_dir: Path) -> None:
-    with start(data_dir) as servers:
+async def test_a_second_program_on_the_same_data(start: Start, made_dir: Path) -> None:
+    with start(made_dir) as servers:
         await servers.ready()
-        assert await refusal(start, data_dir) == f"kannon: data_dir {data_dir} is in use by another kannon serve"
+        assert await refusal(start, made_dir) == f"kannon: data_dir {made_dir} is in use by another kannon serve"
         assert await servers.program.stop() == 0
 
 
@@ -49,12 +48,9 @@ async def test_a_version_that_is_none(start: Start, data_dir: Path, text: str) -
     assert "is not Kannon's" in await refusal(start, data_dir)
 
 
-async def test_data_of_another_postgresql(start: Start, data_dir: Path) -> None:
-    with start(data_dir) as servers:
-        await servers.ready()
-        await servers.program.stop()
-    (data_dir / "postgres" / "PG_VERSION").write_text("17\n")
-    line = await refusal(start, data_dir)
+async def test_data_of_another_postgresql(start: Start, made_dir: Path) -> None:
+    (made_dir / "postgres" / "PG_VERSION").write_text("17\n")
+    line = await refusal(start, made_dir)
     assert line.endswith("holds data of PostgreSQL 17, this Kannon brings PostgreSQL 18")
 
 
@@ -65,12 +61,10 @@ async def test_a_postgres_directory_that_is_none(start: Start, data_dir: Path) -
     assert (data_dir / "postgres" / "precious").read_text() == "x"
 
 
-async def test_a_setting_that_postgresql_refuses_is_named_and_tried_again(
-    start: Start, account: Account | None, data_dir: Path
-) -> None:
-    local = own(data_dir / "conf", account) / "local.conf"
+async def test_a_setting_that_postgresql_refuses_is_named_and_tried_again(start: Start, made_dir: Path) -> None:
+    local = made_dir / "conf" / "local.conf"
     local.write_text("no_such_setting = 1\n")
-    with start(data_dir) as servers:
+    with start(made_dir) as servers:
         await until(lambda: "PostgreSQL does not start" in servers.program.stderr)
         assert 'local.conf" contains errors' in servers.program.stderr
         local.unlink()

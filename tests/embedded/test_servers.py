@@ -131,23 +131,23 @@ def test_nothing_above_the_data_is_touched(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_stop_leaves_no_process(start: Start, data_dir: Path, number: signal.Signals) -> None:
-    with start(data_dir) as servers:
+async def test_a_stop_leaves_no_process(start: Start, made_dir: Path, number: signal.Signals) -> None:
+    with start(made_dir) as servers:
         await servers.ready()
         children = descendants(servers.program.pid)
         assert len(children) > 2
         assert await servers.program.stop(number) == 0
         await all_gone(children)
-    assert not (data_dir / "postgres" / "postmaster.pid").exists()
+    assert not (made_dir / "postgres" / "postmaster.pid").exists()
 
 
-async def test_a_kill_takes_the_children_along_and_loses_nothing(start: Start, data_dir: Path) -> None:
-    with start(data_dir) as servers:
+async def test_a_kill_takes_the_children_along_and_loses_nothing(start: Start, made_dir: Path) -> None:
+    with start(made_dir) as servers:
         await remember(await servers.ready())
         children = descendants(servers.program.pid)
         assert await servers.program.stop(signal.SIGKILL) == -signal.SIGKILL
         await all_gone(children)
-    with start(data_dir) as servers:
+    with start(made_dir) as servers:
         await assert_remembered(await servers.ready())
 
 
@@ -161,8 +161,8 @@ async def test_a_kill_while_the_data_is_being_made(start: Start, data_dir: Path)
 
 
 @pytest.mark.parametrize("name", ["postgres", "nats-server"])
-async def test_a_server_that_dies_is_started_again_at_the_same_address(start: Start, data_dir: Path, name: str) -> None:
-    with start(data_dir) as servers:
+async def test_a_server_that_dies_is_started_again_at_the_same_address(start: Start, made_dir: Path, name: str) -> None:
+    with start(made_dir) as servers:
         urls = await servers.ready()
         await remember(urls)
         killed = servers.pid_of(name)
@@ -175,36 +175,32 @@ async def test_a_server_that_dies_is_started_again_at_the_same_address(start: St
 
 
 @pytest.mark.parametrize("name", ["postgres", "nats-server"])
-async def test_what_an_earlier_run_left_behind_is_stopped(
-    start: Start, account: Account | None, data_dir: Path, name: str
-) -> None:
-    with start(data_dir) as servers:
+async def test_what_an_earlier_run_left_behind_is_stopped(start: Start, made_dir: Path, name: str) -> None:
+    with start(made_dir) as servers:
         await remember(await servers.ready())
         pid = servers.pid_of(name)
         argv, who = command_line(pid), account_of(pid)
         assert await servers.program.stop() == 0
-    pid_file = data_dir / ("postgres/postmaster.pid" if name == "postgres" else "nats/nats.pid")
+    pid_file = made_dir / ("postgres/postmaster.pid" if name == "postgres" else "nats/nats.pid")
     with process(argv, who) as leftover:
         await until(lambda: read_pid(pid_file) == leftover.pid)
-        with start(data_dir) as servers:
+        with start(made_dir) as servers:
             urls = await servers.ready()
             assert leftover.wait(10) == 0
             await assert_remembered(urls)
 
 
-async def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(
-    start: Start, account: Account | None, data_dir: Path
-) -> None:
-    with start(data_dir) as servers:
+async def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(start: Start, made_dir: Path) -> None:
+    with start(made_dir) as servers:
         await servers.ready()
         who = account_of(servers.pid_of("postgres"))
-        left = (data_dir / "postgres/postmaster.pid").read_text().splitlines()
+        left = (made_dir / "postgres/postmaster.pid").read_text().splitlines()
         await servers.program.stop()
     with process(["sleep", "1000"], who) as stranger:
-        for file in (data_dir / "postgres/postmaster.pid", data_dir / "nats/nats.pid"):
+        for file in (made_dir / "postgres/postmaster.pid", made_dir / "nats/nats.pid"):
             file.write_text("\n".join([str(stranger.pid), *left[1:]]) + "\n")
             os.chown(file, who.uid, who.gid)
-        with start(data_dir) as servers:
+        with start(made_dir) as servers:
             await servers.ready()
             assert stranger.poll() is None
 
