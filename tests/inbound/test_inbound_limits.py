@@ -115,6 +115,19 @@ async def test_a_mail_that_is_too_large(tmp_path: Path) -> None:
         assert (await peer.send_mail([bounce_to(2)], exact)).startswith("250")
 
 
+async def test_all_messages_together_are_bounded_and_give_back_what_they_took(tmp_path: Path) -> None:
+    async with running(tmp_path, limits=replace(LIMITS, max_memory=len(FAILURE) + 10)) as server:
+        async with server.connect() as peer:
+            for line in ("MAIL FROM:<>", f"RCPT TO:<{bounce_to()}>", "DATA"):
+                await peer.say(line)
+            await peer.write(FAILURE)  # and hangs up in the middle
+        async with server.connect() as peer:
+            for number in range(1, 6):
+                larger = FAILURE + b"x" * 20 + b"\r\n"
+                assert (await peer.send_mail([bounce_to(number)], larger)).startswith("452 4.3.1")
+                assert (await peer.send_mail([bounce_to(number)], FAILURE)).startswith("250")
+
+
 async def test_a_mail_without_end(tmp_path: Path) -> None:
     async with running(tmp_path, limits=replace(LIMITS, max_bytes=10_000)) as server, server.connect() as peer:
         for line in ("MAIL FROM:<>", f"RCPT TO:<{bounce_to()}>", "DATA"):

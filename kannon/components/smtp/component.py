@@ -20,9 +20,9 @@ import structlog
 from anyio.abc import TaskStatus
 
 from kannon.components.smtp.intake import EventPublisher, Intake, Registry
-from kannon.components.smtp.limits import Limits, Places
+from kannon.components.smtp.limits import Limits, Memory, Places
 from kannon.components.smtp.postmaster import PostmasterMailbox
-from kannon.components.smtp.session import SmtpSession
+from kannon.components.smtp.session import Shared, SmtpSession
 from kannon.config import Smtp, split_listen
 from kannon.errors import AddressInUse, ConfigError
 
@@ -53,18 +53,19 @@ class InboundSmtp:
         self._intake = Intake(registry, publisher, mailbox, self._hostname)
         self._places = Places(self._limits)
         self._sessions: set[SmtpSession] = set()
-        self._tls: ssl.SSLContext | None = None
+        self._shared: Shared | None = None
         self._empty = anyio.Event()
         self.addresses: list[tuple[str, int]] = []
         """Where it listens, once started."""
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serves until `stop`, then until the open transactions are finished. Raises AddressInUse or ConfigError."""
-        self._tls = load_tls(self._config)
+        tls = load_tls(self._config)
+        self._shared = Shared(self._intake, self._limits, Memory(self._limits.max_memory), self._hostname, tls)
         server = await self._listen()
         try:
             self.addresses = [socket_.getsockname()[:2] for socket_ in server.sockets]
-            log.info("smtp listens", addresses=self.addresses, hostname=self._hostname, tls=self._tls is not None)
+            log.info("smtp listens", addresses=self.addresses, hostname=self._hostname, tls=tls is not None)
             task_status.started()
             await stop.wait()
             server.close()
@@ -94,13 +95,13 @@ class InboundSmtp:
 
     def let_in(self, peer: str) -> SmtpSession | None:
         """A session for this peer, or None when there is no place for it."""
-        if not self._places.may_enter(peer):
+        if self._shared is None or not self._places.may_enter(peer):
             return None
         if self._places.full:
             self._make_room()
             if self._places.full:
                 return None
-        session = SmtpSession(self._intake, self._limits, self._hostname, self._tls, partial(self._gone, peer))
+        session = SmtpSession(self._shared, partial(self._gone, peer))
         self._places.enter(peer)
         self._sessions.add(session)
         return session

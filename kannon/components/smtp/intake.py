@@ -130,10 +130,11 @@ class Intake:
         bounces = [recipient for recipient in recipients if isinstance(recipient, BounceRecipient)]
         if not bounces:
             return
-        if len(content) <= INLINE_BYTES:
-            report = read_report(content)
+        raw = b"Return-Path: <>\r\n" + content if mail_from == "<>" else content  # RFC 3464 §2: a report has none
+        if len(raw) <= INLINE_BYTES:
+            report = read_report(raw)
         else:
-            report = await anyio.to_thread.run_sync(read_report, content)
+            report = await anyio.to_thread.run_sync(read_report, raw)
         await self._publish(report, bounces, peer)
 
     async def _publish(self, report: Report, recipients: Sequence[BounceRecipient], peer: str) -> None:

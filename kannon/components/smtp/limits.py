@@ -26,12 +26,30 @@ class Limits:
     max_errors: int = 20  # as Postfix: smtpd_hard_error_limit
     max_recipients: int = 100  # RFC 5321 §4.5.3.1.8: at least 100
     max_line: int = 64 << 10  # RFC 5321 §4.5.3.1.6 asks for 1000; real reports hold far longer ones
+    max_memory: int = 256 << 20  # of all messages being read at this moment
     max_unread: int = 10_000  # mails kept for the postmaster; strangers can write there
     max_received: int = 100  # RFC 5321 §6.3: a mail with more hops is in a loop
 
     @property
     def per_peer(self) -> int:
         return self.max_per_peer or max(1, self.max_connections // 2)
+
+
+class Memory:
+    """The bytes that messages in transfer may take together."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+
+    def take(self, count: int) -> bool:
+        """False when there is not so much left."""
+        if count > self._free:
+            return False
+        self._free -= count
+        return True
+
+    def give_back(self, count: int) -> None:
+        self._free += count
 
 
 class Places:

@@ -14,13 +14,14 @@ import re
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from kannon.components.smtp.intake import Intake, Recipient
-from kannon.components.smtp.limits import Limits
+from kannon.components.smtp.limits import Limits, Memory
 from kannon.components.smtp.postmaster import MailboxFull
 from kannon.errors import Unavailable
 
@@ -32,6 +33,7 @@ _PATH = re.compile(
     re.DOTALL,
 )
 _BARE = re.compile(r'([^<>"\s]{1,320})(?:[ \t]+(.*))?', re.DOTALL)
+MAX_HEADER = 128 << 10  # where Received lines are counted
 _RECEIVED = re.compile(rb"(?im)^received[ \t]*:")
 
 
@@ -51,17 +53,22 @@ class Ended(ConnectionResetError):
     """The last words are said; what the peer has sent beyond them is not read. aiosmtpd ends its loop on this class."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all sessions of a server have in common."""
+
+    intake: Intake
+    limits: Limits
+    memory: Memory
+    hostname: str
+    tls: ssl.SSLContext | None
+
+
 class SmtpSession(SMTP):
     """`on_close` is called once, when the connection is gone."""
 
-    def __init__(
-        self,
-        intake: Intake,
-        limits: Limits,
-        hostname: str,
-        tls: ssl.SSLContext | None,
-        on_close: Callable[["SmtpSession"], None],
-    ) -> None:
+    def __init__(self, shared: Shared, on_close: Callable[["SmtpSession"], None]) -> None:
+        limits = shared.limits
         # aiosmtpd keeps this in the class, shared by all connections, and every EHLO enlarges it.
         self.command_size_limits = collections.defaultdict(lambda: SMTP.command_size_limit)
         self.line_length_limit = limits.max_line
@@ -69,15 +76,16 @@ class SmtpSession(SMTP):
             self,
             data_size_limit=limits.max_bytes,
             enable_SMTPUTF8=True,
-            hostname=hostname,
+            hostname=shared.hostname,
             ident="ESMTP",
-            tls_context=tls,
+            tls_context=shared.tls,
             timeout=limits.command_seconds,
             auth_exclude_mechanism=["LOGIN", "PLAIN"],
             loop=asyncio.get_running_loop(),
         )
-        self._intake = intake
+        self._intake = shared.intake
         self._limits = limits
+        self._memory = shared.memory
         self._on_close = on_close
         self._deadline: asyncio.TimerHandle | None = None
         self._replies = 0
@@ -289,20 +297,25 @@ class SmtpSession(SMTP):
             return
         self._reset_timeout(self._limits.data_seconds)
         await self.push("354 End data with <CR><LF>.<CR><LF>")
+        content = bytearray()
         try:
-            content, problem = await self._read_content()
+            problem = await self._read_content(content)
+            self._reset_timeout(self._limits.store_seconds)
+            reply = problem or await self._store(transaction, bytes(content))
         except TooMuch:
             self.end("421 4.3.4 Message far too large")
             raise Ended from None
-        self._reset_timeout(self._limits.store_seconds)
-        reply = problem or await self._store(transaction, content)
+        finally:
+            self._memory.give_back(len(content))
         self._set_post_data_state()  # type: ignore[no-untyped-call]
         await self.push(reply)
         self._reset_timeout()
 
-    async def _read_content(self) -> tuple[bytes, str]:
-        """The message without its dots, or the reply that refuses it. A refused message is read on, not kept."""
-        lines: list[bytes] = []
+    async def _read_content(self, content: bytearray) -> str:
+        """Fills `content`, without the dots. The reply that refuses the message, or "".
+
+        A refused message is read to its end (RFC 5321 §4.2.5 has no place for a reply before that), but not kept.
+        """
         size = 0
         problem = ""
         at_line_start = True
@@ -315,7 +328,7 @@ class SmtpSession(SMTP):
                 ends = False
                 problem = problem or "500 5.5.2 Line too long"
             if at_line_start and piece == b".\r\n":
-                return b"".join(lines), problem
+                return problem
             if at_line_start and piece.startswith(b"."):
                 piece = piece[1:]  # RFC 5321 §4.5.2
             at_line_start = ends
@@ -324,13 +337,16 @@ class SmtpSession(SMTP):
                 problem = problem or "552 5.3.4 Message too large"
             if size > 2 * self._limits.max_bytes + self._limits.max_line:
                 raise TooMuch
-            if problem:
-                lines.clear()
-            else:
-                lines.append(piece)
+            if not problem and not self._memory.take(len(piece)):
+                problem = "452 4.3.1 Too much mail at once, try again later"
+            if not problem:
+                content += piece
+            elif content:
+                self._memory.give_back(len(content))
+                content.clear()
 
     async def _store(self, transaction: Transaction, content: bytes) -> str:
-        header = content.partition(b"\r\n\r\n")[0]
+        header = content[:MAX_HEADER].partition(b"\r\n\r\n")[0]
         if len(_RECEIVED.findall(header)) > self._limits.max_received:
             return "554 5.4.6 Too many hops"  # RFC 5321 §6.3
         try:

@@ -130,9 +130,13 @@ AUTO_SUBJECTS = (
     "auto:", "autoreply", "auto-reply", "auto reply", "autoresponse", "auto-response", "auto response",
     "auto response:", "autoresponder", "automatic reply", "automatic response", "automatic answer", "automated reply",
     "automated response", "automatische antwort", "automatisch antwoord", "out of office", "out of the office",
-    "ooo:", "ooo ", "away from", "away until", "on vacation", "vacation", "on holiday", "on leave", "absence",
-    "absent", "abwesen", "réponse automatique", "respuesta automática", "risposta automatica", "resposta automática",
-    "autosvar", "afwezig", "fuera de la oficina", "fuera de oficina", "自動応答", "自動返信", "不在", "自动回复",
-    "thank you for your", "thank you for contacting", "thanks for your", "автоответ",
+    "ooo:", "réponse automatique", "respuesta automática", "risposta automatica", "resposta automática", "autosvar",
+    "fuera de la oficina", "fuera de oficina", "自動応答", "自動返信", "自动回复", "автоответ",
 )  # fmt: skip
-"""A subject begins so when a program answers for a person."""
+"""A subject begins so when a program answers, whoever it says it is."""
+
+AWAY_SUBJECTS = (
+    "ooo ", "away from", "away until", "on vacation", "vacation", "on holiday", "on leave", "absence", "absent",
+    "abwesen", "afwezig", "不在", "thank you for your", "thank you for contacting", "thanks for your",
+)  # fmt: skip
+"""A subject begins so when a program answers for a person; a mail system may quote such a subject of ours."""

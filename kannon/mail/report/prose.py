@@ -83,9 +83,10 @@ def drop_quotes(text: str) -> str:
     return "\n".join(line for line in text.split("\n") if not line.lstrip().startswith(">"))
 
 
-def is_auto_subject(subject: str) -> bool:
+def is_auto_subject(subject: str, *, system: bool) -> bool:
+    """`system`: it comes from a mail system, which may quote our own subject in its."""
     start = _REPLY_MARK.sub("", subject).strip(" []*\"'")
-    return start.startswith(phrases.AUTO_SUBJECTS)
+    return start.startswith(phrases.AUTO_SUBJECTS) or (not system and start.startswith(phrases.AWAY_SUBJECTS))
 
 
 def is_daemon(sender: str) -> bool:

@@ -165,7 +165,7 @@ def _is_personal_answer(message: Message, parts: list[Part], subject: str, syste
     """A person's program speaks: vacation, challenge, receipt of reading."""
     if _is_disposition(message, parts) and "reject" not in subject:
         return True
-    return prose.is_auto_subject(subject) or (
+    return prose.is_auto_subject(subject, system=system) or (
         _is_automatic(message) and not system and not prose.is_failure_subject(subject)
     )
 
