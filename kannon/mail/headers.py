@@ -6,16 +6,24 @@ In: what callers wrote. Out: values folded at 76 columns where that is possible,
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from email.utils import format_datetime
+from typing import TypeVar
 
 from kannon.mail.address import Address
 
+_Part = TypeVar("_Part", str, bytes)
 FOLD = "\r\n "
 _MAX_LINE = 76  # RFC 2047 §2 for lines with encoded words; RFC 5322 §2.1.1 recommends 78
+_MAX_NAME = 200  # of a display name on one line
 _MAX_WORD = 200  # a longer one is encoded, which can be folded; RFC 5322 §2.1.1 allows lines of 998
-_CHUNK = 39  # octets in one encoded word: with the longest header name before it the line stays within _MAX_LINE
+# What one encoded word holds, so that with "Subject: " before it the line stays within _MAX_LINE.
+_Q_CHUNK = 54
+_B_CHUNK = 39
+_Q_SAFE = frozenset(
+    bytes([x]) for x in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
+)  # §5 (3)
 _FORBIDDEN = re.compile(r"[\r\n\0\ud800-\udfff]")
 _PRINTABLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+")
@@ -50,16 +58,24 @@ def fold_words(words: Iterable[str], *, column: int, space: str = " ") -> str:
 
 
 def _encoded_words(text: str) -> list[str]:
-    data = text.encode("utf-8")
-    words: list[str] = []
-    start = 0
-    while start < len(data):
-        end = min(start + _CHUNK, len(data))
-        while end < len(data) and data[end] & 0xC0 == 0x80:  # RFC 2047 §5: no character is split between two words
-            end -= 1
-        words.append(f"=?utf-8?b?{base64.b64encode(data[start:end]).decode('ascii')}?=")
-        start = end
-    return words
+    """RFC 2047 §4, in whichever encoding is shorter; §5: no character is split between two words."""
+    characters = [character.encode("utf-8") for character in text]
+    quoted = ["_" if c == b" " else c.decode() if c in _Q_SAFE else "".join(f"={x:02X}" for x in c) for c in characters]
+    if sum(map(len, quoted)) <= sum(map(len, characters)) * 4 / 3:
+        return [f"=?utf-8?q?{''.join(chunk)}?=" for chunk in _chunks(quoted, _Q_CHUNK)]
+    chunks = [b"".join(chunk) for chunk in _chunks(characters, _B_CHUNK)]
+    return [f"=?utf-8?b?{base64.b64encode(chunk).decode('ascii')}?=" for chunk in chunks]
+
+
+def _chunks(parts: Sequence[_Part], room: int) -> Iterator[Sequence[_Part]]:
+    """Parts in order, each chunk as long as `room` permits."""
+    start, used = 0, 0
+    for end, part in enumerate(parts):
+        if used + len(part) > room:
+            yield parts[start:end]
+            start, used = end, 0
+        used += len(part)
+    yield parts[start:]
 
 
 def format_mailbox(name: str, address: Address) -> str:
@@ -67,11 +83,14 @@ def format_mailbox(name: str, address: Address) -> str:
     name = _FORBIDDEN.sub(" ", name).strip()
     if not name:
         return str(address)
-    if len(name) > 60 or "=?" in name or not _PRINTABLE.fullmatch(name):
-        return f"{FOLD.join(_encoded_words(name))}{FOLD}<{address}>"
+    if "=?" in name or len(name) > _MAX_NAME or not _PRINTABLE.fullmatch(name):
+        words = _encoded_words(name)
+        return f"{FOLD.join(words)}{FOLD if len(words) > 1 else ' '}<{address}>"
     if not _PHRASE.fullmatch(name):
         name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return f"{name} <{address}>"
+    # White space within a quoted string may be folded too (RFC 5322 §3.2.4), but a line of nothing else may not.
+    words = name.split(" ") if "  " not in name else [name]
+    return fold_words([*words, f"<{address}>"], column=len("From: "))
 
 
 def format_mailboxes(mailboxes: Sequence[tuple[str, Address]]) -> str:

@@ -33,8 +33,12 @@ class Pair:
     public: str
 
 
-@lru_cache(maxsize=4)
 def dkim_pair(algorithm: str = RSA_SHA256) -> Pair:
+    return _pair(algorithm)
+
+
+@lru_cache(maxsize=4)
+def _pair(algorithm: str) -> Pair:
     return Pair(*generate_dkim_key(algorithm))
 
 
