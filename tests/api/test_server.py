@@ -347,3 +347,14 @@ async def _until_refused(host: str, port: int) -> None:
             return
         writer.close()
         await anyio.lowlevel.checkpoint()
+
+
+async def test_connections_are_counted(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    async with running_api(db) as api, h2_client(api.host, api.port) as first, h2_client(api.host, api.port) as second:
+        for client in (first, second):
+            assert (await ask(client, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
+        async with h2_client(api.host, api.port) as third:
+            with anyio.fail_after(5):
+                await third.until_closed()
+        assert (await ask(first, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0

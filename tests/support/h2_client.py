@@ -104,7 +104,10 @@ class H2Client:
             await self.read()
 
     async def read(self) -> None:
-        data = await self._reader.read(65536)
+        try:
+            data = await self._reader.read(65536)
+        except ConnectionError:
+            data = b""
         if not data:
             self.closed = True
             return

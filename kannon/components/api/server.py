@@ -31,6 +31,8 @@ FIRST_CALL_SECONDS = 30.0
 """A connection that has not made its first call by then is closed."""
 IDLE_SECONDS = 600.0
 """So is one without a call for this long; clients reconnect by themselves."""
+MAX_CONNECTIONS = 500
+"""More are closed at once: file descriptors are also what the other components of the process live on."""
 _WATCH_SECONDS = 5.0
 _CUT_SECONDS = 5.0
 _WINDOW_BYTES = 4 << 20  # what one connection, authenticated or not, can make us hold
@@ -111,6 +113,10 @@ class _Connection(H2Protocol, AbstractHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if len(self._server.connections) >= MAX_CONNECTIONS:
+            log.warning("too many connections", limit=MAX_CONNECTIONS)
+            self.processor.close("too many connections")
+            return
         # RFC 9113 §4.1: frames of unknown types are ignored.
         self.processor.processors[UnknownFrameReceived] = lambda _: None
         self._server.connections.add(self)
