@@ -1,5 +1,7 @@
 """One letter, one meaning."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from kannon.mail.report import ReportKind, read_report
@@ -103,3 +105,29 @@ def test_feedback_that_is_no_complaint(kind: str) -> None:
 
 def test_a_mail_that_runs_in_a_circle() -> None:
     assert read_report(b"Received: x\n" * 51 + dsn("Action: failed\nStatus: 5.1.1")).kind is ReportKind.UNKNOWN
+
+
+def test_no_control_characters_come_out() -> None:
+    """PostgreSQL takes no NUL, and a log line no escape sequence."""
+    report = read_report(
+        dsn(
+            "Action: failed\nFinal-Recipient: rfc822; u=?utf-8?q?=00?=@x\n"
+            "Diagnostic-Code: smtp; =?utf-8?q?550_a=00=1B[2Jb?="
+        )
+    )
+    assert (report.text, report.recipient) == ("550 a[2Jb", "u@x")
+
+
+@pytest.mark.parametrize(
+    ("date", "sent_at"),
+    [
+        ("Tue, 02 Jan 2024 04:04:05 +0100", datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2 Jan 2024 03:04:05", datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("yesterday", None),
+        ("Tue, 99 Jan 99999 99:99:99 +9999", None),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", None),
+        ("", None),
+    ],
+)
+def test_when_it_was_sent(date: str, sent_at: datetime | None) -> None:
+    assert read_report(f"Date: {date}\nSubject: x\n\nx".encode()).sent_at == sent_at
