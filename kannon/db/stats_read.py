@@ -28,7 +28,7 @@ async def list_stats(db: Database, domain: str, span: Span, *, skip: int, take: 
         total: int = await queries.count_stats(connection, **where)
         if not take:
             return [], total
-        return [_event(row) async for row in queries.list_stats(connection, **where, skip=skip, take=take)], total
+        return [read_event(row) async for row in queries.list_stats(connection, **where, skip=skip, take=take)], total
 
 
 async def count_stats_by_hour(db: Database, domain: str, span: Span) -> list[HourlyCount]:
@@ -49,7 +49,7 @@ def _count(row: Any) -> HourlyCount:
     return HourlyCount(EventType(row["type"]), row["hour"], row["count"])
 
 
-def _event(row: Any) -> Event:
+def read_event(row: Any) -> Event:
     values = dict(row)
     values["type"] = EventType(values["type"])
     values["tracking_mode"] = TrackingMode(values["tracking_mode"])

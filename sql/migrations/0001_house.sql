@@ -59,7 +59,8 @@ CREATE TABLE messages (
     created_at       timestamptz NOT NULL DEFAULT now(),
     scheduled_at     timestamptz NOT NULL,
     accepted_count   integer NOT NULL,
-    rejected_count   integer NOT NULL
+    rejected_count   integer NOT NULL,
+    paused_at        timestamptz -- set: next_attempt_at of its waiting deliveries is infinity
 );
 CREATE INDEX messages_by_domain ON messages (domain, created_at DESC, message_id);
 CREATE INDEX messages_by_template ON messages (template_id);

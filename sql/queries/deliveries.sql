@@ -89,7 +89,9 @@ DELETE FROM sending_pool_emails WHERE id = ANY(:ids::bigint[]);
 
 -- name: reschedule_deliveries!
 UPDATE sending_pool_emails p
-SET state = 'scheduled', claimed_at = NULL, attempts = d.attempts, next_attempt_at = d.next_attempt_at,
+SET state = 'scheduled', claimed_at = NULL, attempts = d.attempts,
+    next_attempt_at = CASE WHEN EXISTS (SELECT FROM messages m WHERE m.message_id = p.message_id AND m.paused_at IS NOT NULL)
+                           THEN 'infinity' ELSE d.next_attempt_at END,
     last_code = d.last_code, last_stage = d.last_stage, last_host = d.last_host, last_text = d.last_text
 FROM unnest(:ids::bigint[], :attempts::integer[], :next_attempts::timestamptz[], :codes::integer[], :stages::text[],
             :hosts::text[], :texts::text[])

@@ -13,6 +13,8 @@ from kannon.db.database import Database
 from kannon.errors import InvalidArgument, Unauthenticated
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub
+from kannon.pb.admin.v1 import operations_pb2
+from kannon.pb.admin.v1.operations_grpc import OperationsStub
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendTemplateReq
 from kannon.pb.stats.apiv1 import statsapiv1_pb2 as stats_v1
 from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
@@ -25,7 +27,8 @@ REFUSED_TENANT = (Status.UNAUTHENTICATED, "invalid or wrong auth")
 
 
 def admin_calls(api: RunningApi) -> list[tuple[Any, Any]]:
-    """Every method of the admin and both Stats services, with a request that is otherwise wrong."""
+    """Every method of the admin, operations and both Stats services, with a request that is otherwise wrong."""
+    operations = OperationsStub(api.channel)
     v1, v2 = StatsApiV1Stub(api.channel), StatsApiV2Stub(api.channel)
     methods = admin.DESCRIPTOR.services_by_name["Api"].methods
     calls = [(getattr(api.admin, m.name), getattr(admin, m.input_type.name)()) for m in methods]
@@ -35,6 +38,10 @@ def admin_calls(api: RunningApi) -> list[tuple[Any, Any]]:
         (v1.GetStats, stats_v1.GetStatsReq()),
         (v1.GetStatsAggregated, stats_v1.GetStatsAggregatedReq()),
         (v2.GetAggregatedStats, stats_v2.GetAggregatedStatsReq()),
+        *[
+            (getattr(operations, m.name), getattr(operations_pb2, m.input_type.name)())
+            for m in operations_pb2.DESCRIPTOR.services_by_name["Operations"].methods
+        ],
     ]
 
 

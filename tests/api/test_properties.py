@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from kannon.db.database import Database
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
+from kannon.pb.admin.v1 import operations_pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
@@ -31,7 +32,7 @@ PROMISED = {
     Status.RESOURCE_EXHAUSTED,
 }
 INTERNALS = re.compile(r"select |insert |asyncpg|traceback|\.py|psql|constraint|relation", re.IGNORECASE)
-MODULES = (adminapiv1_pb2, mailerapiv1_pb2, statsapiv1_pb2, statsapiv2_pb2)
+MODULES = (adminapiv1_pb2, operations_pb2, mailerapiv1_pb2, statsapiv1_pb2, statsapiv2_pb2)
 METHODS: list[MethodDescriptor] = [
     method
     for module in MODULES

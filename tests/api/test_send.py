@@ -13,7 +13,7 @@ from kannon.mail.intake import Limits
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import CreateTemplateReq, SetTrackingPolicyReq
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import Attachment, SendTemplateReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Headers, OneClickUnsubscribe, Recipient, Sender
-from tests.support.api import ADMIN, RunningApi, a_send, policy, refusal, running_api
+from tests.support.api import ADMIN, NoBus, RunningApi, a_send, policy, refusal, running_api
 
 OFF, ANONYMOUS, PSEUDONYMOUS, IDENTIFIED, FULL = range(1, 6)
 
@@ -29,7 +29,8 @@ async def tenant(api: RunningApi, domain: str = "example.com") -> dict[str, str]
 
 
 async def test_a_send_is_stored_whole_and_answered(db: Database) -> None:
-    async with running_api(db) as api:
+    bus = NoBus()
+    async with running_api(db, bus=bus) as api:
         key = await tenant(api)
         before = datetime.now(UTC)
         answer = await api.mailer.SendHTML(
@@ -49,7 +50,7 @@ async def test_a_send_is_stored_whole_and_answered(db: Database) -> None:
             ),
             metadata=key,
         )
-        assert api.waker.nudges == 1
+    assert bus.nudges == 1
     assert answer.accepted_count == 2  # address syntax is the validator's
     assert answer.rejected_count == 0
     [batch] = await rows(db, "messages")
@@ -210,11 +211,12 @@ for url in BAD_URLS:
 
 async def test_a_bad_send_is_refused_by_field_and_leaves_nothing(db: Database) -> None:
     seen = {}
-    async with running_api(db) as api:
+    bus = NoBus()
+    async with running_api(db, bus=bus) as api:
         key = await tenant(api)
         for name, (change, _, _) in BAD_SENDS.items():
             seen[name] = await refusal(api.mailer.SendHTML(a_send(**change), metadata=key))
-        assert api.waker.nudges == 0
+    assert bus.nudges == 0
     for name, (_, status, beginning) in BAD_SENDS.items():
         assert seen[name][0] is status, (name, seen[name])
         assert beginning in seen[name][1], (name, seen[name])
@@ -380,8 +382,7 @@ async def test_tracking_is_resolved_at_intake_and_frozen(db: Database) -> None:
 
 
 async def test_a_validator_that_cannot_be_woken_does_not_matter(db: Database) -> None:
-    async with running_api(db) as api:
+    async with running_api(db, bus=NoBus(error=RuntimeError("no bus"))) as api:
         key = await tenant(api)
-        api.waker.error = RuntimeError("no bus")
         answer = await api.mailer.SendHTML(a_send(), metadata=key)
     assert answer.accepted_count == 1

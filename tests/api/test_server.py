@@ -19,7 +19,7 @@ from kannon.db.database import Database
 from kannon.errors import AddressInUse, ConfigError, Unavailable
 from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import GetDomainsReq, GetDomainsResponse, HZRequest
-from tests.support.api import ADMIN, LIMITS, TOKEN, CountingWaker, a_send, refusal, running_api
+from tests.support.api import ADMIN, LIMITS, TOKEN, NoBus, a_send, refusal, running_api
 from tests.support.h2_client import H2Client, framed, grpc_headers, h2_client
 
 GET_DOMAINS = "/pkg.kannon.admin.apiv1.Api/GetDomains"
@@ -27,6 +27,7 @@ SEND = "/pkg.kannon.mailer.apiv1.Mailer/SendHTML"
 CHECK = "/grpc.health.v1.Health/Check"
 ADMIN_HEADER = ("x-kannon-admin-token", TOKEN)
 SERVICES = [
+    "kannon.admin.v1.Operations",
     "kannon.StatsApiV1",
     "kannon.stats.apiv2.StatsApiV2",
     "pkg.kannon.admin.apiv1.Api",
@@ -261,7 +262,7 @@ async def test_an_unexpected_error_shows_nothing_of_itself(db: Database) -> None
 
 async def test_a_taken_address_is_the_operators_fault(db: Database) -> None:
     async with running_api(db) as api:
-        other = Api(ApiSettings(api.host, api.port, TOKEN, 1000, LIMITS), db, CountingWaker(), {})
+        other = Api(ApiSettings(api.host, api.port, TOKEN, 1000, LIMITS), db, NoBus(), {})
         with pytest.raises(AddressInUse, match=rf"^api\.listen: 127\.0\.0\.1:{api.port}: [A-Z][^\n]+$"):
             await other.run(anyio.Event(), task_status=anyio.TASK_STATUS_IGNORED)
 
@@ -273,7 +274,7 @@ async def test_a_certificate_that_cannot_be_read_is_the_operators_fault(db: Data
             file.write_text(text)
         settings = ApiSettings("127.0.0.1", 0, TOKEN, 1000, LIMITS, tls_cert=str(file), tls_key=str(file))
         with pytest.raises(ConfigError, match=r"^configuration: api\.tls_cert, api\.tls_key: [^\n]+$"):
-            await Api(settings, db, CountingWaker(), {}).run(anyio.Event(), task_status=anyio.TASK_STATUS_IGNORED)
+            await Api(settings, db, NoBus(), {}).run(anyio.Event(), task_status=anyio.TASK_STATUS_IGNORED)
 
 
 async def test_health_speaks_for_each_service_and_for_all(db: Database) -> None:

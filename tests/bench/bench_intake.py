@@ -9,8 +9,10 @@ stood still; then the calls per second of 50 clients that send single mails.
 
 import asyncio
 import multiprocessing
+import os
 import tempfile
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from kannon.db.database import open_database
 from kannon.db.migrate import migrate
 from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.log import setup_logging
+from kannon.mail.event import Event
 from kannon.mail.intake import Limits
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
@@ -37,6 +40,12 @@ class Sleeping:
     """In place of the bus: there is no validator to wake."""
 
     async def wake_validator(self) -> None:
+        return None
+
+    async def wake_dispatcher(self) -> None:
+        return None
+
+    async def publish_events(self, events: Sequence[Event]) -> None:
         return None
 
 
@@ -56,8 +65,9 @@ class Stillness:
 
 
 def serve(pipe: Connection) -> None:
-    setup_logging("info", "json", Path("/dev/null").open("w"))
-    uvloop.run(_serve(pipe))
+    with Path(os.devnull).open("w") as nowhere:
+        setup_logging("info", "json", nowhere)
+        uvloop.run(_serve(pipe))
 
 
 async def _serve(pipe: Connection) -> None:

@@ -1,7 +1,7 @@
 """A running API on loopback, a client of it, and the tenants that tests begin with."""
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +12,11 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
 from kannon.components.api import Api, ApiSettings
+from kannon.components.api.component import ApiBus
 from kannon.components.api.health import Check
 from kannon.db.database import Database
+from kannon.errors import Unavailable
+from kannon.mail.event import Event
 from kannon.mail.intake import Limits
 from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import CreateAPIKeyRequest, CreateDomainRequest
@@ -28,8 +31,8 @@ LIMITS = Limits(max_bytes=1 << 20, max_recipients=1000)
 
 
 @dataclass
-class CountingWaker:
-    """Stands where the bus's nudge stands."""
+class NoBus:
+    """Stands where the bus stands, for tests that are not about it; tests/api/test_operations.py has the real one."""
 
     nudges: int = 0
     error: Exception | None = None
@@ -39,12 +42,18 @@ class CountingWaker:
         if self.error is not None:
             raise self.error
 
+    async def wake_dispatcher(self) -> None:
+        await self.wake_validator()
+
+    async def publish_events(self, events: Sequence[Event]) -> None:
+        raise Unavailable("NATS: not connected")
+
 
 @dataclass
 class RunningApi:
     api: Api
     channel: Channel
-    waker: CountingWaker
+    bus: ApiBus
     stop: anyio.Event
     host: str
     port: int
@@ -71,17 +80,18 @@ async def running_api(
     checks: Mapping[str, Check] | None = None,
     limits: Limits = LIMITS,
     max_request_bytes: int = 4 << 20,
+    bus: ApiBus | None = None,
 ) -> AsyncIterator[RunningApi]:
     settings = ApiSettings("127.0.0.1", 0, TOKEN, max_request_bytes, limits)
-    waker = CountingWaker()
-    api = Api(settings, db, waker, checks or {})
+    bus = bus or NoBus()
+    api = Api(settings, db, bus, checks or {})
     stop = anyio.Event()
     async with anyio.create_task_group() as group:
         await group.start(api.run, stop)
         host, port = api.addresses[0]
         channel = Channel(host, port)
         try:
-            yield RunningApi(api, channel, waker, stop, host, port)
+            yield RunningApi(api, channel, bus, stop, host, port)
         finally:
             channel.close()
             stop.set()

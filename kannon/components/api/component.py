@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import structlog
@@ -23,6 +23,7 @@ from kannon.components.api.credentials import AdminGate, FailedLogins, TenantGat
 from kannon.components.api.health import Check, HZMethods, standard_methods
 from kannon.components.api.intake import Intake, Waker
 from kannon.components.api.mailer import MailerMethods
+from kannon.components.api.operations import OperationsMethods, OutcomeBus
 from kannon.components.api.server import Server
 from kannon.components.api.stats import StatsV1Methods, StatsV2Methods
 from kannon.db import api_keys, idempotency
@@ -30,6 +31,7 @@ from kannon.db.database import Database
 from kannon.errors import AddressInUse, ConfigError, Unavailable
 from kannon.mail.intake import Limits, Tenant
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
+from kannon.pb.admin.v1 import operations_pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
 from kannon.pb.stats.apiv2 import statsapiv2_pb2
@@ -52,15 +54,19 @@ class ApiSettings:
     tls_key: str = ""
 
 
+class ApiBus(Waker, OutcomeBus, Protocol):
+    """What the API asks of the bus."""
+
+
 class Api:
     """`addresses` is where it listens, once started."""
 
     name = "api"
 
-    def __init__(self, settings: ApiSettings, db: Database, waker: Waker, checks: Mapping[str, Check]) -> None:
+    def __init__(self, settings: ApiSettings, db: Database, bus: ApiBus, checks: Mapping[str, Check]) -> None:
         self._settings = settings
         self._db = db
-        self._waker = waker
+        self._bus = bus
         self._checks = checks
         self.addresses: list[tuple[str, int]] = []
 
@@ -98,7 +104,7 @@ class Api:
         async def find_tenant(domain: str, secret_sha256: bytes) -> Tenant | None:
             return await api_keys.find_tenant(prompt, domain, secret_sha256)
 
-        intake = Intake(self._db, self._settings.limits, self._waker)
+        intake = Intake(self._db, self._settings.limits, self._bus)
         tenant = TenantGate(find_tenant, failed).authenticate
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(intake), tenant),
@@ -106,6 +112,7 @@ class Api:
             Service(_service(adminapiv1_pb2, "HZService"), HZMethods(self._checks), _anyone),
             Service(_service(statsapiv1_pb2, "StatsApiV1"), StatsV1Methods(self._db), admin),
             Service(_service(statsapiv2_pb2, "StatsApiV2"), StatsV2Methods(self._db), admin),
+            Service(_service(operations_pb2, "Operations"), OperationsMethods(self._db, self._bus), admin),
         ]
         table = standard_methods([service.descriptor.full_name for service in services], self._db.ping)
         for service in services:
