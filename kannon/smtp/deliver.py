@@ -28,7 +28,7 @@ from kannon.smtp.resolver import Resolver
 from kannon.smtp.routing import NoPlan, Plan, Router
 from kannon.smtp.session import Session
 from kannon.smtp.site import Busy, Site
-from kannon.smtp.slots import Slots
+from kannon.smtp.slots import STALLED_SECONDS, Claim, Place, Slots
 from kannon.smtp.tls import make_contexts
 from kannon.smtp.trouble import Failure, Kind, asks_another_host, classify, worse
 
@@ -42,7 +42,7 @@ REAP_SECONDS = 0.25
 CLOSE_SECONDS = 3.0
 MIN_DNS_SCALE = 0.1  # timeout_scale is for remote servers; the name server is near, and must not be hurried to nothing
 MAX_SPOKEN_TO = 2  # hosts that were told of the mail
-HELD_SECONDS = 1.5  # whoever waits longer makes way when others need the room, and comes back after as long
+HELD_SECONDS = 0.75  # whoever waits longer makes way when others need the room, and comes back after as long
 
 BAD_ADDRESS = Reply(550, "the recipient's domain is not a domain name", "5.1.2")
 
@@ -195,6 +195,7 @@ class Deliverer:
             await anyio.sleep(REAP_SECONDS * self._scale)
             now = time.monotonic()
             self._make_way(now - HELD_SECONDS * self._scale)
+            self._slots.let_go(now - STALLED_SECONDS * self._scale)
             for key, site in list(self._sites.items()):
                 site.reap(now)
                 if site.unused and now - site.used_at > SITE_SECONDS:
@@ -240,19 +241,19 @@ class Deliverer:
             session = opened
 
     async def _transact(self, site: Site, mail: Mail, session: Session) -> Transaction | Busy:
-        proven = site.proven
-        if not self._slots.take_now(proven=proven):
-            turn = await self._hold(self._slots.take(proven=proven))
-            if isinstance(turn, Busy):
-                site.give_back(session)
-                return turn
-        started = time.monotonic()
+        claim = Claim.PROVEN if site.proven else Claim.FIRST if site.in_flight == 1 else Claim.FURTHER
+        place: Place | Busy | None = self._slots.take_now(claim)
+        if place is None:
+            place = await self._hold(self._slots.take(claim))
+        if isinstance(place, Busy):
+            site.give_back(session)
+            return place
         try:
             transaction = await session.send(mail)
         finally:
-            self._slots.free(proven=proven)
+            self._slots.free(place)
         if transaction.accepted is not None:
-            site.went_well(time.monotonic() - started)
+            site.went_well(time.monotonic() - place.since)
             site.give_back(session)
         elif transaction.failure is not None and not transaction.stale:
             site.went_badly(transaction.failure)

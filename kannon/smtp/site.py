@@ -32,7 +32,8 @@ DOWN_AFTER = 3  # lost connections or 421s without a mail taken in between
 PROVEN_SECONDS = 30.0
 MOVING_SECONDS = 2.0
 QUEUE_SECONDS = 1.0  # as much as a destination works off in this time may wait in memory
-QUEUE_UNPROVEN = 50
+QUEUE_NEW = 10  # before it has shown how fast it is
+QUEUE_SILENT = 2  # when it has shown nothing for a while
 MAILS_A_SECOND_HOPED = 200.0  # of a destination just met
 MAILS_A_SECOND_FEARED = 2.0  # of one that has taken none for a while
 MAX_BUSY_SECONDS = 30.0
@@ -109,10 +110,13 @@ class Site:
                 last = self._down_failure
                 return Failure(last.kind, last.stage, last.reply, f"destination is down: {last.reason}".rstrip(": "))
             return Busy(max(self._next_probe - now, 0.5 * self._scale) + random.random())  # noqa: S311  # jitter
+        if self._at_rest:
+            self._met = now
         speed = self._mails_a_second(now)
-        room = QUEUE_UNPROVEN
         if now - self._last_success < MOVING_SECONDS:
-            room = max(room, int(speed * QUEUE_SECONDS))
+            room = max(QUEUE_NEW, int(speed * QUEUE_SECONDS))
+        else:
+            room = QUEUE_NEW if now - self._met < MOVING_SECONDS else QUEUE_SILENT
         if len(self._waiting) < room:
             return None
         # Whoever is turned away comes back when, at the present speed, those before have gone.
@@ -234,6 +238,10 @@ class Site:
         return None if self._down_since is None else max(0.0, self._next_probe - time.monotonic())
 
     # -- inside
+
+    @property
+    def _at_rest(self) -> bool:
+        return not self._waiting and not self._opening and not self._lent
 
     @property
     def _lent(self) -> int:

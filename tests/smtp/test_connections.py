@@ -1,4 +1,4 @@
-"""Connections: kept and reused, few at first, more on success, fewer in trouble, ended politely; and who waits how long."""
+"""Connections: kept and reused, few at first, more on success, fewer in trouble, ended politely; who waits how long."""
 
 import asyncio
 import time
