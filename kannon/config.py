@@ -233,7 +233,7 @@ class Dns(Section):
 
 class Dispatcher(Section):
     workers: Annotated[int, Field(ge=0, le=64)] = 1
-    page: Annotated[int, Field(ge=1, le=10000)] = 500
+    page: Annotated[int, Field(ge=1, le=10000)] = 250
     max_backlog: Annotated[int, Field(ge=1, le=100000)] = 10000
     max_backlog_bytes: Size = 512 << 20
     lease: PositiveDuration = timedelta(seconds=60)

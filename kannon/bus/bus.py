@@ -45,6 +45,15 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits for the senders. `fresh`: no sender has seen it yet; `handed_over`: grows by one with each it has."""
+
+    backlog: Backlog
+    fresh: int
+    handed_over: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """`last_seq` of the stream, the sequence up to which this consumer settled everything, and what waits for it."""
 
@@ -206,6 +215,13 @@ class Bus:
         state = (await self._request(f"$JS.API.STREAM.INFO.{stream}"))["state"]
         oldest = datetime.fromisoformat(state["first_ts"]) if state["messages"] else None
         return Backlog(state["messages"], state["bytes"], oldest)
+
+    async def sending_queue(self) -> Queue:
+        """The sending stream as its consumer sees it."""
+        info = await self._request(f"$JS.API.CONSUMER.INFO.{topology.SENDER.stream}.{topology.SENDER.name}")
+        return Queue(
+            await self.backlog(topology.SENDER.stream), int(info["num_pending"]), int(info["delivered"]["stream_seq"])
+        )
 
     async def progress(self, spec: topology.ConsumerSpec) -> Progress:
         """How far a consumer has come in its stream."""

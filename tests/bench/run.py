@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
+import signal
 import statistics
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from tests.support.kannon_process import Client, Kannon, free_port
 DOMAIN = "bench.example"
 LIMIT_SECONDS = 600.0
 POLL_SECONDS = 0.1
+PY_SPY = Path(sys.executable).parent / "py-spy"
 PARAGRAPH = (
     "<p>Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
     "magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation ullamco laboris nisi ut aliquip.</p>\n"
@@ -148,7 +151,7 @@ async def _measure(settings: Settings, kannon: Kannon, client: Client, sink: Sin
     before = usage(pid)
     sunk_before = sink.count()
     profiler = (
-        subprocess.Popen(["py-spy", "record", "-q", "-r", "200", "-o", settings.profile, "-p", str(pid), "-n"])
+        subprocess.Popen([PY_SPY, "record", "-r", "200", "-f", "raw", "-o", settings.profile, "-p", str(pid)])
         if settings.profile
         else None
     )
@@ -158,7 +161,7 @@ async def _measure(settings: Settings, kannon: Kannon, client: Client, sink: Sin
     stages |= await _watch(database, settings.mails, began)
     seconds = max(stages.values())
     if profiler is not None:
-        profiler.terminate()
+        profiler.send_signal(signal.SIGINT)
         profiler.wait()
     after = usage(pid)
     await asyncio.sleep(0.5)  # smtp-sink prints its counters at the end of a session

@@ -14,6 +14,7 @@ from kannon.bus import topology
 from kannon.bus.bus import Bus
 from kannon.components.dispatcher import Builder, BuildOptions, Feed, FeedLimits
 from kannon.components.dispatcher.builder import BuildFailure
+from kannon.components.dispatcher.feed import Pace
 from kannon.db.database import Database
 from kannon.db.deliveries import claim_due
 from kannon.errors import Unavailable
@@ -86,6 +87,15 @@ async def test_it_stops_claiming_while_the_stream_is_full(db: Database, bus: Bus
     await run_feed(Feed(db, bus, builder, limits, clock=now), bus, 20)
     assert 20 <= (await bus.backlog()).messages <= 30
     assert list((await states(db)).values()).count("scheduled") >= 30
+
+
+def test_the_pace_follows_the_senders() -> None:
+    pace = Pace()
+    assert pace.rate(0.0, 1000) == 0
+    assert [round(pace.rate(float(t), 1000 + 500 * t)) for t in range(1, 6)] == [250, 375, 438, 469, 484]
+    assert round(pace.rate(100.0, 3500)) == 0  # they stopped
+    assert round(pace.rate(101.0, 10)) == 0  # the stream was made anew
+    assert pace.rate(102.0, 510) == 250
 
 
 async def test_a_mail_that_cannot_be_built_is_deferred_with_its_reason(

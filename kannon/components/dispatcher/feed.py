@@ -1,7 +1,7 @@
 """The dispatcher's feeding side: claims due deliveries, has them built and signed, publishes the envelopes.
 
 In: scheduled rows whose time has come, woken by the validator. Out: kannon.sending. The row stays `sending` until its
-outcome comes back. It stops claiming while the stream holds more than the senders take in about a second, so a large
+outcome comes back. It stops claiming while more waits in the stream than the senders take in about a second, so a large
 batch does not stand in the way of another tenant's single mail.
 """
 
@@ -15,7 +15,7 @@ from typing import Protocol
 import anyio
 import structlog
 
-from kannon.bus.bus import Backlog
+from kannon.bus.bus import Queue
 from kannon.bus.topology import WAKE_DISPATCHER
 from kannon.components.dispatcher.builder import BuildFailure
 from kannon.db.database import Database
@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 POLL_SECONDS = 1.0  # the safety net under the nudges, and the grain of retry times
 ROOM_POLL_SECONDS = 0.05
+BACKLOG_SECONDS = 1.0
+SMOOTHING_SECONDS = 2.0
 PAGE_SECONDS = 30.0  # half the lease: a page that is not out by then is given back
 CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
 CHUNK_BYTES = 16 << 20
@@ -42,7 +44,7 @@ class Wake(Protocol):
 class Bus(Protocol):
     async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None: ...
     async def publish_events(self, events: Sequence[Event]) -> None: ...
-    async def backlog(self) -> Backlog: ...
+    async def sending_queue(self) -> Queue: ...
     def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Wake]: ...
 
 
@@ -61,6 +63,26 @@ class FeedLimits:
     pages_at_once: int
 
 
+class Pace:
+    """How many envelopes a second the senders take, smoothed."""
+
+    def __init__(self) -> None:
+        self._rate = 0.0
+        self._seen: tuple[float, int] | None = None
+
+    def rate(self, now: float, handed_over: int) -> float:
+        """`handed_over` is a counter; it starts anew when the stream does."""
+        if self._seen is None or handed_over < self._seen[1]:
+            self._seen = now, handed_over
+            return self._rate
+        elapsed = now - self._seen[0]
+        if elapsed > 0:
+            weight = min(1.0, elapsed / SMOOTHING_SECONDS)
+            self._rate += ((handed_over - self._seen[1]) / elapsed - self._rate) * weight
+            self._seen = now, handed_over
+        return self._rate
+
+
 class Feed:
     """One loop claims; each claimed page is built and published in a task of its own, so that building never waits."""
 
@@ -73,6 +95,7 @@ class Feed:
         self._limits = limits
         self._clock = clock
         self._pages = anyio.CapacityLimiter(limits.pages_at_once)
+        self._pace = Pace()
 
     async def run(self, stop: anyio.Event) -> None:
         async with self._bus.listen(WAKE_DISPATCHER, stop) as wake, anyio.create_task_group() as group:
@@ -91,10 +114,13 @@ class Feed:
                 group.start_soon(self._work, page, slot)
 
     async def _room(self) -> int:
-        backlog = await self._bus.backlog()
-        if backlog.bytes >= self._limits.max_backlog_bytes:
+        """How many more envelopes may wait: in all, and of those that no sender has seen yet."""
+        queue = await self._bus.sending_queue()
+        rate = self._pace.rate(anyio.current_time(), queue.handed_over)
+        if queue.backlog.bytes >= self._limits.max_backlog_bytes:
             return 0
-        return self._limits.max_backlog - backlog.messages
+        in_a_second = max(2 * self._limits.page, int(rate * BACKLOG_SECONDS))
+        return min(self._limits.max_backlog - queue.backlog.messages, in_a_second - queue.fresh)
 
     async def _work(self, page: list[Delivery], slot: object) -> None:
         """Publishes the page; whatever of it is not out when this ends goes back to the queue, no attempt counted."""
