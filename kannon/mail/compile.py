@@ -153,7 +153,7 @@ class _Body:
             segments = [replace(s, raw=True) if isinstance(s, Field) else s for s in segments]
         self._wire: list[bytes] = []
         self._canonical: list[bytes] = []
-        self._slots: list[tuple[int, Slot, bool]] = []
+        self._slots: dict[tuple[Slot, bool], list[int]] = {}  # (slot, is it the last piece) → where it stands
         self._add_frame(frame.before)
         self._add_text(text_parts(_to_text(segments)))
         self._add_frame(frame.between)
@@ -168,8 +168,9 @@ class _Body:
             if isinstance(part, str):
                 self._add(encode_piece(part, last=i == len(parts)))
             else:
-                self._slots.append((len(self._wire), part, i == len(parts)))
-                self._add(Encoded(b"", b""))
+                self._slots.setdefault((part, i == len(parts)), []).append(len(self._wire))
+                self._wire.append(b"")
+                self._canonical.append(b"")
 
     def _add(self, piece: Encoded) -> None:
         self._wire.append(piece.wire)
@@ -178,9 +179,10 @@ class _Body:
     def fill(self, copy: Copy) -> tuple[list[bytes], bytes]:
         """The pieces to send, and the SHA-256 of the canonical body (RFC 6376 §3.7)."""
         wire, canonical = self._wire.copy(), self._canonical.copy()
-        for at, slot, last in self._slots:
+        for (slot, last), places in self._slots.items():
             piece = encode_piece(slot(copy), last=last)
-            wire[at], canonical[at] = piece.wire, piece.canonical
+            for place in places:
+                wire[place], canonical[place] = piece.wire, piece.canonical
         return wire, hashlib.sha256(b"".join(canonical)).digest()
 
 

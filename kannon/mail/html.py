@@ -8,8 +8,8 @@ nothing; where the text ends inside a tag or a comment, nothing after that point
 
 import html
 import re
-from dataclasses import dataclass
 from html.entities import html5
+from typing import NamedTuple
 
 SPACE = " \t\n\r\f"
 _ = rf"[{SPACE}]"
@@ -38,12 +38,10 @@ _ATTRIBUTE = re.compile(
 _REFERENCE = re.compile(r"&(?:(#(?:[0-9]++|[xX][0-9a-fA-F]++);?)|([A-Za-z][A-Za-z0-9]{0,31})(;|(?![=A-Za-z0-9])))")
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """`name` in lower case. `start`–`end` is all of it with the white space before, `value_start`–`value_end` what is
-    between its quotes; an attribute without a value has an empty one at its end."""
+class Attribute(NamedTuple):
+    """`start`–`end` is all of it with the white space before, `value_start`–`value_end` what is between its quotes; an
+    attribute without a value has an empty one at its end."""
 
-    name: str
     start: int
     end: int
     value_start: int
@@ -53,12 +51,14 @@ class Attribute:
 def attributes(text: str, start: int, end: int, wanted: frozenset[str]) -> dict[str, Attribute]:
     """Those of a start tag that are wanted, by name; `start` and `end` are those of TOKEN's group `attributes`."""
     found: dict[str, Attribute] = {}
+    if start == end:
+        return found
     for match in _ATTRIBUTE.finditer(text, start, end):
         name = match["name"].lower()
         if name in wanted and name not in found:  # WHATWG HTML §13.2.5.33: of two with one name, the first holds
             group = match.lastgroup
             value_start, value_end = match.span(group) if group and group != "name" else (match.end(), match.end())
-            found[name] = Attribute(name, match.start(), match.end(), value_start, value_end)
+            found[name] = Attribute(match.start(), match.end(), value_start, value_end)
     return found
 
 

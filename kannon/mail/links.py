@@ -51,9 +51,10 @@ class FlatTemplate:
     """
 
     def __init__(self, segments: Sequence[Segment]) -> None:
-        held = {c for segment in segments if isinstance(segment, str) for c in segment}
+        held: set[str] = set().union(*[segment for segment in segments if isinstance(segment, str)])
         self.mark = next(c for c in map(chr, _PRIVATE_USE) if c not in held)
         self._fields = [segment for segment in segments if isinstance(segment, Field)]
+        self.has_markup = any(field.raw for field in self._fields)
         numbers = iter(range(len(self._fields)))
         self.text = "".join([s if isinstance(s, str) else f"{self.mark}{next(numbers)}{self.mark}" for s in segments])
 
@@ -88,18 +89,22 @@ def _edits(template: FlatTemplate) -> Iterator[_Edit]:
     pixel_at = len(text)
     done = 0
     for token in TOKEN.finditer(text):
-        yield from _markup_edits(template, done, token.start())
-        done = token.end()
-        if token["end"] is not None and token["end"].lower() == "body":
+        if template.has_markup:
+            yield from _markup_edits(template, done, token.start())
+            done = token.end()
+        kind = token.lastgroup
+        if kind == "closed":
+            if token["start"] in ("a", "A") and token["attributes"]:
+                yield from _anchor_edits(template, *token.span("attributes"))
+        elif kind == "end" and token["end"].lower() == "body":
             pixel_at = token.start()
-        if token["closed"] is not None and token["start"].lower() == "a":
-            yield from _anchor_edits(template, *token.span("attributes"))
-    yield from _markup_edits(template, done, len(text))
+    if template.has_markup:
+        yield from _markup_edits(template, done, len(text))
     yield pixel_at, pixel_at, Pixel()
 
 
 def _markup_edits(template: FlatTemplate, start: int, end: int) -> Iterator[_Edit]:
-    """Values inserted as HTML in a stretch of text between tags."""
+    """Values inserted as HTML in a stretch between tags."""
     while (at := template.text.find(template.mark, start, end)) >= 0:
         start = template.text.index(template.mark, at + 1) + 1
         (field,) = template.restore(template.text[at:start])
@@ -113,12 +118,12 @@ def _anchor_edits(template: FlatTemplate, start: int, end: int) -> Iterator[_Edi
     if "data-no-track" in found:
         yield found["data-no-track"].start, found["data-no-track"].end, None
     elif "href" in found:
-        value_start, value_end = found["href"].value_start, found["href"].value_end
-        value = template.text[value_start:value_end]
-        link = Link(tuple(template.restore(value)), tuple(template.restore(decode_attribute(value))))
-        filled_later = any(isinstance(segment, Field) for segment in link.target)
-        if filled_later or web_target(decode_attribute(value)) is not None:
-            yield value_start, value_end, link
+        href = found["href"]
+        value = template.text[href.value_start : href.value_end]
+        target = decode_attribute(value)
+        if template.mark in value or web_target(target) is not None:  # with a value in it, decided when it is filled
+            link = Link(tuple(template.restore(value)), tuple(template.restore(target)))
+            yield href.value_start, href.value_end, link
 
 
 def fill_target(link: Link, fields: Mapping[str, str]) -> str | None:
@@ -140,7 +145,9 @@ def fill_target(link: Link, fields: Mapping[str, str]) -> str | None:
 
 def web_target(url: str) -> str | None:
     """The URL without the white space that browsers drop, if it is http or https and fit for a token; else None."""
-    url = url.strip(SPACE).translate(_DROPPED)
+    if not url.isprintable():
+        url = url.translate(_DROPPED)
+    url = url.strip(SPACE)
     if not _WEB.match(url) or _UNFIT.search(url) or len(url.encode("utf-8", "replace")) > MAX_TARGET:
         return None
     return url

@@ -35,31 +35,22 @@ def split_placeholders(text: str) -> list[Segment]:
     opening ones before them.
     """
     segments: list[Segment] = []
-    done = 0
-    while (close := text.find("}}", done)) >= 0:
-        start, end = text.rfind("{{", done, close), close + 2
-        if start < 0:
-            _append(segments, text[done:end])
-            done = end
-            continue
-        key = text[start + 2 : close].strip(" \t")
-        raw = start > done and text[start - 1] == "{" and text.startswith("}", end)
-        if raw:
-            start, end = start - 1, end + 1
-        _append(segments, text[done:start])
-        segments.append(Field(key, raw, text[start:end]))
-        done = end
-    _append(segments, text[done:])
+    literal = scanned = 0
+    while (close := text.find("}}", scanned)) >= 0:
+        start, end = text.rfind("{{", scanned, close), close + 2
+        if start >= 0:
+            key = text[start + 2 : close].strip(" \t")
+            raw = start > scanned and text[start - 1] == "{" and text.startswith("}", end)
+            if raw:
+                start, end = start - 1, end + 1
+            if start > literal:
+                segments.append(text[literal:start])
+            segments.append(Field(key, raw, text[start:end]))
+            literal = end
+        scanned = end
+    if literal < len(text):
+        segments.append(text[literal:])
     return segments
-
-
-def _append(segments: list[Segment], literal: str) -> None:
-    if not literal:
-        return
-    if segments and isinstance(segments[-1], str):
-        segments[-1] += literal
-    else:
-        segments.append(literal)
 
 
 def placeholders_in(text: str) -> set[str]:

@@ -7,7 +7,7 @@ In: what a template was cut into (kannon.mail.links, kannon.mail.placeholders). 
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from kannon.mail.links import Link, Markup, Piece, Pixel, fill_target, find_links
 from kannon.mail.placeholders import Field, Segment
@@ -24,26 +24,26 @@ class Copy:
 
 
 Slot = Callable[[Copy], str]
+"""Equal places of a text share one slot, so each value is made once a copy."""
 
 
 def text_parts(segments: Sequence[Segment]) -> list[str | Slot]:
     """The text/plain part: values as they are, those meant as HTML turned into text."""
-    return [segment if isinstance(segment, str) else _text_slot(segment) for segment in segments]
+    slots = {field: partial(_fill_text, field) for field in set(segments) if isinstance(field, Field)}
+    return [segment if isinstance(segment, str) else slots[segment] for segment in segments]
 
 
 def html_parts(pieces: Sequence[Piece]) -> list[str | Slot]:
     """The text/html part: values escaped, links and the pixel tracked as the copy's policy says."""
-    return [piece if isinstance(piece, str) else _html_slot(piece) for piece in pieces]
+    slots = {piece: _html_slot(piece) for piece in set(pieces) if not isinstance(piece, str)}
+    return [piece if isinstance(piece, str) else slots[piece] for piece in pieces]
 
 
-def _text_slot(field: Field) -> Slot:
-    def fill(copy: Copy) -> str:
-        value = copy.fields.get(field.key)
-        if value is None:
-            return field.source
-        return _markup_to_text(value) if field.raw and ("<" in value or "&" in value) else value
-
-    return fill
+def _fill_text(field: Field, copy: Copy) -> str:
+    value = copy.fields.get(field.key)
+    if value is None:
+        return field.source
+    return _markup_to_text(value) if field.raw and ("<" in value or "&" in value) else value
 
 
 _markup_to_text = lru_cache(maxsize=256)(html_to_text)
@@ -52,11 +52,11 @@ _markup_to_text = lru_cache(maxsize=256)(html_to_text)
 def _html_slot(piece: Field | Link | Markup | Pixel) -> Slot:
     match piece:
         case Field():
-            return lambda copy: _fill_field(piece, copy)
+            return partial(_fill_field, piece)
         case Link():
-            return lambda copy: _fill_link(piece, copy)
+            return partial(_fill_link, piece)
         case Markup():
-            return lambda copy: _fill_markup(piece, copy)
+            return partial(_fill_markup, piece)
         case Pixel():
             return _fill_pixel
 

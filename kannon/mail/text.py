@@ -5,7 +5,6 @@ lines, not wrapped. Linear in the input whatever it is, which is why no general 
 """
 
 import re
-from collections.abc import Callable
 
 from kannon.mail.html import SPACE, TOKEN, attributes, decode_attribute, decode_text
 
@@ -16,27 +15,31 @@ _BREAKS = {
     **dict.fromkeys(("caption", "dd", "div", "dt", "figcaption", "legend", "li", "option", "summary", "tr"), 1),
 }
 """Line ends before and after an element."""
-_CELLS = frozenset(("td", "th"))
-_LISTS = frozenset(("ul", "ol"))
+_LISTS = ("ul", "ol")
+_CELLS = ("td", "th")
 _WANTED = frozenset(("alt", "href"))
-_SPACES = re.compile(rf"[{SPACE}\xa0]+")
+Token = re.Match[str]
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u034f\u00ad"  # what newsletters pad the preview line with
+_SPACES = SPACE + "\xa0"
 _RULE = "-" * 20
 _MAX_INDENT = 6  # levels; the output stays linear however deep lists are nested
+_MAX_BREAKS = 3
 _SHOWN_SCHEMES = ("http:", "https:", "mailto:", "tel:")
 
 
 def html_to_text(source: str) -> str:
     """Lines end in LF; no blank lines at either end."""
-    writer = _Writer()
+    writer = _Writer(source)
     done = 0
     for token in TOKEN.finditer(source):
-        if token.start() > done:
-            writer.text(source[done : token.start()])
-        done = token.end()
-        if token["start"] is not None:
-            writer.start(token["start"].lower(), source, token)
-        elif token["end"] is not None:
+        start, end = token.span()
+        if start > done:
+            writer.text(source[done:start])
+        done = end
+        kind = token.lastgroup
+        if kind == "closed":
+            writer.start(token["start"].lower(), token)
+        elif kind == "end":
             writer.end(token["end"].lower())
     writer.text(source[done:])
     return writer.finish()
@@ -45,89 +48,94 @@ def html_to_text(source: str) -> str:
 class _Writer:
     """Collects words; breaks are only noted, and written before the next word."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str) -> None:
+        self._source = source
         self._out: list[str] = []
         self._breaks = 0  # line ends due before the next word
         self._space = False  # a space is due before the next word
         self._lists: list[int] = []  # per open list: the last number, -1 for bullets
         self._bullet = ""
         self._pre = 0
-        self._link: tuple[str, int] | None = None  # target, and where in _out its text begins
-        self._starts: dict[str, Callable[[], None]] = {
-            "hr": lambda: self._word(_RULE),
-            "li": self._item,
-            "ul": lambda: self._lists.append(-1),
-            "ol": lambda: self._lists.append(0),
-            "pre": self._open_pre,
-        }
+        self._link: tuple[Token, int] | None = None  # the open <a>, and where in _out its text begins
 
     def text(self, source: str) -> None:
         text = decode_text(source)
         if self._pre:
-            for i, line in enumerate(text.split("\n")):
-                if i:
-                    self._break(1)
-                self._word(line)
+            self._preformatted(text)
             return
-        words = [word for word in _SPACES.split(text) if word.strip(_INVISIBLE)]
+        words = text.split()
+        if not text.isascii():
+            words = [word for word in words if word.strip(_INVISIBLE)]
         if not words:
             self._space = True
             return
-        self._space |= text[0] in SPACE or text[0] == "\xa0"
+        self._space |= text[0] in _SPACES
         self._word(" ".join(words))
-        self._space = text[-1] in SPACE or text[-1] == "\xa0"
+        self._space = text[-1] in _SPACES
 
-    def start(self, name: str, source: str, token: re.Match[str]) -> None:
-        if name in _BREAKS:
-            self._break(1 if name in _LISTS and self._lists else _BREAKS[name])
+    def start(self, name: str, token: Token) -> None:
+        if (breaks := _BREAKS.get(name, 0)) > self._breaks:
+            self._breaks = breaks
+        if name == "a":
+            self._link = (token, len(self._out))
         elif name == "br":
-            self._break(self._breaks + 1)
+            self._breaks += 1
         elif name in _CELLS:
             self._space = True
-        elif name == "a" and token["closed"]:
-            href = attributes(source, *token.span("attributes"), _WANTED).get("href")
-            target = decode_attribute(source[href.value_start : href.value_end]).strip(SPACE) if href else ""
-            self._link = (target, len(self._out))
-        elif name == "img" and token["closed"]:
-            alt = attributes(source, *token.span("attributes"), _WANTED).get("alt")
-            if alt:
-                self.text(source[alt.value_start : alt.value_end])
-        if name in self._starts:
-            self._starts[name]()
+        elif name == "img":
+            self.text(self._value(token, "alt"))
+        elif name == "hr":
+            self._word(_RULE)
+        elif name == "li":
+            self._item()
+        elif name == "pre":
+            self._pre += 1
+        elif name in _LISTS:
+            if self._lists:
+                self._breaks = 1  # a list within a list begins and ends without a blank line
+            self._lists.append(-1 if name == "ul" else 0)
 
     def end(self, name: str) -> None:
-        if name in _BREAKS:
-            self._break(_BREAKS[name])
-        elif name == "a":
+        if (breaks := _BREAKS.get(name, 0)) > self._breaks:
+            self._breaks = breaks
+        if name == "a":
             self._close_link()
-        if name in _LISTS and self._lists:
-            self._lists.pop()
-            if self._lists:
-                self._breaks = min(self._breaks, 1)
         elif name == "pre":
             self._pre = max(0, self._pre - 1)
+        elif name in _LISTS and self._lists:
+            self._lists.pop()
+            if self._lists:
+                self._breaks = 1
 
     def finish(self) -> str:
         return "".join(self._out).strip("\n")
 
+    def _preformatted(self, text: str) -> None:
+        first, *others = text.split("\n")
+        self._word(first)
+        for line in others:
+            self._breaks += 1
+            self._word(line)
+
+    def _value(self, token: Token, name: str) -> str:
+        found = attributes(self._source, *token.span("attributes"), _WANTED).get(name)
+        return self._source[found.value_start : found.value_end] if found is not None else ""
+
     def _word(self, text: str) -> None:
         if not text:
             return
-        if self._out and self._breaks:
-            self._out.append("\n" * min(self._breaks, 3))
         if self._breaks or not self._out:
-            depth = min(len(self._lists), _MAX_INDENT)
-            self._out.append("  " * (depth - 1) + (self._bullet or "  ") if depth else self._bullet)
-            self._bullet = ""
+            if self._out:
+                self._out.append("\n" * min(self._breaks, _MAX_BREAKS))
+            if self._lists or self._bullet:
+                indent = "  " * (min(len(self._lists), _MAX_INDENT) - 1)
+                self._out.append(indent + (self._bullet or "  "))
+                self._bullet = ""
+            self._breaks = 0
         elif self._space:
             self._out.append(" ")
-        self._breaks = 0
         self._space = False
         self._out.append(text)
-
-    def _break(self, lines: int) -> None:
-        self._breaks = max(self._breaks, lines)
-        self._space = False
 
     def _item(self) -> None:
         if self._lists and self._lists[-1] >= 0:
@@ -136,18 +144,18 @@ class _Writer:
         else:
             self._bullet = "- "
 
-    def _open_pre(self) -> None:
-        self._pre += 1
-
     def _close_link(self) -> None:
         if self._link is None:
             return
-        target, begin = self._link
+        token, begin = self._link
         self._link = None
         shown = "".join(self._out[begin:]).strip()
-        bare = target.removeprefix("mailto:").removeprefix("tel:")
-        if not shown or shown in (target, bare):
+        if not shown:
             return
-        if target.lower().startswith(_SHOWN_SCHEMES) or not target.isascii():
+        target = decode_attribute(self._value(token, "href")).strip(SPACE)
+        bare = target.removeprefix("mailto:").removeprefix("tel:")
+        if shown in (target, bare):
+            return
+        if target.lower().startswith(_SHOWN_SCHEMES) or not target.isascii():  # not ASCII: a placeholder, in some way
             self._space = True
             self._word(f"({bare})")

@@ -47,7 +47,8 @@ def header(message: Message, name: str) -> str:
 
 def shown_name(body: bytes) -> str:
     """The sender's; read by the older of Python's parsers, for the newer one puts spaces between encoded words."""
-    name, _ = email.utils.parseaddr(email.message_from_bytes(body)["from"])
+    unfolded = re.sub(r"\r?\n", "", email.message_from_bytes(body)["from"])
+    name, _ = email.utils.parseaddr(unfolded)
     return str(email.header.make_header(email.header.decode_header(name)))
 
 
@@ -139,9 +140,22 @@ def test_the_same_input_is_the_same_mail() -> None:
 
 @pytest.mark.parametrize(
     "alias",
-    ["Anna", "Müller, Anna", 'The "best" shop', "a\\b", "Größe ß", "😀 Shop", "long name " * 9, 'quoted, "long" ' * 5, "a@b.example", "=?utf-8?q?x?=",
-     "Dr. A. (B) <C>", "  spaced  out ", "ü" * 100],
-)  # fmt: skip
+    [
+        "Anna",
+        "Müller, Anna",
+        'The "best" shop',
+        "a\\b",
+        "Größe ß",
+        "😀 Shop",
+        "long name " * 9,
+        'quoted, "long" ' * 5,
+        "a@b.example",
+        "=?utf-8?q?x?=",
+        "Dr. A. (B) <C>",
+        "  spaced  out ",
+        "ü" * 100,
+    ],
+)
 def test_aliases_are_quoted_or_encoded(alias: str) -> None:
     body = build(batch(alias=alias)).body
     assert shown_name(body) == alias.strip()
