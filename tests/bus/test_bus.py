@@ -14,6 +14,7 @@ from kannon.mail.envelope import Envelope
 from kannon.mail.event import Event, EventType
 from kannon.wire.envelopes import parse_envelope
 from kannon.wire.events import decode_event
+from tests.support.consume import take
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -24,23 +25,6 @@ def event(number: int, kind: EventType = EventType.DELIVERED) -> Event:
 
 def envelope(number: int, body: bytes = b"Subject: x\r\n\r\nx\r\n") -> Envelope:
     return Envelope(number, "msg_1@example.com", "example.com", "b-1@example.com", "a@example.org", body, 1, NOW)
-
-
-async def take(bus: Bus, spec: topology.ConsumerSpec, count: int, limits: Limits | None = None) -> list[Message]:
-    """Acks and returns `count` messages."""
-    taken: list[Message] = []
-    stop = anyio.Event()
-
-    async def handle(page: list[Message]) -> None:
-        for message in page:
-            await message.ack()
-        taken.extend(page)
-        if len(taken) >= count:
-            stop.set()
-
-    with anyio.fail_after(10):
-        await bus.consume(spec, handle, limits or Limits(page=100, in_flight=200), stop=stop)
-    return taken
 
 
 async def test_events_reach_every_consumer_of_their_subject_and_no_other(bus: Bus) -> None:
