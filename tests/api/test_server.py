@@ -27,8 +27,8 @@ SEND = "/pkg.kannon.mailer.apiv1.Mailer/SendHTML"
 CHECK = "/grpc.health.v1.Health/Check"
 ADMIN_HEADER = ("x-kannon-admin-token", TOKEN)
 SERVICES = [
-    "kannon.admin.v1.Operations",
     "kannon.StatsApiV1",
+    "kannon.admin.v1.Operations",
     "kannon.stats.apiv2.StatsApiV2",
     "pkg.kannon.admin.apiv1.Api",
     "pkg.kannon.admin.apiv1.HZService",

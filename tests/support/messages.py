@@ -49,6 +49,8 @@ def _value(field: FieldDescriptor) -> st.SearchStrategy[Any]:
             return _integers(0, 2**32 - 1)
         case FieldDescriptor.TYPE_INT32 | FieldDescriptor.TYPE_ENUM:
             return _integers(-(2**31), 2**31 - 1)
+        case FieldDescriptor.TYPE_UINT64:
+            return _integers(0, 2**64 - 1)
         case FieldDescriptor.TYPE_INT64:
             return _integers(-(2**63), 2**63 - 1)
     raise NotImplementedError(field.full_name)
