@@ -27,6 +27,8 @@ from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from kannon.errors import KannonError, Unavailable
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub, HZServiceStub
+from kannon.pb.admin.v1 import operations_pb2 as operations
+from kannon.pb.admin.v1.operations_grpc import OperationsStub
 from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes, SendTemplateReq
 from kannon.pb.stats.apiv1 import statsapiv1_pb2 as stats_v1
@@ -101,6 +103,7 @@ class Client:
             HZServiceStub(self._channel),
             MailerStub(self._channel),
         )
+        self._operations = OperationsStub(self._channel)
         self._stats_v1, self._stats_v2 = StatsApiV1Stub(self._channel), StatsApiV2Stub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -210,6 +213,46 @@ class Client:
             domain=domain, from_date=_timestamp(from_time), to_date=_timestamp(to_time)
         )
         return await self._ask(self._stats_v2.GetAggregatedStats, request)
+
+    # Mail under way
+
+    async def list_batches(self, domain: str, *, skip: int = 0, take: int = 100) -> operations.ListBatchesResponse:
+        """Newest first."""
+        request = operations.ListBatchesRequest(domain=domain, skip=skip, take=take)
+        return await self._ask(self._operations.ListBatches, request)
+
+    async def find_batch(self, message_id: str) -> operations.GetBatchResponse:
+        return await self._ask(self._operations.GetBatch, operations.GetBatchRequest(message_id=message_id))
+
+    async def list_deliveries(
+        self, domain: str, *, message_id: str = "", email: str = "", state: str = "", skip: int = 0, take: int = 100
+    ) -> operations.ListDeliveriesResponse:
+        """Those without an outcome, the next due first; empty texts restrict nothing."""
+        request = operations.ListDeliveriesRequest(
+            domain=domain, message_id=message_id, email=email, state=state, skip=skip, take=take
+        )
+        return await self._ask(self._operations.ListDeliveries, request)
+
+    async def find_timeline(self, delivery_id: int) -> operations.GetTimelineResponse:
+        request = operations.GetTimelineRequest(delivery_id=delivery_id)
+        return await self._ask(self._operations.GetTimeline, request)
+
+    async def cancel_batch(self, message_id: str) -> operations.CancelBatchResponse:
+        """Ends what no sender has yet."""
+        return await self._ask(self._operations.CancelBatch, operations.CancelBatchRequest(message_id=message_id))
+
+    async def pause_batch(self, message_id: str) -> operations.Batch:
+        request = operations.PauseBatchRequest(message_id=message_id)
+        return (await self._ask(self._operations.PauseBatch, request)).batch
+
+    async def resume_batch(self, message_id: str) -> operations.Batch:
+        request = operations.ResumeBatchRequest(message_id=message_id)
+        return (await self._ask(self._operations.ResumeBatch, request)).batch
+
+    async def retry_now(self, message_id: str, *, delivery_id: int = 0) -> int:
+        """How many are tried at once; `delivery_id` 0: all of the batch that wait."""
+        request = operations.RetryNowRequest(message_id=message_id, delivery_id=delivery_id)
+        return (await self._ask(self._operations.RetryNow, request)).count
 
     async def failing_checks(self) -> Mapping[str, str]:
         """Name → what is wrong; empty when all is well."""

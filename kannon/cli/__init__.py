@@ -19,6 +19,8 @@ COMMANDS = {
     "keys": "kannon.cli.keys:app",
     "templates": "kannon.cli.templates:app",
     "send": "kannon.cli.send:app",
+    "batches": "kannon.cli.batches:app",
+    "deliveries": "kannon.cli.deliveries:app",
     "stats": "kannon.cli.stats:app",
     "health": "kannon.cli.health:app",
 }

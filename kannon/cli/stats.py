@@ -66,10 +66,11 @@ def _show(session: Session, event: Stats) -> None:
 
 
 def _row(event: Stats) -> list[str]:
-    return [moment(event.timestamp), event.type, event.email, _detail(event), event.message_id]
+    return [moment(event.timestamp), event.type, event.email, detail(event), event.message_id]
 
 
-def _detail(event: Stats) -> str:
+def detail(event: Stats) -> str:
+    """What an event says beyond its type, in one line."""
     data = event.data
     match data.WhichOneof("data"):
         case "bounced":

@@ -167,6 +167,31 @@ async def test_stats_count_and_show(kannon: Command, db: Database) -> None:
     assert "--since" in wrong.err
 
 
+async def test_batches_and_deliveries_under_way(kannon: Command, db: Database) -> None:
+    await kannon("domains", "add", "example.com")
+    await kannon(
+        "send", "--from", "n@example.com", "--subject", "s", "--html", "/dev/null", "--to", "a@b.de", "--to", "c@d.ef"
+    )
+    [row] = (await kannon("batches", "list", "example.com")).rows
+    message_id = row[1]
+    assert row[2:] == ["s", "2", "0", "2", ""]
+    shown = dict((await kannon("batches", "show", message_id)).rows)
+    assert (shown["from"], shown["waiting: to_validate"]) == ("n@example.com", "2")
+    deliveries = (await kannon("deliveries", "list", "example.com", "--email", "a@b.de")).rows
+    assert [d[1:3] for d in deliveries] == [["a@b.de", "to_validate"]]
+    timeline = (await kannon("deliveries", "show", deliveries[0][0])).rows
+    assert [t[1] for t in timeline] == ["to_validate"]
+    assert (await kannon("batches", "pause", message_id)).code == 0
+    assert (await kannon("batches", "list", "example.com")).rows[0][-1] == "paused"
+    assert (await kannon("batches", "resume", message_id)).code == 0
+    async with db.acquire() as connection:
+        await connection.execute("UPDATE sending_pool_emails SET next_attempt_at = now() + interval '1 hour'")
+    assert (await kannon("batches", "retry", message_id, "--delivery", deliveries[0][0], "--json")).json == {"count": 1}
+    cancelled = await kannon("batches", "cancel", message_id)
+    assert cancelled.code == 69  # no outcome without the bus, which this server lacks
+    assert (await kannon("batches", "show", "msg_x@example.com")).code == 1
+
+
 async def test_health_says_ok_or_what_fails(db: Database, tmp_path: Path) -> None:
     async def away() -> None:
         raise Unavailable("x")
