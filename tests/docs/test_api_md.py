@@ -1,0 +1,37 @@
+"""docs/api.md held to the protos and to the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor import ServiceDescriptor
+
+from kannon.components.api.calls import STATUSES
+from kannon.mail.event import EventType
+from kannon.mail.intake import Refusal
+from kannon.pb.admin.apiv1 import adminapiv1_pb2
+from kannon.pb.admin.v1 import operations_pb2
+from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
+from kannon.pb.stats.apiv1 import statsapiv1_pb2
+from kannon.pb.stats.apiv2 import statsapiv2_pb2
+
+TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+MODULES = (adminapiv1_pb2, operations_pb2, mailerapiv1_pb2, statsapiv1_pb2, statsapiv2_pb2)
+SERVICES: list[ServiceDescriptor] = [s for module in MODULES for s in module.DESCRIPTOR.services_by_name.values()]
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.full_name)
+def test_each_service_is_listed_with_exactly_its_methods(service: ServiceDescriptor) -> None:
+    [row] = re.findall(rf"^\| `{re.escape(service.full_name)}` \| (.*?) \|", TEXT, re.M)
+    assert re.findall(r"\w+", row) == [method.name for method in service.methods]
+
+
+def test_each_status_and_each_reason_is_explained() -> None:
+    rows = re.findall(r"^\| ([A-Z_]+) \|", TEXT, re.M)
+    assert {status.name for status in STATUSES.values()} <= set(rows)
+    assert re.findall(r"^\| `([a-z_]+)` \|", TEXT, re.M) == [reason.value for reason in Refusal]
+
+
+def test_each_type_of_event_is_named() -> None:
+    [types] = re.findall(r"^Types: (.*)\.$", TEXT, re.M)
+    assert re.findall(r"[a-z]+", re.sub(r"\(.*?\)", "", types)) == [kind.value for kind in EventType]
