@@ -18,12 +18,14 @@ _ = rf"[{SPACE}]"
 _REST = rf"""(?:[^>=]++|={_}*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^{SPACE}>"'][^{SPACE}>]*+)?+)*+"""
 TOKEN = re.compile(
     rf"""
-      <(?P<raw>script|style|textarea|title|xmp|iframe|noembed|noframes)(?=[{SPACE}/>])
+    <(?:
+      (?P<raw>script|style|textarea|title|xmp|iframe|noembed|noframes)(?=[{SPACE}/>])
         {_REST}(?:>|\Z) .*? (?:(?=</(?P=raw)[{SPACE}/>])|\Z)
-    | <(?P<start>[a-z][^{SPACE}/>]*+)(?P<attributes>{_REST})(?:(?P<closed>>)|\Z)
-    | </(?P<end>[a-z][^{SPACE}/>]*+){_REST}(?:>|\Z)
-    | <!--(?:-?>|.*?(?:--!?>|\Z))
-    | <[!?/][^>]*+(?:>|\Z)
+    | (?P<start>[a-z][^{SPACE}/>]*+)(?P<attributes>{_REST})(?:(?P<closed>>)|\Z)
+    | /(?P<end>[a-z][^{SPACE}/>]*+){_REST}(?:>|\Z)
+    | !--(?:-?>|.*?(?:--!?>|\Z))
+    | [!?/][^>]*+(?:>|\Z)
+    )
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII | re.DOTALL,
 )

@@ -1,0 +1,109 @@
+"""A bump on a loopback port, with a bus that does as it is told; the real one is in test_bump_real.py."""
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio
+import pytest
+
+from kannon.components.bump import Bump
+from kannon.errors import Unavailable
+from kannon.mail.event import Event
+from tests.support.mail import NOW, token_pair
+
+
+@dataclass
+class ScriptedBus:
+    """`away`: every publish is refused. `hold`: publishes wait until it is set."""
+
+    away: bool = False
+    hold: anyio.Event | None = None
+    events: list[Event] = field(default_factory=list)
+    bursts: list[int] = field(default_factory=list)
+    refused: anyio.Event = field(default_factory=anyio.Event)
+
+    async def publish_events(self, events: Sequence[Event]) -> None:
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.away:
+            self.refused.set()
+            raise Unavailable("NATS: not connected")
+        self.bursts.append(len(events))
+        self.events += events
+
+
+@dataclass
+class Keys:
+    """A database of one key; counts what it is asked for."""
+
+    asked: list[str] = field(default_factory=list)
+    away: bool = False
+
+    async def look_up(self, kid: str, now: datetime) -> str | None:
+        self.asked.append(kid)
+        if self.away:
+            raise Unavailable("PostgreSQL: not connected")
+        key, public = token_pair()
+        return public if kid == key.kid else None
+
+
+@dataclass
+class Running:
+    bump: Bump
+    bus: ScriptedBus
+    keys: Keys
+    stop: anyio.Event
+
+    @property
+    def port(self) -> int:
+        return self.bump.port
+
+    @property
+    def events(self) -> list[Event]:
+        return self.bus.events
+
+
+@dataclass
+class Clock:
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+Start = Callable[..., AbstractAsyncContextManager[Running]]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def start(clock: Clock) -> Start:
+    """Call it for a running bump; leaving the block stops it."""
+
+    @asynccontextmanager
+    async def running(
+        bus: ScriptedBus | None = None, base_url: str = "", trusted: Sequence[str] = ()
+    ) -> AsyncIterator[Running]:
+        numbers = itertools.count(1)
+        bus, keys, stop = bus or ScriptedBus(), Keys(), anyio.Event()
+        bump = Bump(
+            bus,
+            keys.look_up,
+            listen="127.0.0.1:0",
+            base_url=base_url,
+            trusted_proxies=trusted,
+            clock=clock,
+            new_id=lambda: f"event{next(numbers)}",
+        )
+        async with anyio.create_task_group() as group:
+            await group.start(bump.run, stop)
+            yield Running(bump, bus, keys, stop)
+            stop.set()
+
+    return running
