@@ -4,7 +4,9 @@ import base64
 from typing import Any
 
 import pytest
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpclib.client import UnaryUnaryMethod
 from grpclib.const import Status
 
 from kannon.components.api.calls import Credentials
@@ -13,35 +15,22 @@ from kannon.db.database import Database
 from kannon.errors import InvalidArgument, Unauthenticated
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub
-from kannon.pb.admin.v1 import operations_pb2
-from kannon.pb.admin.v1.operations_grpc import OperationsStub
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendTemplateReq
-from kannon.pb.stats.apiv1 import statsapiv1_pb2 as stats_v1
-from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
-from kannon.pb.stats.apiv2 import statsapiv2_pb2 as stats_v2
-from kannon.pb.stats.apiv2.statsapiv2_grpc import StatsApiV2Stub
 from tests.support.api import ADMIN, TOKEN, RunningApi, a_send, basic, refusal, running_api
+from tests.support.services import MAILER, OPEN, SERVICES
 
 REFUSED_ADMIN = (Status.UNAUTHENTICATED, "invalid admin token")
 REFUSED_TENANT = (Status.UNAUTHENTICATED, "invalid or wrong auth")
 
 
 def admin_calls(api: RunningApi) -> list[tuple[Any, Any]]:
-    """Every method of the admin, operations and both Stats services, with a request that is otherwise wrong."""
-    operations = OperationsStub(api.channel)
-    v1, v2 = StatsApiV1Stub(api.channel), StatsApiV2Stub(api.channel)
-    methods = admin.DESCRIPTOR.services_by_name["Api"].methods
-    calls = [(getattr(api.admin, m.name), getattr(admin, m.input_type.name)()) for m in methods]
-    assert len(calls) == 13
+    """Every method that the admin token guards, with a request that is otherwise wrong."""
     return [
-        *calls,
-        (v1.GetStats, stats_v1.GetStatsReq()),
-        (v1.GetStatsAggregated, stats_v1.GetStatsAggregatedReq()),
-        (v2.GetAggregatedStats, stats_v2.GetAggregatedStatsReq()),
-        *[
-            (getattr(operations, m.name), getattr(operations_pb2, m.input_type.name)())
-            for m in operations_pb2.DESCRIPTOR.services_by_name["Operations"].methods
-        ],
+        (UnaryUnaryMethod(api.channel, f"/{service.full_name}/{method.name}", request, reply), request())
+        for service in SERVICES
+        if service.full_name not in (OPEN, MAILER)
+        for method in service.methods
+        for request, reply in [(GetMessageClass(method.input_type), GetMessageClass(method.output_type))]
     ]
 
 

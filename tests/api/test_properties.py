@@ -13,14 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kannon.db.database import Database
-from kannon.pb.admin.apiv1 import adminapiv1_pb2
-from kannon.pb.admin.v1 import operations_pb2
-from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
-from kannon.pb.stats.apiv1 import statsapiv1_pb2
-from kannon.pb.stats.apiv2 import statsapiv2_pb2
 from tests.support.api import ADMIN, RunningApi, a_send, refusal, running_api
 from tests.support.messages import messages
+from tests.support.services import SERVICES
 
 PROMISED = {
     Status.OK,
@@ -32,13 +28,7 @@ PROMISED = {
     Status.RESOURCE_EXHAUSTED,
 }
 INTERNALS = re.compile(r"select |insert |asyncpg|traceback|\.py|psql|constraint|relation", re.IGNORECASE)
-MODULES = (adminapiv1_pb2, operations_pb2, mailerapiv1_pb2, statsapiv1_pb2, statsapiv2_pb2)
-METHODS: list[MethodDescriptor] = [
-    method
-    for module in MODULES
-    for service in module.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-]
+METHODS: list[MethodDescriptor] = [method for service in SERVICES for method in service.methods]
 # One server and one database for all examples of a test is what is wanted: what one left behind must not hurt the next.
 MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -9,15 +9,9 @@ from google.protobuf.descriptor import ServiceDescriptor
 from kannon.components.api.calls import STATUSES
 from kannon.mail.event import EventType
 from kannon.mail.intake import Refusal
-from kannon.pb.admin.apiv1 import adminapiv1_pb2
-from kannon.pb.admin.v1 import operations_pb2
-from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
-from kannon.pb.stats.apiv1 import statsapiv1_pb2
-from kannon.pb.stats.apiv2 import statsapiv2_pb2
+from tests.support.services import SERVICES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
-MODULES = (adminapiv1_pb2, operations_pb2, mailerapiv1_pb2, statsapiv1_pb2, statsapiv2_pb2)
-SERVICES: list[ServiceDescriptor] = [s for module in MODULES for s in module.DESCRIPTOR.services_by_name.values()]
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.full_name)
