@@ -6,7 +6,7 @@ ever; while it is away every call raises Unavailable and nothing is buffered in 
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
@@ -22,7 +23,7 @@ from kannon.bus import topology
 from kannon.bus.consume import Limits, PageHandler, consume
 from kannon.bus.publish import Outgoing, Publisher
 from kannon.errors import Poison, Unavailable
-from kannon.mail.envelope import Envelope
+from kannon.mail.envelope import Envelope, Postponement
 from kannon.mail.event import Event
 from kannon.wire.envelopes import encode_envelope
 from kannon.wire.events import encode_event
@@ -33,6 +34,9 @@ CONNECT_SECONDS = 2.0
 REQUEST_SECONDS = 5.0
 RECONNECT_WAIT_SECONDS = 0.5
 ENVELOPE_OVERHEAD = 16 << 10  # subject, headers and the other fields beside the body, generously
+
+
+PostponementHandler = Callable[[list[Postponement]], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +170,11 @@ class Bus:
         await self._publish([Outgoing(topology.BOUNCE, e.event_id, encode_event(e)) for e in events])
 
     async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None:
-        """To kannon.sending under "<delivery>.<attempt>"; a body over max_payload goes into the object store first."""
+        """To kannon.sending under "<delivery>.<attempt>.<turn>"; a body over max_payload goes by the object store."""
         limit = self._client.max_payload - ENVELOPE_OVERHEAD
         messages = []
         for envelope in envelopes:
-            msg_id = f"{envelope.delivery_id}.{envelope.attempt}"
+            msg_id = f"{envelope.delivery_id}.{envelope.attempt}.{envelope.turn}"
             body_object = ""
             if len(envelope.body) > limit:
                 with _unavailable():
@@ -185,6 +189,30 @@ class Bus:
             await self.ready()
         if self._publisher is not None and messages:
             await self._publisher.publish(messages)
+
+    async def publish_postponements(self, page: Sequence[Postponement]) -> None:
+        """To whichever dispatcher hears it. It may be lost: then the claim outlives its lease and is taken back."""
+        text = json.dumps([[p.delivery_id, p.turn, p.seconds] for p in page])
+        await self.send(topology.POSTPONED, text.encode())
+
+    async def take_postponements(self, handle: PostponementHandler, stop: anyio.Event) -> None:
+        """Hands each page to `handle` until `stop`; one of several dispatchers gets it."""
+        async with anyio.create_task_group() as group:
+
+            async def arrived(message: Msg) -> None:
+                page = [
+                    Postponement(int(i), int(turn), float(seconds)) for i, turn, seconds in json.loads(message.data)
+                ]
+                group.start_soon(handle, page)
+
+            with _unavailable():
+                subscription = await self._client.subscribe(topology.POSTPONED, queue="dispatcher", cb=arrived)
+            try:
+                await stop.wait()
+            finally:
+                with anyio.move_on_after(2, shield=True):
+                    if self._client.is_connected:
+                        await subscription.unsubscribe()
 
     async def fetch_body(self, name: str) -> bytes:
         """Raises Unavailable; Poison when it is gone for good."""

@@ -23,6 +23,7 @@ STATS_SUBJECTS: dict[EventType, str] = {
 }
 WAKE_VALIDATOR = "kannon.wake.validator"
 WAKE_DISPATCHER = "kannon.wake.dispatcher"
+POSTPONED = "kannon.postponed"  # core NATS, from a sender to one dispatcher
 PARKED = "kannon.parked"
 BODIES = "kannon_bodies"
 

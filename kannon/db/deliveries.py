@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kannon.db.database import Database
 from kannon.db.queries import queries
 from kannon.mail.batch import Delivery
+from kannon.mail.envelope import Postponement
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ async def claim_due(db: Database, page: int) -> list[Delivery]:
                 secret=row["secret"].bytes,
                 attempt=row["attempts"] + 1,
                 due_at=row["due_at"],
+                turn=row["turn"],
             )
             async for row in queries.claim_due(connection, page=page)
         ]
@@ -107,6 +109,17 @@ async def release_sending(db: Database, ids: Sequence[int], *, delay: timedelta)
     """Back to scheduled without an attempt: nothing of them went out."""
     async with db.acquire() as connection:
         await queries.release_sending(connection, ids=ids, delay=delay)
+
+
+async def postpone_sending(db: Database, postponements: Sequence[Postponement]) -> None:
+    """Back to scheduled without an attempt; rows that do not wait for this very envelope stay as they are."""
+    async with db.acquire() as connection:
+        await queries.postpone_sending(
+            connection,
+            ids=[p.delivery_id for p in postponements],
+            turns=[p.turn for p in postponements],
+            seconds=[p.seconds for p in postponements],
+        )
 
 
 async def reclaim_sending(db: Database, claimed_before: datetime) -> int:

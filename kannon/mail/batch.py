@@ -40,7 +40,8 @@ class Batch:
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One claimed row of the pool. `secret` (16 random bytes, the same on every retry) is what Message-ID and the
-    pseudonym are derived from; `attempt` counts from 1 and includes the one about to be made."""
+    pseudonym are derived from; `attempt` counts from 1 and includes the one about to be made; `turn` tells envelopes of
+    one attempt apart, where an earlier one is known to be gone unsent."""
 
     id: int
     message_id: str
@@ -51,3 +52,4 @@ class Delivery:
     secret: bytes
     attempt: int
     due_at: datetime
+    turn: int = 0

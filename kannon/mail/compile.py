@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from kannon.mail.address import parse_address, parse_mailbox
 from kannon.mail.batch import Batch, Delivery
@@ -54,8 +55,7 @@ class BuildSettings:
     autoescape: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(NamedTuple):
     """A line as sent, with CRLF, and as hashed."""
 
     name: str
@@ -104,6 +104,7 @@ class CompiledBatch:
             body=b"".join([*signatures, *[header.wire for header in headers], b"\r\n", *wire]),
             attempt=delivery.attempt,
             due_at=delivery.due_at,
+            turn=delivery.turn,
         )
 
     def _fill_headers(self, recipient: str, fields: dict[str, str], secret: bytes, now: datetime) -> list[_Header]:

@@ -1,4 +1,4 @@
-"""One signed mail on its way from the dispatcher to a remote server, and what is needed to report on it."""
+"""One signed mail on its way from the dispatcher to a remote server, what is needed to report on it, and its return."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,8 @@ from datetime import datetime
 class Envelope:
     """`body` is the whole signed message: CRLF line ends, no line over 998 octets, not dot-stuffed, no final dot.
 
-    `attempt` counts from 1; `due_at` (aware UTC) is when this delivery first became due, the start of its retry window.
+    `attempt` counts from 1; `due_at` (aware UTC) is when this delivery first became due, the start of its retry window;
+    `turn` is that of the Delivery.
     """
 
     delivery_id: int
@@ -19,3 +20,13 @@ class Envelope:
     body: bytes
     attempt: int
     due_at: datetime
+    turn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Postponement:
+    """An envelope that the sender gave back unsent: its destination has no room for so many seconds."""
+
+    delivery_id: int
+    turn: int
+    seconds: float

@@ -91,6 +91,7 @@ CREATE TABLE sending_pool_emails (
     next_attempt_at  timestamptz NOT NULL,
     claimed_at       timestamptz,
     attempts         integer NOT NULL DEFAULT 0,
+    turn             integer NOT NULL DEFAULT 0, -- counts up when an envelope of this attempt is known to be gone unsent
     last_code        integer NOT NULL DEFAULT 0,
     last_stage       text NOT NULL DEFAULT '',
     last_host        text NOT NULL DEFAULT '',

@@ -68,15 +68,23 @@ WITH RECURSIVE waiting AS (
 )
 UPDATE sending_pool_emails p SET state = 'sending', claimed_at = now()
 FROM picked WHERE p.id = picked.id
-RETURNING p.id, p.message_id, p.domain, p.email, p.fields, p.opens, p.links, p.secret, p.attempts, p.due_at;
+RETURNING p.id, p.message_id, p.domain, p.email, p.fields, p.opens, p.links, p.secret, p.attempts, p.turn, p.due_at;
 
 -- name: release_sending!
 -- Back to the queue as if never claimed: building or publishing the page did not succeed, no attempt was made.
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, next_attempt_at = now() + :delay::interval
 WHERE id = ANY(:ids::bigint[]) AND state = 'sending';
 
+-- name: postpone_sending!
+-- The sender had no connection to spare for them: their envelopes are gone, no attempt was made.
+UPDATE sending_pool_emails p
+SET state = 'scheduled', claimed_at = NULL, turn = p.turn + 1,
+    next_attempt_at = now() + make_interval(secs => d.seconds), last_text = 'waits for its destination to have room'
+FROM unnest(:ids::bigint[], :turns::integer[], :seconds::float8[]) AS d(id, turn, seconds)
+WHERE p.id = d.id AND p.turn = d.turn AND p.state = 'sending';
+
 -- name: reclaim_sending!
-UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL
+UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, turn = turn + 1
 WHERE state = 'sending' AND claimed_at < :claimed_before;
 
 -- name: find_sending

@@ -10,7 +10,7 @@ from kannon.bus import topology
 from kannon.bus.bus import Bus
 from kannon.bus.consume import Limits, Message
 from kannon.errors import OperatorError, Poison, Unavailable
-from kannon.mail.envelope import Envelope
+from kannon.mail.envelope import Envelope, Postponement
 from kannon.mail.event import Event, EventType
 from kannon.wire.envelopes import parse_envelope
 from kannon.wire.events import decode_event
@@ -185,3 +185,22 @@ async def test_a_nudge_wakes_and_stop_wakes_too(bus: Bus) -> None:
             stop.set()
             await wake.wait(60)
     assert stop.is_set()
+
+
+async def test_postponements_reach_one_dispatcher(bus: Bus) -> None:
+    page = [Postponement(1, 0, 2.5), Postponement(2, 3, 30.0)]
+    stop = anyio.Event()
+    got: list[list[Postponement]] = []
+
+    async def take_it(arrived: list[Postponement]) -> None:
+        got.append(arrived)
+        stop.set()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            for _ in range(2):
+                group.start_soon(bus.take_postponements, take_it, stop)
+            await bus.ping()
+            await bus.ping()
+            await bus.publish_postponements(page)
+    assert got == [page]

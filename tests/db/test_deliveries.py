@@ -11,12 +11,14 @@ from kannon.db.deliveries import (
     claim_due,
     claim_to_validate,
     find_delivery,
+    postpone_sending,
     reclaim_sending,
     reclaim_validating,
     release_sending,
     settle_validated,
     settlement,
 )
+from kannon.mail.envelope import Postponement
 from tests.support.pool import insert_batch, states
 
 ADDRESSES = [f"a{n}@example.org" for n in range(10)]
@@ -93,3 +95,15 @@ async def test_a_delivery_is_found_while_it_is_in_flight(db: Database) -> None:
     assert (found.domain, found.message_id, found.email) == ("example.com", "msg_1@example.com", "a@example.org")
     assert await find_delivery(db, delivery + 1) is None
     assert await find_delivery(db, 0) is None
+
+
+async def test_a_postponed_delivery_waits_without_an_attempt_and_gets_another_envelope(db: Database) -> None:
+    first, second = await insert_batch(db, ADDRESSES[:2], state="scheduled")
+    assert {d.turn for d in await claim_due(db, 10)} == {0}
+    # Of the second, an envelope of another turn is spoken of: it is not this one that was given back.
+    await postpone_sending(db, [Postponement(first, 0, 0.0), Postponement(second, 7, 0.0)])
+    assert await states(db) == {first: "scheduled", second: "sending"}
+    [again] = await claim_due(db, 10)
+    assert (again.id, again.attempt, again.turn) == (first, 1, 1)
+    await postpone_sending(db, [Postponement(first, 1, 3600.0)])
+    assert await claim_due(db, 10) == []

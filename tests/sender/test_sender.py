@@ -19,10 +19,10 @@ from kannon.config import Dns
 from kannon.config import Sender as Settings
 from kannon.embedded import DataDir, EmbeddedNats
 from kannon.errors import Unavailable
-from kannon.mail.envelope import Envelope
+from kannon.mail.envelope import Envelope, Postponement
 from kannon.mail.event import Event, EventType
-from kannon.mail.verdict import Stage
-from kannon.smtp import Deliverer
+from kannon.mail.verdict import Stage, Verdict
+from kannon.smtp import Busy, Deliverer
 from kannon.wire.envelopes import encode_envelope
 from tests.support import smtp_peer
 from tests.support.consume import events_of
@@ -336,3 +336,29 @@ def test_the_memory_of_what_was_recorded_is_bounded() -> None:
         ledger.recorded(work)
     assert ledger.arrive(Work((REMEMBERED, 1), "", [])) is Arrival.RECORDED
     assert ledger.arrive(Work((3, 1), "", [])) is Arrival.NEW
+
+
+async def test_a_long_wait_gives_the_envelope_back_to_the_pool(bus: Bus) -> None:
+    class Full(Deliverer):
+        async def deliver(self, envelope: Envelope) -> Verdict | Busy:
+            return Busy(30.0)
+
+    got: list[list[Postponement]] = []
+    stop, heard = anyio.Event(), anyio.Event()
+
+    async def take_it(page: list[Postponement]) -> None:
+        got.append(page)
+        stop.set()
+        heard.set()
+
+    await bus.publish_envelopes([an_envelope(delivery_id=n) for n in (1, 2)])
+    sender = Sender(Full(Settings(), Dns()), bus, clock=lambda: datetime.now(UTC))
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(bus.take_postponements, take_it, stop)
+            await bus.ping()
+            await group.start(sender.run, stop)
+            await heard.wait()
+    given_back = [p for page in got for p in page]
+    assert sorted(given_back, key=lambda p: p.delivery_id) == [Postponement(1, 0, 30.0), Postponement(2, 0, 30.0)]
+    assert (await bus.backlog()).messages == 0

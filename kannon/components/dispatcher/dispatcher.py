@@ -13,14 +13,15 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.bus.bus import Backlog, Progress
+from kannon.bus.bus import Backlog, PostponementHandler, Progress
 from kannon.bus.consume import Limits, PageHandler
 from kannon.bus.topology import BOUNCES_DISPATCHER, OUTCOMES, ConsumerSpec
 from kannon.components.dispatcher.feed import Feed
 from kannon.components.dispatcher.outcomes import Outcomes
 from kannon.db.database import Database
-from kannon.db.deliveries import reclaim_sending
+from kannon.db.deliveries import postpone_sending, reclaim_sending
 from kannon.errors import KannonError
+from kannon.mail.envelope import Postponement
 
 log = structlog.get_logger()
 
@@ -32,6 +33,7 @@ class Bus(Protocol):
     async def ready(self) -> None: ...
     async def backlog(self) -> Backlog: ...
     async def progress(self, spec: ConsumerSpec) -> Progress: ...
+    async def take_postponements(self, handle: PostponementHandler, stop: anyio.Event) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
 
@@ -78,8 +80,16 @@ class Dispatcher:
                 for spec in (OUTCOMES, BOUNCES_DISPATCHER):
                     work.start_soon(partial(self._bus.consume, spec, self._outcomes.handle_page, limits, stop=stop))
                 work.start_soon(self._feed.run, stop)
+                work.start_soon(self._bus.take_postponements, self._postpone, stop)
                 task_status.started()
             group.cancel_scope.cancel()
+
+    async def _postpone(self, page: list[Postponement]) -> None:
+        """Gives rows back whose destination has no room, so that they do not fill the stream for all others."""
+        try:
+            await postpone_sending(self._db, page)
+        except KannonError as error:  # their leases run out instead
+            log.warning("postponed deliveries not rescheduled", deliveries=len(page), why=str(error))
 
     async def _reclaim_regularly(self) -> None:
         while True:

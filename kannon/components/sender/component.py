@@ -1,13 +1,13 @@
 """sender: takes envelopes off the bus, has them delivered, and reports what came of each.
 
 In: kannon.sending. Out: kannon.stats.delivered, bounced (permanent) or error, one per try; a destination without room
-puts the envelope back, which is no try. Mails in flight belong to the sender's own task group, not to the consumption
-that brought them: when NATS goes away in the middle, they are finished and their outcomes kept until it is back. It
-never touches PostgreSQL.
+puts the envelope back into the stream, or for longer into the pool, which is no try. Mails in flight belong to the
+sender's own task group, not to the consumption that brought them: when NATS goes away in the middle, they are finished
+and their outcomes kept until it is back. It never touches PostgreSQL.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -20,8 +20,9 @@ from kannon.bus.consume import MAX_FAILURES, Limits, Message, PageHandler
 from kannon.bus.topology import SENDER, ConsumerSpec
 from kannon.components.sender.ledger import Arrival, Ledger, Page, Work
 from kannon.components.sender.outcomes import Outcomes, Publisher, event_of
+from kannon.components.sender.postponed import Postponed
 from kannon.errors import Poison, Unavailable
-from kannon.mail.envelope import Envelope
+from kannon.mail.envelope import Envelope, Postponement
 from kannon.mail.verdict import Delivered, Verdict
 from kannon.pb.mailer.types.mailer_types_pb2 import EmailToSend
 from kannon.smtp import Busy, Destination
@@ -32,12 +33,14 @@ log = structlog.get_logger()
 PAGE = 200
 BODIES_AT_ONCE = 8  # of mails too large for one bus message: at most so many times message.max_bytes in memory
 BODY_RETRY_SECONDS = 2.0
+POSTPONE_SECONDS = 5.0  # shorter waits are spent in the stream: claiming and signing again costs more
 MAX_RECONNECT_SECONDS = 5.0
 
 
 class Bus(Publisher, Protocol):
     async def ready(self) -> None: ...
     async def fetch_body(self, name: str) -> bytes: ...
+    async def publish_postponements(self, page: Sequence[Postponement]) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
 
@@ -62,6 +65,7 @@ class Sender:
         self._clock = clock
         self._ledger = Ledger()
         self._outcomes = Outcomes(bus, self._ledger)
+        self._postponed = Postponed(bus)
         self._large = anyio.CapacityLimiter(BODIES_AT_ONCE)
         self._group: asyncio.TaskGroup | None = None
 
@@ -73,6 +77,7 @@ class Sender:
         await self._bus.ready()
         async with self._deliverer, anyio.create_task_group() as recorder:
             recorder.start_soon(self._outcomes.run)
+            recorder.start_soon(self._postponed.run)
             recorder.start_soon(self._turn_away, stop)
             # asyncio's own task group: a task of anyio's costs as much as sending a mail.
             async with asyncio.TaskGroup() as group:
@@ -154,7 +159,11 @@ class Sender:
             return
         verdict = await self._deliverer.deliver(envelope)
         if isinstance(verdict, Busy):
-            await self._put_back(work, verdict.retry_in)
+            if verdict.retry_in >= POSTPONE_SECONDS and not work.body_object:
+                self._ledger.leave(work)
+                self._postponed.add(work, Postponement(envelope.delivery_id, envelope.turn, verdict.retry_in))
+            else:
+                await self._put_back(work, verdict.retry_in)
             return
         if not isinstance(verdict, Delivered):
             log.info("not delivered", delivery=envelope.delivery_id, attempt=envelope.attempt, verdict=verdict)
