@@ -30,8 +30,9 @@ from kannon.db.schema import Schema
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.mail.intake import Limits
 from kannon.mail.retry import RetryBudget
+from kannon.mail.suppression import SuppressionRule
 from kannon.runner import Component
-from kannon.smtp import Deliverer
+from kannon.smtp import Deliverer, Sandbox
 
 NEED_POSTGRES = frozenset({"api", "validator", "dispatcher", "smtp", "bump", "stats"})
 BOUNCE_GRACE = timedelta(days=30)  # reports may come this long after the retry window
@@ -124,6 +125,7 @@ def _component(name: str, config: Config, data_dir: DataDir, db: Database, bus: 
                 admin_token=config.api.admin_token.get_secret_value() or data_dir.admin_token(),
                 max_request_bytes=config.api.max_request_bytes,
                 limits=Limits(config.message.max_bytes, config.message.max_recipients),
+                suppression=config.suppression.enabled,
                 tls_cert=config.api.tls_cert,
                 tls_key=config.api.tls_key,
             )
@@ -133,6 +135,9 @@ def _component(name: str, config: Config, data_dir: DataDir, db: Database, bus: 
         case "dispatcher":
             return _dispatcher(config, db, bus, sole=sole)
         case "sender":
+            if config.sender.mode == "sandbox":
+                sandbox = Sandbox(data_dir.path / "sandbox", config.sender, config.smtp)
+                return Sender(sandbox, bus, clock=now)
             return Sender(Deliverer(config.sender, config.dns), bus, clock=now)
         case "smtp":
             return InboundSmtp(config.smtp, data_dir.path, Registry(db), bus)
@@ -147,7 +152,10 @@ def _component(name: str, config: Config, data_dir: DataDir, db: Database, bus: 
                 new_id=partial(secrets.token_hex, 16),
             )
         case "stats":
-            return Stats(db, bus, retention=config.stats.retention, clock=now)
+            rule = SuppressionRule(
+                config.suppression.enabled, config.suppression.bounce_expiry, config.suppression.complaint_expiry
+            )
+            return Stats(db, bus, retention=config.stats.retention, rule=rule, clock=now)
     raise ValueError(name)
 
 

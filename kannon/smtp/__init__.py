@@ -7,6 +7,7 @@ protocol without I/O), `trouble` (what a failure means, and whether another host
 """
 
 from kannon.smtp.deliver import Deliverer, Destination
+from kannon.smtp.sandbox import Sandbox
 from kannon.smtp.site import Busy
 
-__all__ = ["Busy", "Deliverer", "Destination"]
+__all__ = ["Busy", "Deliverer", "Destination", "Sandbox"]
