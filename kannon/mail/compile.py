@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from kannon.mail.address import parse_address, parse_mailbox
 from kannon.mail.batch import Batch, Delivery
@@ -20,13 +19,13 @@ from kannon.mail.bounce_address import make_bounce_address
 from kannon.mail.dkim import DkimKey, DkimSigner
 from kannon.mail.envelope import Envelope
 from kannon.mail.headers import (
+    Header,
     encode_unstructured,
     format_date,
     format_mailbox,
     format_mailboxes,
     format_url,
-    header_line,
-    relax_header,
+    make_header,
 )
 from kannon.mail.identity import issued_at, make_message_id
 from kannon.mail.links import FlatTemplate, find_pieces
@@ -53,14 +52,6 @@ class BuildSettings:
     bounce_ttl: timedelta
     base_url: str = ""
     autoescape: bool = True
-
-
-class _Header(NamedTuple):
-    """A line as sent, with CRLF, and as hashed."""
-
-    name: str
-    wire: bytes
-    canonical: bytes
 
 
 def compile_batch(batch: Batch, settings: BuildSettings) -> "CompiledBatch":
@@ -107,41 +98,36 @@ class CompiledBatch:
             turn=delivery.turn,
         )
 
-    def _fill_headers(self, recipient: str, fields: dict[str, str], secret: bytes, now: datetime) -> list[_Header]:
+    def _fill_headers(self, recipient: str, fields: dict[str, str], secret: bytes, now: datetime) -> list[Header]:
         """In the order they are sent; each occurs once."""
         constant = self._headers
         subject = encode_unstructured(fill_plain(self._subject, fields), column=len("Subject: "))
         headers = [
-            _header("Date", format_date(now)),
+            make_header("Date", format_date(now)),
             constant["from"],
-            constant["to"] if "to" in constant else _header("To", recipient),
+            constant["to"] if "to" in constant else make_header("To", recipient),
             *([constant["cc"]] if "cc" in constant else []),
-            _header("Subject", subject),
-            _header("Message-ID", f"<{make_message_id(secret, self._batch.domain)}>"),
+            make_header("Subject", subject),
+            make_header("Message-ID", f"<{make_message_id(secret, self._batch.domain)}>"),
             constant["x-pool-message-id"],
         ]
         if self._unsubscribe is not None and (url := fill_url(self._unsubscribe, fields)) is not None:
-            headers += [_header("List-Unsubscribe", format_url(url)), constant["list-unsubscribe-post"]]
+            headers += [make_header("List-Unsubscribe", format_url(url)), constant["list-unsubscribe-post"]]
         return [*headers, constant["mime-version"], constant["content-type"]]
 
 
-def _header(name: str, value: str) -> _Header:
-    line = header_line(name, value)
-    return _Header(name.lower(), line, relax_header(line))
-
-
-def _constant_headers(batch: Batch, frame: Frame) -> dict[str, _Header]:
+def _constant_headers(batch: Batch, frame: Frame) -> dict[str, Header]:
     """By name in lower case."""
     headers = [
-        _header("From", format_mailbox(batch.sender_alias, parse_address(batch.sender_email))),
-        _header("X-Pool-Message-Id", batch.message_id),
-        _header("List-Unsubscribe-Post", _ONE_CLICK),
-        _header("MIME-Version", "1.0"),
-        _header("Content-Type", frame.content_type),
+        make_header("From", format_mailbox(batch.sender_alias, parse_address(batch.sender_email))),
+        make_header("X-Pool-Message-Id", batch.message_id),
+        make_header("List-Unsubscribe-Post", _ONE_CLICK),
+        make_header("MIME-Version", "1.0"),
+        make_header("Content-Type", frame.content_type),
     ]
     for name, shown in (("To", batch.header_to), ("Cc", batch.header_cc)):
         if shown:
-            headers.append(_header(name, format_mailboxes([parse_mailbox(text) for text in shown])))
+            headers.append(make_header(name, format_mailboxes([parse_mailbox(text) for text in shown])))
     return {header.name: header for header in headers}
 
 

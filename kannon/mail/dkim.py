@@ -42,8 +42,8 @@ OVERSIGNED = (
 )
 """Listed once more than present: a second one, added on the way, breaks the signature (RFC 6376 §8.15)."""
 _RSA_BITS = 2048  # RFC 8301 §3.2
-_PADDING = padding.PKCS1v15()
-_SHA256 = hashes.SHA256()
+PADDING = padding.PKCS1v15()
+SHA256 = hashes.SHA256()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class DkimSigner:
 
     def _raw_signature(self, data: bytes) -> bytes:
         if isinstance(self._key, rsa.RSAPrivateKey):
-            return self._key.sign(data, _PADDING, _SHA256)
+            return self._key.sign(data, PADDING, SHA256)
         return self._key.sign(hashlib.sha256(data).digest())  # RFC 8463 §3: Ed25519 over the SHA-256
 
     def _listed(self, present: tuple[str, ...]) -> tuple[list[str], str]:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from email.utils import format_datetime
-from typing import TypeVar
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 from kannon.mail.address import Address
 
@@ -59,6 +60,9 @@ def fold_words(words: Iterable[str], *, column: int, space: str = " ") -> str:
 
 def _encoded_words(text: str) -> list[str]:
     """RFC 2047 §4, in whichever encoding is shorter; §5: no character is split between two words."""
+    data = text.encode("utf-8")
+    if len(data) <= _B_CHUNK:
+        return [f"=?utf-8?b?{base64.b64encode(data).decode('ascii')}?="]
     characters = [character.encode("utf-8") for character in text]
     quoted = ["_" if c == b" " else c.decode() if c in _Q_SAFE else "".join(f"={x:02X}" for x in c) for c in characters]
     if sum(map(len, quoted)) <= sum(map(len, characters)) * 4 / 3:
@@ -105,18 +109,30 @@ def format_url(url: str) -> str:
 
 def format_date(at: datetime) -> str:
     """RFC 5322 §3.3."""
-    return format_datetime(at)
+    return _format_second(at.replace(microsecond=0))
 
 
-def header_line(name: str, value: str) -> bytes:
-    """With its CRLF."""
-    return f"{name}: {value}\r\n".encode("utf-8", "replace") if value else f"{name}:\r\n".encode("ascii")
+_format_second = lru_cache(maxsize=4)(format_datetime)
 
 
-def relax_header(line: bytes) -> bytes:
-    """RFC 6376 §3.4.2: name in lower case, unfolded, white space reduced; without the final CRLF."""
-    name, _, value = line.partition(b":")
-    value = value.replace(b"\r\n", b"")
-    if b"  " in value or b"\t" in value:
-        value = _SPACES.sub(b" ", value)
-    return name.lower() + b":" + value.strip()
+class Header(NamedTuple):
+    """A field as sent, with its CRLF, and as hashed for DKIM, without (RFC 6376 §3.4.2); `name` in lower case."""
+
+    name: str
+    wire: bytes
+    canonical: bytes
+
+
+def make_header(name: str, value: str) -> Header:
+    """`value` comes from one of the functions above."""
+    data = value.encode("utf-8", "replace")
+    lower = name.lower()
+    wire = f"{name}: ".encode("ascii") + data + b"\r\n" if data else f"{name}:\r\n".encode("ascii")
+    return Header(lower, wire, f"{lower}:".encode("ascii") + _relax(data))
+
+
+def _relax(value: bytes) -> bytes:
+    """Unfolded, white space reduced, none at the ends."""
+    if b"\r\n" in value or b"  " in value or b"\t" in value:
+        value = _SPACES.sub(b" ", value.replace(b"\r\n", b""))
+    return value.strip()

@@ -6,20 +6,19 @@ canonicalised for DKIM, once per batch; per mail only the values are. Decoded, t
 
 import binascii
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SOFT_BREAK = b"=\r\n"
 _LINE_ENDS = re.compile(r"\r\n?")
 _SPACES = re.compile(rb"[ \t]++")
 # b2a_qp does not count that a space at a line's end takes three characters.
 _OVERLONG = re.compile(rb"^([^\r\n]{74,75})(=20|=09)(?=\r\n|\Z)", re.MULTILINE)
-# What stands for itself, has no run of spaces, and fits into one line: nearly every value there is.
+# What stands for itself and has no run of spaces: nearly every value there is.
 _PLAIN = re.compile(r"[!-<>-~]++(?: [!-<>-~]++)*+")
-_MAX_PLAIN = 75  # RFC 2045 §6.7 (5): 76, the "=" of a soft break included
+_MAX_LINE = 75  # RFC 2045 §6.7 (5): 76, the "=" of a soft break included
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A piece as it is sent, and as it is hashed (RFC 6376 §3.4.4); usually the same bytes."""
 
     wire: bytes
@@ -28,13 +27,15 @@ class Encoded:
 
 def encode_piece(text: str, *, last: bool = False) -> Encoded:
     """One piece; all but the last end so that the next begins on a line of its own."""
-    if len(text) <= _MAX_PLAIN and _PLAIN.fullmatch(text):
+    if not text:
+        return _EMPTY
+    if _PLAIN.fullmatch(text):
         plain = text.encode("ascii")
+        if len(plain) > _MAX_LINE:
+            plain = SOFT_BREAK.join([plain[i : i + _MAX_LINE] for i in range(0, len(plain), _MAX_LINE)])
         if not last:
             plain += SOFT_BREAK
         return Encoded(plain, plain)
-    if not text:
-        return _EMPTY
     data = _LINE_ENDS.sub("\n", text).replace("\n", "\r\n").encode("utf-8", "replace")
     if last or data.endswith(b"\r\n"):
         wire = _quote(data, b"\r\n" if last else b"")
