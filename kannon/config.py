@@ -31,8 +31,8 @@ from kannon.errors import ConfigError
 
 COMPONENTS = ("api", "validator", "dispatcher", "sender", "smtp", "bump", "stats")
 ENV_PREFIX = "KANNON_"
-CLIENT_VARIABLES = frozenset({"KANNON_CONFIG", "KANNON_SERVER", "KANNON_TOKEN"})
-"""Read by the command line itself, not part of this model."""
+CLIENT_VARIABLES = frozenset({"KANNON_CONFIG", "KANNON_SERVER", "KANNON_TOKEN", "KANNON_RUNTIME_DIR"})
+"""Read by the command line and by the single executable's launcher, not part of this model."""
 PLACES = (Path("kannon.toml"), Path("/etc/kannon/kannon.toml"))
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -233,7 +233,7 @@ class Dns(Section):
 
 class Dispatcher(Section):
     workers: Annotated[int, Field(ge=0, le=64)] = 1
-    page: Annotated[int, Field(ge=1, le=10000)] = 250
+    page: Annotated[int, Field(ge=1, le=10000)] = 200
     max_backlog: Annotated[int, Field(ge=1, le=100000)] = 10000
     max_backlog_bytes: Size = 512 << 20
     lease: PositiveDuration = timedelta(seconds=60)
@@ -251,6 +251,12 @@ class Tracking(Section):
 
 class Stats(Section):
     retention: PositiveDuration = timedelta(days=365)
+
+
+class Suppression(Section):
+    enabled: bool = True
+    bounce_expiry: Duration = timedelta(0)
+    complaint_expiry: Duration = timedelta(0)
 
 
 class Message(Section):
@@ -283,6 +289,7 @@ class Config(BaseSettings):
     retry: Retry = Retry()
     tracking: Tracking = Tracking()
     stats: Stats = Stats()
+    suppression: Suppression = Suppression()
     message: Message = Message()
     log: Log = Log()
 

@@ -1,7 +1,7 @@
 """The dispatcher's feeding side: claims due deliveries, has them built and signed, publishes the envelopes.
 
 In: scheduled rows whose time has come, woken by the validator. Out: kannon.sending. The row stays `sending` until its
-outcome comes back. It stops claiming while more waits in the stream than the senders take in about a second, so a large
+outcome comes back. It stops claiming while more waits in the stream than the senders take in half a second, so a large
 batch does not stand in the way of another tenant's single mail.
 """
 
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 POLL_SECONDS = 1.0  # the safety net under the nudges, and the grain of retry times
 ROOM_POLL_SECONDS = 0.05
-BACKLOG_SECONDS = 1.0
+BACKLOG_SECONDS = 0.5  # what the senders take in this time may wait in the stream: all of it stands before a new mail
 SMOOTHING_SECONDS = 2.0
 PAGE_SECONDS = 30.0  # half the lease: a page that is not out by then is given back
 CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
@@ -119,8 +119,8 @@ class Feed:
         rate = self._pace.rate(anyio.current_time(), queue.handed_over)
         if queue.backlog.bytes >= self._limits.max_backlog_bytes:
             return 0
-        in_a_second = max(2 * self._limits.page, int(rate * BACKLOG_SECONDS))
-        return min(self._limits.max_backlog - queue.backlog.messages, in_a_second - queue.fresh)
+        enough = max(self._limits.page, int(rate * BACKLOG_SECONDS))
+        return min(self._limits.max_backlog - queue.backlog.messages, enough - queue.fresh)
 
     async def _work(self, page: list[Delivery], slot: object) -> None:
         """Publishes the page; whatever of it is not out when this ends goes back to the queue, no attempt counted."""
