@@ -10,7 +10,7 @@ status; a server that cannot be reached, or cannot serve now, is `Unavailable`.
 import base64
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,9 @@ from kannon.errors import KannonError, Unavailable
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub, HZServiceStub
 from kannon.pb.admin.v1 import operations_pb2 as operations
+from kannon.pb.admin.v1 import suppressions_pb2 as suppressions
 from kannon.pb.admin.v1.operations_grpc import OperationsStub
+from kannon.pb.admin.v1.suppressions_grpc import SuppressionsStub
 from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes, SendTemplateReq
 from kannon.pb.stats.apiv1 import statsapiv1_pb2 as stats_v1
@@ -104,6 +106,7 @@ class Client:
             MailerStub(self._channel),
         )
         self._operations = OperationsStub(self._channel)
+        self._suppressions = SuppressionsStub(self._channel)
         self._stats_v1, self._stats_v2 = StatsApiV1Stub(self._channel), StatsApiV2Stub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -253,6 +256,37 @@ class Client:
         """How many are tried at once; `delivery_id` 0: all of the batch that wait."""
         request = operations.RetryNowRequest(message_id=message_id, delivery_id=delivery_id)
         return (await self._ask(self._operations.RetryNow, request)).count
+
+    # Suppressions
+
+    async def list_suppressions(
+        self, domain: str, *, cause: str = "", after: str = "", take: int = 1000
+    ) -> suppressions.ListSuppressionsResponse:
+        """In the order of the addresses, those behind the address `after`."""
+        request = suppressions.ListSuppressionsRequest(domain=domain, cause=cause, after=after, take=take)
+        return await self._ask(self._suppressions.ListSuppressions, request)
+
+    async def find_suppression(self, domain: str, email: str) -> suppressions.Suppression:
+        request = suppressions.GetSuppressionRequest(domain=domain, email=email)
+        return (await self._ask(self._suppressions.GetSuppression, request)).suppression
+
+    async def add_suppressions(self, domain: str, entries: Sequence[suppressions.Suppression]) -> int:
+        """How many are new or changed; at most 10,000 in one call, which may be repeated."""
+        request = suppressions.AddSuppressionsRequest(domain=domain, suppressions=entries)
+        return (await self._ask(self._suppressions.AddSuppressions, request)).count
+
+    async def remove_suppressions(self, domain: str, emails: Sequence[str]) -> list[str]:
+        """Those that were removed."""
+        request = suppressions.RemoveSuppressionsRequest(domain=domain, emails=emails)
+        return list((await self._ask(self._suppressions.RemoveSuppressions, request)).removed)
+
+    async def suppression_enabled(self, domain: str) -> bool:
+        request = suppressions.GetSuppressionPolicyRequest(domain=domain)
+        return (await self._ask(self._suppressions.GetSuppressionPolicy, request)).enabled
+
+    async def set_suppression(self, domain: str, *, enabled: bool) -> None:
+        request = suppressions.SetSuppressionPolicyRequest(domain=domain, enabled=enabled)
+        await self._ask(self._suppressions.SetSuppressionPolicy, request)
 
     async def failing_checks(self) -> Mapping[str, str]:
         """Name → what is wrong; empty when all is well."""

@@ -43,11 +43,12 @@ class CallerError(KannonError):
 
 
 class InvalidArgument(CallerError):
-    """A field of the request is not acceptable. `field` is its path in the request, as the caller wrote it."""
+    """A field of the request is not acceptable. `field` is its path in the request, `problem` what is wrong with it."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+        self.problem = problem
 
 
 class NotFound(CallerError):

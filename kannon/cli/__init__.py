@@ -22,6 +22,7 @@ COMMANDS = {
     "batches": "kannon.cli.batches:app",
     "deliveries": "kannon.cli.deliveries:app",
     "stats": "kannon.cli.stats:app",
+    "suppressions": "kannon.cli.suppressions:app",
     "health": "kannon.cli.health:app",
 }
 """Name → where it lives: a typer application, or the function of a single command."""

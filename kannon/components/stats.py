@@ -1,7 +1,8 @@
 """stats: events off the bus into rows and counters.
 
 In: kannon.stats.* and kannon.bounce, in pages. Out: `stats` and `aggregated_stats`, each event once however often it is
-delivered. It also makes the partitions ahead of need and drops those older than `stats.retention`.
+delivered, and with it the suppression that a bounce or complaint calls for. It also makes the partitions ahead of need,
+drops those older than `stats.retention`, and suppressions whose time is over.
 What is no event is parked and its neighbours go on.
 """
 
@@ -18,8 +19,10 @@ from kannon.bus.consume import Limits, Message, PageHandler
 from kannon.bus.topology import BOUNCES_STATS, STATS, ConsumerSpec
 from kannon.db.database import Database
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
+from kannon.db.suppressions import delete_expired_suppressions
 from kannon.errors import Poison
 from kannon.mail.event import Event
+from kannon.mail.suppression import SuppressionRule
 from kannon.wire.events import decode_event
 
 log = structlog.get_logger()
@@ -39,10 +42,19 @@ class Stats:
 
     name = "stats"
 
-    def __init__(self, db: Database, bus: Bus, *, retention: timedelta, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        bus: Bus,
+        *,
+        retention: timedelta,
+        rule: SuppressionRule,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._db = db
         self._bus = bus
         self._retention = retention
+        self._rule = rule
         self._clock = clock
         self._weeks: set[date] = set()  # partitions known to exist
 
@@ -71,9 +83,22 @@ class Stats:
                 await message.park(str(poison))
         if events:
             await self._ensure_weeks({week_of(e.at) for e in events})
-            await insert_events(self._db, events)
+            await self._store(events)
         for message in readable:
             await message.ack()
+
+    async def _store(self, events: list[Event]) -> None:
+        called_for = [s for s in map(self._rule.judge, events) if s is not None]
+        stored = await insert_events(self._db, events, called_for)
+        for suppression in called_for:
+            if suppression.event_id in stored.suppressed:
+                log.info(
+                    "address suppressed",
+                    domain=suppression.domain,
+                    delivery=suppression.delivery_id,
+                    cause=suppression.cause.value,
+                    why=suppression.text,
+                )
 
     async def _ensure_weeks(self, weeks: set[date]) -> None:
         if missing := weeks - self._weeks:
@@ -86,10 +111,12 @@ class Stats:
             await self._keep_house()
 
     async def _keep_house(self) -> None:
-        """This week's partition and the next one; then retention."""
+        """This week's partition and the next one; then what is past its time."""
         now = self._clock()
         await self._ensure_weeks({week_of(now), week_of(now + WEEK)})
         dropped = await drop_old_partitions(self._db, now - max(self._retention, REDELIVERY))
         self._weeks -= set(dropped)
         if dropped:
             log.info("statistics past their retention dropped", weeks=[str(week) for week in dropped])
+        if expired := await delete_expired_suppressions(self._db):
+            log.info("suppressions whose time is over deleted", count=expired)

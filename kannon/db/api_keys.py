@@ -40,7 +40,7 @@ async def find_tenant(db: Database, domain: str, secret_sha256: bytes) -> Tenant
     if not hmac.compare_digest(stored, secret_sha256):
         return None
     ceiling = TrackingPolicy(TrackingMode(row["opens_ceiling"]), TrackingMode(row["links_ceiling"]))
-    return Tenant(row["domain"], ceiling)
+    return Tenant(row["domain"], ceiling, suppresses=row["suppresses"])
 
 
 async def find_api_key(db: Database, domain: str, key_id: str) -> ApiKey | None:

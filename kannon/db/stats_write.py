@@ -5,22 +5,33 @@ all of it is older than the retention.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from kannon.db.database import Database
 from kannon.db.queries import queries
 from kannon.mail.event import Event
+from kannon.mail.suppression import Suppression, address_key
 
 WEEK = timedelta(days=7)
 _PREFIX = "stats_"
 _DDL_SECONDS = 30
 
 
-async def insert_events(db: Database, events: Sequence[Event]) -> int:
-    """One statement; how many were new. May be repeated. The partitions must exist (`ensure_partitions`)."""
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How many events of a page were new, and the ids of those by which an address was suppressed."""
+
+    fresh: int
+    suppressed: frozenset[str] = frozenset()
+
+
+async def insert_events(db: Database, events: Sequence[Event], suppressions: Sequence[Suppression] = ()) -> Stored:
+    """One statement. May be repeated: events that are there already neither count nor suppress. `suppressions` are
+    those that events of the page call for. The partitions must exist (`ensure_partitions`)."""
     page = list({event.event_id: event for event in events}.values())
     async with db.acquire() as connection:
-        fresh: int = await queries.insert_events(
+        row = await queries.insert_events(
             connection,
             event_ids=[e.event_id for e in page],
             ats=[e.at for e in page],
@@ -43,8 +54,11 @@ async def insert_events(db: Database, events: Sequence[Event]) -> int:
             ips=[e.ip for e in page],
             urls=[e.url for e in page],
             suspected_machines=[e.suspected_machine for e in page],
+            suppress_event_ids=[s.event_id for s in suppressions],
+            suppress_addresses=[address_key(s.email) for s in suppressions],
+            suppress_expiries=[s.expires_at for s in suppressions],
         )
-        return fresh
+        return Stored(row["fresh"], frozenset(row["suppressed"]))
 
 
 def week_of(at: datetime) -> date:

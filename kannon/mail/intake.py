@@ -5,7 +5,7 @@ each recipient, in order, a `Taken` or the reason it is refused. Refuses to judg
 the validator's, whose answer is an event.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from kannon.errors import InvalidArgument, LimitExceeded, NotFound, PermissionDe
 from kannon.mail.address import parse_address, parse_mailbox, sender_authorized
 from kannon.mail.batch import Attachment
 from kannon.mail.placeholders import check_unsubscribe_url, fields_for, placeholders_in, unsubscribe_url_resolves
+from kannon.mail.suppression import address_key
 from kannon.mail.tracking import TrackingMode, TrackingPolicy, effective_policy
 
 MAX_ADDRESS = 320  # RFC 3696 erratum 1690 has 254; 64 + "@" + 255 is what the grammar could ever hold
@@ -71,10 +72,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Whose key opened the call, and the most its domain allows to be tracked."""
+    """Whose key opened the call, and the most its domain allows to be tracked. `suppresses`: there are addresses that
+    the domain does not write to."""
 
     domain: str
     ceiling: TrackingPolicy
+    suppresses: bool = False
 
 
 class Refusal(StrEnum):
@@ -86,6 +89,7 @@ class Refusal(StrEnum):
     TRACKING_ABOVE_CEILING = "tracking_above_ceiling"
     UNSUBSCRIBE_URL_UNRESOLVED = "unsubscribe_url_unresolved"
     INVALID_FIELD = "invalid_field"
+    SUPPRESSED = "suppressed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +201,16 @@ def _refuse(text: str, characters: str, name: str) -> None:
 
 
 class RecipientGate:
-    """Judges one call's recipients in order; it remembers the addresses it has seen."""
+    """Judges one call's recipients in order; it remembers the addresses it has seen. `suppressed` are those that the
+    domain does not write to, in the form in which addresses are compared."""
 
-    def __init__(self, send: Submission, tenant: Tenant) -> None:
+    def __init__(self, send: Submission, tenant: Tenant, suppressed: Set[str] = frozenset()) -> None:
         self._global_fields = send.global_fields
         self._subject_fields = frozenset(placeholders_in(send.subject))
         self._unsubscribe_url = send.unsubscribe_url
         self._ceiling = tenant.ceiling
         self._batch_policy = effective_policy(tenant.ceiling, send.tracking.policy)
+        self._suppressed = suppressed
         self._seen: set[str] = set()
 
     def judge(self, email: str, fields: Mapping[str, str], stated: StatedTracking) -> Taken | Refusal:
@@ -230,6 +236,8 @@ class RecipientGate:
                 return Refusal.INVALID_FIELD
         if any(_UNSTORABLE in key or _UNSTORABLE in value for key, value in fields.items()):
             return Refusal.INVALID_FIELD
+        if self._suppressed and address_key(email) in self._suppressed:
+            return Refusal.SUPPRESSED
         return Taken(email, fields, policy)
 
 

@@ -7,7 +7,8 @@ SELECT :id, domain, :name, :prefix, :secret_sha256, :expires_at::timestamptz FRO
 RETURNING id, domain, name, prefix, created_at, expires_at, deactivated_at;
 
 -- name: find_tenant^
-SELECT d.domain, d.opens_ceiling, d.links_ceiling, k.secret_sha256
+SELECT d.domain, d.opens_ceiling, d.links_ceiling, k.secret_sha256,
+       d.suppression_enabled AND EXISTS (SELECT FROM suppressions s WHERE s.domain = d.domain) AS suppresses
 FROM api_keys k JOIN domains d ON d.domain = k.domain
 WHERE k.secret_sha256 = :secret_sha256 AND k.domain = :domain AND k.deactivated_at IS NULL
   AND (k.expires_at IS NULL OR k.expires_at > now());

@@ -1,8 +1,10 @@
 -- Events into rows and counters.
 
--- name: insert_events$
+-- name: insert_events^
 -- A page of events in one statement: only events that were new are counted, however often they are redelivered.
--- Anonymous opens and clicks (tracking_mode 2) leave their id and nothing else. Returns how many were new.
+-- Anonymous opens and clicks (tracking_mode 2) leave their id and nothing else. Those new ones that call for it
+-- suppress their address, so that whoever sees the event finds the address suppressed, and a redelivery does not bring
+-- back what an operator has removed. Returns how many events were new and which addresses were suppressed.
 WITH page AS (
     SELECT * FROM unnest(
         :event_ids::text[], :ats::timestamptz[], :types::text[], :domains::text[], :message_ids::text[],
@@ -18,7 +20,7 @@ WITH page AS (
                        suspected_machine)
     SELECT * FROM page WHERE tracking_mode <> 2
     ON CONFLICT DO NOTHING
-    RETURNING domain, at, type
+    RETURNING event_id, domain, at, type
 ), anonymous AS (
     INSERT INTO anonymous_events (event_id, at)
     SELECT event_id, at FROM page WHERE tracking_mode = 2
@@ -32,8 +34,26 @@ WITH page AS (
     INSERT INTO aggregated_stats AS a (domain, hour, type, count)
     SELECT domain, date_trunc('hour', at, 'UTC'), type, count(*) FROM fresh GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (domain, hour, type) DO UPDATE SET count = a.count + excluded.count
+), suppressed AS (
+    INSERT INTO suppressions AS s (domain, address, email, cause, since, expires_at, event_id, message_id, delivery_id,
+                                   code, enhanced_status, text, host)
+    SELECT DISTINCT ON (p.domain, n.address)
+           p.domain, n.address, p.email, p.type, p.at, coalesce(n.expires_at, 'infinity'), p.event_id, p.message_id,
+           p.delivery_id, p.code, p.enhanced_status, p.text, p.host
+    FROM unnest(:suppress_event_ids::text[], :suppress_addresses::text[], :suppress_expiries::timestamptz[])
+         AS n(event_id, address, expires_at)
+    JOIN kept USING (event_id) JOIN page p USING (event_id) JOIN domains d ON d.domain = p.domain
+    WHERE d.suppression_enabled
+    ORDER BY p.domain, n.address, p.type = 'complained' DESC, n.expires_at DESC NULLS FIRST
+    ON CONFLICT (domain, address) DO UPDATE
+    SET email = excluded.email, cause = excluded.cause, since = excluded.since, note = '',
+        expires_at = greatest(s.expires_at, excluded.expires_at), event_id = excluded.event_id,
+        message_id = excluded.message_id, delivery_id = excluded.delivery_id, code = excluded.code,
+        enhanced_status = excluded.enhanced_status, text = excluded.text, host = excluded.host
+    WHERE excluded.expires_at > s.expires_at OR (s.cause = 'bounced' AND excluded.cause = 'complained')
+    RETURNING event_id
 )
-SELECT count(*) FROM fresh;
+SELECT (SELECT count(*) FROM fresh) AS fresh, array(SELECT event_id FROM suppressed) AS suppressed;
 
 -- name: delete_old_anonymous_events!
 DELETE FROM anonymous_events WHERE at < :before;

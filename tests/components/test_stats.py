@@ -10,6 +10,7 @@ from kannon.bus.publish import Outgoing
 from kannon.components.stats import Stats
 from kannon.db.database import Database
 from kannon.mail.event import Event, EventType
+from kannon.mail.suppression import SuppressionRule
 from tests.support.pool import counters, event_rows
 
 NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -25,7 +26,7 @@ async def settled(bus: Bus, stream: str = "kannon_stats") -> None:
 
 
 async def test_events_become_rows_and_counters_once(db: Database, bus: Bus) -> None:
-    stats = Stats(db, bus, retention=timedelta(days=365), clock=lambda: NOW)
+    stats = Stats(db, bus, retention=timedelta(days=365), rule=SuppressionRule(), clock=lambda: NOW)
     stop = anyio.Event()
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
@@ -49,7 +50,7 @@ async def test_partitions_past_the_retention_go_at_start(db: Database, bus: Bus)
 
     async def run_once(at: datetime) -> None:
         stop = anyio.Event()
-        stats = Stats(db, bus, retention=timedelta(days=30), clock=lambda: at)
+        stats = Stats(db, bus, retention=timedelta(days=30), rule=SuppressionRule(), clock=lambda: at)
         with anyio.fail_after(10):
             async with anyio.create_task_group() as group:
                 await group.start(partial(stats.run, stop))

@@ -19,8 +19,8 @@ def event(number: int, kind: EventType = EventType.DELIVERED, at: datetime = AT)
 async def test_events_are_counted_once_however_often_they_come(db: Database) -> None:
     await ensure_partitions(db, [week_of(AT)])
     page = [event(1), event(2), event(2), event(3, EventType.BOUNCED)]
-    assert await insert_events(db, page) == 3
-    assert await insert_events(db, [*page, event(4)]) == 1
+    assert (await insert_events(db, page)).fresh == 3
+    assert (await insert_events(db, [*page, event(4)])).fresh == 1
     assert await event_rows(db) == [(1, "delivered"), (2, "delivered"), (3, "bounced"), (4, "delivered")]
     assert await counters(db) == {"delivered": 3, "bounced": 1}
 
@@ -28,8 +28,8 @@ async def test_events_are_counted_once_however_often_they_come(db: Database) -> 
 async def test_anonymous_events_are_counted_and_not_kept(db: Database) -> None:
     await ensure_partitions(db, [week_of(AT)])
     opened = replace(event(1, EventType.OPENED), tracking_mode=TrackingMode.ANONYMOUS, delivery_id=0)
-    assert await insert_events(db, [opened, event(2)]) == 2
-    assert await insert_events(db, [opened]) == 0
+    assert (await insert_events(db, [opened, event(2)])).fresh == 2
+    assert (await insert_events(db, [opened])).fresh == 0
     assert await event_rows(db) == [(2, "delivered")]
     assert await counters(db) == {"opened": 1, "delivered": 1}
 

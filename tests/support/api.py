@@ -81,8 +81,9 @@ async def running_api(
     limits: Limits = LIMITS,
     max_request_bytes: int = 4 << 20,
     bus: ApiBus | None = None,
+    suppression: bool = True,
 ) -> AsyncIterator[RunningApi]:
-    settings = ApiSettings("127.0.0.1", 0, TOKEN, max_request_bytes, limits)
+    settings = ApiSettings("127.0.0.1", 0, TOKEN, max_request_bytes, limits, suppression)
     bus = bus or NoBus()
     api = Api(settings, db, bus, checks or {})
     stop = anyio.Event()

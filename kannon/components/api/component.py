@@ -26,12 +26,13 @@ from kannon.components.api.mailer import MailerMethods
 from kannon.components.api.operations import OperationsMethods, OutcomeBus
 from kannon.components.api.server import Server
 from kannon.components.api.stats import StatsV1Methods, StatsV2Methods
+from kannon.components.api.suppressions import SuppressionMethods
 from kannon.db import api_keys, idempotency
 from kannon.db.database import Database
 from kannon.errors import AddressInUse, ConfigError, Unavailable
 from kannon.mail.intake import Limits, Tenant
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
-from kannon.pb.admin.v1 import operations_pb2
+from kannon.pb.admin.v1 import operations_pb2, suppressions_pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
 from kannon.pb.stats.apiv2 import statsapiv2_pb2
@@ -43,13 +44,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """`host`, `port` to listen on (port 0: any); `tls_cert` and `tls_key` are paths of PEM files, both or neither."""
+    """`host`, `port` to listen on (port 0: any); `tls_cert` and `tls_key` are paths of PEM files, both or neither.
+    `suppression` is `suppression.enabled`."""
 
     host: str
     port: int
     admin_token: str
     max_request_bytes: int
     limits: Limits
+    suppression: bool = True
     tls_cert: str = ""
     tls_key: str = ""
 
@@ -104,7 +107,7 @@ class Api:
         async def find_tenant(domain: str, secret_sha256: bytes) -> Tenant | None:
             return await api_keys.find_tenant(prompt, domain, secret_sha256)
 
-        intake = Intake(self._db, self._settings.limits, self._bus)
+        intake = Intake(self._db, self._settings.limits, self._bus, suppression=self._settings.suppression)
         tenant = TenantGate(find_tenant, failed).authenticate
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(intake), tenant),
@@ -113,6 +116,7 @@ class Api:
             Service(_service(statsapiv1_pb2, "StatsApiV1"), StatsV1Methods(self._db), admin),
             Service(_service(statsapiv2_pb2, "StatsApiV2"), StatsV2Methods(self._db), admin),
             Service(_service(operations_pb2, "Operations"), OperationsMethods(self._db, self._bus), admin),
+            Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(prompt), admin),
         ]
         table = standard_methods([service.descriptor.full_name for service in services], self._db.ping)
         for service in services:

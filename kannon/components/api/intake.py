@@ -20,9 +20,11 @@ import structlog
 from kannon.db import idempotency
 from kannon.db.batches import NewBatch, NewDelivery, insert_batch
 from kannon.db.database import Database
+from kannon.db.suppressions import find_suppressed
 from kannon.db.templates import find_template_bytes
 from kannon.mail import ids
 from kannon.mail.intake import (
+    MAX_ADDRESS,
     Limits,
     RecipientGate,
     Refusal,
@@ -32,6 +34,7 @@ from kannon.mail.intake import (
     check_subject_and_sender,
     check_template,
 )
+from kannon.mail.suppression import address_key
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendRes
 from kannon.wire.sends import Answer, Asked, SendRequest, recipients_of, request_digest, to_send_res, to_submission
 
@@ -50,9 +53,12 @@ class Waker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Intake:
+    """`suppression` False: `suppression.enabled` is off, nobody is left out."""
+
     db: Database
     limits: Limits
     waker: Waker
+    suppression: bool = True
     _turns: "Turns" = field(default_factory=lambda: Turns())
 
     async def submit(self, tenant: Tenant, request: SendRequest, idempotency_key: str) -> SendRes:
@@ -88,7 +94,9 @@ class Intake:
             html_bytes = len(send.html.encode())
         check_template(send, html_bytes)
         check_rest(send, tenant, self.limits, html_bytes or 0)
-        deliveries, rejected = await _judge(RecipientGate(send, tenant), recipients_of(request))
+        leaves_out = self.suppression and tenant.suppresses
+        suppressed = await _find_suppressed(connection, tenant, request) if leaves_out else frozenset()
+        deliveries, rejected = await _judge(RecipientGate(send, tenant, suppressed), recipients_of(request))
         batch = _batch(send, tenant, datetime.now(UTC), len(rejected))
         await insert_batch(connection, batch, deliveries)
         log.info("batch taken", batch=batch.message_id, accepted=len(deliveries), rejected=len(rejected))
@@ -114,6 +122,17 @@ class Turns:
             lock, users = self._locks.pop(key)
             if users > 1:
                 self._locks[key] = lock, users - 1
+
+
+async def _find_suppressed(connection: "Connection", tenant: Tenant, request: SendRequest) -> frozenset[str]:
+    """One query a send, however many recipients it has."""
+    keys: set[str] = set()
+    for position, recipient in enumerate(request.recipients, 1):
+        if len(recipient.email) <= MAX_ADDRESS and "\x00" not in recipient.email:
+            keys.add(address_key(recipient.email))
+        if position % _RECIPIENTS_PER_TURN == 0:
+            await anyio.lowlevel.checkpoint()
+    return await find_suppressed(connection, tenant.domain, keys)
 
 
 async def _judge(

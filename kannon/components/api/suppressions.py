@@ -1,0 +1,108 @@
+"""kannon.admin.v1.Suppressions: whom a domain does not write to, why, and what an operator changes about it.
+
+In: requests of the administrator. Out: pages and counts. Every change is logged with who asked for it.
+"""
+
+from datetime import UTC, datetime
+
+import structlog
+
+from kannon.components.api.arguments import MAX_PAGE, domain_name, found, plain_text
+from kannon.components.api.credentials import Admin
+from kannon.db import suppressions
+from kannon.db.database import Database
+from kannon.errors import InvalidArgument, LimitExceeded, NotFound
+from kannon.mail.intake import MAX_ADDRESS
+from kannon.mail.suppression import Suppression
+from kannon.pb.admin.v1 import suppressions_pb2 as pb
+from kannon.wire.suppressions import from_cause, from_suppression, to_suppression
+
+MAX_ENTRIES = 10_000
+MAX_NOTE = 500
+log = structlog.get_logger(__name__)
+
+
+class SuppressionMethods:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def ListSuppressions(self, caller: Admin, request: pb.ListSuppressionsRequest) -> pb.ListSuppressionsResponse:
+        domain = await self._domain(request.domain)
+        plain_text(request.after, "after", longest=MAX_ADDRESS)
+        page, total = await suppressions.list_suppressions(
+            self._db, domain, cause=from_cause(request.cause), after=request.after, take=min(request.take, MAX_PAGE)
+        )
+        return pb.ListSuppressionsResponse(suppressions=[to_suppression(s) for s in page], total=total)
+
+    async def GetSuppression(self, caller: Admin, request: pb.GetSuppressionRequest) -> pb.GetSuppressionResponse:
+        domain = await self._domain(request.domain)
+        _check_address(request.email, "email")
+        suppression = await suppressions.find_suppression(self._db, domain, request.email)
+        return pb.GetSuppressionResponse(
+            suppression=to_suppression(found(suppression, f'email: "{request.email}" is not suppressed'))
+        )
+
+    async def AddSuppressions(self, caller: Admin, request: pb.AddSuppressionsRequest) -> pb.AddSuppressionsResponse:
+        domain = await self._domain(request.domain)
+        _check_count(len(request.suppressions))
+        now = datetime.now(UTC)
+        entries = [_entry(message, domain, position, now) for position, message in enumerate(request.suppressions)]
+        live = [entry for entry in entries if entry.expires_at is None or entry.expires_at > now]
+        count = await suppressions.insert_suppressions(self._db, domain, live)
+        log.info("suppressions added", domain=domain, asked=len(entries), count=count, by=caller.attribution)
+        return pb.AddSuppressionsResponse(count=count)
+
+    async def RemoveSuppressions(
+        self, caller: Admin, request: pb.RemoveSuppressionsRequest
+    ) -> pb.RemoveSuppressionsResponse:
+        domain = await self._domain(request.domain)
+        _check_count(len(request.emails))
+        for position, email in enumerate(request.emails):
+            _check_address(email, f"emails[{position}]")
+        removed = await suppressions.delete_suppressions(self._db, domain, request.emails)
+        log.info("suppressions removed", domain=domain, count=len(removed), by=caller.attribution)
+        return pb.RemoveSuppressionsResponse(removed=removed)
+
+    async def GetSuppressionPolicy(
+        self, caller: Admin, request: pb.GetSuppressionPolicyRequest
+    ) -> pb.GetSuppressionPolicyResponse:
+        domain = domain_name(request.domain)
+        enabled = await suppressions.find_suppression_enabled(self._db, domain)
+        return pb.GetSuppressionPolicyResponse(enabled=found(enabled, f'domain: no domain "{domain}"'))
+
+    async def SetSuppressionPolicy(
+        self, caller: Admin, request: pb.SetSuppressionPolicyRequest
+    ) -> pb.SetSuppressionPolicyResponse:
+        domain = domain_name(request.domain)
+        if not await suppressions.update_suppression_enabled(self._db, domain, enabled=request.enabled):
+            raise NotFound(f'domain: no domain "{domain}"')
+        log.info("suppression switched", domain=domain, enabled=request.enabled, by=caller.attribution)
+        return pb.SetSuppressionPolicyResponse(enabled=request.enabled)
+
+    async def _domain(self, text: str) -> str:
+        domain = domain_name(text)
+        found(await suppressions.find_suppression_enabled(self._db, domain), f'domain: no domain "{domain}"')
+        return domain
+
+
+def _entry(message: pb.Suppression, domain: str, position: int, now: datetime) -> Suppression:
+    where = f"suppressions[{position}]"
+    _check_address(message.email, f"{where}.email")
+    plain_text(message.note, f"{where}.note", longest=MAX_NOTE)
+    try:
+        return from_suppression(message, domain, now)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{where}.{error.field}", error.problem) from None
+
+
+def _check_address(email: str, field: str) -> None:
+    """Not its syntax: whatever a send may name can be suppressed."""
+    plain_text(email, field, longest=MAX_ADDRESS)
+    local, at, host = email.strip().rpartition("@")
+    if not (local and at and host):
+        raise InvalidArgument(field, "an address is needed")
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_ENTRIES:
+        raise LimitExceeded(f"{count} addresses are more than the {MAX_ENTRIES} of one call")

@@ -1,0 +1,88 @@
+"""Suppressions: which recipients a send leaves out, and the list as its operator sees and changes it.
+
+In: addresses as written; they are compared by kannon.mail.suppression.address_key. Those that bounces and complaints
+call for are written with their events, by kannon.db.stats_write.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+from kannon.mail.suppression import Cause, Suppression, address_key
+
+if TYPE_CHECKING:
+    from kannon.db.database import Connection
+
+
+async def find_suppressed(connection: "Connection", domain: str, keys: Collection[str]) -> frozenset[str]:
+    """Those of `keys` (compared forms) that are suppressed now; none where the domain has switched it off."""
+    rows = queries.find_suppressed(connection, domain=domain, addresses=list(keys))
+    return frozenset([row["address"] async for row in rows])
+
+
+async def find_suppression(db: Database, domain: str, email: str) -> Suppression | None:
+    async with db.acquire() as connection:
+        row = await queries.find_suppression(connection, domain=domain, address=address_key(email))
+    return None if row is None else _suppression(row)
+
+
+async def list_suppressions(
+    db: Database, domain: str, *, cause: Cause | None, after: str, take: int
+) -> tuple[list[Suppression], int]:
+    """A page in the order of the addresses, those behind the address `after`, and how many there are in all."""
+    async with db.acquire() as connection:
+        total: int = await queries.count_suppressions(connection, domain=domain, cause=cause or "")
+        rows = queries.list_suppressions(
+            connection, domain=domain, cause=cause or "", after=address_key(after), take=take
+        )
+        return [_suppression(row) async for row in rows], total
+
+
+async def insert_suppressions(db: Database, domain: str, entries: Sequence[Suppression]) -> int:
+    """How many are new or changed; an entry that is there stays unless the new one lasts longer or weighs more."""
+    async with db.acquire() as connection:
+        rows = queries.insert_suppressions(
+            connection,
+            domain=domain,
+            addresses=[address_key(e.email) for e in entries],
+            emails=[e.email for e in entries],
+            causes=[e.cause.value for e in entries],
+            sinces=[e.since for e in entries],
+            expiries=[e.expires_at for e in entries],
+            notes=[e.note for e in entries],
+        )
+        return len([row async for row in rows])
+
+
+async def delete_suppressions(db: Database, domain: str, emails: Collection[str]) -> list[str]:
+    """The addresses that were removed, as they had been written."""
+    async with db.acquire() as connection:
+        rows = queries.delete_suppressions(connection, domain=domain, addresses=[address_key(e) for e in emails])
+        return [row["email"] async for row in rows]
+
+
+async def delete_expired_suppressions(db: Database) -> int:
+    async with db.acquire() as connection:
+        status: str = await queries.delete_expired_suppressions(connection)
+        return int(status.rsplit(" ", 1)[1])
+
+
+async def find_suppression_enabled(db: Database, domain: str) -> bool | None:
+    """None where there is no such domain."""
+    async with db.acquire() as connection:
+        enabled: bool | None = await queries.find_suppression_enabled(connection, domain=domain)
+        return enabled
+
+
+async def update_suppression_enabled(db: Database, domain: str, *, enabled: bool) -> bool:
+    """False where there is no such domain. The entries stay as they are."""
+    async with db.acquire() as connection:
+        updated = await queries.update_suppression_enabled(connection, domain=domain, enabled=enabled)
+    return updated is not None
+
+
+def _suppression(row: Any) -> Suppression:
+    values = dict(row)
+    values["cause"] = Cause(values["cause"])
+    return Suppression(**values)

@@ -1,0 +1,82 @@
+"""`kannon suppressions` against a running API: in, out, and back in."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kannon.db.database import Database
+from tests.support.api import TOKEN, RunningApi, running_api
+from tests.support.command import Command
+
+
+@pytest.fixture
+async def api(db: Database) -> AsyncIterator[RunningApi]:
+    async with running_api(db) as api:
+        await api.create_domain("example.com")
+        await api.create_domain("other.example")
+        yield api
+
+
+@pytest.fixture
+def kannon(api: RunningApi, tmp_path: Path) -> Command:
+    return Command(tmp_path, {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_TOKEN": TOKEN})
+
+
+async def test_add_list_show_remove(kannon: Command) -> None:
+    added = await kannon(
+        "suppressions", "add", "example.com", "Bob@example.net", "ann@example.net", "--note", "by phone"
+    )
+    assert (added.code, added.out, added.err) == (0, "2 added\n", "")
+    rows = (await kannon("suppressions", "list", "example.com")).rows
+    assert [(r[0], r[1], r[3], r[4]) for r in rows] == [
+        ("ann@example.net", "manual", "for ever", "by phone"),
+        ("Bob@example.net", "manual", "for ever", "by phone"),
+    ]
+    shown = await kannon("suppressions", "show", "example.com", "bob@example.net")
+    assert ["why", "by phone"] in shown.rows
+    removed = await kannon("suppressions", "remove", "example.com", "bob@example.net")
+    assert (removed.code, removed.out) == (0, "Bob@example.net is removed\n")
+    again = await kannon("suppressions", "remove", "example.com", "bob@example.net")
+    assert (again.code, again.err) == (1, "kannon: some of these addresses were not suppressed\n")
+    missing = await kannon("suppressions", "show", "example.com", "bob@example.net")
+    assert (missing.code, missing.err) == (1, 'kannon: email: "bob@example.net" is not suppressed\n')
+
+
+async def test_an_export_is_an_import(kannon: Command, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("\ufeffbob@example.net\n\nann@example.net\n")
+    assert (await kannon("suppressions", "import", "example.com", "list.txt")).out == "2 of 2 added\n"
+    await kannon(
+        "suppressions", "add", "example.com", "eve@example.net", "--note", 'a "friend", she said', "--expires", "9d"
+    )
+    exported = await kannon("suppressions", "export", "example.com")
+    assert exported.out.splitlines()[0].startswith("email,cause,since,expires_at,note,")
+    copied = await kannon("suppressions", "import", "other.example", "-", stdin=exported.out)
+    assert (copied.code, copied.out) == (0, "3 of 3 added\n")
+    assert (await kannon("suppressions", "export", "other.example")).out == exported.out
+    again = await kannon("suppressions", "import", "other.example", "-", "--json", stdin=exported.out)
+    assert again.json == {"count": 0, "read": 3}
+    document = (await kannon("suppressions", "export", "example.com", "--json")).json
+    assert [s["email"] for s in document["suppressions"]] == ["ann@example.net", "bob@example.net", "eve@example.net"]
+
+
+async def test_what_is_wrong_with_a_file_is_said_with_its_line(kannon: Command, tmp_path: Path) -> None:
+    for text, problem in [
+        ("name,note\nx,y\n", "list.csv: the first line must name the columns, one of them email"),
+        ("email,since\na@b.example,yesterday\n", "list.csv: line 2: Invalid isoformat string: 'yesterday'"),
+        ('email,note\na@b.example,"x"y\n', "list.csv: line 2: ',' expected after '\"'"),
+        ("email,cause\na@b.example,whim\n", "suppressions[0].cause: is none of bounced, complained, manual"),
+    ]:
+        (tmp_path / "list.csv").write_text(text)
+        said = await kannon("suppressions", "import", "example.com", "list.csv")
+        assert (said.code, said.err) == (1, f"kannon: {problem}\n")
+    assert (await kannon("suppressions", "list", "example.com")).out == ""
+
+
+async def test_the_switch(kannon: Command) -> None:
+    assert (await kannon("suppressions", "policy", "example.com")).out == "suppression is on for example.com\n"
+    assert (
+        await kannon("suppressions", "policy", "example.com", "--off")
+    ).out == "suppression is off for example.com\n"
+    assert (await kannon("suppressions", "policy", "example.com", "--json")).json == {"enabled": False}
+    assert (await kannon("suppressions", "policy", "example.com", "--on")).code == 0

@@ -1,0 +1,165 @@
+"""Suppressions in the database: written with their events, once; the longer and heavier one wins."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kannon.db.database import Database
+from kannon.db.stats_write import ensure_partitions, insert_events, week_of
+from kannon.db.suppressions import (
+    delete_expired_suppressions,
+    delete_suppressions,
+    find_suppressed,
+    find_suppression,
+    insert_suppressions,
+    list_suppressions,
+    update_suppression_enabled,
+)
+from kannon.mail.event import Event, EventType
+from kannon.mail.suppression import Cause, Suppression, SuppressionRule, address_key
+from tests.support.pool import counters, insert_domain
+
+AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+DOMAIN = "example.com"
+RULE = SuppressionRule()
+
+
+@pytest.fixture(autouse=True)
+async def domain(db: Database) -> None:
+    await insert_domain(db)
+    await ensure_partitions(db, [week_of(AT)])
+
+
+def bounce(number: int, email: str = "bob@example.org", status: str = "5.1.1") -> Event:
+    return Event(
+        event_id=f"{number}.1.bounced",
+        type=EventType.BOUNCED,
+        domain=DOMAIN,
+        message_id=f"msg_1@{DOMAIN}",
+        email=email,
+        at=AT,
+        delivery_id=number,
+        permanent=True,
+        code=550,
+        enhanced_status=status,
+        text="No such user",
+        host="mx.example.org",
+    )
+
+
+def complaint(number: int, email: str = "bob@example.org") -> Event:
+    kind = EventType.COMPLAINED
+    return replace(bounce(number, email), event_id=f"{number}.report.x.complained", type=kind, permanent=False, code=0)
+
+
+async def store(db: Database, events: Sequence[Event], rule: SuppressionRule = RULE) -> frozenset[str]:
+    stored = await insert_events(db, events, [s for s in map(rule.judge, events) if s])
+    return stored.suppressed
+
+
+async def suppressed(db: Database, *emails: str) -> set[str]:
+    async with db.acquire() as connection:
+        return set(await find_suppressed(connection, DOMAIN, [address_key(e) for e in emails]))
+
+
+async def live(db: Database, cause: Cause | None = None) -> list[tuple[str, str]]:
+    page, total = await list_suppressions(db, DOMAIN, cause=cause, after="", take=100)
+    assert total == len(page)
+    return [(s.email, s.cause.value) for s in page]
+
+
+async def test_a_dead_bounce_and_a_complaint_suppress_their_address_with_their_event(db: Database) -> None:
+    page = [bounce(1, "Bob@Example.org"), bounce(2, "full@example.org", "5.2.2"), complaint(3, "ann@example.org")]
+    assert await store(db, page) == {"1.1.bounced", "3.report.x.complained"}
+    assert await counters(db) == {"bounced": 2, "complained": 1}
+    assert await live(db) == [("ann@example.org", "complained"), ("Bob@Example.org", "bounced")]
+    assert await suppressed(db, "BOB@example.org", "full@example.org", "eve@example.org") == {"bob@example.org"}
+    found = await find_suppression(db, DOMAIN, "bob@EXAMPLE.org")
+    assert found == RULE.judge(page[0])
+
+
+async def test_a_redelivery_brings_nothing_back_that_was_removed(db: Database) -> None:
+    page = [bounce(1), complaint(2, "ann@example.org")]
+    assert len(await store(db, page)) == 2
+    assert await delete_suppressions(db, DOMAIN, ["BOB@example.org", "none@example.org"]) == ["bob@example.org"]
+    assert await store(db, page) == frozenset()
+    assert await live(db) == [("ann@example.org", "complained")]
+    # It bounced again, after it was removed: that is news.
+    assert await store(db, [bounce(3)]) == {"3.1.bounced"}
+
+
+async def test_the_first_bounce_stays_and_a_complaint_outweighs_it(db: Database) -> None:
+    assert await store(db, [bounce(1), bounce(2)]) in ({"1.1.bounced"}, {"2.1.bounced"})
+    assert await store(db, [bounce(3)]) == frozenset()
+    assert await store(db, [bounce(4), complaint(5)]) == {"5.report.x.complained"}
+    assert await store(db, [bounce(6)]) == frozenset()
+    assert await live(db) == [("bob@example.org", "complained")]
+
+
+async def test_a_domain_that_switched_it_off_suppresses_and_leaves_out_nobody(db: Database) -> None:
+    await store(db, [bounce(1)])
+    assert await update_suppression_enabled(db, DOMAIN, enabled=False)
+    assert await store(db, [bounce(2, "ann@example.org")]) == frozenset()
+    assert await suppressed(db, "bob@example.org") == set()
+    assert await live(db) == [("bob@example.org", "bounced")]
+    assert await update_suppression_enabled(db, DOMAIN, enabled=True)
+    assert await suppressed(db, "bob@example.org") == {"bob@example.org"}
+    assert not await update_suppression_enabled(db, "other.example", enabled=True)
+
+
+async def test_other_domains_are_not_concerned(db: Database) -> None:
+    await insert_domain(db, "other.example")
+    await store(db, [replace(bounce(1), domain="other.example"), replace(bounce(2), domain="gone.example")])
+    assert await suppressed(db, "bob@example.org") == set()
+    async with db.acquire() as connection:
+        assert await find_suppressed(connection, "other.example", ["bob@example.org"]) == {"bob@example.org"}
+
+
+async def test_what_is_over_counts_for_nothing_and_is_deleted(db: Database) -> None:
+    soon = SuppressionRule(bounce_expiry=timedelta(days=1))
+    assert await store(db, [bounce(1)], soon) == {"1.1.bounced"}  # AT is long past
+    assert await suppressed(db, "bob@example.org") == set()
+    assert await live(db) == []
+    assert await find_suppression(db, DOMAIN, "bob@example.org") is None
+    # One that lasts takes the place of one that is over.
+    assert await store(db, [bounce(2)]) == {"2.1.bounced"}
+    assert await live(db) == [("bob@example.org", "bounced")]
+    await store(db, [bounce(3, "ann@example.org")], soon)
+    assert await delete_expired_suppressions(db) == 1
+    assert await delete_expired_suppressions(db) == 0
+
+
+async def test_an_import_may_be_repeated_and_never_weakens(db: Database) -> None:
+    now = datetime.now(UTC)
+    await store(db, [complaint(1)])
+
+    def entry(email: str, days: int | None, cause: Cause = Cause.MANUAL) -> Suppression:
+        expires = None if days is None else now + timedelta(days=days)
+        return Suppression(DOMAIN, email, cause, now, expires, note="asked for it")
+
+    entries = [entry("bob@example.org", None), entry("ann@example.org", 5), entry("ANN@example.org", 9)]
+    assert await insert_suppressions(db, DOMAIN, entries) == 1
+    assert await insert_suppressions(db, DOMAIN, entries) == 0
+    assert await live(db) == [("ANN@example.org", "manual"), ("bob@example.org", "complained")]
+    assert await insert_suppressions(db, DOMAIN, [entry("ann@example.org", None, Cause.BOUNCED)]) == 1
+    assert await live(db, Cause.BOUNCED) == [("ann@example.org", "bounced")]
+    found = await find_suppression(db, DOMAIN, "ann@example.org")
+    assert found is not None
+    assert (found.expires_at, found.note) == (None, "asked for it")
+
+
+async def test_pages_follow_one_another(db: Database) -> None:
+    emails = [f"user{n:03}@example.org" for n in range(25)]
+    await insert_suppressions(
+        db, DOMAIN, [Suppression(DOMAIN, email.upper(), Cause.MANUAL, AT) for email in reversed(emails)]
+    )
+    seen: list[str] = []
+    while True:
+        page, total = await list_suppressions(db, DOMAIN, cause=None, after=seen[-1] if seen else "", take=10)
+        assert total == 25
+        if not page:
+            break
+        seen += [s.email for s in page]
+    assert [email.lower() for email in seen] == emails

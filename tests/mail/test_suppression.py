@@ -1,0 +1,125 @@
+"""Which bounces say that an address is dead, and which addresses are the same."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kannon.mail.event import Event, EventType
+from kannon.mail.suppression import Cause, SuppressionRule, address_key, says_dead
+
+AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+RULE = SuppressionRule()
+
+
+def bounce(status: str, text: str = "no", *, code: int = 550, permanent: bool = True) -> Event:
+    return Event(
+        event_id="7.1.bounced",
+        type=EventType.BOUNCED,
+        domain="example.com",
+        message_id="msg_1@example.com",
+        email="Bob@example.org",
+        at=AT,
+        delivery_id=7,
+        permanent=permanent,
+        code=code,
+        enhanced_status=status,
+        text=text,
+        host="mx.example.org",
+    )
+
+
+@pytest.mark.parametrize("status", ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"])
+def test_these_say_that_nobody_is_there(status: str) -> None:
+    assert says_dead(bounce(status))
+    assert not says_dead(bounce(status, permanent=False))
+    assert not says_dead(replace(bounce(status), type=EventType.ERROR))
+
+
+@pytest.mark.parametrize(
+    "status", ["5.2.2", "5.2.3", "5.3.4", "5.4.1", "5.4.4", "5.5.0", "5.6.0", "5.7.1", "5.7.26", "5.1.7", "5.1.8", ""]
+)
+def test_policy_size_and_routes_suppress_nobody(status: str) -> None:
+    assert not says_dead(bounce(status))
+    assert RULE.judge(bounce(status)) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "dead"),
+    [
+        ("", "No such user here", True),
+        ("", "<a@b.example>: Recipient address rejected: User unknown in local recipient table", True),
+        ("", "sorry, no mailbox here by that name.", True),
+        ("5.0.0", "Unknown user a@b.example", True),
+        ("5.0.0", "The email account that you tried to reach does not exist.", True),
+        ("", "dd This user doesn't have a mail.example account (a@b.example)", True),
+        ("5.5.0", "Requested action not taken: mailbox unavailable", False),
+        ("", "Mailbox full", False),
+        ("5.0.0", "Message rejected for policy reasons: user unknown to be harmless", False),
+        ("5.1.1", "Blocked, listed at a spam blacklist", False),
+        ("5.1.1", "192.0.2.1 has sent to too many recipients this hour", False),
+        ("5.1.1", "mailbox a@b.example is over quota", False),
+        ("", "Domain of sender address a@b.example does not exist", False),
+        ("5.7.1", "User unknown", False),
+    ],
+)
+def test_where_the_status_says_little_the_words_decide(status: str, text: str, dead: bool) -> None:
+    assert says_dead(bounce(status, text)) is dead
+
+
+def test_a_complaint_always_suppresses() -> None:
+    complaint = replace(bounce("", permanent=False), type=EventType.COMPLAINED, code=0)
+    found = RULE.judge(complaint)
+    assert found is not None
+    assert (found.cause, found.email, found.expires_at) == (Cause.COMPLAINED, "Bob@example.org", None)
+
+
+def test_a_suppression_says_why_and_for_how_long() -> None:
+    rule = SuppressionRule(bounce_expiry=timedelta(days=30), complaint_expiry=timedelta(days=60))
+    found = rule.judge(bounce("5.1.1", "No such user"))
+    assert found is not None
+    assert (found.since, found.expires_at) == (AT, AT + timedelta(days=30))
+    assert (found.domain, found.delivery_id, found.event_id) == ("example.com", 7, "7.1.bounced")
+    assert (found.code, found.enhanced_status, found.text, found.host) == (
+        550,
+        "5.1.1",
+        "No such user",
+        "mx.example.org",
+    )
+    complaint = rule.judge(replace(bounce(""), type=EventType.COMPLAINED))
+    assert complaint is not None
+    assert complaint.expires_at == AT + timedelta(days=60)
+    assert SuppressionRule(enabled=False).judge(bounce("5.1.1")) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Bob@Example.ORG", "bob@example.org", True),
+        (" bob@example.org ", "bob@example.org", True),
+        ("bob@bücher.example", "bob@xn--bcher-kva.example", True),
+        ("JÖRG@example.org", "jörg@example.org", True),
+        ("jo\u0308rg@example.org", "jörg@example.org", True),
+        ("bob+news@example.org", "bob@example.org", False),
+        ("b.ob@example.org", "bob@example.org", False),
+        ("bob@mail.example.org", "bob@example.org", False),
+        ("NO ADDRESS", "no address", True),
+        ("a@b@example", "A@B@EXAMPLE", True),
+    ],
+)
+def test_which_addresses_are_the_same(one: str, other: str, same: bool) -> None:
+    assert (address_key(one) == address_key(other)) is same
+    assert address_key(address_key(one)) == address_key(one)
+
+
+def test_the_words_are_looked_for_in_linear_time() -> None:
+    import time
+
+    def seconds(text: str) -> float:
+        start = time.perf_counter()
+        says_dead(bounce("", text))
+        return time.perf_counter() - start
+
+    for unit in ("user ", "user.", "unknown ", "doesn't have a x", "mailbox \t"):
+        assert seconds(unit * 20_000) < 2.0, json.dumps(unit)
