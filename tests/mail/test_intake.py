@@ -98,13 +98,13 @@ def test_a_recipient_above_the_batch_but_not_the_domain_gets_the_batchs_mode() -
 def test_judging_takes_time_in_proportion() -> None:
     def seconds(count: int) -> float:
         gate = RecipientGate(a_submission(subject="{{" * 500), TENANT)
-        start = time.perf_counter()
+        start = time.process_time()
         for number in range(count):
             gate.judge(f"{number}@b.de", {"name": "x"}, NOTHING_STATED)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
-    seconds(1000)
-    assert seconds(20_000) < 40 * max(seconds(1000), 0.001)
+    small, large = (min(seconds(count) for _ in range(3)) for count in (5_000, 50_000))
+    assert large < 40 * small
 
 
 @given(st.binary(min_size=ids.DRAW_BYTES, max_size=ids.DRAW_BYTES))
