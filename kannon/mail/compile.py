@@ -170,7 +170,9 @@ class _Body:
             piece = encode_piece(slot(copy), last=last)
             for place in places:
                 wire[place], canonical[place] = piece.wire, piece.canonical
-        return wire, hashlib.sha256(b"".join(canonical)).digest()
+        digest = hashlib.sha256(b"".join(canonical[:-1]))
+        digest.update(canonical[-1])  # the frame's end with the attachments, which may be large
+        return wire, digest.digest()
 
 
 def _to_text(segments: Sequence[Segment]) -> list[Segment]:

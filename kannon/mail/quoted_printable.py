@@ -43,7 +43,7 @@ def encode_piece(text: str, *, last: bool = False) -> Encoded:
         # Encoded with one more character behind it, the last line has room for the "=" of the soft break.
         wire = _quote(data, b".")
         wire = wire if wire.endswith(SOFT_BREAK) else wire + SOFT_BREAK
-    return Encoded(wire, relax_body(wire) if b"  " in wire or b"\t" in wire else wire)
+    return Encoded(wire, relax_body(wire))
 
 
 _EMPTY = Encoded(b"", b"")
@@ -59,4 +59,6 @@ def _quote(data: bytes, behind: bytes) -> bytes:
 
 def relax_body(lines: bytes) -> bytes:
     """RFC 6376 §3.4.4 for whole lines: runs of white space become one space, none stays before a line end."""
+    if b"  " not in lines and b"\t" not in lines and b" \r\n" not in lines:
+        return lines
     return _SPACES.sub(b" ", lines).replace(b" \r\n", b"\r\n")

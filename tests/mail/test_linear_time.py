@@ -17,7 +17,7 @@ UNITS = [
     "{{" + " " * 1000, '{', '}', '}}', '{{ a }}', '{{{', '}}}', '{{ a', '{{}', '{{{ a }}}', "<a href='{{ a }}'>",
     '<a href={{', '\n', '\r', ' ', '\t', ' \n', 'x ', 'x', 'ü', '😀', '=', '.\n', '"', "'", '\x00', "\ue000",
 ]  # fmt: skip
-SIZE = 60_000
+SIZE = 30_000
 
 
 def compiled(unit: str, size: int) -> CompiledBatch:

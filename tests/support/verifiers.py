@@ -1,28 +1,20 @@
 """DKIM verifiers by other hands: OpenDKIM (C) and Mail::DKIM (Perl), as Debian ships them."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
+from tests.support.strangers import stranger
 
 _PERL = Path(__file__).with_name("verify_dkim.pl")
-
-
-def _binary(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if found is None and os.environ.get("KANNON_SKIP_STRANGERS") == "1":
-        pytest.skip(f"{name} is not installed")
-    assert found is not None, f"{name} is missing; see packaging/test-packages.txt"
-    return found
 
 
 def mail_dkim(body: bytes, records: Mapping[str, str]) -> list[str]:
     """One `<algorithm> <result>` per signature."""
     arguments = [f"{name}={record}" for name, record in records.items()]
-    done = subprocess.run([_binary("perl"), _PERL, *arguments], input=body, capture_output=True, timeout=60, check=True)
+    done = subprocess.run(
+        [stranger("perl"), _PERL, *arguments], input=body, capture_output=True, timeout=60, check=True
+    )
     return done.stdout.decode().splitlines()
 
 
@@ -35,7 +27,7 @@ def opendkim(bodies: list[bytes], records: Mapping[str, str], directory: Path) -
     for number, body in enumerate(bodies):
         files.append(directory / f"{number}.eml")
         files[-1].write_bytes(body)
-    command = [_binary("opendkim"), "-x", str(config), "-v", "-t", ",".join(map(str, files))]
+    command = [stranger("opendkim"), "-x", str(config), "-v", "-t", ",".join(map(str, files))]
     done = subprocess.run(command, capture_output=True, timeout=120, check=False)
     said = (done.stdout + done.stderr).decode().splitlines()
     return [any(f"{file}: verification" in line and line.endswith("succeeded") for line in said) for file in files]
