@@ -27,6 +27,17 @@ def refusal(address: str) -> Reply | None:
     return None if ip.is_global else PRIVATE
 
 
+def is_routable(address: str) -> bool:
+    """Whether this machine has any route there: a host without IPv6 need not try it. Sends nothing."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, 9))
+    except OSError:
+        return False
+    return True
+
+
 def _inner(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """The IPv4 address inside an IPv6 one, where the packet would end up."""
     if isinstance(ip, IPv6Address):

@@ -49,7 +49,7 @@ BAD_ADDRESS = Reply(550, "the recipient's domain is not a domain name", "5.1.2")
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """How one MX site is doing. `next_probe_in` is None while it is not down; `last` is its last word."""
+    """How one MX site is doing. `last` is its last failure, whenever that was; `next_probe_in` is None unless down."""
 
     site: str
     waiting: int
@@ -71,7 +71,7 @@ class Deliverer:
         self._max_held = max(2 * sender.concurrency, 100)
         self._held: dict[anyio.CancelScope, float] = {}  # since when; waiters for a connection are held by their site
         self._sites: dict[str, Site] = {}
-        hostname = sender.hostname or socket.getfqdn()
+        hostname = sender.hostname or own_name()
         self._opener = Opener(hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
         self._resolver = Resolver(dns.nameservers, self.spawn, scale=max(self._scale, MIN_DNS_SCALE))
         self._router = Router(sender, hostname, self._resolver)
@@ -142,9 +142,18 @@ class Deliverer:
 
     def destinations(self) -> list[Destination]:
         """A snapshot, the busiest first."""
+        now = time.monotonic()
         found = [
-            Destination(key, s.waiting, s.in_flight, s.connections, s.limit, s.last, s.next_probe_in)
-            for key, s in self._sites.items()
+            Destination(
+                site=key,
+                waiting=site.waiting,
+                in_flight=site.in_flight,
+                connections=site.connections,
+                limit=site.limit,
+                last=site.last,
+                next_probe_in=site.outage.seconds_to_probe(now) if site.outage.down else None,
+            )
+            for key, site in self._sites.items()
         ]
         return sorted(found, key=lambda each: each.waiting + each.in_flight, reverse=True)
 
@@ -258,6 +267,12 @@ class Deliverer:
         elif transaction.failure is not None and not transaction.stale:
             site.went_badly(transaction.failure)
         return transaction
+
+
+def own_name() -> str:
+    """What EHLO says where the configuration does not. RFC 5321 §4.1.4: a name that resolves, hence a full one."""
+    name = socket.gethostname()
+    return name if "." in name else socket.getfqdn()
 
 
 async def _run(job: Coroutine[Any, Any, None]) -> None:

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 
 from kannon.config import Route, Sender
 from kannon.mail.verdict import Reply, Stage
-from kannon.smtp.addresses import LOOP, refusal
+from kannon.smtp.addresses import LOOP, is_routable, refusal
 from kannon.smtp.limits import SiteLimits, limits_of
 from kannon.smtp.opening import Access, Target
 from kannon.smtp.resolver import Answer, Resolver, Status
@@ -159,7 +159,7 @@ class Router:
         if not addresses and named_by_route:
             addresses = await _from_system(host)
         if addresses:
-            return addresses, None
+            return [each for each in addresses if is_routable(each)] or addresses, None
         reason = next((answer.reason for answer in answers if answer.reason), f"{host} has no address")
         return [], Failure(Kind.LOOKUP, Stage.DNS, reason=reason)
 

@@ -1,14 +1,10 @@
-"""One destination: the connections to an MX site, who waits for them, and how hard it is pressed.
+"""One destination: the connections to an MX site, and who waits for them.
 
 In: deliveries that want a session (`lend`, `wait`) and what came of each mail (`went_well`, `went_badly`). Out: a
 `Session`; or a `Failure`, the reason no host could be reached; or `Busy`, which costs the delivery nothing.
 Connections are opened by tasks of the pool's own, so a server that does not answer holds up nobody but those who wait
-for it.
-
-Slow start as in TCP: two connections, one more for each mail taken, half of them at a 421 or a lost connection, one
-fewer at another 4xx, and from there more slowly up. A destination whose every host fails is down: one connection
-probes it, after a growing delay, and its mail waits outside; after SUSPEND_SECONDS its mail is deferred with the last
-failure instead.
+for it; `pace` says how many there may be. A destination whose every host fails is down (`outage`): one connection
+probes it while its mail waits outside.
 """
 
 import asyncio
@@ -19,24 +15,18 @@ from collections.abc import Coroutine, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kannon.smtp.outage import PROBE_SECONDS, Outage
+from kannon.smtp.pace import Pace
 from kannon.smtp.routing import Plan
 from kannon.smtp.session import Session
 from kannon.smtp.trouble import Failure, Kind, is_about_the_host
 
-FIRST_CONNECTIONS = 2
 IDLE_SECONDS = 60.0
-PROBE_SECONDS = 1.0  # doubled at each failed probe
-MAX_PROBE_SECONDS = 60.0
-SUSPEND_SECONDS = 120.0
-DOWN_AFTER = 3  # lost connections or 421s without a mail taken in between
-PROVEN_SECONDS = 30.0
-MOVING_SECONDS = 2.0
 QUEUE_SECONDS = 1.0  # as much as a destination works off in this time may wait in memory
-QUEUE_NEW = 10  # before it has shown how fast it is
+QUEUE_NEW = 20  # before it has shown how fast it is
 QUEUE_SILENT = 2  # when it has shown nothing for a while
-MAILS_A_SECOND_HOPED = 200.0  # of a destination just met
-MAILS_A_SECOND_FEARED = 2.0  # of one that has taken none for a while
-MAX_BUSY_SECONDS = 30.0
+SHORTEST_BUSY_SECONDS = 0.5
+LONGEST_BUSY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,65 +52,49 @@ class Pool(Protocol):
 class Site:
     def __init__(self, plan: Plan, pool: Pool, scale: float) -> None:
         self.plan = plan
-        self.last = ""  # what came of the last mail or connection, in words
+        self.last = ""  # how the last failure read
+        self.used_at = time.monotonic()
+        self.outage = Outage(scale)
+        self._pace = Pace(plan.limits, self.used_at)
         self._pool = pool
         self._scale = scale
         self._sessions: set[Session] = set()
         self._idle: list[Session] = []  # the last one used is the first one lent, so that a surplus falls idle
         self._opening = 0
+        self._open_again_at = 0.0
         self._waiting: OrderedDict[asyncio.Future[Lent], float] = OrderedDict()  # since when
-        self._limit = float(min(FIRST_CONNECTIONS, plan.limits.connections))
-        self._threshold = float(plan.limits.connections)
-        self._seconds_a_mail = 0.1
-        self._last_success = float("-inf")
-        self._met = time.monotonic()
-        self._failures = 0
-        self._next_send = 0.0
         self._next_room = 0.0
         self._pump_timer: asyncio.TimerHandle | None = None
-        # While down:
-        self._down_since: float | None = None
-        self._down_failure: Failure | None = None
-        self._next_probe = 0.0
-        self._probe_seconds = PROBE_SECONDS
-        self._open_again_at = 0.0
-        self.used_at = time.monotonic()
 
     # -- what deliveries use
 
     @property
     def proven(self) -> bool:
-        return time.monotonic() - self._last_success < PROVEN_SECONDS
+        return self._pace.proven(time.monotonic())
 
     def lend(self) -> Session | None:
         """A session that is free this moment, if nobody waits before us."""
-        if not (self._waiting or self._opening or self._lent):
-            self._met = time.monotonic()  # one that has rested is met anew: its silence says nothing of its speed
-        if self._waiting or not self._rate_allows():
+        if self._waiting or not self._idle or self._pace.wait_for_turn(time.monotonic()):
             return None
         return self._take_idle()
 
     def turned_away(self) -> Failure | Busy | None:
         """Why a delivery should not even wait, or None."""
         now = time.monotonic()
-        if self._down_since is not None:
-            if now >= self._next_probe and not self._opening and not self._lent:
-                return None  # this one is the probe
-            if now - self._down_since > SUSPEND_SECONDS * self._scale and self._down_failure is not None:
-                last = self._down_failure
-                return Failure(last.kind, last.stage, last.reply, f"destination is down: {last.reason}".rstrip(": "))
-            return Busy(max(self._next_probe - now, 0.5 * self._scale) + random.random())  # noqa: S311  # jitter
-        if self._at_rest:
-            self._met = now
-        speed = self._mails_a_second(now)
-        if now - self._last_success < MOVING_SECONDS:
+        if self.outage.down:
+            return self._turned_away_while_down(now)
+        if not self._waiting and not self._opening and not self.in_flight:
+            self._pace.meet(now)
+        speed = self._pace.mails_a_second(now)
+        if self._pace.moving(now):
             room = max(QUEUE_NEW, int(speed * QUEUE_SECONDS))
         else:
-            room = QUEUE_NEW if now - self._met < MOVING_SECONDS else QUEUE_SILENT
+            room = QUEUE_SILENT if self._pace.silent(now) else QUEUE_NEW
         if len(self._waiting) < room:
             return None
         # Whoever is turned away comes back when, at the present speed, those before have gone.
-        self._next_room = min(max(self._next_room, now + 0.5) + 1 / speed, now + MAX_BUSY_SECONDS)
+        self._next_room = max(self._next_room, now + SHORTEST_BUSY_SECONDS) + 1 / speed
+        self._next_room = min(self._next_room, now + LONGEST_BUSY_SECONDS)
         return Busy(self._next_room - now)
 
     async def wait(self) -> Lent:
@@ -139,10 +113,10 @@ class Site:
     async def another_host(self, session: Session, tried: Set[str]) -> Session | Failure:
         """A new session to an address that is not among `tried`, within the limit: in place of `session` where there is
         no room beside it. `session` must not be used any more."""
-        if session.usable and len(self._sessions) + self._opening < int(self._limit):
+        if session.usable and len(self._sessions) + self._opening < self._pace.connections:
             self.give_back(session)
         elif session in self._sessions:
-            self._end(session)
+            session.quit()
             await asyncio.shield(session.closed)
         self._opening += 1
         try:
@@ -159,31 +133,29 @@ class Site:
         if session not in self._sessions:
             self._pump()
         elif not session.usable or session.mails >= self.plan.limits.mails_per_connection:
-            self._end(session)
+            session.quit()
         else:
             self._idle.append(session)
             self._pump()
 
     def went_well(self, seconds: float) -> None:
         """A mail was taken, after `seconds`."""
-        self._last_success = self.used_at = time.monotonic()
-        self._seconds_a_mail += (seconds - self._seconds_a_mail) / 8
-        self._alive()
-        if self._limit < self.plan.limits.connections:
-            self._limit += 1 if self._limit < self._threshold else 1 / self._limit
-            self._limit = min(self._limit, self.plan.limits.connections)
+        self.used_at = time.monotonic()
+        self._pace.taken(self.used_at, seconds)
+        self.outage.over()
 
     def went_badly(self, failure: Failure) -> None:
         """A mail was not taken."""
+        self.last = str(failure)
+        self.used_at = time.monotonic()
         if is_about_the_host(failure):
-            self._limit = self._threshold = max(1.0, self._limit // 2)
-            self._failures += 1
-            if self._failures >= DOWN_AFTER or self._down_since is not None:
+            self._pace.pushed_back(hard=True)
+            if self.outage.lost_one():
                 self._go_down(failure)
             return
-        self._alive()
+        self.outage.over()
         if failure.reply is not None and failure.reply.code // 100 == 4:
-            self._limit = self._threshold = max(1.0, self._limit - 1)
+            self._pace.pushed_back(hard=False)
 
     # -- what the owner uses
 
@@ -191,7 +163,7 @@ class Site:
         """Ends connections that have been idle too long."""
         for session in [each for each in self._idle if now - each.idle_since > IDLE_SECONDS * self._scale]:
             self._idle.remove(session)
-            self._end(session)
+            session.quit()
 
     def turn_away(self, before: float, retry_in: float) -> None:
         """Those who have waited since `before` or longer."""
@@ -226,31 +198,22 @@ class Site:
 
     @property
     def limit(self) -> int:
-        return int(self._limit)
+        return self._pace.connections
 
     @property
     def in_flight(self) -> int:
-        return self._lent
-
-    @property
-    def next_probe_in(self) -> float | None:
-        """Seconds, or None while it is not down."""
-        return None if self._down_since is None else max(0.0, self._next_probe - time.monotonic())
+        """Sessions that are lent."""
+        return len(self._sessions) - len(self._idle)
 
     # -- inside
 
-    @property
-    def _at_rest(self) -> bool:
-        return not self._waiting and not self._opening and not self._lent
-
-    @property
-    def _lent(self) -> int:
-        return len(self._sessions) - len(self._idle)
-
-    def _mails_a_second(self, now: float) -> float:
-        if now - self._last_success < MOVING_SECONDS:
-            return max(1.0, self._limit) / max(self._seconds_a_mail, 1e-4)
-        return MAILS_A_SECOND_HOPED if now - self._met < MOVING_SECONDS else MAILS_A_SECOND_FEARED
+    def _turned_away_while_down(self, now: float) -> Failure | Busy | None:
+        seconds = self.outage.seconds_to_probe(now)
+        if not seconds and not self._opening and not self.in_flight:
+            return None  # this one is the probe
+        if suspended := self.outage.suspended(now):
+            return suspended
+        return Busy(max(seconds, SHORTEST_BUSY_SECONDS * self._scale) + _jitter())
 
     def _take_idle(self) -> Session | None:
         while self._idle:
@@ -259,46 +222,30 @@ class Site:
                 return session
         return None
 
-    def _rate_allows(self) -> bool:
-        """Takes one of the second's places, where there is a rate."""
-        rate = self.plan.limits.rate_per_second
-        if not rate:
-            return True
-        now = time.monotonic()
-        if now < self._next_send:
-            return False
-        self._next_send = max(self._next_send, now - 1) + 1 / rate  # what a quiet second left over may be caught up
-        return True
-
     def _pump(self) -> None:
         """Lends what is idle to those who wait, and opens what they lack."""
+        now = time.monotonic()
         while self._waiting and self._idle:
-            if not self._rate_allows():
-                self._pump_at(self._next_send)
+            if seconds := self._pace.wait_for_turn(now):
+                self._pump_in(seconds)
                 return
             session = self._take_idle()
             if session is None:
                 break
-            place, _ = self._waiting.popitem(last=False)
-            if place.done():
-                self._idle.append(session)
-            else:
-                place.set_result(session)
-        now = time.monotonic()
-        wanted = len(self._waiting) - self._opening
-        allowed = 1 if self._down_since is not None else int(self._limit)
-        while wanted > 0 and len(self._sessions) + self._opening < allowed:
-            if now < self._open_again_at and self._sessions:
-                self._pump_at(self._open_again_at)
+            self._answer_one(session)
+        allowed = 1 if self.outage.down else self._pace.connections
+        for _ in range(len(self._waiting) - self._opening):
+            if len(self._sessions) + self._opening >= allowed:
+                return
+            if self._sessions and now < self._open_again_at:
+                self._pump_in(self._open_again_at - now)
                 return
             self._opening += 1
-            wanted -= 1
             self._pool.spawn(self._open())
 
-    def _pump_at(self, when: float) -> None:
+    def _pump_in(self, seconds: float) -> None:
         if self._pump_timer is None:
-            delay = max(0.0, when - time.monotonic())
-            self._pump_timer = asyncio.get_running_loop().call_later(delay, self._pump_on_time)
+            self._pump_timer = asyncio.get_running_loop().call_later(seconds, self._pump_on_time)
 
     def _pump_on_time(self) -> None:
         self._pump_timer = None
@@ -313,44 +260,34 @@ class Site:
             self._add(opened)
             self.give_back(opened)
             return
-        self.last = opened.reply.text if opened.reply else opened.reason
+        self.last = str(opened)
         if opened.kind is Kind.FACT:
-            self._answer_all(opened)  # true for every mail
-            return
-        if self._sessions:
+            while self._waiting:  # true for every mail
+                self._answer_one(opened)
+        elif self._sessions:
             # It lets some of us in, so it has enough of them for now; no mail need lose a try over that.
-            self._limit = self._threshold = float(max(1, len(self._sessions)))
+            self._pace.enough(len(self._sessions))
             self._open_again_at = time.monotonic() + PROBE_SECONDS * self._scale
-            self._pump_at(self._open_again_at)
+            self._pump_in(PROBE_SECONDS * self._scale)
         else:
             self._answer_one(opened)
             self._go_down(opened)
 
     def _answer_one(self, answer: Lent) -> None:
-        while self._waiting:
+        """Those who wait leave the line when they are answered or give up, so the first one still waits."""
+        if self._waiting:
             place, _ = self._waiting.popitem(last=False)
             if not place.done():
                 place.set_result(answer)
-                return
-
-    def _answer_all(self, answer: Lent) -> None:
-        while self._waiting:
-            self._answer_one(answer)
+            elif isinstance(answer, Session):
+                self._idle.append(answer)  # given up this moment
 
     def _go_down(self, failure: Failure) -> None:
         now = time.monotonic()
-        if self._down_since is None:
-            self._down_since = now
-            self._probe_seconds = PROBE_SECONDS
-        self._down_failure = failure
-        self._limit = 1.0
-        self._next_probe = now + self._probe_seconds * self._scale * (0.8 + 0.4 * random.random())  # noqa: S311  # jitter
-        self._probe_seconds = min(2 * self._probe_seconds, MAX_PROBE_SECONDS)
-        self._answer_all(Busy(self._next_probe - now + random.random()))  # noqa: S311  # not all at once
-
-    def _alive(self) -> None:
-        self._failures = 0
-        self._down_since = self._down_failure = None
+        self.outage.begin(failure, now, random.random())  # noqa: S311  # jitter
+        self._pace.enough(1)
+        while self._waiting:
+            self._answer_one(Busy(self.outage.seconds_to_probe(now) + _jitter()))
 
     def _add(self, session: Session) -> None:
         self._sessions.add(session)
@@ -362,5 +299,7 @@ class Site:
             self._idle.remove(session)
         self._pump()
 
-    def _end(self, session: Session) -> None:
-        session.quit()
+
+def _jitter() -> float:
+    """Up to a second, so that not all come back at once."""
+    return random.random()  # noqa: S311  # spreads load, guards nothing

@@ -34,6 +34,9 @@ class Failure:
     reply: Reply | None = None
     reason: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.reply.code} {self.reply.text}" if self.reply else f"{self.stage}: {self.reason}"
+
 
 ABOUT_THE_MAIL = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.BODY, Stage.DOT})
 _DEPTH = {stage: depth for depth, stage in enumerate(Stage)}

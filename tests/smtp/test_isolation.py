@@ -18,7 +18,7 @@ from tests.support.envelopes import an_envelope
 from tests.support.eventually import eventually
 from tests.support.smtp_peer import Behaviour, Peer, free_port, serving
 
-MAILS_EACH = 40
+MAILS_EACH = 30
 
 
 @asynccontextmanager
@@ -79,17 +79,19 @@ async def test_one_tarpit_and_one_refuser_among_fifty() -> None:
         1: (Stage.RCPT, "550 5.7.1 not from you"),
     }
     numbers = [number for _ in range(MAILS_EACH) for number in range(50)]
-    async with destinations(50, {}, timeout_scale=1) as (deliverer, _):
-        _, undisturbed = await send_all(deliverer, [n for n in numbers if n > 1])
-    async with destinations(50, bad, timeout_scale=1) as (deliverer, peers):
-        found, disturbed = await send_all(deliverer, numbers)
-        refusals = await deliverer.deliver(an_envelope("x@d1.test"))
-    assert isinstance(refusals, Refused)
-    assert found["Delivered"] == 48 * MAILS_EACH
-    assert all(len(peer.mails) == MAILS_EACH for peer in peers[2:])
-    assert peers[0].most_open <= 2  # slow start: a destination that takes nothing gets no more
-    # The promise is 90 % of the speed; the second quarter of a second is the measure's own unrest on a shared machine.
-    assert disturbed < undisturbed / 0.9 + 0.25, (undisturbed, disturbed)
+    undisturbed, disturbed = [], []
+    for _ in range(3):  # by turns and the best of each: the machine's other work hits both alike
+        async with destinations(50, {}, timeout_scale=1) as (deliverer, _):
+            undisturbed.append((await send_all(deliverer, [n for n in numbers if n > 1]))[1])
+        async with destinations(50, bad, timeout_scale=1) as (deliverer, peers):
+            found, seconds = await send_all(deliverer, numbers)
+            disturbed.append(seconds)
+            assert isinstance(await deliverer.deliver(an_envelope("x@d1.test")), Refused)
+        assert found["Delivered"] == 48 * MAILS_EACH
+        assert all(len(peer.mails) == MAILS_EACH for peer in peers[2:])
+        assert peers[0].most_open <= 2  # slow start: a destination that takes nothing gets no more
+    # The promise is 90 % of the speed; the quarter of a second is what the extra mails and a busy machine may cost.
+    assert min(disturbed) < min(undisturbed) / 0.9 + 0.25, (undisturbed, disturbed)
 
 
 @pytest.mark.parametrize("stage", [Stage.GREETING, Stage.MAIL, Stage.DOT])

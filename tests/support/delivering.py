@@ -1,12 +1,17 @@
 """A Deliverer over a DNS zone of one's own, and the usual one-host destinations."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import anyio
+
 from kannon.config import Dns, Sender
-from kannon.smtp import Deliverer
+from kannon.mail.verdict import Verdict
+from kannon.smtp import Busy, Deliverer
 from tests.support.dns_server import DnsServer, Zone, serving_dns
+from tests.support.envelopes import an_envelope
 from tests.support.smtp_peer import Peer, serving
 
 
@@ -31,3 +36,14 @@ async def delivering_to(*peers: Peer, **options: Any) -> AsyncIterator[Deliverer
             zone[f"mx{number}.test", "A"] = [f"127.0.0.{number}"]
             port = await stack.enter_async_context(serving(peer, f"127.0.0.{number}", port))
         yield await stack.enter_async_context(delivering(zone, port=port, **options))
+
+
+async def deliver_patiently(deliverer: Deliverer, to: str = "b@dest.test") -> Verdict:
+    """As the bus does: what was Busy comes again."""
+    while isinstance(verdict := await deliverer.deliver(an_envelope(to)), Busy):
+        await anyio.sleep(verdict.retry_in)
+    return verdict
+
+
+async def deliver_many(deliverer: Deliverer, count: int) -> list[Verdict]:
+    return list(await asyncio.gather(*(deliver_patiently(deliverer) for _ in range(count))))
