@@ -86,6 +86,7 @@ class _Writer:
             self.text(self._value(token, "alt"))
         elif name == "hr":
             self._word(_RULE)
+            self._breaks = _BREAKS[name]
         elif name == "li":
             self._item()
         elif name == "pre":
