@@ -33,6 +33,7 @@ from kannon.mail.identity import anonymous_address, track_address
 from kannon.mail.tracking import TrackingMode
 
 MAX_TOKEN = 8192
+_REMEMBERED = 2048
 # The signature is 64 octets: of its last character only two bits count, so the others have to be zero.
 _SHAPE = re.compile(r"([A-Za-z0-9_-]{1,256})\.([A-Za-z0-9_-]{1,8000})\.([A-Za-z0-9_-]{85}[AQgw])")
 _EDDSA = OKPAlgorithm()
@@ -81,14 +82,6 @@ def generate_token_key() -> tuple[TokenKey, str]:
     return TokenKey(kid, private), public
 
 
-def load_public_key(pem: str) -> Ed25519PublicKey:
-    """Raises ValueError for what is no Ed25519 key."""
-    key = load_pem_public_key(pem.encode("ascii"))
-    if not isinstance(key, Ed25519PublicKey):
-        raise ValueError("not an Ed25519 public key")
-    return key
-
-
 @lru_cache(maxsize=64)
 def _load_private_key(pem: str) -> Ed25519PrivateKey:
     key = load_pem_private_key(pem.encode("ascii"), password=None)
@@ -110,24 +103,40 @@ class TokenSigner:
         return (signed + b"." + _encode(_EDDSA.sign(signed, self._key))).decode("ascii")
 
 
-@dataclass(frozen=True, slots=True)
-class SealedToken:
+class SealedToken(NamedTuple):
     """A well-formed token; what it says is not known before its key has verified it."""
 
     kid: str
-    _signed: bytes
-    _payload: str
-    _signature: bytes
+    signed: bytes
+    payload: str
+    signature: bytes
 
-    def open(self, key: Ed25519PublicKey, channel: Channel, now: datetime) -> Claims | None:
+
+class TokenVerifier:
+    """One parsed public key. It remembers what it verified lately: proxies ask for the same pixel again and again.
+
+    Raises ValueError for what is no Ed25519 key.
+    """
+
+    def __init__(self, public_pem: str) -> None:
+        key = load_pem_public_key(public_pem.encode("ascii"))
+        if not isinstance(key, Ed25519PublicKey):
+            raise ValueError("not an Ed25519 public key")
+        self._key = key
+        self._is_genuine = lru_cache(maxsize=_REMEMBERED)(self._verify)
+
+    def open(self, token: SealedToken, channel: Channel, now: datetime) -> Claims | None:
         """What it says, if it is genuine, alive, and of this channel."""
-        if not _EDDSA.verify(self._signed, key, self._signature):
+        if not self._is_genuine(token):
             return None
         try:
-            claims = _from_payload(_from_json(_decode(self._payload).decode()))
+            claims = _from_payload(_from_json(_decode(token.payload).decode()))
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
         return claims if claims.channel is channel and claims.expires > now.timestamp() else None
+
+    def _verify(self, token: SealedToken) -> bool:
+        return _EDDSA.verify(token.signed, self._key, token.signature)
 
 
 def parse_token(token: str) -> SealedToken | None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kannon.mail.html import decode_attribute
 from kannon.mail.token import Channel, Claims, parse_token
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
-from tests.support.mail import DOMAIN, NOW, batch, build, delivery, html_of, texts, token_public_key
+from tests.support.mail import DOMAIN, NOW, batch, build, delivery, html_of, texts, token_verifier
 from tests.support.mail import settings as build_settings
 
 LINKS = TrackingPolicy(TrackingMode.OFF, TrackingMode.IDENTIFIED)
@@ -22,7 +22,7 @@ def read(url: str) -> Claims:
     assert match is not None, url
     sealed = parse_token(match[2])
     assert sealed is not None
-    claims = sealed.open(token_public_key(), Channel(match[1]), NOW)
+    claims = token_verifier().open(sealed, Channel(match[1]), NOW)
     assert claims is not None
     return claims
 

@@ -10,13 +10,12 @@ from email.message import EmailMessage
 from functools import lru_cache
 
 import dkim
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from kannon.mail.batch import Attachment, Batch, Delivery
 from kannon.mail.compile import BuildSettings, compile_batch
 from kannon.mail.dkim import ED25519_SHA256, RSA_SHA256, DkimKey, generate_dkim_key
 from kannon.mail.envelope import Envelope
-from kannon.mail.token import TokenKey, generate_token_key, load_public_key
+from kannon.mail.token import TokenKey, TokenVerifier, generate_token_key
 from kannon.mail.tracking import OFF, TrackingPolicy
 
 DOMAIN = "news.example.com"
@@ -47,8 +46,9 @@ def token_pair() -> tuple[TokenKey, str]:
     return generate_token_key()
 
 
-def token_public_key() -> Ed25519PublicKey:
-    return load_public_key(token_pair()[1])
+@lru_cache(maxsize=1)
+def token_verifier() -> TokenVerifier:
+    return TokenVerifier(token_pair()[1])
 
 
 def settings(*, autoescape: bool = True, base_url: str = "", ed25519: bool = False) -> BuildSettings:

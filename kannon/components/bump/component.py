@@ -51,6 +51,10 @@ class Bump:
         self.addresses: list[tuple[str, int]] = []
         """Where it listens, once started."""
 
+    def readings(self) -> tuple[int, int]:
+        """Of events whose reader was answered: those that wait for the bus, those dropped when it was away too long."""
+        return len(self._outbox), self._outbox.dropped
+
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serves until `stop`. Raises AddressInUse."""
         listener = listen_on("bump.listen", self._listen)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import anyio
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from kannon.mail.token import load_public_key
+from kannon.mail.token import TokenVerifier
 
 KeyLookup = Callable[[str, datetime], Awaitable[str | None]]
 """A kid and the time → the public key as PEM; None for one that is unknown or dead. Raises Unavailable."""
@@ -25,7 +24,7 @@ _MAX_LOOKUPS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    key: Ed25519PublicKey | None
+    key: TokenVerifier | None
     until: datetime
 
 
@@ -37,7 +36,7 @@ class VerificationKeys:
         self._asking: dict[str, anyio.Event] = {}
         self._limiter = anyio.CapacityLimiter(_MAX_LOOKUPS)
 
-    async def find(self, kid: str) -> Ed25519PublicKey | None:
+    async def find(self, kid: str) -> TokenVerifier | None:
         """Raises Unavailable where it is not remembered and cannot be asked for."""
         while (answer := self._answers.get(kid)) is None or answer.until <= self._clock():
             if (asked := self._asking.get(kid)) is not None:
@@ -54,7 +53,7 @@ class VerificationKeys:
         finally:
             del self._asking[kid]
             asked.set()  # those who waited look again, and one of them asks if this failed
-        key = load_public_key(pem) if pem is not None else None
+        key = TokenVerifier(pem) if pem is not None else None
         self._answers[kid] = _Answer(key, self._clock() + (_UNKNOWN if key is None else _KNOWN))
         self._answers.move_to_end(kid)
         while len(self._answers) > _MAX_KEYS:
