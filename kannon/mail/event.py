@@ -33,7 +33,8 @@ TERMINAL = frozenset({EventType.REJECTED, EventType.DELIVERED, EventType.BOUNCED
 class Event:
     """`at` is aware UTC. `code` 0 means the remote gave no reply. `text` is the remote's words or the reason.
 
-    `email` is empty for anonymous events. `retry_after_seconds` is what a deferring remote asked for (0: nothing).
+    Anonymous readers all have one `email` (kannon.mail.identity). `retry_after_seconds` is what a deferring remote
+    asked for (0: nothing).
     """
 
     event_id: str
