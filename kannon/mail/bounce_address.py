@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 _NUMBERS = struct.Struct(">QI")  # delivery id, expiry in seconds since 1970 (until 2106)
+_LAST_EXPIRY = (1 << 32) - 1
 _MAC_OCTETS = 16
 _LOCAL = re.compile(r"b-[0-9a-f]{56}")  # of the 64 octets that RFC 5321 §4.5.3.1.1 allows
 
 
 def make_bounce_address(delivery_id: int, domain: str, secret: bytes, expires: datetime) -> str:
-    numbers = _NUMBERS.pack(delivery_id, int(expires.timestamp()))
+    numbers = _NUMBERS.pack(delivery_id, min(int(expires.timestamp()), _LAST_EXPIRY))
     return f"b-{(numbers + _mac(numbers, domain, secret)).hex()}@{domain}"
 
 
