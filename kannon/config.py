@@ -259,6 +259,10 @@ class Suppression(Section):
     complaint_expiry: Duration = timedelta(0)
 
 
+class Metrics(Section):
+    listen: Annotated[str, AfterValidator(lambda value: value and check_listen(value))] = "127.0.0.1:9090"
+
+
 class Message(Section):
     max_bytes: Size = 25 << 20
     max_recipients: Annotated[int, Field(ge=1)] = 100000
@@ -291,6 +295,7 @@ class Config(BaseSettings):
     stats: Stats = Stats()
     suppression: Suppression = Suppression()
     message: Message = Message()
+    metrics: Metrics = Metrics()
     log: Log = Log()
 
     @classmethod

@@ -25,6 +25,7 @@ WAKE_VALIDATOR = "kannon.wake.validator"
 WAKE_DISPATCHER = "kannon.wake.dispatcher"
 POSTPONED = "kannon.postponed"  # core NATS, from a sender to one dispatcher
 PARKED = "kannon.parked"
+PARKED_STREAM = "kannon_parked"
 BODIES = "kannon_bodies"
 
 # Longer than any redelivery of one publish: a burst is repeated for minutes at most, and a kill -9 recovers within one.
@@ -80,7 +81,7 @@ STREAMS = (
     StreamSpec("kannon_sending", (SENDING,), RetentionPolicy.WORK_QUEUE, 100_000, 72 * HOUR),
     StreamSpec("kannon_stats", ("kannon.stats.*",), RetentionPolicy.INTEREST, 100_000, 168 * HOUR),
     StreamSpec("kannon_bounce", (BOUNCE,), RetentionPolicy.INTEREST, 10_000, 168 * HOUR),
-    StreamSpec("kannon_parked", ("kannon.parked.*",), RetentionPolicy.LIMITS, 10_000, 720 * HOUR),
+    StreamSpec(PARKED_STREAM, ("kannon.parked.*",), RetentionPolicy.LIMITS, 10_000, 720 * HOUR),
 )
 
 SENDER = ConsumerSpec("kannon_sending", "sender")

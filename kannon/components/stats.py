@@ -6,7 +6,7 @@ drops those older than `stats.retention`, and suppressions whose time is over.
 What is no event is parked and its neighbours go on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -22,7 +22,8 @@ from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, 
 from kannon.db.suppressions import delete_expired_suppressions
 from kannon.errors import Poison
 from kannon.mail.event import Event
-from kannon.mail.suppression import SuppressionRule
+from kannon.mail.suppression import Suppression, SuppressionRule
+from kannon.measure import UNMEASURED
 from kannon.wire.events import decode_event
 
 log = structlog.get_logger()
@@ -35,6 +36,11 @@ REDELIVERY = timedelta(days=8)  # a little longer than the bus keeps an event (1
 class Bus(Protocol):
     async def ready(self) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
+
+
+class Meter(Protocol):
+    def stored(self, events: Sequence[Event], new: int, waited: Sequence[float]) -> None: ...
+    def suppressed(self, suppressions: Sequence[Suppression]) -> None: ...
 
 
 class Stats:
@@ -50,12 +56,14 @@ class Stats:
         retention: timedelta,
         rule: SuppressionRule,
         clock: Callable[[], datetime],
+        meter: Meter = UNMEASURED,
     ) -> None:
         self._db = db
         self._bus = bus
         self._retention = retention
         self._rule = rule
         self._clock = clock
+        self._meter = meter
         self._weeks: set[date] = set()  # partitions known to exist
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -90,15 +98,14 @@ class Stats:
     async def _store(self, events: list[Event]) -> None:
         called_for = [s for s in map(self._rule.judge, events) if s is not None]
         stored = await insert_events(self._db, events, called_for)
-        for suppression in called_for:
-            if suppression.event_id in stored.suppressed:
-                log.info(
-                    "address suppressed",
-                    domain=suppression.domain,
-                    delivery=suppression.delivery_id,
-                    cause=suppression.cause.value,
-                    why=suppression.text,
-                )
+        now = self._clock()
+        self._meter.stored(events, stored.fresh, [(now - event.at).total_seconds() for event in events])
+        suppressed = [s for s in called_for if s.event_id in stored.suppressed]
+        self._meter.suppressed(suppressed)
+        for each in suppressed:
+            log.info(
+                "address suppressed", domain=each.domain, delivery=each.delivery_id, cause=each.cause, why=each.text
+            )
 
     async def _ensure_weeks(self, weeks: set[date]) -> None:
         if missing := weeks - self._weeks:

@@ -6,7 +6,7 @@ scheduled or is deleted. It resolves no name: whether a domain exists is found o
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import anyio
@@ -18,6 +18,7 @@ from kannon.db.database import Database
 from kannon.db.deliveries import UnvalidatedDelivery, claim_to_validate, reclaim_validating, settle_validated
 from kannon.mail.address import check_recipient
 from kannon.mail.event import Event, EventType, delivery_event_id
+from kannon.measure import UNMEASURED
 
 log = structlog.get_logger()
 
@@ -38,15 +39,20 @@ class Bus(Protocol):
     def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Wake]: ...
 
 
+class Meter(Protocol):
+    def validated(self, waited: Sequence[float]) -> None: ...
+
+
 class Validator:
-    """One cycle is one page. `sole` as in the dispatcher: claims of an earlier process need not wait out their lease."""
+    """One cycle is one page. `sole` as in the dispatcher: claims of an earlier process need not wait out a lease."""
 
     name = "validator"
 
-    def __init__(self, db: Database, bus: Bus, *, sole: bool = False) -> None:
+    def __init__(self, db: Database, bus: Bus, *, sole: bool = False, meter: Meter = UNMEASURED) -> None:
         self._db = db
         self._bus = bus
         self._sole = sole
+        self._meter = meter
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
@@ -78,6 +84,8 @@ class Validator:
             rejected=[row.id for row in page if problems[row.id] is not None],
         )
         await self._bus.wake_dispatcher()
+        now = datetime.now(UTC)
+        self._meter.validated([(now - row.created_at).total_seconds() for row in page])
 
     async def _reclaim(self) -> None:
         while True:

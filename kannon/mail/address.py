@@ -136,6 +136,15 @@ def _public_suffixes() -> PublicSuffixList:
     return PublicSuffixList()
 
 
+@lru_cache(maxsize=4096)
+def registrable_domain(host: str) -> str:
+    """`mx1.mail.example.co.uk` → `example.co.uk`; what has no such thing (an IP address, a single label) as it is."""
+    host = host.lower().rstrip(".")
+    if host.rpartition(".")[2].isdecimal():
+        return host
+    return _public_suffixes().privatesuffix(host) or host
+
+
 def sender_authorized(sender_host: str, tenant_domain: str) -> bool:
     """Is the sender's host the tenant's domain, or a parent of it that is not a public suffix?"""
     try:

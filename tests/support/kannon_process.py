@@ -29,8 +29,8 @@ from kannon.pb.stats.apiv1.statsapiv1_pb2 import GetStatsReq
 from kannon.pb.stats.types.stats_pb2 import Stats
 
 READY_SECONDS = 60.0
-_ADDRESS = re.compile(r"^  (gRPC API|opens and clicks|bounces)[^:]* on (\S+):(\d+)$", re.M)
-_NAMES = {"gRPC API": "api", "opens and clicks": "bump", "bounces": "smtp"}
+_ADDRESS = re.compile(r"^  (gRPC API|opens and clicks|bounces|metrics)[^:]* on (\S+):(\d+)$", re.M)
+_NAMES = {"gRPC API": "api", "opens and clicks": "bump", "bounces": "smtp", "metrics": "metrics"}
 
 
 def free_port() -> int:
@@ -68,6 +68,7 @@ class Kannon:
             "KANNON_API__LISTEN": "127.0.0.1:0",
             "KANNON_BUMP__LISTEN": "127.0.0.1:0",
             "KANNON_SMTP__LISTEN": "127.0.0.1:0",
+            "KANNON_METRICS__LISTEN": "127.0.0.1:0",
             **self.extra,
         }
         with self.log.open("wb") as log:

@@ -6,7 +6,7 @@ second, never mail. A batch of any size leaves the event loop free every few hun
 """
 
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +35,7 @@ from kannon.mail.intake import (
     check_template,
 )
 from kannon.mail.suppression import address_key
+from kannon.measure import UNMEASURED
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendRes
 from kannon.wire.sends import Answer, Asked, SendRequest, recipients_of, request_digest, to_send_res, to_submission
 
@@ -51,6 +52,10 @@ class Waker(Protocol):
     async def wake_validator(self) -> None: ...
 
 
+class Meter(Protocol):
+    def taken(self, accepted: int, refusals: Collection[str]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """`suppression` False: `suppression.enabled` is off, nobody is left out."""
@@ -59,6 +64,7 @@ class Intake:
     limits: Limits
     waker: Waker
     suppression: bool = True
+    meter: Meter = UNMEASURED
     _turns: "Turns" = field(default_factory=lambda: Turns())
 
     async def submit(self, tenant: Tenant, request: SendRequest, idempotency_key: str) -> SendRes:
@@ -99,6 +105,7 @@ class Intake:
         deliveries, rejected = await _judge(RecipientGate(send, tenant, suppressed), recipients_of(request))
         batch = _batch(send, tenant, datetime.now(UTC), len(rejected))
         await insert_batch(connection, batch, deliveries)
+        self.meter.taken(len(deliveries), [reason for _, reason in rejected])
         log.info("batch taken", batch=batch.message_id, accepted=len(deliveries), rejected=len(rejected))
         answer = Answer(batch.message_id, batch.template_id, batch.scheduled_at, len(deliveries), rejected)
         return to_send_res(answer)

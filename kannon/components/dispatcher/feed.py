@@ -24,6 +24,7 @@ from kannon.errors import KannonError
 from kannon.mail.batch import Delivery
 from kannon.mail.envelope import Envelope
 from kannon.mail.event import Event, EventType, delivery_event_id
+from kannon.measure import UNMEASURED
 
 log = structlog.get_logger()
 
@@ -53,6 +54,11 @@ class Builder(Protocol):
         self, message_id: str, deliveries: Sequence[Delivery], now: datetime
     ) -> list[Envelope | BuildFailure]: ...
     async def estimate_bytes(self, message_id: str) -> int: ...
+
+
+class Meter(Protocol):
+    def built(self, mails: int, failures: int, seconds: float) -> None: ...
+    def dispatched(self, waited: Sequence[float]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +93,21 @@ class Feed:
     """One loop claims; each claimed page is built and published in a task of its own, so that building never waits."""
 
     def __init__(
-        self, db: Database, bus: Bus, builder: Builder, limits: FeedLimits, *, clock: Callable[[], datetime]
+        self,
+        db: Database,
+        bus: Bus,
+        builder: Builder,
+        limits: FeedLimits,
+        *,
+        clock: Callable[[], datetime],
+        meter: Meter = UNMEASURED,
     ) -> None:
         self._db = db
         self._bus = bus
         self._builder = builder
         self._limits = limits
         self._clock = clock
+        self._meter = meter
         self._pages = anyio.CapacityLimiter(limits.pages_at_once)
         self._pace = Pace()
 
@@ -155,9 +169,14 @@ class Feed:
         """Publishes (acked); the rows stay `sending`. A crash before this leaves claims that are taken back after their
         lease; a crash after it costs nothing, the envelope is in the stream."""
         now = self._clock()
+        started = anyio.current_time()
         built = await self._builder.build(chunk[0].message_id, chunk, now)
-        await self._bus.publish_envelopes([item for item in built if isinstance(item, Envelope)])
+        seconds = anyio.current_time() - started
+        envelopes = [item for item in built if isinstance(item, Envelope)]
+        await self._bus.publish_envelopes(envelopes)
         failures = [item for item in built if isinstance(item, BuildFailure)]
+        self._meter.built(len(envelopes), len(failures), seconds)
+        self._meter.dispatched([(self._clock() - e.due_at).total_seconds() for e in envelopes if e.attempt == 1])
         if failures:
             # A mail that cannot be built is deferred like one that cannot be sent: visible, retried, given up in time.
             await self._bus.publish_events([_error(failure, now) for failure in failures])

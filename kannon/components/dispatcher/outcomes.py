@@ -17,6 +17,7 @@ from kannon.db.deliveries import Deferral, SendingDelivery, settlement
 from kannon.errors import Poison
 from kannon.mail.event import Event, EventType, delivery_event_id
 from kannon.mail.retry import RetryBudget
+from kannon.measure import UNMEASURED
 from kannon.wire.events import decode_event
 
 log = structlog.get_logger()
@@ -26,6 +27,10 @@ TEXT_LIMIT = 1000
 
 class Publisher(Protocol):
     async def publish_events(self, events: Sequence[Event]) -> None: ...
+
+
+class Meter(Protocol):
+    def gave_up(self, events: Sequence[Event]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -46,12 +51,14 @@ class Outcomes:
         budget: RetryBudget,
         clock: Callable[[], datetime],
         chance: Callable[[], float],
+        meter: Meter = UNMEASURED,
     ) -> None:
         self._db = db
         self._bus = bus
         self._budget = budget
         self._clock = clock
         self._chance = chance
+        self._meter = meter
 
     async def handle_page(self, page: list[Message]) -> None:
         """Settles all rows of the page in one transaction, then acks.
@@ -78,6 +85,7 @@ class Outcomes:
             decisions = self._decide(events, waiting)
             if decisions.endings:
                 await self._bus.publish_events(decisions.endings)
+                self._meter.gave_up(decisions.endings)
             if decisions.over:
                 await rows.delete(decisions.over)
             if decisions.deferrals:

@@ -18,12 +18,14 @@ from anyio.abc import TaskStatus
 
 from kannon.bus.consume import MAX_FAILURES, Limits, Message, PageHandler
 from kannon.bus.topology import SENDER, ConsumerSpec
+from kannon.components.sender import outcomes
 from kannon.components.sender.ledger import Arrival, Ledger, Page, Work
 from kannon.components.sender.outcomes import Outcomes, Publisher, event_of
 from kannon.components.sender.postponed import Postponed
 from kannon.errors import Poison, Unavailable
 from kannon.mail.envelope import Envelope, Postponement
 from kannon.mail.verdict import Delivered, Verdict
+from kannon.measure import UNMEASURED
 from kannon.pb.mailer.types.mailer_types_pb2 import EmailToSend
 from kannon.smtp import Busy, Destination
 from kannon.wire.envelopes import parse_envelope, to_envelope
@@ -44,6 +46,11 @@ class Bus(Publisher, Protocol):
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
 
+class Meter(outcomes.Meter, Protocol):
+    def tried(self, seconds: float) -> None: ...
+    def delivered(self, waited: float) -> None: ...
+
+
 class Deliverer(AbstractAsyncContextManager[object], Protocol):
     """kannon.smtp.Deliverer, or the sandbox."""
 
@@ -59,12 +66,15 @@ class Sender:
 
     name = "sender"
 
-    def __init__(self, deliverer: Deliverer, bus: Bus, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, deliverer: Deliverer, bus: Bus, *, clock: Callable[[], datetime], meter: Meter = UNMEASURED
+    ) -> None:
         self._deliverer = deliverer
         self._bus = bus
         self._clock = clock
+        self._meter = meter
         self._ledger = Ledger()
-        self._outcomes = Outcomes(bus, self._ledger)
+        self._outcomes = Outcomes(bus, self._ledger, meter)
         self._postponed = Postponed(bus)
         self._large = anyio.CapacityLimiter(BODIES_AT_ONCE)
         self._group: asyncio.TaskGroup | None = None
@@ -157,6 +167,7 @@ class Sender:
         if not await self._outcomes.may_send():
             await self._put_back(work, 0.0)
             return
+        started = anyio.current_time()
         verdict = await self._deliverer.deliver(envelope)
         if isinstance(verdict, Busy):
             if verdict.retry_in >= POSTPONE_SECONDS and not work.body_object:
@@ -165,9 +176,13 @@ class Sender:
             else:
                 await self._put_back(work, verdict.retry_in)
             return
-        if not isinstance(verdict, Delivered):
+        now = self._clock()
+        self._meter.tried(anyio.current_time() - started)
+        if isinstance(verdict, Delivered):
+            self._meter.delivered((now - envelope.due_at).total_seconds())
+        else:
             log.info("not delivered", delivery=envelope.delivery_id, attempt=envelope.attempt, verdict=verdict)
-        self._outcomes.add(work, event_of(envelope, verdict, self._clock()))
+        self._outcomes.add(work, event_of(envelope, verdict, now))
 
     async def _put_back(self, work: Work, delay_seconds: float) -> None:
         self._ledger.leave(work)

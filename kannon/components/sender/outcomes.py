@@ -17,6 +17,7 @@ from kannon.errors import Unavailable
 from kannon.mail.envelope import Envelope
 from kannon.mail.event import Event, EventType, delivery_event_id
 from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Verdict
+from kannon.measure import UNMEASURED
 
 log = structlog.get_logger()
 
@@ -29,11 +30,16 @@ class Publisher(Protocol):
     async def delete_body(self, name: str) -> None: ...
 
 
+class Meter(Protocol):
+    def recorded(self, events: Sequence[Event]) -> None: ...
+
+
 class Outcomes:
     """`run` is the task that records; `add` and `may_send` are called by deliveries."""
 
-    def __init__(self, bus: Publisher, ledger: Ledger) -> None:
+    def __init__(self, bus: Publisher, ledger: Ledger, meter: Meter = UNMEASURED) -> None:
         self._bus = bus
+        self._meter = meter
         self._ledger = ledger
         self._gathered: list[tuple[Work, Event]] = []
         self._some = anyio.Event()
@@ -74,7 +80,9 @@ class Outcomes:
             # Recorded durably first, acked second. A crash before the record costs a second copy of these mails, since
             # the peers' 250s were known to this memory only: hence at once, and not on a timer. A crash before the
             # acks costs nothing: the envelopes come again, and so may their events, under the same ids.
-            await self._record([event for _, event in burst])
+            events = [event for _, event in burst]
+            await self._record(events)
+            self._meter.recorded(events)
             del self._gathered[: len(burst)]
             for work, _ in burst:
                 self._ledger.recorded(work)

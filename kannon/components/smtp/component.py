@@ -19,12 +19,13 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.components.smtp.intake import EventPublisher, Intake, Registry
+from kannon.components.smtp.intake import EventPublisher, Intake, Meter, Registry
 from kannon.components.smtp.limits import Limits, Memory, Places
 from kannon.components.smtp.postmaster import PostmasterMailbox
 from kannon.components.smtp.session import Shared, SmtpSession
 from kannon.config import Smtp, split_listen
 from kannon.errors import AddressInUse, ConfigError
+from kannon.measure import UNMEASURED
 
 log = structlog.get_logger()
 
@@ -45,12 +46,13 @@ class InboundSmtp:
         registry: Registry,
         publisher: EventPublisher,
         limits: Limits | None = None,
+        meter: Meter = UNMEASURED,
     ) -> None:
         self._config = config
         self._limits = limits or Limits(max_bytes=config.max_bytes, max_connections=config.max_connections)
         self._hostname = config.hostname or socket.gethostname()
         mailbox = PostmasterMailbox(data_dir / "postmaster", self._limits.max_unread)
-        self._intake = Intake(registry, publisher, mailbox, self._hostname)
+        self._intake = Intake(registry, publisher, mailbox, self._hostname, meter=meter)
         self._places = Places(self._limits)
         self._sessions: set[SmtpSession] = set()
         self._shared: Shared | None = None

@@ -22,6 +22,7 @@ from kannon.components.smtp.postmaster import PostmasterMailbox
 from kannon.mail.bounce_address import parse_bounce_address
 from kannon.mail.event import Event, EventType
 from kannon.mail.report import Report, ReportKind, read_report
+from kannon.measure import UNMEASURED
 
 log = structlog.get_logger()
 
@@ -50,6 +51,10 @@ class Registry(Protocol):
     async def find_delivery(self, delivery_id: int) -> DeliveryRef | None: ...
     async def bounce_secrets(self) -> Sequence[bytes]: ...
     async def is_tenant_domain(self, domain: str) -> bool: ...
+
+
+class Meter(Protocol):
+    def reported(self, kind: str) -> None: ...
 
 
 class EventPublisher(Protocol):
@@ -84,12 +89,14 @@ class Intake:
         mailbox: PostmasterMailbox,
         hostname: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        meter: Meter = UNMEASURED,
     ) -> None:
         self._registry = registry
         self._publisher = publisher
         self._mailbox = mailbox
         self._hostname = hostname.lower()
         self._now = now
+        self._meter = meter
         self._secrets: Sequence[bytes] = ()
         self._secrets_at = -SECRETS_SECONDS
 
@@ -136,6 +143,7 @@ class Intake:
         else:
             report = await anyio.to_thread.run_sync(read_report, raw)
         await self._publish(report, bounces, peer)
+        self._meter.reported(report.kind.value)
 
     async def _publish(self, report: Report, recipients: Sequence[BounceRecipient], peer: str) -> None:
         events = {}

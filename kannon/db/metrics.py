@@ -1,0 +1,36 @@
+"""What the metrics ask of the database: deliveries by state, suppressed addresses, connections in use."""
+
+from dataclasses import dataclass
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+from kannon.mail.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class StateCount:
+    """`overdue_seconds`: how long the first of them has been due."""
+
+    state: State
+    count: int
+    overdue_seconds: float
+
+
+async def count_deliveries(db: Database) -> list[StateCount]:
+    """States that have none are absent. Reads the whole pool: about 0.1 s for a million deliveries."""
+    async with db.acquire() as connection:
+        rows = queries.count_deliveries(connection)
+        return [StateCount(State(row["state"]), row["count"], row["overdue_seconds"]) async for row in rows]
+
+
+async def count_suppressions(db: Database) -> int:
+    """Of all domains."""
+    async with db.acquire() as connection:
+        count: int = await queries.count_all_suppressions(connection)
+        return count
+
+
+def count_connections(db: Database) -> dict[str, int]:
+    """Of the pool of connections: in use, idle, and how many there may be."""
+    size, idle = db.pool.get_size(), db.pool.get_idle_size()
+    return {"used": size - idle, "idle": idle, "max": db.pool.get_max_size()}

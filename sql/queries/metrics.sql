@@ -1,0 +1,11 @@
+-- What the metrics ask of the database.
+
+-- name: count_deliveries
+-- By state, and how long the longest overdue one has waited; what is paused is not due.
+SELECT state, count(*) AS count,
+       coalesce(extract(epoch FROM now() - min(next_attempt_at) FILTER (WHERE next_attempt_at <= now())), 0)::float8
+           AS overdue_seconds
+FROM sending_pool_emails GROUP BY state;
+
+-- name: count_all_suppressions$
+SELECT count(*) FROM suppressions WHERE expires_at > now();
