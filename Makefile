@@ -1,10 +1,10 @@
-# make serve | demo | test | check | bench. Everything is installed into .venv from the locks, by hash.
+# make serve | demo | test | check | bench | dist. Everything is installed into .venv from the locks, by hash.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve demo test check bench format pb lock clean
+.PHONY: serve demo test check bench dist format pb schema lock clean
 
 serve: $(VENV)/.runtime
 	$(BIN)/kannon serve $(ARGS)
@@ -25,12 +25,25 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev $(VENV)/.strangers
 	$(BIN)/python -m tests.bench $(ARGS)
 
+SOURCES := $(shell find kannon sql -name '*.py' -o -name '*.sql')
+
+dist: dist/kannon
+
+# The single executable. Its bytes depend on sources, locks, compiler and system libraries only.
+dist/kannon: $(SOURCES) packaging/kannon.spec packaging/launcher.c tools/pack.py pyproject.toml | $(VENV)/.dev
+	SOURCE_DATE_EPOCH=0 PYTHONHASHSEED=0 $(BIN)/pyinstaller --noconfirm --log-level WARN \
+		--distpath build/bundle --workpath build/pyinstaller packaging/kannon.spec
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 pb: $(VENV)/.dev
 	$(BIN)/python tools/gen_pb.py
+
+# What all migrations together make, for reading.
+schema: $(VENV)/.dev
+	$(BIN)/python -m tools.dump_schema
 
 # The locks hold versions and hashes, never an index address.
 lock: $(VENV)/.dev

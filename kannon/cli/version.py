@@ -1,10 +1,10 @@
 """`kannon version`."""
 
-from importlib.metadata import version as installed_version
-
 import typer
+
+from kannon import __version__
 
 
 def version() -> None:
     """Print the version."""
-    typer.echo(f"kannon {installed_version('kannon')}")
+    typer.echo(f"kannon {__version__}")

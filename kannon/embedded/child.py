@@ -21,6 +21,8 @@ from kannon.errors import OperatorError
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_KEEPCAPS: Final = 8
+_PR_SET_SECUREBITS: Final = 28
+_SECBIT_NO_SETUID_FIXUP: Final = 1 << 2
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_RAISE: Final = 2
 _CAPABILITY_VERSION_3: Final = 0x20080522
@@ -141,6 +143,9 @@ def prepare(account: Account | None, death_signal: signal.Signals) -> Callable[[
     def in_child() -> None:
         if account is not None:
             if account.capability is not None:
+                # initdb asks access(2), which otherwise disregards the capabilities of all but root. Where root may not
+                # set this, the capability still suffices for everything else.
+                _libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
                 _check(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
             os.setgroups([])
             os.setresgid(account.gid, account.gid, account.gid)

@@ -53,7 +53,7 @@ class EmbeddedNats(Server):
         super().__init__(data_dir)
         self._settings = self._conf / "nats.conf"
         self._sync_interval = sync_interval
-        self._binary = binaries.nats_server()
+        self._binary = binaries.nats_server(self._data_dir)
         self._password = secrets.token_urlsafe(24)
         # Bound, never listening: the kernel gives the port to no one else; SO_REUSEADDR lets the child listen on it.
         self._reservation = socket.socket()

