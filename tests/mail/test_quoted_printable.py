@@ -14,7 +14,7 @@ PIECES = st.lists(st.one_of(RUNS, st.text(max_size=10)), max_size=15).map("".joi
 
 
 @given(st.lists(PIECES, min_size=1, max_size=4))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_pieces_encoded_apart_are_the_text_joined(pieces: list[str]) -> None:
     encoded = [encode_piece(piece, last=i == len(pieces)) for i, piece in enumerate(pieces, 1)]
     wire = b"".join(piece.wire for piece in encoded)
