@@ -27,8 +27,10 @@ from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from kannon.errors import KannonError, Unavailable
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub, HZServiceStub
+from kannon.pb.admin.v1 import dkim_pb2 as dkim
 from kannon.pb.admin.v1 import operations_pb2 as operations
 from kannon.pb.admin.v1 import suppressions_pb2 as suppressions
+from kannon.pb.admin.v1.dkim_grpc import DkimStub
 from kannon.pb.admin.v1.operations_grpc import OperationsStub
 from kannon.pb.admin.v1.suppressions_grpc import SuppressionsStub
 from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
@@ -107,6 +109,7 @@ class Client:
         )
         self._operations = OperationsStub(self._channel)
         self._suppressions = SuppressionsStub(self._channel)
+        self._dkim = DkimStub(self._channel)
         self._stats_v1, self._stats_v2 = StatsApiV1Stub(self._channel), StatsApiV2Stub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -136,6 +139,32 @@ class Client:
         tracking = TrackingPolicy(opens=opens, links=links)
         request = admin.SetTrackingPolicyReq(domain=domain, tracking=tracking)
         return (await self._ask(self._api.SetTrackingPolicy, request)).domain
+
+    # DKIM keys
+
+    async def list_dkim_keys(self, domain: str) -> list[dkim.DkimKey]:
+        """All that there ever were, oldest first."""
+        return list((await self._ask(self._dkim.ListDkimKeys, dkim.ListDkimKeysRequest(domain=domain))).keys)
+
+    async def create_dkim_key(self, domain: str, *, algorithm: str = "") -> dkim.DkimKey:
+        """The next key, which signs nothing yet; `algorithm` empty: rsa-sha256."""
+        request = dkim.CreateDkimKeyRequest(domain=domain, algorithm=algorithm)
+        return (await self._ask(self._dkim.CreateDkimKey, request)).key
+
+    async def activate_dkim_key(self, domain: str, selector: str, *, force: bool = False) -> dkim.DkimKey:
+        """Refused until the DNS shows it, unless `force`."""
+        request = dkim.ActivateDkimKeyRequest(domain=domain, selector=selector, force=force)
+        return (await self._ask(self._dkim.ActivateDkimKey, request)).key
+
+    async def retire_dkim_key(self, domain: str, selector: str) -> dkim.DkimKey:
+        """For an Ed25519 key, whose signature is the second one."""
+        request = dkim.RetireDkimKeyRequest(domain=domain, selector=selector)
+        return (await self._ask(self._dkim.RetireDkimKey, request)).key
+
+    async def delete_dkim_key(self, domain: str, selector: str, *, force: bool = False) -> dkim.DkimKey:
+        """Refused while mail that it signed may be on its way, unless `force`."""
+        request = dkim.DeleteDkimKeyRequest(domain=domain, selector=selector, force=force)
+        return (await self._ask(self._dkim.DeleteDkimKey, request)).key
 
     # API keys
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from kannon.cli import dkim
 from kannon.cli.session import Session, client_command
 from kannon.mail.publish import Finding, Record, Servers, judge, records_for
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import Domain
@@ -14,6 +15,7 @@ from kannon.pb.tracking.types import tracking_pb2
 from kannon.pb.tracking.types.tracking_pb2 import TrackingMode
 
 app = typer.Typer(help="Domains that mail is sent for.", no_args_is_help=True, add_completion=False)
+app.add_typer(dkim.app, name="dkim")
 
 Name = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
 
@@ -87,7 +89,8 @@ async def dns(
     sending = host or config.sender.hostname or socket.getfqdn()
     tracking = urlsplit(config.bump.base_url).hostname or ""
     servers = Servers(sending, config.smtp.hostname or sending, tracking)
-    records = records_for(domain.domain, domain.dkim_selector, domain.dkim_pub_key, servers)
+    keys = await session.admin.list_dkim_keys(domain.domain)
+    records = records_for(domain.domain, [dkim.record(key) for key in keys if key.publish], servers)
     findings: list[Finding] = []
     if verify:
         from kannon.cli.lookup import make_lookup  # the resolver takes longer to import than all the rest

@@ -1,10 +1,11 @@
-"""DNS look-ups for `kannon domains dns --verify`: what is published, as texts.
+"""DNS look-ups of what a domain publishes, as texts: for `kannon domains dns --verify`, and for the API.
 
 In: a name and a kind of record. Out: the records found, none where there are none. A name server that does not answer
-is Unavailable: nothing is known then.
+is Unavailable: nothing is known then. Nothing is cached: who asks has just changed something.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 
 import dns.asyncresolver
 import dns.exception
@@ -22,14 +23,18 @@ Lookup = Callable[[str, Kind], Awaitable[list[str]]]
 
 
 def make_lookup(nameservers: Sequence[str]) -> Lookup:
-    """`nameservers` as in dns.nameservers; none: the system's."""
-    resolver = dns.asyncresolver.Resolver(configure=not nameservers)
-    if nameservers:
-        resolver.nameservers = [dns.nameserver.Do53Nameserver(*_address(each)) for each in nameservers]
+    """`nameservers` as in dns.nameservers; none: the system's, which are read at the first look-up."""
+
+    @cache
+    def resolver() -> dns.asyncresolver.Resolver:
+        made = dns.asyncresolver.Resolver(configure=not nameservers)
+        if nameservers:
+            made.nameservers = [dns.nameserver.Do53Nameserver(*_address(each)) for each in nameservers]
+        return made
 
     async def ask(name: str, kind: str) -> list[str]:
         try:
-            answer = await resolver.resolve(name, kind, lifetime=LIFETIME_SECONDS, search=False)
+            answer = await resolver().resolve(name, kind, lifetime=LIFETIME_SECONDS, search=False)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
         except dns.exception.DNSException as error:
@@ -50,6 +55,16 @@ def make_lookup(nameservers: Sequence[str]) -> Lookup:
                 return [each for a in addresses for each in await ask(str(dns.reversename.from_address(a)), "PTR")]
 
     return look_up
+
+
+def make_txt_lookup(nameservers: Sequence[str]) -> Callable[[str], Awaitable[list[str]]]:
+    """As make_lookup, of TXT records."""
+    look_up = make_lookup(nameservers)
+
+    async def look_up_txt(name: str, /) -> list[str]:
+        return await look_up(name, Kind.TXT)
+
+    return look_up_txt
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -6,8 +6,8 @@ runner, lowest first.
 
 import random
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -15,9 +15,11 @@ import anyio
 from anyio.abc import TaskStatus
 
 from kannon.bus.bus import Bus
+from kannon.cli.lookup import make_txt_lookup
 from kannon.components.api import Api, ApiSettings
 from kannon.components.bump import Bump
 from kannon.components.dispatcher import Builder, BuildOptions, Dispatcher, Feed, FeedLimits, Outcomes
+from kannon.components.metrics import ComponentState, Gauges, Meter, Metrics, Sources
 from kannon.components.sender import Sender
 from kannon.components.smtp import InboundSmtp
 from kannon.components.stats import Stats
@@ -79,15 +81,36 @@ class Wired:
 
     layers: list[list[Component]]
     components: dict[str, Component]
+    metrics: Metrics | None
 
     def addresses(self, name: str) -> list[tuple[str, int]]:
         """Where a component listens: nothing for one that does not, does not yet, or is not enabled."""
-        addresses: list[tuple[str, int]] = getattr(self.components.get(name), "addresses", [])
+        component = self.metrics if name == "metrics" else self.components.get(name)
+        addresses: list[tuple[str, int]] = getattr(component, "addresses", [])
         return addresses
 
 
-async def wire(config: Config, enabled: Sequence[str], data_dir: DataDir, *, migrate: bool) -> Wired:
-    """Opens nothing that can fail: connections are made when the components start."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What components are made of. `sole`: the database is embedded, so nobody else works on it."""
+
+    config: Config
+    data_dir: DataDir
+    db: Database
+    bus: Bus
+    meter: Meter
+    sole: bool
+
+
+async def wire(
+    config: Config,
+    enabled: Sequence[str],
+    data_dir: DataDir,
+    *,
+    migrate: bool,
+    states: Callable[[], Sequence[ComponentState]] = tuple,
+) -> Wired:
+    """Opens nothing that can fail: connections are made when the components start. `states` are the runner's."""
     servers: list[Component] = []
     postgres_url, nats_url = config.postgres.url, config.nats.url
     needs_postgres = bool(NEED_POSTGRES & set(enabled))
@@ -104,18 +127,43 @@ async def wire(config: Config, enabled: Sequence[str], data_dir: DataDir, *, mig
     db = await open_database(postgres_url or "postgres://", pool_size=config.postgres.pool_size)
     bus = Bus(nats_url)
     schema = Schema(postgres_url, migrate=embedded or migrate)
-    components = {name: _component(name, config, data_dir, db, bus, sole=embedded) for name in enabled}
+    parts = Parts(config, data_dir, db, bus, Meter(), sole=embedded)
+    components = {name: _component(name, parts) for name in enabled}
 
     # The listeners and the sender need no schema to stand up: a reader or a remote server gets an answer while
     # PostgreSQL is away. The others would only fail and wait.
     front = [components[n] for n in ("api", "smtp", "bump", "sender") if n in components]
     back = [components[n] for n in ("validator", "dispatcher", "stats") if n in components]
     middle: list[Component] = [schema, *front] if needs_postgres else front
-    layers: list[list[Component]] = [servers, [Connections(db, bus)], middle, back]
-    return Wired([layer for layer in layers if layer], components)
+    metrics = _metrics(parts, components, states, needs_postgres=needs_postgres)
+    # The metrics are below everything else: they tell how the others fare, also while those do not start.
+    bottom: list[Component] = [metrics] if metrics else []
+    layers: list[list[Component]] = [bottom, servers, [Connections(db, bus)], middle, back]
+    return Wired([layer for layer in layers if layer], components, metrics)
 
 
-def _component(name: str, config: Config, data_dir: DataDir, db: Database, bus: Bus, *, sole: bool) -> Component:
+def _metrics(
+    parts: Parts,
+    components: dict[str, Component],
+    states: Callable[[], Sequence[ComponentState]],
+    *,
+    needs_postgres: bool,
+) -> Metrics | None:
+    config = parts.config.metrics
+    if not config.listen:
+        return None
+    sources = Sources(parts.db if needs_postgres else None, parts.bus, now, states)
+    sender, bump = components.get("sender"), components.get("bump")
+    if isinstance(sender, Sender):
+        sources = replace(sources, destinations=sender.destinations)
+    if isinstance(bump, Bump):
+        sources = replace(sources, readings=bump.readings)
+    chosen = "listen" in config.model_fields_set
+    return Metrics(parts.meter, Gauges(sources), listen=config.listen, chosen=chosen)
+
+
+def _component(name: str, parts: Parts) -> Component:
+    config, data_dir, db, bus, meter = parts.config, parts.data_dir, parts.db, parts.bus, parts.meter
     match name:
         case "api":
             host, port = split_listen(config.api.listen)
@@ -126,21 +174,23 @@ def _component(name: str, config: Config, data_dir: DataDir, db: Database, bus: 
                 max_request_bytes=config.api.max_request_bytes,
                 limits=Limits(config.message.max_bytes, config.message.max_recipients),
                 suppression=config.suppression.enabled,
+                retry_window=config.retry.window,
                 tls_cert=config.api.tls_cert,
                 tls_key=config.api.tls_key,
             )
-            return Api(settings, db, bus, {"postgres": db.ping, "nats": bus.ping})
+            checks = {"postgres": db.ping, "nats": bus.ping}
+            return Api(settings, db, bus, checks, make_txt_lookup(config.dns.nameservers), meter)
         case "validator":
-            return Validator(db, bus, sole=sole)
+            return Validator(db, bus, sole=parts.sole, meter=meter)
         case "dispatcher":
-            return _dispatcher(config, db, bus, sole=sole)
+            return _dispatcher(parts)
         case "sender":
             if config.sender.mode == "sandbox":
                 sandbox = Sandbox(data_dir.path / "sandbox", config.sender, config.smtp)
-                return Sender(sandbox, bus, clock=now)
-            return Sender(Deliverer(config.sender, config.dns), bus, clock=now)
+                return Sender(sandbox, bus, clock=now, meter=meter)
+            return Sender(Deliverer(config.sender, config.dns), bus, clock=now, meter=meter)
         case "smtp":
-            return InboundSmtp(config.smtp, data_dir.path, Registry(db), bus)
+            return InboundSmtp(config.smtp, data_dir.path, Registry(db), bus, meter=meter)
         case "bump":
             return Bump(
                 bus,
@@ -155,11 +205,12 @@ def _component(name: str, config: Config, data_dir: DataDir, db: Database, bus: 
             rule = SuppressionRule(
                 config.suppression.enabled, config.suppression.bounce_expiry, config.suppression.complaint_expiry
             )
-            return Stats(db, bus, retention=config.stats.retention, rule=rule, clock=now)
+            return Stats(db, bus, retention=config.stats.retention, rule=rule, clock=now, meter=meter)
     raise ValueError(name)
 
 
-def _dispatcher(config: Config, db: Database, bus: Bus, *, sole: bool) -> Dispatcher:
+def _dispatcher(parts: Parts) -> Dispatcher:
+    config, db, bus = parts.config, parts.db, parts.bus
     options = BuildOptions(
         base_url=config.bump.base_url,
         autoescape=config.message.autoescape,
@@ -174,6 +225,6 @@ def _dispatcher(config: Config, db: Database, bus: Bus, *, sole: bool) -> Dispat
         pages_at_once=config.dispatcher.workers + 1,
     )
     builder = Builder(db, options, workers=config.dispatcher.workers, clock=now)
-    outcomes = Outcomes(db, bus, budget=budget, clock=now, chance=random.random)
-    feed = Feed(db, bus, builder, limits, clock=now)
-    return Dispatcher(db, bus, feed, outcomes, builder, lease=config.dispatcher.lease, sole=sole, clock=now)
+    outcomes = Outcomes(db, bus, budget=budget, clock=now, chance=random.random, meter=parts.meter)
+    feed = Feed(db, bus, builder, limits, clock=now, meter=parts.meter)
+    return Dispatcher(db, bus, feed, outcomes, builder, lease=config.dispatcher.lease, sole=parts.sole, clock=now)

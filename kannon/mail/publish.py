@@ -1,6 +1,6 @@
 """What a domain's owner publishes in the DNS so that its mail is believed, and whether what is found there will do.
 
-In: the domain, its DKIM key and the names of the servers; for the check also what the DNS answered. Out: `Record`s to
+In: the domain, its DKIM keys and the names of the servers; for the check also what the DNS answered. Out: `Record`s to
 publish, and a `Finding` for each. Looks nothing up itself.
 """
 
@@ -58,12 +58,18 @@ class Finding:
     text: str
 
 
-def records_for(domain: str, selector: str, public_key: str, servers: Servers) -> list[Record]:
-    """In the order in which one would publish them."""
+def dkim_record(domain: str, selector: str, algorithm: str, public_key: str) -> Record:
+    """What publishes one key."""
+    kind = algorithm.removesuffix("-sha256")
+    # RFC 6376 §3.6.1, RFC 8463 §4
+    return Record(Purpose.DKIM, f"{selector}._domainkey.{domain}", Kind.TXT, f"v=DKIM1; k={kind}; p={public_key}")
+
+
+def records_for(domain: str, keys: Sequence[Record], servers: Servers) -> list[Record]:
+    """In the order in which one would publish them; `keys` are those of its DKIM keys."""
     tracking = servers.tracking or f"stats.{domain}"
     return [
-        # RFC 6376 §3.6.1
-        Record(Purpose.DKIM, f"{selector}._domainkey.{domain}", Kind.TXT, f"v=DKIM1; k=rsa; p={public_key}"),
+        *keys,
         # RFC 7208 §3: of the domain of MAIL FROM, which is the tenant's own.
         Record(Purpose.SPF, domain, Kind.TXT, f"v=spf1 a:{servers.sending} ~all"),
         # RFC 7489 §6.3
@@ -102,11 +108,31 @@ def judge(record: Record, found: Sequence[str]) -> Finding:
 
 
 def _judge_dkim(record: Record, found: Sequence[str]) -> Finding:
-    wanted = _tags(record.value)["p"]
-    keys = [_tags(text).get("p", "") for text in found]
-    if wanted in keys:
-        return Finding(True, "") if len(keys) == 1 else Finding(False, "more than one record: verifiers pick any")
-    return Finding(False, "publishes another key" if any(keys) else "missing")
+    if len(found) != 1:
+        # RFC 6376 §3.6.2.2: with more than one, the result is undefined.
+        return Finding(False, "more than one record: verifiers pick any" if found else "missing")
+    wanted, tags = _tags(record.value), _tags(found[0])
+    key, kind = tags.get("p"), tags.get("k", "rsa")
+    # RFC 6376 §3.6.1: what each tag means to a verifier.
+    if key is None or tags.get("v", "DKIM1") != "DKIM1":
+        problem = "is no DKIM key"
+    elif not key:
+        problem = "is a revoked key: p= is empty"
+    elif key != wanted["p"] and wanted["p"].startswith(key):
+        problem = f"ends after {len(key)} characters of the key: a TXT string holds 255, split it"
+    elif key != wanted["p"]:
+        problem = "publishes another key"
+    elif kind != wanted["k"]:
+        problem = f"says k={kind}, the key is k={wanted['k']}"
+    elif "sha256" not in tags.get("h", "sha256").split(":"):
+        problem = f"does not allow sha256: h={tags['h']}"
+    elif not {"*", "email"} & set(tags.get("s", "*").split(":")):
+        problem = f"is not for mail: s={tags['s']}"
+    elif "y" in tags.get("t", "").split(":"):
+        problem = "is in test mode (t=y): verifiers take the mail as unsigned"
+    else:
+        return Finding(True, "")
+    return Finding(False, problem)
 
 
 def _judge_spf(record: Record, found: Sequence[str]) -> Finding:

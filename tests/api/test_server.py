@@ -14,6 +14,7 @@ from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpclib.reflection.v1.reflection_grpc import ServerReflectionStub
 from grpclib.reflection.v1.reflection_pb2 import ServerReflectionRequest
 
+from kannon.cli.lookup import make_txt_lookup
 from kannon.components.api import Api, ApiSettings, bodies, server
 from kannon.db.database import Database
 from kannon.errors import AddressInUse, ConfigError, Unavailable
@@ -255,7 +256,7 @@ async def test_an_unexpected_error_shows_nothing_of_itself(db: Database) -> None
 
 async def test_a_taken_address_is_the_operators_fault(db: Database) -> None:
     async with running_api(db) as api:
-        other = Api(ApiSettings(api.host, api.port, TOKEN, 1000, LIMITS), db, NoBus(), {})
+        other = Api(ApiSettings(api.host, api.port, TOKEN, 1000, LIMITS), db, NoBus(), {}, make_txt_lookup([]))
         with pytest.raises(AddressInUse, match=rf"^api\.listen: 127\.0\.0\.1:{api.port}: [A-Z][^\n]+$"):
             await other.run(anyio.Event(), task_status=anyio.TASK_STATUS_IGNORED)
 
@@ -266,8 +267,9 @@ async def test_a_certificate_that_cannot_be_read_is_the_operators_fault(db: Data
         if text is not None:
             file.write_text(text)
         settings = ApiSettings("127.0.0.1", 0, TOKEN, 1000, LIMITS, tls_cert=str(file), tls_key=str(file))
+        api = Api(settings, db, NoBus(), {}, make_txt_lookup([]))
         with pytest.raises(ConfigError, match=r"^configuration: api\.tls_cert, api\.tls_key: [^\n]+$"):
-            await Api(settings, db, NoBus(), {}).run(anyio.Event(), task_status=anyio.TASK_STATUS_IGNORED)
+            await api.run(anyio.Event(), task_status=anyio.TASK_STATUS_IGNORED)
 
 
 async def test_health_speaks_for_each_service_and_for_all(db: Database) -> None:

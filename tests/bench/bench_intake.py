@@ -19,6 +19,7 @@ from pathlib import Path
 import anyio
 import uvloop
 
+from kannon.cli.lookup import make_txt_lookup
 from kannon.client import Client
 from kannon.components.api import Api, ApiSettings
 from kannon.db.database import open_database
@@ -78,7 +79,7 @@ async def _serve(pipe: Connection) -> None:
             await migrate(postgres.url)
             db = await open_database(postgres.url)
             settings = ApiSettings("127.0.0.1", 0, TOKEN, 32 << 20, Limits(25 << 20, 100_000))
-            api = Api(settings, db, Sleeping(), {})
+            api = Api(settings, db, Sleeping(), {}, make_txt_lookup([]))
             stop, stillness = anyio.Event(), Stillness()
             async with anyio.create_task_group() as group:
                 await group.start(api.run, stop)

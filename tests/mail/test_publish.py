@@ -2,11 +2,11 @@
 
 import pytest
 
-from kannon.mail.publish import Finding, Purpose, Record, Servers, judge, records_for
+from kannon.mail.dkim import ED25519_SHA256, RSA_SHA256
+from kannon.mail.publish import Finding, Kind, Purpose, Record, Servers, dkim_record, judge, records_for
 
-RECORDS = {
-    r.purpose: r for r in records_for("example.com", "sel", "KEY+/=", Servers("mx.example.net", "mx.example.net"))
-}
+KEY = dkim_record("example.com", "sel", RSA_SHA256, "KEY+/=")
+RECORDS = {r.purpose: r for r in records_for("example.com", [KEY], Servers("mx.example.net", "mx.example.net"))}
 
 CASES: list[tuple[Purpose, list[str], bool]] = [
     (Purpose.DKIM, ["v=DKIM1; k=rsa; p=KEY+/="], True),
@@ -15,6 +15,16 @@ CASES: list[tuple[Purpose, list[str], bool]] = [
     (Purpose.DKIM, ["v=DKIM1; p="], False),
     (Purpose.DKIM, ["v=DKIM1; p=OTHER"], False),
     (Purpose.DKIM, ["v=DKIM1; p=OTHER", "v=DKIM1; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; k=rsa; h=sha1:sha256; s=email; t=s; n=a note; p=KEY+/="], True),
+    (Purpose.DKIM, ["v=DKIM1; k=rsa; s=*; p=KEY+/="], True),
+    (Purpose.DKIM, ["v=DKIM2; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; k=ed25519; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; h=sha1; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; s=tlsrpt; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; t=y; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; t=s:y; p=KEY+/="], False),
+    (Purpose.DKIM, ["KEY+/="], False),
+    (Purpose.DKIM, [""], False),
     (Purpose.SPF, ["v=spf1 include:x.net +A:MX.example.net -all"], True),
     (Purpose.SPF, ["text", "v=spf1 a:mx.example.net ~all"], True),
     (Purpose.SPF, ["v=spf10 a:mx.example.net"], False),
@@ -49,7 +59,32 @@ def test_what_is_published_will_do() -> None:
 
 
 def test_a_tracking_host_of_the_operators_own_replaces_stats() -> None:
-    records = records_for("example.com", "sel", "K", Servers("mx.a.net", "in.a.net", "links.a.net"))
+    records = records_for("example.com", [KEY], Servers("mx.a.net", "in.a.net", "links.a.net"))
     assert {r.name for r in records if r.purpose is Purpose.TRACKING} == {"links.a.net"}
     assert [r.value for r in records if r.purpose is Purpose.BOUNCES] == ["10 in.a.net."]
     assert isinstance(records[0], Record)
+
+
+def test_the_record_of_each_algorithm() -> None:
+    first = dkim_record("example.com", "sel", RSA_SHA256, "K")
+    assert first == Record(Purpose.DKIM, "sel._domainkey.example.com", Kind.TXT, "v=DKIM1; k=rsa; p=K")
+    second = dkim_record("example.com", "sel2", ED25519_SHA256, "K")
+    assert (second.name, second.value) == ("sel2._domainkey.example.com", "v=DKIM1; k=ed25519; p=K")
+    # RFC 6376 §3.6.1: without k= it is an RSA key.
+    assert judge(KEY, ["p=KEY+/="]).good
+    assert judge(second, ["p=K"]).text == "says k=rsa, the key is k=ed25519"
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ([], "missing"),
+        (["v=spf1 -all"], "is no DKIM key"),
+        (["v=DKIM1; p="], "is a revoked key: p= is empty"),
+        (["v=DKIM1; p=KEY"], "ends after 3 characters of the key: a TXT string holds 255, split it"),
+        (["v=DKIM1; p=OTHER"], "publishes another key"),
+        (["p=KEY+/=", "p=KEY+/="], "more than one record: verifiers pick any"),
+    ],
+)
+def test_what_is_wrong_with_a_key_is_said(found: list[str], text: str) -> None:
+    assert judge(KEY, found) == Finding(False, text)

@@ -4,6 +4,7 @@ import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -11,6 +12,7 @@ from grpclib.client import Channel
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
+from kannon.cli.lookup import make_txt_lookup
 from kannon.components.api import Api, ApiSettings
 from kannon.components.api.component import ApiBus
 from kannon.components.api.health import Check
@@ -82,10 +84,12 @@ async def running_api(
     max_request_bytes: int = 4 << 20,
     bus: ApiBus | None = None,
     suppression: bool = True,
+    nameservers: Sequence[str] = ("127.0.0.1:1",),
+    retry_window: timedelta = timedelta(hours=24),
 ) -> AsyncIterator[RunningApi]:
-    settings = ApiSettings("127.0.0.1", 0, TOKEN, max_request_bytes, limits, suppression)
+    settings = ApiSettings("127.0.0.1", 0, TOKEN, max_request_bytes, limits, suppression, retry_window)
     bus = bus or NoBus()
-    api = Api(settings, db, bus, checks or {})
+    api = Api(settings, db, bus, checks or {}, make_txt_lookup(nameservers))
     stop = anyio.Event()
     async with anyio.create_task_group() as group:
         await group.start(api.run, stop)

@@ -33,6 +33,11 @@ _RCODES = {SERVFAIL: dns.rcode.SERVFAIL, REFUSED: dns.rcode.REFUSED, YXDOMAIN: d
 Zone = dict[tuple[str, str], list[str]]
 
 
+def txt(text: str) -> list[str]:
+    """A TXT record for a zone: strings of at most 255 characters (RFC 1035 §3.3)."""
+    return [" ".join(f'"{text[i : i + 255]}"' for i in range(0, len(text), 255))]
+
+
 @dataclass
 class DnsServer:
     zone: Zone

@@ -19,12 +19,12 @@ from kannon.db.database import Database
 from kannon.errors import AlreadyExists, InvalidArgument, LimitExceeded, NotFound
 from kannon.mail import ids, tenants
 from kannon.mail.dkim import generate_dkim_key
+from kannon.mail.rotation import FIRST_SELECTOR
 from kannon.mail.tenants import MAX_API_KEY_NAME, MAX_TEMPLATE_TITLE
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as pb
 from kannon.wire.admin import from_ceiling, to_api_key, to_domain, to_template
 from kannon.wire.times import optional_time
 
-DKIM_SELECTOR = "kannon"
 _DEFAULT_KEYS = 100
 
 KeyVerb = Callable[[Database, str, str], Awaitable[tenants.ApiKey | None]]
@@ -51,7 +51,7 @@ class DomainMethods:
         name = domain_name(request.domain)
         private_pem, public_key = await anyio.to_thread.run_sync(generate_dkim_key)
         if not await domains.insert_domain(
-            self._db, name, selector=DKIM_SELECTOR, private_pem=private_pem, public_key=public_key
+            self._db, name, selector=FIRST_SELECTOR, private_pem=private_pem, public_key=public_key
         ):
             raise AlreadyExists(f'domain: "{name}" exists already')
         log.info("domain created", domain=name, by=caller.attribution)

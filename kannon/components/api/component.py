@@ -20,8 +20,9 @@ from grpclib.const import Handler
 from kannon.components.api.admin import AdminMethods
 from kannon.components.api.calls import Credentials, Service
 from kannon.components.api.credentials import AdminGate, FailedLogins, TenantGate
+from kannon.components.api.dkim import DkimMethods, TxtLookup
 from kannon.components.api.health import Check, HZMethods, standard_methods
-from kannon.components.api.intake import Intake, Waker
+from kannon.components.api.intake import Intake, Meter, Waker
 from kannon.components.api.mailer import MailerMethods
 from kannon.components.api.operations import OperationsMethods, OutcomeBus
 from kannon.components.api.server import Server
@@ -31,8 +32,9 @@ from kannon.db import api_keys, idempotency
 from kannon.db.database import Database
 from kannon.errors import AddressInUse, ConfigError, Unavailable
 from kannon.mail.intake import Limits, Tenant
+from kannon.measure import UNMEASURED
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
-from kannon.pb.admin.v1 import operations_pb2, suppressions_pb2
+from kannon.pb.admin.v1 import dkim_pb2, operations_pb2, suppressions_pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
 from kannon.pb.stats.apiv2 import statsapiv2_pb2
@@ -45,7 +47,7 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
     """`host`, `port` to listen on (port 0: any); `tls_cert` and `tls_key` are paths of PEM files, both or neither.
-    `suppression` is `suppression.enabled`."""
+    `suppression` is `suppression.enabled`, `retry_window` is `retry.window`."""
 
     host: str
     port: int
@@ -53,6 +55,7 @@ class ApiSettings:
     max_request_bytes: int
     limits: Limits
     suppression: bool = True
+    retry_window: timedelta = timedelta(hours=24)
     tls_cert: str = ""
     tls_key: str = ""
 
@@ -66,11 +69,21 @@ class Api:
 
     name = "api"
 
-    def __init__(self, settings: ApiSettings, db: Database, bus: ApiBus, checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self,
+        settings: ApiSettings,
+        db: Database,
+        bus: ApiBus,
+        checks: Mapping[str, Check],
+        look_up: TxtLookup,
+        meter: Meter = UNMEASURED,
+    ) -> None:
         self._settings = settings
         self._db = db
         self._bus = bus
         self._checks = checks
+        self._look_up = look_up
+        self._meter = meter
         self.addresses: list[tuple[str, int]] = []
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
@@ -107,7 +120,9 @@ class Api:
         async def find_tenant(domain: str, secret_sha256: bytes) -> Tenant | None:
             return await api_keys.find_tenant(prompt, domain, secret_sha256)
 
-        intake = Intake(self._db, self._settings.limits, self._bus, suppression=self._settings.suppression)
+        intake = Intake(
+            self._db, self._settings.limits, self._bus, suppression=self._settings.suppression, meter=self._meter
+        )
         tenant = TenantGate(find_tenant, failed).authenticate
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(intake), tenant),
@@ -117,6 +132,7 @@ class Api:
             Service(_service(statsapiv2_pb2, "StatsApiV2"), StatsV2Methods(self._db), admin),
             Service(_service(operations_pb2, "Operations"), OperationsMethods(self._db, self._bus), admin),
             Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(prompt), admin),
+            Service(_service(dkim_pb2, "Dkim"), DkimMethods(prompt, self._look_up, self._settings.retry_window), admin),
         ]
         table = standard_methods([service.descriptor.full_name for service in services], self._db.ping)
         for service in services:

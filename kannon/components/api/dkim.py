@@ -1,0 +1,111 @@
+"""kannon.admin.v1.Dkim: the keys of a domain, and how one takes the place of another.
+
+In: requests of the administrator; for an activation also what the DNS shows, asked of the server's own name servers.
+Out: keys as they are then, never a private one. Every change is logged with who asked for it and whether by force.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import anyio.to_thread
+import structlog
+
+from kannon.components.api.arguments import domain_name, found, plain_text
+from kannon.components.api.credentials import Admin
+from kannon.db import dkim_keys, domains
+from kannon.db.database import Database
+from kannon.errors import FailedPrecondition, InvalidArgument, Unavailable
+from kannon.mail.dkim import generate_dkim_key
+from kannon.mail.rotation import KeyState, RegisteredKey, check_move, check_published
+from kannon.pb.admin.v1 import dkim_pb2 as pb
+from kannon.wire.dkim import from_algorithm, to_dkim_key
+
+_MAX_SELECTOR = 63  # RFC 1035 §2.3.4: a label
+TxtLookup = Callable[[str], Awaitable[Sequence[str]]]
+"""A name → the texts of its TXT records, each with its strings joined. Raises Unavailable."""
+log = structlog.get_logger(__name__)
+
+
+class DkimMethods:
+    """`window` is the retry window: a key that signs no more is kept for that long."""
+
+    def __init__(self, db: Database, look_up: TxtLookup, window: timedelta) -> None:
+        self._db = db
+        self._look_up = look_up
+        self._window = window
+
+    async def ListDkimKeys(self, caller: Admin, request: pb.ListDkimKeysRequest) -> pb.ListDkimKeysResponse:
+        domain = await self._domain(request.domain)
+        keys = await dkim_keys.list_dkim_keys(self._db, domain)
+        return pb.ListDkimKeysResponse(keys=[self._message(key) for key in keys])
+
+    async def CreateDkimKey(self, caller: Admin, request: pb.CreateDkimKeyRequest) -> pb.CreateDkimKeyResponse:
+        algorithm = from_algorithm(request.algorithm)
+        domain = await self._domain(request.domain)
+        private_pem, public_key = await anyio.to_thread.run_sync(generate_dkim_key, algorithm)
+        key = await dkim_keys.insert_dkim_key(
+            self._db, domain, algorithm=algorithm, private_pem=private_pem, public_key=public_key
+        )
+        key = found(key, _no_domain(domain))
+        log.info("DKIM key created", domain=domain, selector=key.selector, by=caller.attribution)
+        return pb.CreateDkimKeyResponse(key=self._message(key))
+
+    async def ActivateDkimKey(self, caller: Admin, request: pb.ActivateDkimKeyRequest) -> pb.ActivateDkimKeyResponse:
+        key = await self._find(request.domain, request.selector)
+        if key.state is not KeyState.ACTIVE:
+            # The look-up comes first: name servers may take seconds, and nobody waits for a lock meanwhile. The state
+            # is looked at again under the lock.
+            check_move(key, KeyState.ACTIVE)
+            if not request.force:
+                check_published(key, await self._published(key))
+            activated = await dkim_keys.activate_dkim_key(self._db, key.domain, key.selector)
+            key = found(activated, _no_domain(key.domain))
+            self._log("DKIM key activated", key, caller, force=request.force)
+        return pb.ActivateDkimKeyResponse(key=self._message(key))
+
+    async def RetireDkimKey(self, caller: Admin, request: pb.RetireDkimKeyRequest) -> pb.RetireDkimKeyResponse:
+        key = await self._find(request.domain, request.selector)
+        retired = await dkim_keys.retire_dkim_key(self._db, key.domain, key.selector)
+        key = found(retired, _no_domain(key.domain))
+        self._log("DKIM key retired", key, caller)
+        return pb.RetireDkimKeyResponse(key=self._message(key))
+
+    async def DeleteDkimKey(self, caller: Admin, request: pb.DeleteDkimKeyRequest) -> pb.DeleteDkimKeyResponse:
+        key = await self._find(request.domain, request.selector)
+        deleted = await dkim_keys.delete_dkim_key(
+            self._db, key.domain, key.selector, now=datetime.now(UTC), window=self._window, force=request.force
+        )
+        key = found(deleted, _no_domain(key.domain))
+        self._log("DKIM key deleted", key, caller, force=request.force)
+        return pb.DeleteDkimKeyResponse(key=self._message(key))
+
+    async def _published(self, key: RegisteredKey) -> Sequence[str]:
+        name = key.record.name
+        try:
+            return await self._look_up(name)
+        except Unavailable as error:
+            # Not UNAVAILABLE, whose text says nothing: the operator must know that it is the DNS that does not answer.
+            raise FailedPrecondition(f"{name} TXT: not known, the name servers did not answer: {error}") from None
+
+    async def _domain(self, text: str) -> str:
+        domain = domain_name(text)
+        found(await domains.find_domain(self._db, domain), _no_domain(domain))
+        return domain
+
+    async def _find(self, domain: str, selector: str) -> RegisteredKey:
+        domain = await self._domain(domain)
+        if not selector:
+            raise InvalidArgument("selector", "must not be empty")
+        plain_text(selector, "selector", longest=_MAX_SELECTOR)
+        keys = {key.selector: key for key in await dkim_keys.list_dkim_keys(self._db, domain)}
+        return found(keys.get(selector), f'selector: no DKIM key "{selector}" of domain "{domain}"')
+
+    def _message(self, key: RegisteredKey) -> pb.DkimKey:
+        return to_dkim_key(key, datetime.now(UTC), self._window)
+
+    def _log(self, event: str, key: RegisteredKey, caller: Admin, **more: bool) -> None:
+        log.info(event, domain=key.domain, selector=key.selector, by=caller.attribution, **more)
+
+
+def _no_domain(domain: str) -> str:
+    return f'domain: no domain "{domain}"'

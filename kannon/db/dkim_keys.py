@@ -1,0 +1,123 @@
+"""DKIM keys of a domain as their operator sees and changes them; those that sign are listed by kannon.db.building.
+
+In: canonical names, and the time where it decides. Out: kannon.mail.rotation.RegisteredKey, None where there is none.
+The rules are kannon.mail.rotation's; here each is asked under a lock on the domain, so that of two changes at once the
+second sees what the first did.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+from kannon.errors import AlreadyExists
+from kannon.mail.rotation import SWITCH, KeyState, RegisteredKey, check_move, check_out, next_selector
+
+if TYPE_CHECKING:
+    from kannon.db.database import Connection
+
+
+async def list_dkim_keys(db: Database, domain: str) -> list[RegisteredKey]:
+    """All that there ever were, oldest first; none where there is no such domain."""
+    async with db.acquire() as connection:
+        return await _list(connection, domain)
+
+
+async def insert_dkim_key(
+    db: Database, domain: str, *, algorithm: str, private_pem: str, public_key: str
+) -> RegisteredKey | None:
+    """The next key of its algorithm, under the next selector. Raises AlreadyExists where there is one already."""
+    async with _locked(db, domain) as (connection, keys):
+        for key in keys:
+            if key.algorithm == algorithm and key.state is KeyState.NEXT:
+                raise AlreadyExists(f'algorithm: the next {algorithm} key exists already: selector "{key.selector}"')
+        selector = next_selector([key.selector for key in keys])
+        await queries.insert_dkim_key(
+            connection,
+            domain=domain,
+            selector=selector,
+            algorithm=algorithm,
+            private_pem=private_pem,
+            public_key=public_key,
+        )
+        return await _find(connection, domain, selector)
+
+
+async def activate_dkim_key(db: Database, domain: str, selector: str) -> RegisteredKey | None:
+    """It signs from now on, and the one of its algorithm that did is retired. Raises FailedPrecondition."""
+    async with _locked(db, domain) as (connection, keys):
+        key = _pick(keys, selector)
+        if key is None or key.state is KeyState.ACTIVE:
+            return key
+        check_move(key, KeyState.ACTIVE)
+        await queries.retire_dkim_keys(connection, domain=domain, algorithm=key.algorithm)
+        await queries.activate_dkim_key(connection, domain=domain, selector=selector)
+        return await _find(connection, domain, selector)
+
+
+async def retire_dkim_key(db: Database, domain: str, selector: str) -> RegisteredKey | None:
+    """It signs no more from now on, and no other takes its place. Raises FailedPrecondition."""
+    async with _locked(db, domain) as (connection, keys):
+        key = _pick(keys, selector)
+        if key is None or key.state is KeyState.RETIRED:
+            return key
+        check_move(key, KeyState.RETIRED)
+        await queries.retire_dkim_keys(connection, domain=domain, algorithm=key.algorithm)
+        return await _find(connection, domain, selector)
+
+
+async def delete_dkim_key(
+    db: Database, domain: str, selector: str, *, now: datetime, window: timedelta, force: bool
+) -> RegisteredKey | None:
+    """Its private key is gone for good. Raises FailedPrecondition; with `force` not for mail that may be on its way."""
+    async with _locked(db, domain) as (connection, keys):
+        key = _pick(keys, selector)
+        if key is None or key.state is KeyState.DELETED:
+            return key
+        check_move(key, KeyState.DELETED)
+        if not force:
+            check_out(key, now, window)
+        await queries.delete_dkim_key(connection, domain=domain, selector=selector)
+        return await _find(connection, domain, selector)
+
+
+@asynccontextmanager
+async def _locked(db: Database, domain: str) -> "AsyncIterator[tuple[Connection, list[RegisteredKey]]]":
+    """A transaction in which nobody else changes the domain's keys, and what they are."""
+    async with db.transaction() as connection:
+        await queries.lock_dkim_keys(connection, domain=domain)
+        yield connection, await _list(connection, domain)
+
+
+async def _list(connection: "Connection", domain: str) -> list[RegisteredKey]:
+    return [_key(row) async for row in queries.list_dkim_keys(connection, domain=domain, switch=SWITCH)]
+
+
+async def _find(connection: "Connection", domain: str, selector: str) -> RegisteredKey | None:
+    return _pick(await _list(connection, domain), selector)
+
+
+def _pick(keys: list[RegisteredKey], selector: str) -> RegisteredKey | None:
+    return next((key for key in keys if key.selector == selector), None)
+
+
+def _key(row: Any) -> RegisteredKey:
+    if row["active"]:
+        state = KeyState.ACTIVE
+    elif row["deleted_at"] is not None:
+        state = KeyState.DELETED
+    else:
+        state = KeyState.NEXT if row["retired_at"] is None else KeyState.RETIRED
+    return RegisteredKey(
+        domain=row["domain"],
+        selector=row["selector"],
+        algorithm=row["algorithm"],
+        public_key=row["public_key"],
+        state=state,
+        created_at=row["created_at"],
+        retired_at=row["retired_at"],
+        deleted_at=row["deleted_at"],
+        under_way=row["under_way"],
+    )
