@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import anyio.to_thread
 import asyncpg
 import pytest
 
@@ -11,6 +12,7 @@ from kannon.db.migrate import known_migrations, migrate, pending_migrations
 from kannon.db.queries import SQL, queries
 from kannon.errors import SchemaMismatch, Unavailable
 from kannon.mail.states import IN_FLIGHT, State
+from tools.dump_schema import SCHEMA, dump
 
 NAMES = sorted(n for n in queries.available_queries if not n.endswith("_cursor"))
 
@@ -61,3 +63,7 @@ def test_states_are_those_of_the_database() -> None:
     assert in_flight is not None
     assert set(re.findall(r"'(\w+)'", checked[1])) == {s.value for s in State}
     assert set(re.findall(r"'(\w+)'", in_flight[1])) == {s.value for s in IN_FLIGHT}
+
+
+async def test_the_written_schema_is_what_the_migrations_make(postgres_url: str) -> None:
+    assert SCHEMA.read_text() == await anyio.to_thread.run_sync(dump, postgres_url), "run make schema"

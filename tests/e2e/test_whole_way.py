@@ -5,12 +5,12 @@ import email.policy
 import http.client
 import json
 import re
-import smtplib
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiosmtplib
 import anyio
 import anyio.to_thread
 import dkim
@@ -106,7 +106,7 @@ async def test_the_whole_way(kannon: Kannon, box: Inbox) -> None:
     assert await anyio.to_thread.run_sync(get, pixel[1]) == (200, None)
     assert await anyio.to_thread.run_sync(get, link[1]) == (307, "https://shop.example/?a=1&b=a")
 
-    await anyio.to_thread.run_sync(bounce_back, kannon.ports["smtp"], box.reverse_paths["a@inbox.test"])
+    await bounce_back(kannon.ports["smtp"], box.reverse_paths["a@inbox.test"])
     await counted(client, {"opened": 1, "clicked": 1, "bounced": 2})
     types = sorted(e.type for e in await client.events(DOMAIN))
     assert types == sorted(
@@ -117,7 +117,7 @@ async def test_the_whole_way(kannon: Kannon, box: Inbox) -> None:
     assert "Traceback" not in kannon.text()
 
 
-def bounce_back(port: int, reverse_path: str) -> None:
+async def bounce_back(port: int, reverse_path: str) -> None:
     """A remote server that thought better of it."""
     report = (
         f"From: MAILER-DAEMON@inbox.test\r\nTo: <{reverse_path}>\r\nSubject: Undelivered Mail\r\nMIME-Version: 1.0\r\n"
@@ -127,8 +127,7 @@ def bounce_back(port: int, reverse_path: str) -> None:
         "Final-Recipient: rfc822; a@inbox.test\r\nAction: failed\r\nStatus: 5.2.1\r\n"
         "Diagnostic-Code: smtp; 550 5.2.1 Mailbox disabled\r\n\r\n--b--\r\n"
     )
-    with smtplib.SMTP("127.0.0.1", port, timeout=10) as server:
-        server.sendmail("", [reverse_path], report.encode())
+    await aiosmtplib.send(report.encode(), sender="", recipients=[reverse_path], hostname="127.0.0.1", port=port)
 
 
 async def counted(client: Client, wanted: dict[str, int]) -> None:

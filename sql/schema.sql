@@ -1,0 +1,262 @@
+-- What the migrations make, written by `make schema`: to be read, never applied.
+CREATE TABLE public.aggregated_stats (
+    domain text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    type text NOT NULL,
+    count bigint NOT NULL
+);
+CREATE TABLE public.anonymous_events (
+    event_id text NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+CREATE TABLE public.api_keys (
+    id text NOT NULL,
+    domain text NOT NULL,
+    name text NOT NULL,
+    prefix text NOT NULL,
+    secret_sha256 bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    deactivated_at timestamp with time zone
+);
+CREATE TABLE public.attachments (
+    message_id text NOT NULL,
+    "position" integer NOT NULL,
+    filename text NOT NULL,
+    content_type text DEFAULT ''::text NOT NULL,
+    content_id text DEFAULT ''::text NOT NULL,
+    content bytea NOT NULL
+);
+CREATE TABLE public.bounce_keys (
+    id smallint NOT NULL,
+    secret bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT bounce_keys_secret_check CHECK ((length(secret) = 32))
+);
+ALTER TABLE public.bounce_keys ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.bounce_keys_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.dkim_keys (
+    id bigint NOT NULL,
+    domain text NOT NULL,
+    selector text NOT NULL,
+    algorithm text NOT NULL,
+    private_pem text NOT NULL,
+    public_key text NOT NULL,
+    active boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    retired_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    CONSTRAINT dkim_keys_algorithm_check CHECK ((algorithm = ANY (ARRAY['rsa-sha256'::text, 'ed25519-sha256'::text]))),
+    CONSTRAINT dkim_keys_check CHECK (((NOT active) OR ((retired_at IS NULL) AND (deleted_at IS NULL)))),
+    CONSTRAINT dkim_keys_check1 CHECK (((deleted_at IS NULL) OR (private_pem = ''::text)))
+);
+ALTER TABLE public.dkim_keys ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.dkim_keys_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.domains (
+    domain text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    opens_ceiling smallint DEFAULT 4 NOT NULL,
+    links_ceiling smallint DEFAULT 4 NOT NULL,
+    suppression_enabled boolean DEFAULT true NOT NULL,
+    CONSTRAINT domains_links_ceiling_check CHECK (((links_ceiling >= 1) AND (links_ceiling <= 5))),
+    CONSTRAINT domains_opens_ceiling_check CHECK (((opens_ceiling >= 1) AND (opens_ceiling <= 5)))
+);
+CREATE TABLE public.idempotency_keys (
+    domain text NOT NULL,
+    key text NOT NULL,
+    request_sha256 bytea NOT NULL,
+    response bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.messages (
+    message_id text NOT NULL,
+    domain text NOT NULL,
+    template_id text,
+    sender_email text NOT NULL,
+    sender_alias text DEFAULT ''::text NOT NULL,
+    subject text NOT NULL,
+    header_to text[] DEFAULT '{}'::text[] NOT NULL,
+    header_cc text[] DEFAULT '{}'::text[] NOT NULL,
+    global_fields jsonb DEFAULT '{}'::jsonb NOT NULL,
+    unsubscribe_url text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    scheduled_at timestamp with time zone NOT NULL,
+    accepted_count integer NOT NULL,
+    rejected_count integer NOT NULL,
+    paused_at timestamp with time zone
+);
+CREATE TABLE public.schema_migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.sending_pool_emails (
+    id bigint NOT NULL,
+    message_id text NOT NULL,
+    domain text NOT NULL,
+    email text NOT NULL,
+    fields jsonb DEFAULT '{}'::jsonb NOT NULL,
+    opens smallint NOT NULL,
+    links smallint NOT NULL,
+    secret uuid DEFAULT gen_random_uuid() NOT NULL,
+    state text DEFAULT 'to_validate'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    next_attempt_at timestamp with time zone NOT NULL,
+    claimed_at timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    turn integer DEFAULT 0 NOT NULL,
+    last_code integer DEFAULT 0 NOT NULL,
+    last_stage text DEFAULT ''::text NOT NULL,
+    last_host text DEFAULT ''::text NOT NULL,
+    last_text text DEFAULT ''::text NOT NULL,
+    CONSTRAINT sending_pool_emails_check CHECK (((claimed_at IS NOT NULL) = (state = ANY (ARRAY['validating'::text, 'sending'::text])))),
+    CONSTRAINT sending_pool_emails_links_check CHECK (((links >= 1) AND (links <= 5))),
+    CONSTRAINT sending_pool_emails_opens_check CHECK (((opens >= 1) AND (opens <= 5))),
+    CONSTRAINT sending_pool_emails_state_check CHECK ((state = ANY (ARRAY['to_validate'::text, 'validating'::text, 'scheduled'::text, 'sending'::text])))
+)
+WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
+ALTER TABLE public.sending_pool_emails ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.sending_pool_emails_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.stats (
+    event_id text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    type text NOT NULL,
+    domain text NOT NULL,
+    message_id text NOT NULL,
+    email text NOT NULL,
+    delivery_id bigint DEFAULT 0 NOT NULL,
+    attempt integer DEFAULT 0 NOT NULL,
+    tracking_mode smallint DEFAULT 0 NOT NULL,
+    permanent boolean DEFAULT false NOT NULL,
+    code integer DEFAULT 0 NOT NULL,
+    enhanced_status text DEFAULT ''::text NOT NULL,
+    text text DEFAULT ''::text NOT NULL,
+    stage text DEFAULT ''::text NOT NULL,
+    host text DEFAULT ''::text NOT NULL,
+    tls text DEFAULT ''::text NOT NULL,
+    retry_after_seconds integer DEFAULT 0 NOT NULL,
+    user_agent text DEFAULT ''::text NOT NULL,
+    ip text DEFAULT ''::text NOT NULL,
+    url text DEFAULT ''::text NOT NULL,
+    suspected_machine boolean DEFAULT false NOT NULL,
+    CONSTRAINT stats_type_check CHECK ((type = ANY (ARRAY['accepted'::text, 'rejected'::text, 'delivered'::text, 'bounced'::text, 'error'::text, 'failed'::text, 'opened'::text, 'clicked'::text, 'complained'::text])))
+)
+PARTITION BY RANGE (at);
+CREATE TABLE public.stats_keys (
+    kid text NOT NULL,
+    private_pem text NOT NULL,
+    public_pem text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    sign_until timestamp with time zone NOT NULL,
+    verify_until timestamp with time zone NOT NULL
+);
+CREATE TABLE public.suppressions (
+    domain text NOT NULL,
+    address text NOT NULL,
+    email text NOT NULL,
+    cause text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    event_id text DEFAULT ''::text NOT NULL,
+    message_id text DEFAULT ''::text NOT NULL,
+    delivery_id bigint DEFAULT 0 NOT NULL,
+    code integer DEFAULT 0 NOT NULL,
+    enhanced_status text DEFAULT ''::text NOT NULL,
+    text text DEFAULT ''::text NOT NULL,
+    host text DEFAULT ''::text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    CONSTRAINT suppressions_cause_check CHECK ((cause = ANY (ARRAY['bounced'::text, 'complained'::text, 'manual'::text])))
+);
+CREATE TABLE public.templates (
+    template_id text NOT NULL,
+    domain text NOT NULL,
+    type text NOT NULL,
+    title text DEFAULT ''::text NOT NULL,
+    html text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT templates_type_check CHECK ((type = ANY (ARRAY['template'::text, 'transient'::text])))
+);
+ALTER TABLE ONLY public.aggregated_stats
+    ADD CONSTRAINT aggregated_stats_pkey PRIMARY KEY (domain, hour, type);
+ALTER TABLE ONLY public.anonymous_events
+    ADD CONSTRAINT anonymous_events_pkey PRIMARY KEY (event_id);
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_secret_sha256_key UNIQUE (secret_sha256);
+ALTER TABLE ONLY public.attachments
+    ADD CONSTRAINT attachments_pkey PRIMARY KEY (message_id, "position");
+ALTER TABLE ONLY public.bounce_keys
+    ADD CONSTRAINT bounce_keys_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.dkim_keys
+    ADD CONSTRAINT dkim_keys_domain_selector_key UNIQUE (domain, selector);
+ALTER TABLE ONLY public.dkim_keys
+    ADD CONSTRAINT dkim_keys_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.domains
+    ADD CONSTRAINT domains_pkey PRIMARY KEY (domain);
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (domain, key);
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_pkey PRIMARY KEY (message_id);
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+ALTER TABLE ONLY public.sending_pool_emails
+    ADD CONSTRAINT sending_pool_emails_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.stats_keys
+    ADD CONSTRAINT stats_keys_pkey PRIMARY KEY (kid);
+ALTER TABLE ONLY public.stats
+    ADD CONSTRAINT stats_pkey PRIMARY KEY (event_id, at);
+ALTER TABLE ONLY public.suppressions
+    ADD CONSTRAINT suppressions_pkey PRIMARY KEY (domain, address);
+ALTER TABLE ONLY public.templates
+    ADD CONSTRAINT templates_pkey PRIMARY KEY (template_id);
+CREATE INDEX anonymous_events_by_time ON public.anonymous_events USING btree (at);
+CREATE INDEX api_keys_by_domain ON public.api_keys USING btree (domain, created_at DESC, id);
+CREATE UNIQUE INDEX dkim_keys_one_active ON public.dkim_keys USING btree (domain, algorithm) WHERE active;
+CREATE INDEX idempotency_keys_by_time ON public.idempotency_keys USING btree (created_at);
+CREATE INDEX messages_by_domain ON public.messages USING btree (domain, created_at DESC, message_id);
+CREATE INDEX messages_by_template ON public.messages USING btree (template_id);
+CREATE INDEX sending_pool_by_message ON public.sending_pool_emails USING btree (message_id);
+CREATE INDEX sending_pool_claimed ON public.sending_pool_emails USING btree (state, claimed_at) WHERE (state = ANY (ARRAY['validating'::text, 'sending'::text]));
+CREATE INDEX sending_pool_due ON public.sending_pool_emails USING btree (state, domain, next_attempt_at) WHERE (state = ANY (ARRAY['to_validate'::text, 'scheduled'::text]));
+CREATE INDEX stats_by_delivery ON ONLY public.stats USING btree (delivery_id) WHERE (delivery_id <> 0);
+CREATE INDEX stats_by_domain ON ONLY public.stats USING btree (domain, at DESC, event_id DESC);
+CREATE INDEX stats_by_message ON ONLY public.stats USING btree (message_id, at);
+CREATE INDEX suppressions_by_expiry ON public.suppressions USING btree (expires_at) WHERE (expires_at < 'infinity'::timestamp with time zone);
+CREATE INDEX templates_by_domain ON public.templates USING btree (domain, created_at, template_id) WHERE (type = 'template'::text);
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
+ALTER TABLE ONLY public.attachments
+    ADD CONSTRAINT attachments_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(message_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.dkim_keys
+    ADD CONSTRAINT dkim_keys_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_template_id_fkey FOREIGN KEY (template_id) REFERENCES public.templates(template_id) ON DELETE SET NULL;
+ALTER TABLE ONLY public.suppressions
+    ADD CONSTRAINT suppressions_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
+ALTER TABLE ONLY public.templates
+    ADD CONSTRAINT templates_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
