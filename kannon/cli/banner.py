@@ -10,7 +10,7 @@ from anyio.abc import TaskStatus
 from kannon.cli.wiring import Wired
 from kannon.config import Config
 
-_WHAT = {"api": "gRPC API", "bump": "opens and clicks (HTTP)", "smtp": "bounces (SMTP)"}
+_WHAT = {"api": "gRPC API", "bump": "opens and clicks (HTTP)", "smtp": "bounces (SMTP)", "metrics": "metrics (HTTP)"}
 
 
 class Banner:

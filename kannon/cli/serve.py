@@ -45,14 +45,17 @@ def _serve(config: Config, enabled: list[str], *, migrate: bool) -> None:
     from kannon.cli.wiring import wire
     from kannon.embedded import DataDir
     from kannon.log import setup_logging
-    from kannon.runner import Runner
+    from kannon.runner import Runner, State
     from kannon.systemd import Systemd
 
     setup_logging(config.log.level, config.log.format)
     embedded = not config.postgres.url or not config.nats.url
 
     async def run(data_dir: DataDir) -> None:
-        wired = await wire(config, enabled, data_dir, migrate=migrate)
+        def states() -> list[State]:
+            return runner.states()  # asked when somebody reads the metrics, which is after the next lines
+
+        wired = await wire(config, enabled, data_dir, migrate=migrate, states=states)
         banner = Banner(config, data_dir.path, wired)
         runner = Runner(
             [*wired.layers, [banner]],
