@@ -10,6 +10,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Coroutine, Set
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -168,14 +169,15 @@ class Deliverer:
     async def open(self, plan: Plan, avoid: Set[str]) -> Session | Failure:
         """The first of the plan's addresses that lets us in; else the failure that came furthest."""
         worst: Failure | None = None
-        async for target in self._router.targets(plan):
-            if isinstance(target, Failure):
-                worst = worse(worst, target) if worst else target
-            elif target.address not in avoid:
-                opened = await self._opener.open(target, plan.access, plan.site)
-                if isinstance(opened, Session):
-                    return opened
-                worst = worse(worst, opened) if worst else opened
+        async with aclosing(self._router.targets(plan)) as targets:
+            async for target in targets:
+                if isinstance(target, Failure):
+                    worst = worse(worst, target) if worst else target
+                elif target.address not in avoid:
+                    opened = await self._opener.open(target, plan.access, plan.site)
+                    if isinstance(opened, Session):
+                        return opened
+                    worst = worse(worst, opened) if worst else opened
         return worst or Failure(Kind.CONNECT, Stage.CONNECT, reason="no other host")
 
     # -- inside

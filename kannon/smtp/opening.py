@@ -17,7 +17,7 @@ from ipaddress import ip_address
 import anyio
 
 from kannon.mail.verdict import Stage
-from kannon.smtp.dialogue import RawReply, parse_extensions
+from kannon.smtp.dialogue import Extensions, RawReply, parse_extensions
 from kannon.smtp.session import STAGE_SECONDS, Peer, Session
 from kannon.smtp.tls import TlsContexts, TlsMode, describe
 from kannon.smtp.trouble import Failure, Kind
@@ -37,10 +37,11 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One address of one host."""
+    """One address of one host; `preferred`: none of the destination is preferred to it."""
 
     host: str
     address: str
+    preferred: bool = True
 
 
 class Opener:
@@ -90,7 +91,7 @@ class Opener:
                 )
             except OSError as error:
                 return Failure(Kind.CONNECT, Stage.CONNECT, reason=f"{target.address}: {_words(error)}")
-            session.peer = Peer(target.host, target.address)
+            session.peer = Peer(target.host, target.address, target.preferred)
             return session
         return Failure(Kind.CONNECT, Stage.CONNECT, reason=f"{target.address}: connecting timed out")
 
@@ -108,6 +109,7 @@ class Opener:
         reply = await session.ask(Stage.EHLO, f"EHLO {self._hostname}\r\n".encode())
         if isinstance(reply, RawReply) and reply.code in _NO_ESMTP:
             # RFC 5321 §3.2: a server that does not know EHLO is spoken to without extensions.
+            session.extensions = Extensions()
             reply = await session.ask(Stage.EHLO, f"HELO {self._hostname}\r\n".encode())
             return _unless(reply, Stage.EHLO)
         if isinstance(reply, RawReply):

@@ -8,7 +8,7 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -129,10 +129,10 @@ class Router:
             expires=expires,
         )
 
-    async def targets(self, plan: Plan) -> AsyncIterator[Target | Failure]:
+    async def targets(self, plan: Plan) -> AsyncGenerator[Target | Failure, None]:
         """At most MAX_ADDRESSES addresses in the order they are to be asked, and why a host has none."""
         left = MAX_ADDRESSES
-        for group in plan.groups:
+        for rank, group in enumerate(plan.groups):
             # RFC 5321 §5.1: hosts of equal preference are asked in random order.
             for host in random.sample(group, len(group)):
                 addresses, failure = await self._addresses(host, named_by_route=not plan.public_only)
@@ -142,7 +142,7 @@ class Router:
                     refused = refusal(address) if plan.public_only else None
                     if refused is None:
                         left -= 1
-                        yield Target(host, address)
+                        yield Target(host, address, preferred=rank == 0)
                         continue
                     yield Failure(Kind.FACT, Stage.DNS, refused, f"{host} is {address}")
                     if refused is LOOP:

@@ -33,10 +33,12 @@ BLOCK = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Whom the connection is with. `tls` is empty in clear text."""
+    """Whom the connection is with. `preferred`: no host of the destination is preferred to this one. `tls` is empty in
+    clear text."""
 
     host: str
     address: str
+    preferred: bool = True
     tls: str = ""
 
 
@@ -113,10 +115,9 @@ class Session(asyncio.Protocol):
             self._transport.abort()
 
     def replace_transport(self, transport: asyncio.Transport) -> None:
-        """After STARTTLS: the same session over the encrypted transport, having forgotten what was said in clear."""
+        """After STARTTLS the session goes on encrypted; EHLO comes next, and says anew what is offered."""
         self._transport = transport
         self._reader = ReplyReader()
-        self.extensions = Extensions()
 
     @property
     def transport(self) -> asyncio.Transport:

@@ -62,6 +62,7 @@ class Site:
         self._idle: list[Session] = []  # the last one used is the first one lent, so that a surplus falls idle
         self._opening = 0
         self._open_again_at = 0.0
+        self._preferred_answers = False
         self._waiting: OrderedDict[asyncio.Future[Lent], float] = OrderedDict()  # since when
         self._next_room = 0.0
         self._pump_timer: asyncio.TimerHandle | None = None
@@ -132,7 +133,7 @@ class Site:
         session.idle_since = time.monotonic()
         if session not in self._sessions:
             self._pump()
-        elif not session.usable or session.mails >= self.plan.limits.mails_per_connection:
+        elif not session.usable or session.mails >= self.plan.limits.mails_per_connection or self._outranked(session):
             session.quit()
         else:
             self._idle.append(session)
@@ -215,6 +216,10 @@ class Site:
             return suspended
         return Busy(max(seconds, SHORTEST_BUSY_SECONDS * self._scale) + _jitter())
 
+    def _outranked(self, session: Session) -> bool:
+        # RFC 5321 §5.1: a less preferred host gets no mail that a preferred one has not been asked to take.
+        return self._preferred_answers and not session.peer.preferred
+
     def _take_idle(self) -> Session | None:
         while self._idle:
             session = self._idle.pop()
@@ -257,6 +262,7 @@ class Site:
         finally:
             self._opening -= 1
         if isinstance(opened, Session):
+            self._preferred_answers = opened.peer.preferred
             self._add(opened)
             self.give_back(opened)
             return

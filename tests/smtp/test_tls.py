@@ -164,6 +164,29 @@ async def test_extensions_told_in_clear_are_forgotten(authority: Authority) -> N
     assert "MAIL FROM:<b-1@sender.test>" in peer.commands
 
 
+async def test_what_was_offered_in_clear_is_forgotten_even_without_esmtp(authority: Authority) -> None:
+    class Odd(Peer):
+        async def _answer(self, visit: Visit, command: str) -> None:
+            if command.startswith("EHLO") and visit.writer.get_extra_info("ssl_object") is not None:
+                await visit.say("502 5.5.1 not in here")
+            else:
+                await super()._answer(visit, command)
+
+    peer = Odd(tls=authority.issue("mx1.test"))
+    async with delivering_to(peer) as deliverer:
+        assert isinstance(await deliverer.deliver(an_envelope()), Delivered)
+    assert "HELO me.test" in peer.commands
+    assert "MAIL FROM:<b-1@sender.test>" in peer.commands
+
+
+def test_every_mode_wants_tls_1_2_at_least() -> None:
+    contexts = make_contexts()
+    for context in (contexts.lenient, contexts.strict):
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert contexts.of("verify").verify_mode is ssl.CERT_REQUIRED
+    assert contexts.of("verify").check_hostname
+
+
 # -- required and verify
 
 

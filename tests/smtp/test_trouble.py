@@ -156,3 +156,23 @@ async def test_a_refusal_with_the_end_of_the_connection_right_behind_it_is_a_ref
             verdict = await deliverer.deliver(an_envelope())
             assert isinstance(verdict, Refused), verdict
             assert (verdict.reply.code, verdict.stage) == (550, stage)
+
+
+async def test_a_backup_host_is_not_kept_while_the_preferred_one_answers() -> None:
+    primary, backup = Peer({Stage.RCPT: "450 4.7.1 greylisted"}), Peer()
+    async with delivering_to(primary, backup) as deliverer:
+        for _ in range(4):
+            verdict = await deliver_patiently(deliverer)
+            assert isinstance(verdict, Delivered)
+            assert verdict.host == "mx2.test"
+    assert primary.used[Stage.RCPT] == 4  # asked first, each time
+    assert len(backup.mails) == 4
+
+
+async def test_a_backup_host_is_kept_while_the_preferred_one_is_away() -> None:
+    primary, backup = Peer({Stage.GREETING: "554 5.3.2 closed"}), Peer()
+    async with delivering_to(primary, backup) as deliverer:
+        for _ in range(4):
+            assert isinstance(await deliver_patiently(deliverer), Delivered)
+    assert primary.connections == 1
+    assert backup.connections == 1
