@@ -20,7 +20,7 @@ from kannon.bus.topology import BOUNCES_STATS, STATS, ConsumerSpec
 from kannon.db.database import Database
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
 from kannon.db.suppressions import delete_expired_suppressions
-from kannon.errors import Poison
+from kannon.errors import Poison, Unavailable
 from kannon.mail.event import Event
 from kannon.mail.suppression import Suppression, SuppressionRule
 from kannon.measure import UNMEASURED
@@ -68,12 +68,12 @@ class Stats:
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
-        await self._keep_house()
+        await self._ensure_weeks({week_of(self._clock())})  # raises Unavailable before this says that it serves
         async with anyio.create_task_group() as group:
             group.start_soon(self._housekeeping)
             async with anyio.create_task_group() as consumers:
-                # Two pages in reserve: the next one gathers while this one is written.
-                limits = Limits(page=PAGE, in_flight=2 * PAGE)
+                # While PostgreSQL writes one page the next is decoded, and a third gathers.
+                limits = Limits(page=PAGE, in_flight=3 * PAGE, pages_at_once=2)
                 for spec in (STATS, BOUNCES_STATS):
                     consumers.start_soon(partial(self._bus.consume, spec, self.handle_page, limits, stop=stop))
                 task_status.started()
@@ -97,7 +97,11 @@ class Stats:
 
     async def _store(self, events: list[Event]) -> None:
         called_for = [s for s in map(self._rule.judge, events) if s is not None]
-        stored = await insert_events(self._db, events, called_for)
+        try:
+            stored = await insert_events(self._db, events, called_for)
+        except Unavailable:
+            self._weeks.clear()  # whatever was known of partitions may be wrong by the time it is back
+            raise
         now = self._clock()
         self._meter.stored(events, stored.fresh, [(now - event.at).total_seconds() for event in events])
         suppressed = [s for s in called_for if s.event_id in stored.suppressed]
@@ -113,12 +117,16 @@ class Stats:
             self._weeks |= missing
 
     async def _housekeeping(self) -> None:
+        """Whatever becomes of it, events go on being stored."""
         while True:
+            try:
+                await self._keep_house()
+            except Unavailable as error:
+                log.warning("statistics past their retention stay for now", why=str(error))
             await anyio.sleep(HOUSEKEEPING_SECONDS)
-            await self._keep_house()
 
     async def _keep_house(self) -> None:
-        """This week's partition and the next one; then what is past its time."""
+        """This week's partition and the next one, before the first event needs it; then what is past its time."""
         now = self._clock()
         await self._ensure_weeks({week_of(now), week_of(now + WEEK)})
         dropped = await drop_old_partitions(self._db, now - max(self._retention, REDELIVERY))

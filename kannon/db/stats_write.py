@@ -8,8 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from kannon.db.database import Database
+import asyncpg
+
+from kannon.db.database import Database, describe
 from kannon.db.queries import queries
+from kannon.errors import Unavailable
 from kannon.mail.event import Event
 from kannon.mail.suppression import Suppression, address_key
 
@@ -28,36 +31,43 @@ class Stored:
 
 async def insert_events(db: Database, events: Sequence[Event], suppressions: Sequence[Suppression] = ()) -> Stored:
     """One statement. May be repeated: events that are there already neither count nor suppress. `suppressions` are
-    those that events of the page call for. The partitions must exist (`ensure_partitions`)."""
-    page = list({event.event_id: event for event in events}.values())
+    those that events of the page call for. The partitions must exist (`ensure_partitions`); Unavailable where one went
+    meanwhile."""
+    # In the order of their ids: two pages that hold the same events, a bounce comes on two streams, must not each wait
+    # for the other.
+    page = sorted({event.event_id: event for event in events}.values(), key=lambda event: event.event_id)
     async with db.acquire() as connection:
-        row = await queries.insert_events(
-            connection,
-            event_ids=[e.event_id for e in page],
-            ats=[e.at for e in page],
-            types=[e.type.value for e in page],
-            domains=[e.domain for e in page],
-            message_ids=[e.message_id for e in page],
-            emails=[e.email for e in page],
-            delivery_ids=[e.delivery_id for e in page],
-            attempts=[e.attempt for e in page],
-            tracking_modes=[e.tracking_mode for e in page],
-            permanents=[e.permanent for e in page],
-            codes=[e.code for e in page],
-            enhanced_statuses=[e.enhanced_status for e in page],
-            texts=[e.text for e in page],
-            stages=[e.stage for e in page],
-            hosts=[e.host for e in page],
-            tls=[e.tls for e in page],
-            retry_afters=[e.retry_after_seconds for e in page],
-            user_agents=[e.user_agent for e in page],
-            ips=[e.ip for e in page],
-            urls=[e.url for e in page],
-            suspected_machines=[e.suspected_machine for e in page],
-            suppress_event_ids=[s.event_id for s in suppressions],
-            suppress_addresses=[address_key(s.email) for s in suppressions],
-            suppress_expiries=[s.expires_at for s in suppressions],
-        )
+        try:
+            row = await queries.insert_events(
+                connection,
+                event_ids=[e.event_id for e in page],
+                ats=[e.at for e in page],
+                types=[e.type.value for e in page],
+                domains=[e.domain for e in page],
+                message_ids=[e.message_id for e in page],
+                emails=[e.email for e in page],
+                delivery_ids=[e.delivery_id for e in page],
+                attempts=[e.attempt for e in page],
+                tracking_modes=[e.tracking_mode for e in page],
+                permanents=[e.permanent for e in page],
+                codes=[e.code for e in page],
+                enhanced_statuses=[e.enhanced_status for e in page],
+                texts=[e.text for e in page],
+                stages=[e.stage for e in page],
+                hosts=[e.host for e in page],
+                tls=[e.tls for e in page],
+                retry_afters=[e.retry_after_seconds for e in page],
+                user_agents=[e.user_agent for e in page],
+                ips=[e.ip for e in page],
+                urls=[e.url for e in page],
+                suspected_machines=[e.suspected_machine for e in page],
+                suppress_event_ids=[s.event_id for s in suppressions],
+                suppress_addresses=[address_key(s.email) for s in suppressions],
+                suppress_expiries=[s.expires_at for s in suppressions],
+            )
+        except asyncpg.CheckViolationError as error:
+            # A type is an EventType, so of the table's checks only this can fail: there is no partition for the row.
+            raise Unavailable(f"PostgreSQL: {describe(error)}") from error
         return Stored(row["fresh"], frozenset(row["suppressed"]))
 
 
@@ -88,16 +98,17 @@ async def ensure_partitions(db: Database, weeks: Iterable[date]) -> None:
 
 
 async def drop_old_partitions(db: Database, before: datetime) -> list[date]:
-    """Partitions all of whose events are older; detached without stopping readers, then dropped. Their weeks."""
+    """Partitions all of whose events are older; their weeks. Readers and writers go on meanwhile: a partition is
+    detached first, which waits for whoever still reads it. Raises Unavailable where that takes too long; what was begun
+    is then finished the next time."""
     dropped = []
     async with db.acquire() as connection:
-        names = [row["name"] async for row in queries.list_stats_partitions(connection)]
-        for name in names:
+        partitions = [(row["name"], row["half_gone"]) async for row in queries.list_stats_partitions(connection)]
+        for name, half_gone in sorted(partitions, key=lambda partition: not partition[1]):
             week = datetime.strptime(name.removeprefix(_PREFIX), "%Y%m%d").replace(tzinfo=UTC)
-            if week + WEEK <= before:
-                await connection.execute(
-                    f"ALTER TABLE stats DETACH PARTITION {name} CONCURRENTLY", timeout=_DDL_SECONDS
-                )
+            if half_gone or week + WEEK <= before:
+                how = "FINALIZE" if half_gone else "CONCURRENTLY"
+                await connection.execute(f"ALTER TABLE stats DETACH PARTITION {name} {how}", timeout=_DDL_SECONDS)
                 await connection.execute(f"DROP TABLE {name}", timeout=_DDL_SECONDS)
                 dropped.append(week.date())
         await queries.delete_old_anonymous_events(connection, before=before)

@@ -59,5 +59,6 @@ SELECT (SELECT count(*) FROM fresh) AS fresh, array(SELECT event_id FROM suppres
 DELETE FROM anonymous_events WHERE at < :before;
 
 -- name: list_stats_partitions
-SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+-- `half_gone`: a detachment of it was interrupted, and has to be finished before there can be another.
+SELECT c.relname AS name, i.inhdetachpending AS half_gone FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'stats'::regclass ORDER BY c.relname;

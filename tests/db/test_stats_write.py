@@ -1,10 +1,15 @@
 """Events into rows and counters: once each, anonymous ones only counted, partitions made and dropped."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+
+import anyio
+import asyncpg
+import pytest
 
 from kannon.db.database import Database
-from kannon.db.stats_write import drop_old_partitions, ensure_partitions, insert_events, week_of
+from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
+from kannon.errors import Unavailable
 from kannon.mail.event import Event, EventType
 from kannon.mail.tracking import TrackingMode
 from tests.support.pool import counters, event_rows
@@ -56,3 +61,53 @@ async def test_partitions_are_weeks_and_go_when_all_of_them_is_old(db: Database)
     assert await drop_old_partitions(db, monday + timedelta(days=7)) == [monday.date()]
     assert await event_rows(db) == [(2, "delivered")]
     assert await counters(db) == {"delivered": 2}
+
+
+async def test_retention_stops_neither_readers_nor_writers(db: Database, postgres_url: str) -> None:
+    """Somebody reads the old partition in a long transaction; meanwhile others read and write as ever."""
+    monday = datetime(2026, 3, 2, tzinfo=UTC)
+    await ensure_partitions(db, [week_of(monday), week_of(monday + WEEK)])
+    await insert_events(db, [event(1, at=monday), event(2, at=monday + WEEK)])
+    reader = await asyncpg.connect(postgres_url)
+    dropped: list[date] = []
+    try:
+        transaction = reader.transaction(isolation="repeatable_read")
+        await transaction.start()
+        assert await reader.fetchval("SELECT count(*) FROM stats") == 2
+
+        async def drop() -> None:
+            dropped.extend(await drop_old_partitions(db, monday + WEEK))
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(drop)
+                async with db.acquire() as connection:
+                    while not await connection.fetchval("SELECT count(*) FROM pg_inherits WHERE inhdetachpending"):
+                        await anyio.lowlevel.checkpoint()
+                assert (await insert_events(db, [event(3, at=monday + WEEK)])).fresh == 1
+                assert await event_rows(db) == [(2, "delivered"), (3, "delivered")]
+                assert await reader.fetchval("SELECT count(*) FROM stats WHERE at < $1", monday + WEEK) == 1
+                assert dropped == []
+                await transaction.commit()
+        assert dropped == [monday.date()]
+    finally:
+        await reader.close()
+
+
+async def test_a_detachment_that_was_interrupted_is_finished_the_next_time(
+    db: Database, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monday = datetime(2026, 3, 2, tzinfo=UTC)
+    await ensure_partitions(db, [week_of(monday), week_of(monday + WEEK), week_of(monday + 2 * WEEK)])
+    await insert_events(db, [event(1, at=monday), event(2, at=monday + WEEK), event(3, at=monday + 2 * WEEK)])
+    monkeypatch.setattr("kannon.db.stats_write._DDL_SECONDS", 0.5)
+    reader = await asyncpg.connect(postgres_url)
+    try:
+        async with reader.transaction():
+            await reader.fetchval("SELECT count(*) FROM stats")
+            with pytest.raises(Unavailable):
+                await drop_old_partitions(db, monday + 2 * WEEK)
+        assert await drop_old_partitions(db, monday + 2 * WEEK) == [monday.date(), (monday + WEEK).date()]
+    finally:
+        await reader.close()
+    assert await event_rows(db) == [(3, "delivered")]
