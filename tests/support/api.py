@@ -12,6 +12,7 @@ from grpclib.client import Channel
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
+from kannon.bus.parked import ParkedMessage
 from kannon.cli.lookup import make_txt_lookup
 from kannon.components.api import Api, ApiSettings
 from kannon.components.api.component import ApiBus
@@ -48,6 +49,15 @@ class NoBus:
         await self.wake_validator()
 
     async def publish_events(self, events: Sequence[Event]) -> None:
+        raise Unavailable("NATS: not connected")
+
+    async def list_parked(self, *, after: int, take: int) -> tuple[list[ParkedMessage], int]:
+        raise Unavailable("NATS: not connected")
+
+    async def retry_parked(self, sequence: int) -> bool:
+        raise Unavailable("NATS: not connected")
+
+    async def delete_parked(self, sequence: int) -> bool:
         raise Unavailable("NATS: not connected")
 
 
