@@ -10,11 +10,12 @@ status; a server that cannot be reached, or cannot serve now, is `Unavailable`.
 import base64
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parseaddr
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self, TypeVar
 
 from google.protobuf.message import Message
@@ -29,12 +30,15 @@ from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub, HZServiceStub
 from kannon.pb.admin.v1 import dkim_pb2 as dkim
 from kannon.pb.admin.v1 import operations_pb2 as operations
+from kannon.pb.admin.v1 import parked_pb2 as parked
 from kannon.pb.admin.v1 import suppressions_pb2 as suppressions
 from kannon.pb.admin.v1.dkim_grpc import DkimStub
 from kannon.pb.admin.v1.operations_grpc import OperationsStub
+from kannon.pb.admin.v1.parked_grpc import ParkedStub
 from kannon.pb.admin.v1.suppressions_grpc import SuppressionsStub
 from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes, SendTemplateReq
+from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
 from kannon.pb.stats.apiv1 import statsapiv1_pb2 as stats_v1
 from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
 from kannon.pb.stats.apiv2 import statsapiv2_pb2 as stats_v2
@@ -42,7 +46,10 @@ from kannon.pb.stats.apiv2.statsapiv2_grpc import StatsApiV2Stub
 from kannon.pb.tracking.types.tracking_pb2 import TrackingMode, TrackingPolicy
 
 CALL_SECONDS = 60.0
+NO_FIELDS: Mapping[str, str] = MappingProxyType({})
+Recipients = Iterable[str] | Mapping[str, Mapping[str, str]]
 _WINDOW_BYTES = 16 << 20
+SendRequest = SendHTMLReq | SendTemplateReq
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 
@@ -109,6 +116,7 @@ class Client:
         )
         self._operations = OperationsStub(self._channel)
         self._suppressions = SuppressionsStub(self._channel)
+        self._parked = ParkedStub(self._channel)
         self._dkim = DkimStub(self._channel)
         self._stats_v1, self._stats_v2 = StatsApiV1Stub(self._channel), StatsApiV2Stub(self._channel)
 
@@ -213,12 +221,47 @@ class Client:
 
     # Mail
 
-    async def send(self, request: SendHTMLReq | SendTemplateReq, *, idempotency_key: str = "") -> SendRes:
+    async def send(self, request: SendRequest, *, idempotency_key: str = "") -> SendRes:
         """Returns when the batch is stored for good. With an idempotency key it may be repeated after any failure."""
         metadata = self._tenant | ({"idempotency-key": idempotency_key} if idempotency_key else {})
         if isinstance(request, SendHTMLReq):
             return await self._call(self._mailer.SendHTML, request, metadata)
         return await self._call(self._mailer.SendTemplate, request, metadata)
+
+    async def send_html(
+        self,
+        sender: str,
+        subject: str,
+        html: str,
+        recipients: Recipients,
+        *,
+        fields: Mapping[str, str] = NO_FIELDS,
+        at: datetime | None = None,
+        idempotency_key: str = "",
+    ) -> SendRes:
+        """`sender` is an address, or `Name <address>`; `recipients` are addresses, or a mapping of addresses to their
+        fields; `fields` are everybody's. For attachments and the like make the request yourself and `send` it."""
+        request = SendHTMLReq(html=html)
+        return await self.send(
+            _filled(request, sender, subject, recipients, fields, at), idempotency_key=idempotency_key
+        )
+
+    async def send_template(
+        self,
+        sender: str,
+        subject: str,
+        template_id: str,
+        recipients: Recipients,
+        *,
+        fields: Mapping[str, str] = NO_FIELDS,
+        at: datetime | None = None,
+        idempotency_key: str = "",
+    ) -> SendRes:
+        """As `send_html`, with a template in place of the HTML."""
+        request = SendTemplateReq(template_id=template_id)
+        return await self.send(
+            _filled(request, sender, subject, recipients, fields, at), idempotency_key=idempotency_key
+        )
 
     # Statistics
 
@@ -248,16 +291,33 @@ class Client:
 
     # Mail under way
 
-    async def list_batches(self, domain: str, *, skip: int = 0, take: int = 100) -> operations.ListBatchesResponse:
-        """Newest first."""
-        request = operations.ListBatchesRequest(domain=domain, skip=skip, take=take)
+    async def list_batches(
+        self,
+        domain: str,
+        *,
+        from_time: datetime | None = None,
+        to_time: datetime | None = None,
+        skip: int = 0,
+        take: int = 100,
+    ) -> operations.ListBatchesResponse:
+        """Those made in [from, to), newest first."""
+        request = operations.ListBatchesRequest(
+            domain=domain, from_date=_timestamp(from_time), to_date=_timestamp(to_time), skip=skip, take=take
+        )
         return await self._ask(self._operations.ListBatches, request)
 
     async def find_batch(self, message_id: str) -> operations.GetBatchResponse:
         return await self._ask(self._operations.GetBatch, operations.GetBatchRequest(message_id=message_id))
 
     async def list_deliveries(
-        self, domain: str, *, message_id: str = "", email: str = "", state: str = "", skip: int = 0, take: int = 100
+        self,
+        domain: str = "",
+        *,
+        message_id: str = "",
+        email: str = "",
+        state: str = "",
+        skip: int = 0,
+        take: int = 100,
     ) -> operations.ListDeliveriesResponse:
         """Those without an outcome, the next due first; empty texts restrict nothing."""
         request = operations.ListDeliveriesRequest(
@@ -265,25 +325,42 @@ class Client:
         )
         return await self._ask(self._operations.ListDeliveries, request)
 
-    async def find_timeline(self, delivery_id: int) -> operations.GetTimelineResponse:
-        request = operations.GetTimelineRequest(delivery_id=delivery_id)
+    async def find_timeline(
+        self, delivery_id: int = 0, *, message_id: str = "", email: str = ""
+    ) -> operations.GetTimelineResponse:
+        """Of a delivery by its id, or by its batch and address: why it has not arrived."""
+        request = operations.GetTimelineRequest(delivery_id=delivery_id, message_id=message_id, email=email)
         return await self._ask(self._operations.GetTimeline, request)
 
     async def cancel_batch(self, message_id: str) -> operations.CancelBatchResponse:
-        """Ends what no sender has yet."""
+        """For good: no further attempt is made."""
         return await self._ask(self._operations.CancelBatch, operations.CancelBatchRequest(message_id=message_id))
 
-    async def pause_batch(self, message_id: str) -> operations.Batch:
-        request = operations.PauseBatchRequest(message_id=message_id)
-        return (await self._ask(self._operations.PauseBatch, request)).batch
+    async def cancel_delivery(self, delivery_id: int) -> operations.CancelDeliveryResponse:
+        """For good: no further attempt is made."""
+        request = operations.CancelDeliveryRequest(delivery_id=delivery_id)
+        return await self._ask(self._operations.CancelDelivery, request)
 
-    async def resume_batch(self, message_id: str) -> operations.Batch:
-        request = operations.ResumeBatchRequest(message_id=message_id)
-        return (await self._ask(self._operations.ResumeBatch, request)).batch
+    async def pause(self, *, message_id: str = "", domain: str = "", destination: str = "") -> operations.Pause:
+        """One of them: a batch, a domain of ours, or a domain of recipients."""
+        request = operations.PauseRequest(**_one_of(message_id, domain, destination))
+        return (await self._ask(self._operations.Pause, request)).pause
 
-    async def retry_now(self, message_id: str, *, delivery_id: int = 0) -> int:
-        """How many are tried at once; `delivery_id` 0: all of the batch that wait."""
-        request = operations.RetryNowRequest(message_id=message_id, delivery_id=delivery_id)
+    async def resume(self, *, message_id: str = "", domain: str = "", destination: str = "") -> int:
+        """How many deliveries are due now that were put aside."""
+        request = operations.ResumeRequest(**_one_of(message_id, domain, destination))
+        return (await self._ask(self._operations.Resume, request)).released_count
+
+    async def list_pauses(self) -> list[operations.Pause]:
+        return list((await self._ask(self._operations.ListPauses, operations.ListPausesRequest())).pauses)
+
+    async def retry_now(
+        self, *, message_id: str = "", delivery_id: int = 0, domain: str = "", destination: str = ""
+    ) -> int:
+        """How many are tried at once; each of them narrows down what is meant, one at least is needed."""
+        request = operations.RetryNowRequest(
+            message_id=message_id, delivery_id=delivery_id, domain=domain, destination=destination
+        )
         return (await self._ask(self._operations.RetryNow, request)).count
 
     # Suppressions
@@ -317,6 +394,18 @@ class Client:
         request = suppressions.SetSuppressionPolicyRequest(domain=domain, enabled=enabled)
         await self._ask(self._suppressions.SetSuppressionPolicy, request)
 
+    # Parked messages
+
+    async def list_parked(self, *, after: int = 0, take: int = 100) -> parked.ListParkedResponse:
+        """Messages that nobody could handle, in the order in which they were set aside."""
+        return await self._ask(self._parked.ListParked, parked.ListParkedRequest(after=after, take=take))
+
+    async def retry_parked(self, sequence: int) -> None:
+        await self._ask(self._parked.RetryParked, parked.RetryParkedRequest(sequence=sequence))
+
+    async def delete_parked(self, sequence: int) -> None:
+        await self._ask(self._parked.DeleteParked, parked.DeleteParkedRequest(sequence=sequence))
+
     async def failing_checks(self) -> Mapping[str, str]:
         """Name → what is wrong; empty when all is well."""
         return dict((await self._call(self._hz.HZ, admin.HZRequest(), {})).result)
@@ -342,6 +431,35 @@ class Client:
 def _basic(domain: str, key: str) -> dict[str, str]:
     """RFC 7617."""
     return {"authorization": "Basic " + base64.b64encode(f"{domain}:{key}".encode()).decode()}
+
+
+def _filled(
+    request: SendRequest,
+    sender: str,
+    subject: str,
+    recipients: Recipients,
+    fields: Mapping[str, str],
+    at: datetime | None,
+) -> SendRequest:
+    alias, address = parseaddr(sender)
+    recipients = [recipients] if isinstance(recipients, str) else recipients
+    everyone = recipients.items() if isinstance(recipients, Mapping) else ((each, NO_FIELDS) for each in recipients)
+    request.sender.CopyFrom(Sender(email=address, alias=alias))
+    request.subject = subject
+    request.recipients.extend(Recipient(email=email, fields=own) for email, own in everyone)
+    request.global_fields.update(fields)
+    if (scheduled := _timestamp(at)) is not None:
+        request.scheduled_time.CopyFrom(scheduled)
+    return request
+
+
+def _one_of(message_id: str, domain: str, destination: str) -> dict[str, str]:
+    """Of a oneof; a second one would only take the place of the first."""
+    given = {"message_id": message_id, "domain": domain, "destination": destination}
+    given = {field: text for field, text in given.items() if text}
+    if len(given) != 1:
+        raise ValueError("exactly one of message_id, domain and destination is needed")
+    return given
 
 
 def _timestamp(at: datetime | None) -> Timestamp | None:

@@ -1,4 +1,19 @@
 -- What the migrations make, written by `make schema`: to be read, never applied.
+CREATE TABLE public.pauses (
+    scope text NOT NULL,
+    spelling text NOT NULL,
+    subject text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT pauses_scope_check CHECK ((scope = ANY (ARRAY['batch'::text, 'domain'::text, 'destination'::text])))
+);
+CREATE FUNCTION public.pauses_of(message_id text, domain text, email text) RETURNS SETOF public.pauses
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT * FROM pauses
+    WHERE ended_at IS NULL AND (scope, spelling) IN
+          (('batch', message_id), ('domain', domain), ('destination', lower(split_part(email, '@', -1))))
+$$;
 CREATE TABLE public.aggregated_stats (
     domain text NOT NULL,
     hour timestamp with time zone NOT NULL,
@@ -95,7 +110,7 @@ CREATE TABLE public.messages (
     scheduled_at timestamp with time zone NOT NULL,
     accepted_count integer NOT NULL,
     rejected_count integer NOT NULL,
-    paused_at timestamp with time zone
+    cancelled_at timestamp with time zone
 );
 CREATE TABLE public.schema_migrations (
     version integer NOT NULL,
@@ -122,6 +137,7 @@ CREATE TABLE public.sending_pool_emails (
     last_stage text DEFAULT ''::text NOT NULL,
     last_host text DEFAULT ''::text NOT NULL,
     last_text text DEFAULT ''::text NOT NULL,
+    cancelled_at timestamp with time zone,
     CONSTRAINT sending_pool_emails_check CHECK (((claimed_at IS NOT NULL) = (state = ANY (ARRAY['validating'::text, 'sending'::text])))),
     CONSTRAINT sending_pool_emails_links_check CHECK (((links >= 1) AND (links <= 5))),
     CONSTRAINT sending_pool_emails_opens_check CHECK (((opens >= 1) AND (opens <= 5))),
@@ -218,6 +234,8 @@ ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (domain, key);
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (message_id);
+ALTER TABLE ONLY public.pauses
+    ADD CONSTRAINT pauses_pkey PRIMARY KEY (scope, spelling);
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 ALTER TABLE ONLY public.sending_pool_emails
@@ -234,15 +252,19 @@ CREATE INDEX anonymous_events_by_time ON public.anonymous_events USING btree (at
 CREATE INDEX api_keys_by_domain ON public.api_keys USING btree (domain, created_at DESC, id);
 CREATE UNIQUE INDEX dkim_keys_one_active ON public.dkim_keys USING btree (domain, algorithm) WHERE active;
 CREATE INDEX idempotency_keys_by_time ON public.idempotency_keys USING btree (created_at);
+CREATE INDEX messages_by_age ON public.messages USING brin (created_at);
 CREATE INDEX messages_by_domain ON public.messages USING btree (domain, created_at DESC, message_id);
 CREATE INDEX messages_by_template ON public.messages USING btree (template_id);
+CREATE INDEX sending_pool_aside ON public.sending_pool_emails USING btree (id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
 CREATE INDEX sending_pool_by_message ON public.sending_pool_emails USING btree (message_id);
+CREATE INDEX sending_pool_cancelled ON public.sending_pool_emails USING btree (id) WHERE (cancelled_at IS NOT NULL);
 CREATE INDEX sending_pool_claimed ON public.sending_pool_emails USING btree (state, claimed_at) WHERE (state = ANY (ARRAY['validating'::text, 'sending'::text]));
 CREATE INDEX sending_pool_due ON public.sending_pool_emails USING btree (state, domain, next_attempt_at) WHERE (state = ANY (ARRAY['to_validate'::text, 'scheduled'::text]));
 CREATE INDEX stats_by_delivery ON ONLY public.stats USING btree (delivery_id) WHERE (delivery_id <> 0);
 CREATE INDEX stats_by_domain ON ONLY public.stats USING btree (domain, at DESC, event_id DESC);
 CREATE INDEX stats_by_message ON ONLY public.stats USING btree (message_id, at);
 CREATE INDEX suppressions_by_expiry ON public.suppressions USING btree (expires_at) WHERE (expires_at < 'infinity'::timestamp with time zone);
+CREATE INDEX templates_by_age ON public.templates USING brin (created_at);
 CREATE INDEX templates_by_domain ON public.templates USING btree (domain, created_at, template_id) WHERE (type = 'template'::text);
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;

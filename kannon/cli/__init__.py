@@ -13,6 +13,8 @@ COMMANDS = {
     "serve": "kannon.cli.serve:serve",
     "check": "kannon.cli.check:check",
     "migrate": "kannon.cli.migrate:migrate",
+    "backup": "kannon.cli.backup:backup",
+    "restore": "kannon.cli.restore:restore",
     "version": "kannon.cli.version:version",
     "demo": "kannon.cli.demo:demo",
     "domains": "kannon.cli.domains:app",
@@ -20,9 +22,10 @@ COMMANDS = {
     "templates": "kannon.cli.templates:app",
     "send": "kannon.cli.send:app",
     "batches": "kannon.cli.batches:app",
-    "deliveries": "kannon.cli.deliveries:app",
+    "queue": "kannon.cli.queue:app",
     "stats": "kannon.cli.stats:app",
     "suppressions": "kannon.cli.suppressions:app",
+    "parked": "kannon.cli.parked:app",
     "health": "kannon.cli.health:app",
 }
 """Name → where it lives: a typer application, or the function of a single command."""

@@ -6,10 +6,11 @@ runner, lowest first.
 
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import anyio
 from anyio.abc import TaskStatus
@@ -112,12 +113,14 @@ async def wire(
 ) -> Wired:
     """Opens nothing that can fail: connections are made when the components start. `states` are the runner's."""
     servers: list[Component] = []
+    keep: Callable[[str], Awaitable[Path]] | None = None
     postgres_url, nats_url = config.postgres.url, config.nats.url
     needs_postgres = bool(NEED_POSTGRES & set(enabled))
     if not postgres_url and needs_postgres:
         postgres = EmbeddedPostgres(data_dir.path)
         servers.append(postgres)
         postgres_url = postgres.url
+        keep = partial(postgres.backups.keep, clock=now)
     if not nats_url:
         nats = EmbeddedNats(data_dir.path)
         servers.append(nats)
@@ -126,7 +129,7 @@ async def wire(
     embedded = not config.postgres.url
     db = await open_database(postgres_url or "postgres://", pool_size=config.postgres.pool_size)
     bus = Bus(nats_url)
-    schema = Schema(postgres_url, migrate=embedded or migrate)
+    schema = Schema(postgres_url, migrate=embedded or migrate, keep=keep)
     parts = Parts(config, data_dir, db, bus, Meter(), sole=embedded)
     components = {name: _component(name, parts) for name in enabled}
 
@@ -175,6 +178,7 @@ def _component(name: str, parts: Parts) -> Component:
                 limits=Limits(config.message.max_bytes, config.message.max_recipients),
                 suppression=config.suppression.enabled,
                 retry_window=config.retry.window,
+                retention=config.stats.retention,
                 tls_cert=config.api.tls_cert,
                 tls_key=config.api.tls_key,
             )

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kannon.db.database import Database
 from kannon.db.queries import queries
@@ -86,23 +86,29 @@ async def reclaim_validating(db: Database, lease: timedelta) -> int:
 
 
 async def claim_due(db: Database, page: int) -> list[Delivery]:
-    """Moves up to `page` due rows to sending, oldest first, fair between domains. Committed when it returns."""
+    """Moves up to `page` due rows to sending, oldest first, fair between domains; what a pause holds is put aside on
+    the way. Committed when it returns."""
     async with db.acquire() as connection:
-        return [
-            Delivery(
-                id=row["id"],
-                message_id=row["message_id"],
-                domain=row["domain"],
-                email=row["email"],
-                fields=json.loads(row["fields"]),
-                policy=TrackingPolicy(TrackingMode(row["opens"]), TrackingMode(row["links"])),
-                secret=row["secret"].bytes,
-                attempt=row["attempts"] + 1,
-                due_at=row["due_at"],
-                turn=row["turn"],
-            )
-            async for row in queries.claim_due(connection, page=page)
-        ]
+        while True:
+            rows = [row async for row in queries.claim_due(connection, page=page)]
+            claimed = [_delivery(row) for row in rows if not row["held"]]
+            if claimed or not rows:
+                return claimed
+
+
+def _delivery(row: Any) -> Delivery:
+    return Delivery(
+        id=row["id"],
+        message_id=row["message_id"],
+        domain=row["domain"],
+        email=row["email"],
+        fields=json.loads(row["fields"]),
+        policy=TrackingPolicy(TrackingMode(row["opens"]), TrackingMode(row["links"])),
+        secret=row["secret"].bytes,
+        attempt=row["attempts"] + 1,
+        due_at=row["due_at"],
+        turn=row["turn"],
+    )
 
 
 async def release_sending(db: Database, ids: Sequence[int], *, delay: timedelta) -> None:

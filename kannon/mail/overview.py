@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kannon.mail.event import EventType
+from kannon.mail.hold import Scope
 from kannon.mail.states import State
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSummary:
-    """`template_id` is None where the template was deleted since; `waiting_count`: deliveries without an outcome."""
+    """`template_id` is None where the template was deleted since; `paused`: itself or its domain; `waiting_count`:
+    deliveries without an outcome."""
 
     message_id: str
     domain: str
@@ -25,7 +27,17 @@ class BatchSummary:
     accepted_count: int
     rejected_count: int
     paused: bool
+    cancelled_at: datetime | None
     waiting_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """How often, and when first and last."""
+
+    count: int
+    first_at: datetime
+    last_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +46,13 @@ class BatchProgress:
 
     summary: BatchSummary
     waiting: Mapping[State, int]
-    events: Mapping[EventType, int]
+    events: Mapping[EventType, Happened]
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingDelivery:
-    """`next_attempt_at` is None while its batch is paused; `last_…` is of the last failed attempt."""
+    """`next_attempt_at` is None where a pause has put it aside, or it is cancelled; `last_…` is of the last failed
+    attempt."""
 
     id: int
     message_id: str
@@ -53,3 +66,5 @@ class WaitingDelivery:
     last_stage: str
     last_host: str
     last_text: str
+    cancelled_at: datetime | None
+    paused_by: tuple[Scope, ...]

@@ -1,9 +1,11 @@
-"""BatchSummary, WaitingDelivery and their like → the messages of kannon.admin.v1.
+"""BatchSummary, WaitingDelivery, Pause and their like → the messages of kannon.admin.v1.
 
-In: values of kannon.mail.overview. Out: protobuf, nothing left out.
+In: values of kannon.mail.overview and kannon.mail.hold. Out: protobuf, nothing left out.
 """
 
+from kannon.mail.hold import Pause, Scope
 from kannon.mail.overview import BatchProgress, BatchSummary, WaitingDelivery
+from kannon.pb.admin.v1 import operations_pb2 as pb
 from kannon.pb.admin.v1.operations_pb2 import Batch, Delivery, GetBatchResponse
 from kannon.wire.events import timestamp
 
@@ -21,14 +23,24 @@ def to_batch(batch: BatchSummary) -> Batch:
         rejected_count=batch.rejected_count,
         paused=batch.paused,
         waiting_count=batch.waiting_count,
+        cancelled_at=None if batch.cancelled_at is None else timestamp(batch.cancelled_at),
     )
 
 
 def to_progress(progress: BatchProgress) -> GetBatchResponse:
+    by_time = sorted(progress.events.items(), key=lambda item: (item[1].first_at, item[0]))
     return GetBatchResponse(
         batch=to_batch(progress.summary),
         waiting={state.value: count for state, count in progress.waiting.items()},
-        events={kind.value: count for kind, count in progress.events.items()},
+        events=[
+            pb.Happened(
+                type=kind.value,
+                count=happened.count,
+                first_at=timestamp(happened.first_at),
+                last_at=timestamp(happened.last_at),
+            )
+            for kind, happened in by_time
+        ],
     )
 
 
@@ -46,4 +58,17 @@ def to_delivery(delivery: WaitingDelivery) -> Delivery:
         last_stage=delivery.last_stage,
         last_host=delivery.last_host,
         last_text=delivery.last_text,
+        cancelled_at=None if delivery.cancelled_at is None else timestamp(delivery.cancelled_at),
+        paused_by=[scope.value for scope in delivery.paused_by],
     )
+
+
+def to_pause(pause: Pause) -> pb.Pause:
+    since = timestamp(pause.since)
+    match pause.scope:
+        case Scope.BATCH:
+            return pb.Pause(message_id=pause.subject, since=since)
+        case Scope.DOMAIN:
+            return pb.Pause(domain=pause.subject, since=since)
+        case Scope.DESTINATION:
+            return pb.Pause(destination=pause.subject, since=since)

@@ -16,13 +16,14 @@ WITH RECURSIVE waiting AS (
     FROM ready r, LATERAL (
         SELECT p.id, p.next_attempt_at, row_number() OVER (ORDER BY p.next_attempt_at) AS turn
         FROM (SELECT id, next_attempt_at FROM sending_pool_emails
-              WHERE state = 'to_validate' AND domain = r.domain
+              WHERE state = 'to_validate' AND domain = r.domain AND cancelled_at IS NULL
               ORDER BY next_attempt_at
               LIMIT least(:page::bigint, 1 + 4 * :page::bigint / (SELECT count(*) FROM ready))) p
     ) o
 ), picked AS (
     SELECT p.id FROM sending_pool_emails p
-    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint) AND p.state = 'to_validate'
+    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint)
+      AND p.state = 'to_validate' AND p.cancelled_at IS NULL
     FOR UPDATE SKIP LOCKED
 )
 UPDATE sending_pool_emails p SET state = 'validating', claimed_at = now()
@@ -41,7 +42,8 @@ UPDATE sending_pool_emails SET state = 'to_validate', claimed_at = NULL
 WHERE state = 'validating' AND claimed_at < now() - :lease::interval;
 
 -- name: claim_due
--- As claim_to_validate, for rows whose time has come.
+-- As claim_to_validate, for rows whose time has come. Rows that a pause holds are put aside instead of claimed; the pause
+-- is locked with them, so that its end finds all of them put aside and none of them afterwards.
 WITH RECURSIVE waiting AS (
     (SELECT domain FROM sending_pool_emails WHERE state = 'scheduled' ORDER BY domain LIMIT 1)
     UNION ALL
@@ -57,18 +59,33 @@ WITH RECURSIVE waiting AS (
     FROM ready r, LATERAL (
         SELECT p.id, p.next_attempt_at, row_number() OVER (ORDER BY p.next_attempt_at) AS turn
         FROM (SELECT id, next_attempt_at FROM sending_pool_emails
-              WHERE state = 'scheduled' AND domain = r.domain AND next_attempt_at <= now()
+              WHERE state = 'scheduled' AND domain = r.domain AND next_attempt_at <= now() AND cancelled_at IS NULL
               ORDER BY next_attempt_at
               LIMIT least(:page::bigint, 1 + 4 * :page::bigint / (SELECT count(*) FROM ready))) p
     ) o
 ), picked AS (
-    SELECT p.id FROM sending_pool_emails p
-    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint) AND p.state = 'scheduled'
+    SELECT p.id, p.message_id, p.domain, lower(split_part(p.email, '@', -1)) AS destination FROM sending_pool_emails p
+    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint)
+      AND p.state = 'scheduled' AND p.cancelled_at IS NULL
     FOR UPDATE SKIP LOCKED
+), pause AS MATERIALIZED (
+    SELECT scope, spelling FROM pauses
+    WHERE ended_at IS NULL AND (scope, spelling) IN (
+        SELECT 'batch', message_id FROM picked UNION SELECT 'domain', domain FROM picked
+        UNION SELECT 'destination', destination FROM picked)
+    FOR SHARE
+), judged AS MATERIALIZED (
+    SELECT id, EXISTS (SELECT FROM pause WHERE (scope, spelling) IN
+                       (('batch', message_id), ('domain', domain), ('destination', destination))) AS held
+    FROM picked
 )
-UPDATE sending_pool_emails p SET state = 'sending', claimed_at = now()
-FROM picked WHERE p.id = picked.id
-RETURNING p.id, p.message_id, p.domain, p.email, p.fields, p.opens, p.links, p.secret, p.attempts, p.turn, p.due_at;
+UPDATE sending_pool_emails p
+SET state = CASE WHEN j.held THEN 'scheduled' ELSE 'sending' END,
+    claimed_at = CASE WHEN j.held THEN NULL ELSE now() END,
+    next_attempt_at = CASE WHEN j.held THEN 'infinity' ELSE p.next_attempt_at END
+FROM judged j WHERE p.id = j.id
+RETURNING p.id, p.message_id, p.domain, p.email, p.fields, p.opens, p.links, p.secret, p.attempts, p.turn, p.due_at,
+          j.held;
 
 -- name: release_sending!
 -- Back to the queue as if never claimed: building or publishing the page did not succeed, no attempt was made.
@@ -98,8 +115,7 @@ DELETE FROM sending_pool_emails WHERE id = ANY(:ids::bigint[]);
 -- name: reschedule_deliveries!
 UPDATE sending_pool_emails p
 SET state = 'scheduled', claimed_at = NULL, attempts = d.attempts,
-    next_attempt_at = CASE WHEN EXISTS (SELECT FROM messages m WHERE m.message_id = p.message_id AND m.paused_at IS NOT NULL)
-                           THEN 'infinity' ELSE d.next_attempt_at END,
+    next_attempt_at = d.next_attempt_at,
     last_code = d.last_code, last_stage = d.last_stage, last_host = d.last_host, last_text = d.last_text
 FROM unnest(:ids::bigint[], :attempts::integer[], :next_attempts::timestamptz[], :codes::integer[], :stages::text[],
             :hosts::text[], :texts::text[])

@@ -21,25 +21,27 @@ from kannon.components.api.admin import AdminMethods
 from kannon.components.api.calls import Credentials, Service
 from kannon.components.api.credentials import AdminGate, FailedLogins, TenantGate
 from kannon.components.api.dkim import DkimMethods, TxtLookup
+from kannon.components.api.finishing import Finishing, OutcomeBus
 from kannon.components.api.health import Check, HZMethods, standard_methods
+from kannon.components.api.housekeeping import Housekeeping
 from kannon.components.api.intake import Intake, Meter, Waker
 from kannon.components.api.mailer import MailerMethods
-from kannon.components.api.operations import OperationsMethods, OutcomeBus
+from kannon.components.api.operations import OperationsMethods
+from kannon.components.api.parked import ParkedBus, ParkedMethods
 from kannon.components.api.server import Server
 from kannon.components.api.stats import StatsV1Methods, StatsV2Methods
 from kannon.components.api.suppressions import SuppressionMethods
-from kannon.db import api_keys, idempotency
+from kannon.db import api_keys
 from kannon.db.database import Database
 from kannon.errors import AddressInUse, ConfigError, Unavailable
 from kannon.mail.intake import Limits, Tenant
 from kannon.measure import UNMEASURED
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
-from kannon.pb.admin.v1 import dkim_pb2, operations_pb2, suppressions_pb2
+from kannon.pb.admin.v1 import dkim_pb2, operations_pb2, parked_pb2, suppressions_pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
 from kannon.pb.stats.apiv2 import statsapiv2_pb2
 
-_PRUNE_EVERY = timedelta(minutes=10)
 _CLOSE_SECONDS = 10.0
 log = structlog.get_logger(__name__)
 
@@ -47,7 +49,7 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
     """`host`, `port` to listen on (port 0: any); `tls_cert` and `tls_key` are paths of PEM files, both or neither.
-    `suppression` is `suppression.enabled`, `retry_window` is `retry.window`."""
+    `suppression` is `suppression.enabled`, `retry_window` is `retry.window`, `retention` is `stats.retention`."""
 
     host: str
     port: int
@@ -56,12 +58,15 @@ class ApiSettings:
     limits: Limits
     suppression: bool = True
     retry_window: timedelta = timedelta(hours=24)
+    retention: timedelta = timedelta(days=365)
     tls_cert: str = ""
     tls_key: str = ""
 
 
-class ApiBus(Waker, OutcomeBus, Protocol):
+class ApiBus(Waker, OutcomeBus, ParkedBus, Protocol):
     """What the API asks of the bus."""
+
+    async def wake_dispatcher(self) -> None: ...
 
 
 class Api:
@@ -88,13 +93,15 @@ class Api:
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
         tls = _tls(self._settings)
-        server = Server(self._methods(), max_message_bytes=self._settings.max_request_bytes)
+        finishing = Finishing(self._db, self._bus)
+        server = Server(self._methods(finishing), max_message_bytes=self._settings.max_request_bytes)
         try:
             self.addresses = await self._listen(server, tls)
             log.info("api is listening", addresses=[f"{host}:{port}" for host, port in self.addresses])
             async with anyio.create_task_group() as group:
                 group.start_soon(server.watch)
-                group.start_soon(self._prune)
+                group.start_soon(finishing.run)
+                group.start_soon(Housekeeping(self._db, self._settings.retention).run)
                 task_status.started()
                 await stop.wait()
                 await server.drain()
@@ -112,7 +119,7 @@ class Api:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise AddressInUse(f"api.listen: {settings.host}:{settings.port}: {reason}") from None
 
-    def _methods(self) -> dict[str, Handler]:
+    def _methods(self, finishing: Finishing) -> dict[str, Handler]:
         prompt = self._db.prompt()
         failed = FailedLogins()
         admin = AdminGate(self._settings.admin_token, failed).authenticate
@@ -123,6 +130,7 @@ class Api:
         intake = Intake(
             self._db, self._settings.limits, self._bus, suppression=self._settings.suppression, meter=self._meter
         )
+        operations = OperationsMethods(self._db, end_cancelled=finishing.nudge, wake=self._wake_dispatcher)
         tenant = TenantGate(find_tenant, failed).authenticate
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(intake), tenant),
@@ -130,8 +138,9 @@ class Api:
             Service(_service(adminapiv1_pb2, "HZService"), HZMethods(self._checks), _anyone),
             Service(_service(statsapiv1_pb2, "StatsApiV1"), StatsV1Methods(self._db), admin),
             Service(_service(statsapiv2_pb2, "StatsApiV2"), StatsV2Methods(self._db), admin),
-            Service(_service(operations_pb2, "Operations"), OperationsMethods(self._db, self._bus), admin),
+            Service(_service(operations_pb2, "Operations"), operations, admin),
             Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(prompt), admin),
+            Service(_service(parked_pb2, "Parked"), ParkedMethods(self._bus), admin),
             Service(_service(dkim_pb2, "Dkim"), DkimMethods(prompt, self._look_up, self._settings.retry_window), admin),
         ]
         table = standard_methods([service.descriptor.full_name for service in services], self._db.ping)
@@ -139,14 +148,12 @@ class Api:
             table |= service.table()
         return table
 
-    async def _prune(self) -> None:
-        """Answers kept for idempotency keys are dropped after their day."""
-        while True:
-            try:
-                await idempotency.delete_expired(self._db)
-            except Unavailable as error:
-                log.debug("idempotency keys not pruned", reason=str(error))
-            await anyio.sleep(_PRUNE_EVERY.total_seconds())
+    async def _wake_dispatcher(self) -> None:
+        """Only sooner than its next look."""
+        try:
+            await self._bus.wake_dispatcher()
+        except Unavailable as error:
+            log.debug("dispatcher not woken", reason=str(error))
 
 
 async def _anyone(credentials: Credentials) -> None:

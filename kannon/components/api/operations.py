@@ -1,69 +1,76 @@
 """kannon.admin.v1.Operations: batches and deliveries under way, and what can still be done about them.
 
-In: requests of the administrator. Out: pages, timelines, counts. Order of effects of a cancellation, page by page: the
-rows are locked, their `failed` events published (acknowledged), the rows deleted. A crash in between leaves rows whose
-end was already told; a repeated cancellation tells it under the same event ids.
+In: requests of the administrator. Out: pages, timelines, counts. Nothing here needs the bus: what is cancelled is
+marked, for good, when the answer is given, and ended by kannon.components.api.ending.
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from kannon.components.api.arguments import MAX_PAGE, domain_name, found
+from kannon.components.api.arguments import BEGINNING, MAX_PAGE, domain_name, found, plain_text
 from kannon.components.api.credentials import Admin
-from kannon.db import domains, operations
+from kannon.db import cancellations, domains, operations, pauses
 from kannon.db.database import Database
-from kannon.db.operations import Cancellable
-from kannon.errors import InvalidArgument, NotFound, Unavailable
-from kannon.mail.event import Event, EventType, delivery_event_id
+from kannon.db.operations import Which
+from kannon.db.stats_read import Span
+from kannon.errors import InvalidArgument, NotFound
+from kannon.mail.hold import Scope, spellings
+from kannon.mail.intake import MAX_ADDRESS
 from kannon.mail.states import State
 from kannon.pb.admin.v1 import operations_pb2 as pb
 from kannon.wire.events import to_stats
-from kannon.wire.operations import to_batch, to_delivery, to_progress
+from kannon.wire.operations import to_batch, to_delivery, to_pause, to_progress
+from kannon.wire.times import optional_time
 
-CANCELLED = "cancelled"
-_CANCEL_PAGE = 500
+MAX_MESSAGE_ID = 300  # msg_<24>@<domain of at most 253>
 _LARGEST_ID = 2**63 - 1
+_SCOPES = {"message_id": Scope.BATCH, "domain": Scope.DOMAIN, "destination": Scope.DESTINATION}
 log = structlog.get_logger(__name__)
 
-
-class OutcomeBus(Protocol):
-    """Of the bus: tells outcomes, and the dispatchers that there is work."""
-
-    async def publish_events(self, events: Sequence[Event]) -> None: ...
-
-    async def wake_dispatcher(self) -> None: ...
+Nudge = Callable[[], None]
+Wake = Callable[[], Awaitable[None]]
 
 
 class OperationsMethods:
-    def __init__(self, db: Database, bus: OutcomeBus) -> None:
-        self._db = db
-        self._bus = bus
+    """`end_cancelled` and `wake` only make happen sooner what happens anyway. Long lists and large releases are not
+    prompt, but ask something prompt first, so that a database that is away is noticed."""
+
+    def __init__(self, db: Database, *, end_cancelled: Nudge, wake: Wake) -> None:
+        self._db, self._prompt = db, db.prompt()
+        self._end_cancelled = end_cancelled
+        self._wake = wake
 
     async def ListBatches(self, caller: Admin, request: pb.ListBatchesRequest) -> pb.ListBatchesResponse:
-        domain = await self._domain(request.domain)
+        domain = domain_name(request.domain)
+        from_time = optional_time(request, "from_date") or BEGINNING
+        to_time = optional_time(request, "to_date") or datetime.now(UTC) + timedelta(days=1)
+        await self._check_domain(domain)
         page, total = await operations.list_batches(
-            self._db, domain, skip=request.skip, take=min(request.take, MAX_PAGE)
+            self._db, domain, Span(from_time, to_time), skip=request.skip, take=min(request.take, MAX_PAGE)
         )
         return pb.ListBatchesResponse(batches=[to_batch(b) for b in page], total=total)
 
     async def GetBatch(self, caller: Admin, request: pb.GetBatchRequest) -> pb.GetBatchResponse:
         message_id = _message_id(request.message_id)
+        await self._check_batch(message_id)
         progress = await operations.find_batch_progress(self._db, message_id)
         return to_progress(found(progress, _no_batch(message_id)))
 
     async def ListDeliveries(self, caller: Admin, request: pb.ListDeliveriesRequest) -> pb.ListDeliveriesResponse:
-        domain = await self._domain(request.domain)
         if request.state and request.state not in frozenset(State):
             raise InvalidArgument("state", f"is none of {', '.join(State)}")
-        for field, text in (("message_id", request.message_id), ("email", request.email)):
-            if "\x00" in text:
-                raise InvalidArgument(field, "must not hold a NUL")
+        plain_text(request.message_id, "message_id", longest=MAX_MESSAGE_ID)
+        plain_text(request.email, "email", longest=MAX_ADDRESS)
+        domain = domain_name(request.domain) if request.domain else ""
+        if domain:
+            await self._check_domain(domain)
+        else:
+            await self._prompt.ping()
         page, total = await operations.list_waiting(
             self._db,
-            domain,
+            domain=domain,
             message_id=request.message_id,
             email=request.email,
             state=request.state,
@@ -73,87 +80,115 @@ class OperationsMethods:
         return pb.ListDeliveriesResponse(deliveries=[to_delivery(d) for d in page], total=total)
 
     async def GetTimeline(self, caller: Admin, request: pb.GetTimelineRequest) -> pb.GetTimelineResponse:
-        delivery_id = _delivery_id(request.delivery_id)
-        events, waiting = await operations.find_timeline(self._db, delivery_id)
+        delivery_id = await self._delivery_of(request)
+        events, waiting = await operations.find_timeline(self._prompt, delivery_id)
         if waiting is None and not events:
-            raise NotFound(f"delivery_id: nothing is known of {delivery_id}")
+            raise NotFound(_no_delivery(delivery_id))
         return pb.GetTimelineResponse(
             events=[to_stats(event) for event in events], waiting=None if waiting is None else to_delivery(waiting)
         )
 
+    async def _delivery_of(self, request: pb.GetTimelineRequest) -> int:
+        if request.delivery_id:
+            return _delivery_id(request.delivery_id)
+        if not request.message_id:
+            raise InvalidArgument("delivery_id", "is needed, or message_id and email")
+        message_id, email = _message_id(request.message_id), request.email.strip()
+        if not email:
+            raise InvalidArgument("email", "must not be empty")
+        plain_text(email, "email", longest=MAX_ADDRESS)
+        delivery_id = await operations.find_delivery_id(self._prompt, message_id, email)
+        return found(delivery_id, f'email: nothing is known of mail to "{email}" in batch "{message_id}"')
+
     async def CancelBatch(self, caller: Admin, request: pb.CancelBatchRequest) -> pb.CancelBatchResponse:
         message_id = _message_id(request.message_id)
-        found(await operations.find_batch_summary(self._db, message_id), _no_batch(message_id))
-        cancelled = 0
-        while True:
-            async with operations.cancelling(self._db, message_id, page=_CANCEL_PAGE) as rows:
-                await self._bus.publish_events([_cancelled(row, datetime.now(UTC)) for row in rows])
-            cancelled += len(rows)
-            if not rows:
-                break
-        batch = found(await operations.find_batch_summary(self._db, message_id), _no_batch(message_id))
-        log.info("batch cancelled", batch=message_id, cancelled=cancelled, by=caller.attribution)
-        return pb.CancelBatchResponse(cancelled_count=cancelled, under_way_count=batch.waiting_count)
+        await self._check_batch(message_id)
+        marked = found(await cancellations.cancel_batch(self._db, message_id), _no_batch(message_id))
+        self._end_cancelled()
+        log.info(
+            "batch cancelled",
+            batch=message_id,
+            cancelled=marked.cancelled,
+            under_way=marked.under_way,
+            by=caller.attribution,
+        )
+        return pb.CancelBatchResponse(cancelled_count=marked.cancelled, under_way_count=marked.under_way)
 
-    async def PauseBatch(self, caller: Admin, request: pb.PauseBatchRequest) -> pb.PauseBatchResponse:
-        message_id = _message_id(request.message_id)
-        if not await operations.pause_batch(self._db, message_id):
-            raise NotFound(_no_batch(message_id))
-        log.info("batch paused", batch=message_id, by=caller.attribution)
-        return pb.PauseBatchResponse(batch=await self._batch(message_id))
+    async def CancelDelivery(self, caller: Admin, request: pb.CancelDeliveryRequest) -> pb.CancelDeliveryResponse:
+        delivery_id = _delivery_id(request.delivery_id)
+        waiting = await operations.find_waiting(self._prompt, delivery_id)
+        found(waiting, f"delivery_id: no delivery {delivery_id} waits")
+        marked = await cancellations.cancel_delivery(self._prompt, delivery_id)
+        self._end_cancelled()
+        log.info("delivery cancelled", delivery=delivery_id, under_way=marked.under_way, by=caller.attribution)
+        return pb.CancelDeliveryResponse(under_way=marked.under_way > 0)
 
-    async def ResumeBatch(self, caller: Admin, request: pb.ResumeBatchRequest) -> pb.ResumeBatchResponse:
-        message_id = _message_id(request.message_id)
-        if not await operations.resume_batch(self._db, message_id):
-            raise NotFound(_no_batch(message_id))
+    async def Pause(self, caller: Admin, request: pb.PauseRequest) -> pb.PauseResponse:
+        scope, subject = await self._subject(request)
+        pause = await pauses.insert_pause(self._prompt, scope, subject)
+        log.info("paused", scope=scope.value, subject=subject, by=caller.attribution)
+        return pb.PauseResponse(pause=to_pause(pause))
+
+    async def Resume(self, caller: Admin, request: pb.ResumeRequest) -> pb.ResumeResponse:
+        scope, subject = await self._subject(request)
+        await pauses.end_pause(self._prompt, scope, subject)
+        released = await pauses.finish_pauses(self._db)
         await self._wake()
-        log.info("batch resumed", batch=message_id, by=caller.attribution)
-        return pb.ResumeBatchResponse(batch=await self._batch(message_id))
+        log.info("resumed", scope=scope.value, subject=subject, released=released, by=caller.attribution)
+        return pb.ResumeResponse(released_count=released)
+
+    async def ListPauses(self, caller: Admin, request: pb.ListPausesRequest) -> pb.ListPausesResponse:
+        return pb.ListPausesResponse(pauses=[to_pause(pause) for pause in await pauses.list_pauses(self._prompt)])
 
     async def RetryNow(self, caller: Admin, request: pb.RetryNowRequest) -> pb.RetryNowResponse:
-        message_id = _message_id(request.message_id)
-        delivery_id = _delivery_id(request.delivery_id) if request.delivery_id else 0
-        found(await operations.find_batch_summary(self._db, message_id), _no_batch(message_id))
-        count = await operations.retry_now(self._db, message_id, delivery_id)
+        which = Which(
+            message_id=_message_id(request.message_id) if request.message_id else "",
+            delivery_id=_delivery_id(request.delivery_id) if request.delivery_id else 0,
+            domain=domain_name(request.domain) if request.domain else "",
+            destinations=_destinations(request.destination),
+        )
+        if which == Which():
+            raise InvalidArgument("message_id", "is needed, or delivery_id, domain or destination")
+        if which.message_id:
+            await self._check_batch(which.message_id)
+        if which.domain:
+            await self._check_domain(which.domain)
+        await self._prompt.ping()
+        count = await operations.retry_now(self._db, which)
         await self._wake()
-        log.info("retried now", batch=message_id, count=count, by=caller.attribution)
+        log.info("retried now", which=which, count=count, by=caller.attribution)
         return pb.RetryNowResponse(count=count)
 
-    async def _domain(self, text: str) -> str:
-        domain = domain_name(text)
-        found(await domains.find_domain(self._db, domain), f'domain: no domain "{domain}"')
-        return domain
+    async def _subject(self, request: pb.PauseRequest | pb.ResumeRequest) -> tuple[Scope, str]:
+        """What a pause is about; a batch or domain of ours must be there."""
+        field = request.WhichOneof("subject")
+        if field is None:
+            raise InvalidArgument("subject", "is needed: message_id, domain or destination")
+        scope, text = _SCOPES[field], getattr(request, field)
+        if scope is Scope.BATCH:
+            await self._check_batch(_message_id(text))
+            return scope, text
+        name = domain_name(text, field)
+        if scope is Scope.DOMAIN:
+            await self._check_domain(name)
+        return scope, name
 
-    async def _batch(self, message_id: str) -> pb.Batch:
-        return to_batch(found(await operations.find_batch_summary(self._db, message_id), _no_batch(message_id)))
+    async def _check_domain(self, domain: str) -> None:
+        found(await domains.find_domain(self._prompt, domain), f'domain: no domain "{domain}"')
 
-    async def _wake(self) -> None:
-        """Only sooner than the dispatcher's next look."""
-        try:
-            await self._bus.wake_dispatcher()
-        except Unavailable as error:
-            log.debug("dispatcher not woken", reason=str(error))
+    async def _check_batch(self, message_id: str) -> None:
+        if not await operations.batch_exists(self._prompt, message_id):
+            raise NotFound(_no_batch(message_id))
 
 
-def _cancelled(row: Cancellable, now: datetime) -> Event:
-    return Event(
-        event_id=delivery_event_id(row.id, row.attempts, EventType.FAILED),
-        type=EventType.FAILED,
-        domain=row.domain,
-        message_id=row.message_id,
-        email=row.email,
-        at=now,
-        delivery_id=row.id,
-        attempt=row.attempts,
-        text=CANCELLED,
-    )
+def _destinations(text: str) -> list[str] | tuple[()]:
+    return spellings(Scope.DESTINATION, domain_name(text, "destination")) if text else ()
 
 
 def _message_id(text: str) -> str:
     if not text:
         raise InvalidArgument("message_id", "must not be empty")
-    if "\x00" in text:
-        raise NotFound(_no_batch(text.replace("\x00", "")))
+    plain_text(text, "message_id", longest=MAX_MESSAGE_ID)
     return text
 
 
@@ -164,4 +199,8 @@ def _delivery_id(number: int) -> int:
 
 
 def _no_batch(message_id: str) -> str:
-    return f'message_id: no batch "{message_id[:300]}"'
+    return f'message_id: no batch "{message_id}"'
+
+
+def _no_delivery(delivery_id: int) -> str:
+    return f"delivery_id: nothing is known of {delivery_id}"

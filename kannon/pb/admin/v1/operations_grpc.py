@@ -37,11 +37,19 @@ class OperationsBase(abc.ABC):
         pass
 
     @abc.abstractmethod
-    async def PauseBatch(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.operations_pb2.PauseBatchRequest, kannon.pb.admin.v1.operations_pb2.PauseBatchResponse]') -> None:
+    async def CancelDelivery(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.operations_pb2.CancelDeliveryRequest, kannon.pb.admin.v1.operations_pb2.CancelDeliveryResponse]') -> None:
         pass
 
     @abc.abstractmethod
-    async def ResumeBatch(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.operations_pb2.ResumeBatchRequest, kannon.pb.admin.v1.operations_pb2.ResumeBatchResponse]') -> None:
+    async def Pause(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.operations_pb2.PauseRequest, kannon.pb.admin.v1.operations_pb2.PauseResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def Resume(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.operations_pb2.ResumeRequest, kannon.pb.admin.v1.operations_pb2.ResumeResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def ListPauses(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.operations_pb2.ListPausesRequest, kannon.pb.admin.v1.operations_pb2.ListPausesResponse]') -> None:
         pass
 
     @abc.abstractmethod
@@ -80,17 +88,29 @@ class OperationsBase(abc.ABC):
                 kannon.pb.admin.v1.operations_pb2.CancelBatchRequest,
                 kannon.pb.admin.v1.operations_pb2.CancelBatchResponse,
             ),
-            '/kannon.admin.v1.Operations/PauseBatch': grpclib.const.Handler(
-                self.PauseBatch,
+            '/kannon.admin.v1.Operations/CancelDelivery': grpclib.const.Handler(
+                self.CancelDelivery,
                 grpclib.const.Cardinality.UNARY_UNARY,
-                kannon.pb.admin.v1.operations_pb2.PauseBatchRequest,
-                kannon.pb.admin.v1.operations_pb2.PauseBatchResponse,
+                kannon.pb.admin.v1.operations_pb2.CancelDeliveryRequest,
+                kannon.pb.admin.v1.operations_pb2.CancelDeliveryResponse,
             ),
-            '/kannon.admin.v1.Operations/ResumeBatch': grpclib.const.Handler(
-                self.ResumeBatch,
+            '/kannon.admin.v1.Operations/Pause': grpclib.const.Handler(
+                self.Pause,
                 grpclib.const.Cardinality.UNARY_UNARY,
-                kannon.pb.admin.v1.operations_pb2.ResumeBatchRequest,
-                kannon.pb.admin.v1.operations_pb2.ResumeBatchResponse,
+                kannon.pb.admin.v1.operations_pb2.PauseRequest,
+                kannon.pb.admin.v1.operations_pb2.PauseResponse,
+            ),
+            '/kannon.admin.v1.Operations/Resume': grpclib.const.Handler(
+                self.Resume,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                kannon.pb.admin.v1.operations_pb2.ResumeRequest,
+                kannon.pb.admin.v1.operations_pb2.ResumeResponse,
+            ),
+            '/kannon.admin.v1.Operations/ListPauses': grpclib.const.Handler(
+                self.ListPauses,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                kannon.pb.admin.v1.operations_pb2.ListPausesRequest,
+                kannon.pb.admin.v1.operations_pb2.ListPausesResponse,
             ),
             '/kannon.admin.v1.Operations/RetryNow': grpclib.const.Handler(
                 self.RetryNow,
@@ -134,17 +154,29 @@ class OperationsStub:
             kannon.pb.admin.v1.operations_pb2.CancelBatchRequest,
             kannon.pb.admin.v1.operations_pb2.CancelBatchResponse,
         )
-        self.PauseBatch = grpclib.client.UnaryUnaryMethod(
+        self.CancelDelivery = grpclib.client.UnaryUnaryMethod(
             channel,
-            '/kannon.admin.v1.Operations/PauseBatch',
-            kannon.pb.admin.v1.operations_pb2.PauseBatchRequest,
-            kannon.pb.admin.v1.operations_pb2.PauseBatchResponse,
+            '/kannon.admin.v1.Operations/CancelDelivery',
+            kannon.pb.admin.v1.operations_pb2.CancelDeliveryRequest,
+            kannon.pb.admin.v1.operations_pb2.CancelDeliveryResponse,
         )
-        self.ResumeBatch = grpclib.client.UnaryUnaryMethod(
+        self.Pause = grpclib.client.UnaryUnaryMethod(
             channel,
-            '/kannon.admin.v1.Operations/ResumeBatch',
-            kannon.pb.admin.v1.operations_pb2.ResumeBatchRequest,
-            kannon.pb.admin.v1.operations_pb2.ResumeBatchResponse,
+            '/kannon.admin.v1.Operations/Pause',
+            kannon.pb.admin.v1.operations_pb2.PauseRequest,
+            kannon.pb.admin.v1.operations_pb2.PauseResponse,
+        )
+        self.Resume = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/kannon.admin.v1.Operations/Resume',
+            kannon.pb.admin.v1.operations_pb2.ResumeRequest,
+            kannon.pb.admin.v1.operations_pb2.ResumeResponse,
+        )
+        self.ListPauses = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/kannon.admin.v1.Operations/ListPauses',
+            kannon.pb.admin.v1.operations_pb2.ListPausesRequest,
+            kannon.pb.admin.v1.operations_pb2.ListPausesResponse,
         )
         self.RetryNow = grpclib.client.UnaryUnaryMethod(
             channel,

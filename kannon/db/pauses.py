@@ -1,0 +1,50 @@
+"""Pauses: what they hold is put aside by `claim_due` when it comes to it, so that claims never look at it again.
+
+Ending one takes three steps, each committed before the next: it is marked as ended, which claims that still see it
+delay; what it put aside is released, a page at a time; it is deleted. Whoever finds an ended one finishes it.
+"""
+
+from datetime import datetime
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+from kannon.mail.hold import Pause, Scope, spellings
+
+_PAGE = 2000
+
+
+async def insert_pause(db: Database, scope: Scope, subject: str) -> Pause:
+    """A second time it changes nothing."""
+    async with db.acquire() as connection:
+        since: datetime = await queries.insert_pause(
+            connection, scope=scope, subject=subject, spellings=spellings(scope, subject)
+        )
+    return Pause(scope, subject, since)
+
+
+async def list_pauses(db: Database) -> list[Pause]:
+    async with db.acquire() as connection:
+        return [Pause(Scope(r["scope"]), r["subject"], r["since"]) async for r in queries.list_pauses(connection)]
+
+
+async def end_pause(db: Database, scope: Scope, subject: str) -> None:
+    """It holds nothing from now on; `finish_pauses` releases what it has put aside."""
+    async with db.acquire() as connection:
+        await queries.end_pause(connection, scope=scope, subject=subject)
+
+
+async def finish_pauses(db: Database) -> int:
+    """Releases what ended pauses have put aside; how many. May be repeated, and run by several at once."""
+    async with db.acquire() as connection:
+        ended = [dict(row) async for row in queries.list_ended_pauses(connection)]
+    released = after = 0
+    while ended:
+        async with db.acquire() as connection:
+            page = [r["id"] async for r in queries.release_aside(connection, after=after, page=_PAGE)]
+        if not page:
+            break
+        released, after = released + len(page), max(page)
+    for pause in ended:
+        async with db.acquire() as connection:
+            await queries.delete_ended_pause(connection, **pause)
+    return released

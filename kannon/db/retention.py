@@ -1,0 +1,48 @@
+"""Batches past their retention and the transient templates that only they needed: deleted, a page at a time.
+
+In: a time. Out: how many were deleted. What a waiting delivery or a kept event refers to stays, however old.
+"""
+
+from datetime import UTC, datetime
+
+from kannon.db.database import Database
+from kannon.db.queries import queries
+
+_PAGE = 500
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+
+
+async def delete_old_batches(db: Database, before: datetime) -> int:
+    """Those made before then, with their attachments and pauses."""
+    deleted, after_time, after_id = 0, _BEGINNING, ""
+    while True:
+        async with db.acquire() as connection:
+            rows = [
+                (row["created_at"], row["message_id"])
+                async for row in queries.list_old_batches(
+                    connection, before=before, after_time=after_time, after_id=after_id, page=_PAGE
+                )
+            ]
+            deleted += _affected(await queries.delete_unneeded_batches(connection, ids=[m for _, m in rows]))
+            if len(rows) < _PAGE:
+                await queries.delete_pauses_of_no_batch(connection)
+                return deleted
+        after_time, after_id = rows[-1]
+
+
+async def delete_old_templates(db: Database, before: datetime) -> int:
+    """Transient ones made before then of which there is no batch any more."""
+    deleted, after = 0, ""
+    while True:
+        async with db.transaction() as connection:
+            found = queries.lock_old_templates(connection, before=before, after=after, page=_PAGE)
+            ids = [row["template_id"] async for row in found]
+            deleted += _affected(await queries.delete_unneeded_templates(connection, ids=ids))
+        if len(ids) < _PAGE:
+            return deleted
+        after = ids[-1]
+
+
+def _affected(status: str) -> int:
+    """`DELETE 12` → 12."""
+    return int(status.rsplit(" ", 1)[1])

@@ -1,0 +1,42 @@
+-- Mail that is held back: the pauses, and the release of what they put aside.
+
+-- name: insert_pause$
+-- One that stands stays as it is; one that is being ended holds again. Returns since when.
+INSERT INTO pauses AS p (scope, spelling, subject)
+SELECT :scope, spelling, :subject FROM unnest(:spellings::text[]) spelling
+ON CONFLICT (scope, spelling) DO UPDATE
+SET since = CASE WHEN p.ended_at IS NULL THEN p.since ELSE now() END, ended_at = NULL
+RETURNING since;
+
+-- name: list_pauses
+SELECT DISTINCT scope, subject, since FROM pauses WHERE ended_at IS NULL ORDER BY scope, subject;
+
+-- name: end_pause!
+-- Waits for claims that see the pause, so that all they put aside is there when this is committed.
+UPDATE pauses SET ended_at = clock_timestamp() WHERE scope = :scope AND subject = :subject AND ended_at IS NULL;
+
+-- name: list_ended_pauses
+SELECT scope, spelling, ended_at FROM pauses WHERE ended_at IS NOT NULL;
+
+-- name: release_aside
+-- Due now. The pause does not count against the retry window. What another pause holds is put aside again when claimed.
+WITH page AS (
+    SELECT p.id, (SELECT min(e.since) FROM pauses e
+                  WHERE e.ended_at IS NOT NULL AND (e.scope, e.spelling) IN
+                        (('batch', p.message_id), ('domain', p.domain),
+                         ('destination', lower(split_part(p.email, '@', -1))))) AS since
+    FROM sending_pool_emails p
+    WHERE p.next_attempt_at = 'infinity' AND p.cancelled_at IS NULL AND p.id > :after
+      AND EXISTS (SELECT FROM pauses e
+                  WHERE e.ended_at IS NOT NULL AND (e.scope, e.spelling) IN
+                        (('batch', p.message_id), ('domain', p.domain),
+                         ('destination', lower(split_part(p.email, '@', -1)))))
+    ORDER BY p.id LIMIT :page FOR UPDATE
+)
+UPDATE sending_pool_emails p
+SET next_attempt_at = now(), due_at = least(now(), p.due_at + (now() - greatest(page.since, p.due_at)))
+FROM page WHERE p.id = page.id
+RETURNING p.id;
+
+-- name: delete_ended_pause!
+DELETE FROM pauses WHERE scope = :scope AND spelling = :spelling AND ended_at = :ended_at;
