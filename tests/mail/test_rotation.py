@@ -43,8 +43,7 @@ def test_no_selector_comes_twice(used: list[str], selector: str) -> None:
 def allowed(key: RegisteredKey, wanted: KeyState) -> bool:
     try:
         check_move(key, wanted)
-    except FailedPrecondition as refused:
-        assert str(refused).startswith("selector: ")
+    except FailedPrecondition:
         return False
     return True
 
