@@ -1,8 +1,8 @@
 """The dispatcher's feeding side: claims due deliveries, has them built and signed, publishes the envelopes.
 
 In: scheduled rows whose time has come, woken by the validator. Out: kannon.sending. The row stays `sending` until its
-outcome comes back. It stops claiming while more waits in the stream than the senders take in half a second, so a large
-batch does not stand in the way of another tenant's single mail.
+outcome comes back. Pages, and what waits in the stream, are as large as the senders take in part of a second, and within
+a page the small batches go first, so a large batch does not stand in the way of another tenant's single mail.
 """
 
 from collections import defaultdict
@@ -31,6 +31,8 @@ log = structlog.get_logger()
 POLL_SECONDS = 1.0  # the safety net under the nudges, and the grain of retry times
 ROOM_POLL_SECONDS = 0.05
 BACKLOG_SECONDS = 0.5  # what the senders take in this time may wait in the stream: all of it stands before a new mail
+CLAIM_SECONDS = 0.25  # likewise of a page: whoever becomes due waits for those that are claimed already
+SMALLEST_PAGE = 25  # a claim costs as much as building a few mails
 SMOOTHING_SECONDS = 2.0
 PAGE_SECONDS = 30.0  # half the lease: a page that is not out by then is given back
 CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
@@ -110,6 +112,7 @@ class Feed:
         self._meter = meter
         self._pages = anyio.CapacityLimiter(limits.pages_at_once)
         self._pace = Pace()
+        self._rate = 0.0
 
     async def run(self, stop: anyio.Event) -> None:
         async with self._bus.listen(WAKE_DISPATCHER, stop) as wake, anyio.create_task_group() as group:
@@ -120,7 +123,7 @@ class Feed:
                     continue
                 slot = object()
                 await self._pages.acquire_on_behalf_of(slot)
-                page = await claim_due(self._db, min(room, self._limits.page))
+                page = await claim_due(self._db, min(room, self._page_size()))
                 if not page:
                     self._pages.release_on_behalf_of(slot)
                     await wake.wait(POLL_SECONDS)
@@ -130,11 +133,14 @@ class Feed:
     async def _room(self) -> int:
         """How many more envelopes may wait: in all, and of those that no sender has seen yet."""
         queue = await self._bus.sending_queue()
-        rate = self._pace.rate(anyio.current_time(), queue.handed_over)
+        rate = self._rate = self._pace.rate(anyio.current_time(), queue.handed_over)
         if queue.backlog.bytes >= self._limits.max_backlog_bytes:
             return 0
         enough = max(self._limits.page, int(rate * BACKLOG_SECONDS))
         return min(self._limits.max_backlog - queue.backlog.messages, enough - queue.fresh)
+
+    def _page_size(self) -> int:
+        return min(self._limits.page, max(SMALLEST_PAGE, int(self._rate * CLAIM_SECONDS)))
 
     async def _work(self, page: list[Delivery], slot: object) -> None:
         """Publishes the page; whatever of it is not out when this ends goes back to the queue, no attempt counted."""
@@ -154,16 +160,17 @@ class Feed:
                     await release_sending(self._db, list(waiting), delay=RELEASE_DELAY)
 
     async def _chunks(self, page: Sequence[Delivery]) -> list[list[Delivery]]:
-        """By batch, and no chunk's mails larger than CHUNK_BYTES together."""
+        """By batch, and no chunk's mails larger than CHUNK_BYTES together. The smallest first: a single mail does not
+        wait for a hundred of another batch to be signed."""
         by_batch: dict[str, list[Delivery]] = defaultdict(list)
         for delivery in page:
             by_batch[delivery.message_id].append(delivery)
         chunks = []
-        for message_id, deliveries in by_batch.items():
+        for message_id, deliveries in sorted(by_batch.items(), key=lambda each: len(each[1])):
             size = max(1, await self._builder.estimate_bytes(message_id))
             count = max(1, min(CHUNK, CHUNK_BYTES // size))
             chunks += [deliveries[i : i + count] for i in range(0, len(deliveries), count)]
-        return chunks
+        return sorted(chunks, key=len)
 
     async def _publish(self, chunk: Sequence[Delivery]) -> None:
         """Publishes (acked); the rows stay `sending`. A crash before this leaves claims that are taken back after their
