@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from kannon.components.smtp.limits import Limits, Places
-from tests.support.inbound import DOMAIN, FAILURE, bounce_to, running
+from tests.support.inbound import DOMAIN, FAILURE, Peer, Running, bounce_to, running
 
 LIMITS = Limits()
 HASTY = replace(
@@ -24,9 +24,17 @@ HASTY = replace(
 )
 
 
+async def in_the_middle(stack: AsyncExitStack, server: Running) -> Peer:
+    """A peer that has named a recipient."""
+    peer = await stack.enter_async_context(server.connect())
+    await peer.say("MAIL FROM:<>")
+    assert (await peer.say(f"RCPT TO:<{bounce_to()}>")).startswith("250")
+    return peer
+
+
 async def test_one_connection_more_than_there_are_places(tmp_path: Path) -> None:
     async with running(tmp_path, limits=replace(LIMITS, max_connections=5)) as server, AsyncExitStack() as stack:
-        peers = [await stack.enter_async_context(server.connect()) for _ in range(5)]
+        peers = [await in_the_middle(stack, server) for _ in range(5)]
         async with server.connect(greet=False) as late:
             assert (await late.reply()).startswith("421 4.3.2")
             assert await late.closed()
@@ -34,17 +42,32 @@ async def test_one_connection_more_than_there_are_places(tmp_path: Path) -> None
         assert await peers[0].closed()
         async with server.connect() as next_one:
             assert (await next_one.send_mail([bounce_to()], FAILURE)).startswith("250")
+            assert (await peers[1].say("DATA")).startswith("354")
+            assert (await peers[1].say(FAILURE + b".\r\n")).startswith("250")
 
 
-async def test_who_says_nothing_makes_room_when_it_is_crowded(tmp_path: Path) -> None:
-    limits = replace(LIMITS, max_connections=3, crowded_seconds=0)
+async def test_who_pauses_in_the_middle_makes_room_when_all_have_recipients(tmp_path: Path) -> None:
+    limits = replace(LIMITS, max_connections=2, crowded_seconds=0)
     async with running(tmp_path, limits=limits) as server, AsyncExitStack() as stack:
-        silent = await stack.enter_async_context(server.connect())
-        busy = [await stack.enter_async_context(server.connect()) for _ in range(2)]
+        pausing, busy = [await in_the_middle(stack, server) for _ in range(2)]
         async with server.connect() as late:
             assert (await late.say("NOOP")).startswith("250")
-        assert await silent.closed()
-        for peer in busy:
+        assert await pausing.closed()
+        assert (await busy.say("NOOP")).startswith("250")
+
+
+@pytest.mark.parametrize("useless", ["", "NOOP", "RSET", "EHLO x", "MAIL FROM:<>", "RCPT TO:<nobody@tenant.example>"])
+async def test_who_names_no_recipient_makes_room_however_busy(tmp_path: Path, useless: str) -> None:
+    limits = replace(LIMITS, max_connections=3, max_errors=1000)
+    async with running(tmp_path, limits=limits) as server, AsyncExitStack() as stack:
+        stranger = await stack.enter_async_context(server.connect())
+        reporting = [await in_the_middle(stack, server) for _ in range(2)]
+        if useless:
+            await stranger.say(useless)
+        async with server.connect() as late:
+            assert (await late.send_mail([bounce_to()], FAILURE)).startswith("250")
+        assert await stranger.closed()
+        for peer in reporting:
             assert (await peer.say("NOOP")).startswith("250")
 
 
@@ -213,7 +236,7 @@ async def test_a_bus_that_does_not_answer(tmp_path: Path) -> None:
 
 
 async def test_two_hundred_slow_peers_do_not_keep_an_honest_one_waiting(tmp_path: Path) -> None:
-    async with running(tmp_path, limits=replace(LIMITS, crowded_seconds=0)) as server, AsyncExitStack() as stack:
+    async with running(tmp_path) as server, AsyncExitStack() as stack:
         for _ in range(200):
             slow = await stack.enter_async_context(server.connect(greet=False))
             await slow.write(b"EH")

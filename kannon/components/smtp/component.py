@@ -1,7 +1,7 @@
 """The smtp component: listens, lets peers in or not, and stops in two steps.
 
 In: connections on `smtp.listen`, with STARTTLS where a certificate is configured. Out: sessions (session.py).
-Refuses: more than `smtp.max_connections` at once (421), unless somebody who says nothing can make room.
+Refuses: more than `smtp.max_connections` at once (421), unless somebody who has named no recipient can make room.
 """
 
 import asyncio
@@ -109,12 +109,19 @@ class InboundSmtp:
         return session
 
     def _make_room(self) -> None:
-        """Slow-loris: when all places are taken, whoever has been idle the longest (beyond a limit) goes."""
-        idle = min(self._sessions, key=lambda session: session.busy_since, default=None)
-        if idle is not None and time.monotonic() - idle.busy_since > self._limits.crowded_seconds:
-            idle.end("421 4.3.2 Too many connections")
-            idle.abort()
-            self._leave(idle, idle.peer)
+        """Slow-loris: when all places are taken, whoever has been of no use the longest goes, however busy: a server
+        with a report names one of our recipients within moments, and hostile peers have none to name. Where all have,
+        one that has been idle beyond a limit goes."""
+        useless = [session for session in self._sessions if not session.has_recipient]
+        if useless:
+            leaves = min(useless, key=lambda session: session.useful_since)
+        else:
+            leaves = min(self._sessions, key=lambda session: session.busy_since)
+            if time.monotonic() - leaves.busy_since <= self._limits.crowded_seconds:
+                return
+        leaves.end("421 4.3.2 Too many connections")
+        leaves.abort()
+        self._leave(leaves, leaves.peer)
 
     def _gone(self, peer: str, session: SmtpSession) -> None:
         self._leave(session, peer)

@@ -20,7 +20,7 @@ class Limits:
     data_seconds: float = 600  # for a whole message; RFC 5321 §4.5.3.2.5 would allow 3 minutes for every chunk
     store_seconds: float = 30  # RFC 5321 §4.5.3.2.6 gives us 10 minutes after the dot; the bus answers in 5 s or never
     session_seconds: float = 1800
-    crowded_seconds: float = 10  # when all places are taken, who has said nothing for so long makes room
+    crowded_seconds: float = 10  # when all places are taken by mails, whose peer has paused so long makes room
     linger_seconds: float = 5  # to read our last words
     max_commands: int = 1000
     max_errors: int = 20  # as Postfix: smtpd_hard_error_limit

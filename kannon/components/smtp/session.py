@@ -95,7 +95,7 @@ class SmtpSession(SMTP):
         self._handshaking = False
         self._lost = False
         self.peer = ""
-        self.busy_since = time.monotonic()
+        self.busy_since = self.useful_since = time.monotonic()
 
     # The connection's life
 
@@ -122,6 +122,11 @@ class SmtpSession(SMTP):
     def _reset_timeout(self, duration: float | None = None) -> None:
         self.busy_since = time.monotonic()
         super()._reset_timeout(duration)
+
+    @property
+    def has_recipient(self) -> bool:
+        """It has named somebody we take mail for, which a stranger cannot."""
+        return isinstance(self.envelope, Transaction) and bool(self.envelope.recipients)
 
     @property
     def in_transaction(self) -> bool:
@@ -217,6 +222,7 @@ class SmtpSession(SMTP):
             return "550 5.1.1 No such address here"
         transaction.recipients.append(recipient)
         transaction.rcpt_tos.append(address)
+        self.useful_since = time.monotonic()
         return "250 2.1.5 OK"
 
     async def handle_RSET(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
@@ -357,6 +363,7 @@ class SmtpSession(SMTP):
         except Unavailable as error:
             log.warning("report not stored", peer=self.peer, reason=str(error))
             return "451 4.3.0 Not able to store it now, try again later"
+        self.useful_since = time.monotonic()
         return "250 2.0.0 OK"
 
 
