@@ -14,6 +14,9 @@ from kannon.db.database import AWAY, CONNECT_SECONDS, describe
 from kannon.db.queries import SQL
 from kannon.errors import SchemaMismatch, Unavailable
 
+NOT_OURS = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""The cause of Unavailable where a server answers that has no such role or database."""
+
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _LOCK = 0x6B616E6E  # "kann": any number that no other program takes
 _LOCK_SECONDS = 60.0

@@ -1,15 +1,18 @@
 """The schema as a component: brings an embedded database up to date, checks an external one, then stands by.
 
 An external database is migrated only when asked (`kannon migrate`, `serve --migrate`): when it is behind, or newer than
-this program, the process ends with one line.
+this program, the process ends with one line. The embedded one is backed up first (`keep`).
 """
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.db.migrate import migrate, pending_migrations
-from kannon.errors import SchemaMismatch
+from kannon.db.migrate import NOT_OURS, migrate, pending_migrations
+from kannon.errors import OperatorError, SchemaMismatch, Unavailable
 
 log = structlog.get_logger()
 
@@ -19,18 +22,29 @@ class Schema:
 
     name = "schema"
 
-    def __init__(self, url: str, *, migrate: bool) -> None:
+    def __init__(self, url: str, *, migrate: bool, keep: Callable[[str], Awaitable[Path]] | None = None) -> None:
+        """`keep` backs up the embedded database under a name and says where; None: it is external."""
         self._url = url
         self._migrate = migrate
+        self._keep = keep
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Raises SchemaMismatch, Unavailable."""
-        if self._migrate:
-            for migration in await migrate(self._url):
-                log.info("migrated", migration=migration.name)
-        elif pending := await pending_migrations(self._url):
+        """Raises SchemaMismatch, OperatorError, Unavailable."""
+        try:
+            pending = await pending_migrations(self._url)
+        except Unavailable as error:
+            if self._keep is not None and isinstance(error.__cause__, NOT_OURS):
+                raise OperatorError(f"the PostgreSQL data in data_dir is not Kannon's: {error.__cause__}") from None
+            raise
+        if pending and not self._migrate:
             raise SchemaMismatch(
                 f"the database is {len(pending)} migration(s) behind ({pending[0].name} is next): run kannon migrate"
             )
+        if pending:
+            if self._keep is not None and pending[0].version > 1:
+                file = await self._keep(f"schema-{pending[0].version - 1}")
+                log.info("backed up before it is migrated", file=str(file))
+            for migration in await migrate(self._url):
+                log.info("migrated", migration=migration.name)
         task_status.started()
         await stop.wait()

@@ -45,6 +45,7 @@ class Plan:
     """What to start: `argv[0]` is an absolute path; output is appended to `log`.
 
     `stdin` is all the child reads there, at most a pipe's capacity (64 KiB). Nothing of our environment is passed on.
+    `source` and `target` are open files to read from and write to instead, which the child itself might not reach.
     """
 
     argv: Sequence[str]
@@ -53,6 +54,8 @@ class Plan:
     account: Account | None = None
     death_signal: signal.Signals = signal.SIGTERM
     stdin: bytes = b""
+    source: int | None = None
+    target: int | None = None
 
 
 class Child:
@@ -104,8 +107,8 @@ def spawn(plan: Plan) -> Child:
             plan.argv,
             cwd=plan.directory,
             env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
-            stdin=stdin,
-            stdout=log,
+            stdin=stdin if plan.source is None else plan.source,
+            stdout=log if plan.target is None else plan.target,
             stderr=log,
             # A terminal's Ctrl-C reaches the whole foreground group; the children are stopped by us, and last.
             process_group=0,

@@ -20,6 +20,10 @@ LAYOUT = 1
 _TOKEN_BYTES = 32
 
 
+class InUse(OperatorError):
+    """Another process holds the lock."""
+
+
 class DataDir:
     """An opened data directory. `close` (or leaving the `with`) lets the next process in."""
 
@@ -89,7 +93,7 @@ def _take_lock(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise OperatorError(f"data_dir {path} is in use by another kannon serve") from None
+        raise InUse(f"data_dir {path} is in use by another kannon serve") from None
     return lock
 
 

@@ -1,6 +1,7 @@
 """PostgreSQL as a child process: data in data_dir/postgres, a private unix socket in it, no TCP.
 
-In: an open data directory. Out: `url`. Refuses (OperatorError) data of another major version.
+In: an open data directory. Out: `url`, `backups`. Data of an older major version is brought over (cluster.py); that of
+a newer one, and data that is not Kannon's, is refused (OperatorError) and left alone.
 Durable: fsync and synchronous_commit are on unless a test says otherwise.
 Only the owner of the socket's directory (0700) and root can reach the server, so it asks for no password.
 conf/postgresql.conf is written at every start; an operator's own settings go into conf/local.conf, which wins.
@@ -9,7 +10,6 @@ conf/postgresql.conf is written at every start; an operator's own settings go in
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -17,7 +17,9 @@ from urllib.parse import quote
 from kannon.embedded import binaries, logfile
 from kannon.embedded.account import Account, choose_account, give_to
 from kannon.embedded.child import Child, Plan, spawn
+from kannon.embedded.cluster import Cluster, bring_over, data_major, is_ready, program_major
 from kannon.embedded.data_dir import hand_over, sync_directory
+from kannon.embedded.dump import Backups
 from kannon.embedded.leftover import read_pid, stop_leftover
 from kannon.embedded.server import Server
 from kannon.errors import OperatorError
@@ -104,7 +106,13 @@ class EmbeddedPostgres(Server):
             folder = f"/proc/{os.getpid()}/fd/{self._data_dir_fd}/postgres"
         return f"postgresql://{_ROLE}@/{_ROLE}?host={quote(folder, safe='/')}"
 
+    @property
+    def backups(self) -> Backups:
+        """Of this server, while it answers."""
+        return Backups(self._data_dir, self._bin)
+
     async def _prepare(self) -> Plan:
+        self._refuse_foreign_data()
         # Settings lie outside the directory that the account owns: root writes nothing where others may plant links.
         account = choose_account(self._home, (self._bin / "postgres", self._home, self._settings))
         durable = "on" if self._durable else "off"
@@ -112,20 +120,14 @@ class EmbeddedPostgres(Server):
         self._settings.chmod(0o644)
         hand_over(self._settings)
         if not self._home.exists():
-            await self._initialise(account)
+            await self._make(self._home, account)
         give_to(account, self._home)
-        self._check_version()
         await self._stop_leftover()
+        await self._bring_over(account)
         return self._plan(self._argv(), account)
 
     async def _answers(self, child: Child) -> bool:
-        """Reads the status line that the server keeps in its pid file, as pg_ctl does."""
-        try:
-            lines = (self._home / "postmaster.pid").read_text().splitlines()
-        except OSError:
-            return False
-        # The eighth line, padded: LOCK_FILE_LINE_PM_STATUS in PostgreSQL's miscadmin.h.
-        return len(lines) >= 8 and lines[0] == str(child.pid) and lines[7].strip() == "ready"
+        return is_ready(self._home, child.pid)
 
     def _argv(self) -> list[str]:
         return [str(self._bin / "postgres"), "-D", str(self._home), "-c", f"config_file={self._settings}"]
@@ -139,12 +141,14 @@ class EmbeddedPostgres(Server):
         if pid is None:
             return
         await stop_leftover(pid, self._argv(), self.stop_steps)
+        if _works_in(pid, self._home):
+            raise OperatorError(f"{self._home} is in use by a PostgreSQL that is not Kannon's (pid {pid})")
         if Path(f"/proc/{pid}").exists():
             # The pid is somebody else's by now (they repeat in containers); PostgreSQL would refuse to start.
             file.unlink(missing_ok=True)
 
-    async def _initialise(self, account: Account | None) -> None:
-        """Makes the cluster and its database beside their place and moves them there complete and on disk."""
+    async def _make(self, place: Path, account: Account | None) -> None:
+        """A cluster and its database, made beside `place` and moved there complete and on disk."""
         fresh = self._data_dir / "postgres.new"
         if fresh.exists():
             shutil.rmtree(fresh)
@@ -154,7 +158,7 @@ class EmbeddedPostgres(Server):
         single = [str(self._bin / "postgres"), "--single", "-D", str(fresh), "-c", "log_checkpoints=off", "postgres"]
         await self._run_once(self._plan(single, account, f"CREATE DATABASE {_ROLE}\n".encode()))
         await self._run_once(self._plan([*initdb, "--sync-only"], account))
-        fresh.rename(self._home)
+        fresh.rename(place)
         sync_directory(self._data_dir)
 
     async def _run_once(self, plan: Plan) -> None:
@@ -168,15 +172,43 @@ class EmbeddedPostgres(Server):
             problem = logfile.last_problem(self._log, start) or child.describe_end()
             raise OperatorError(f"{self._home} cannot be initialised: {problem}")
 
-    def _check_version(self) -> None:
-        try:
-            found = (self._home / "PG_VERSION").read_text().strip()
-        except FileNotFoundError:
+    async def _bring_over(self, account: Account | None) -> None:
+        """Data of an older major version becomes ours, by dump and restore."""
+        major, ours = data_major(self._home), program_major(self._bin)
+        if major == ours:
+            return
+        brought = f"{self._home} holds data of PostgreSQL {major}, this Kannon brings PostgreSQL {ours}"
+        if major > ours:
+            raise OperatorError(f"{brought}: install a newer Kannon")
+        older = binaries.older_postgres_bin(self._data_dir, major)
+        if older is None:
             raise OperatorError(
-                f"{self._home} is there, but holds no PostgreSQL data (PG_VERSION is missing)"
-            ) from None
-        command = [str(self._bin / "postgres"), "--version"]
-        version = subprocess.run(command, capture_output=True, text=True, check=True, env={}).stdout
-        ours = version.split()[-1].split(".")[0]
-        if found != ours:
-            raise OperatorError(f"{self._home} holds data of PostgreSQL {found}, this Kannon brings PostgreSQL {ours}")
+                f"{brought}, and the programs of PostgreSQL {major} are not in {self._data_dir}/runtime: "
+                f"write a backup with the Kannon that was used so far (kannon backup FILE), move {self._home} away, "
+                "and run kannon restore FILE with this one"
+            )
+        fresh = self._data_dir / f"postgres.{ours}"
+        if fresh.exists():
+            shutil.rmtree(fresh)
+        await self._make(fresh, account)
+        old, new = (self._home, older), (fresh, self._bin)
+        clusters = [Cluster(home, programs, self._log, account) for home, programs in (old, new)]
+        await bring_over(*clusters, keep_as=self._data_dir / f"postgres.{major}")
+
+    def _refuse_foreign_data(self) -> None:
+        """Before anything is written. Kannon's settings lie beside its data from its first start on."""
+        if self._home.exists():
+            data_major(self._home)
+            if not self._settings.exists():
+                raise OperatorError(
+                    f"{self._home} holds PostgreSQL data that is not Kannon's ({self._settings} is missing): "
+                    "move it away, or choose another data_dir"
+                )
+
+
+def _works_in(pid: int, home: Path) -> bool:
+    """A PostgreSQL server's working directory is its data directory."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == home
+    except OSError:
+        return False

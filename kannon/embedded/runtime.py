@@ -79,9 +79,7 @@ def _refuse_noexec(data_dir: Path) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """One process at a time looks and unpacks; a `kannon backup` may come while `kannon serve` starts."""
-    if not folder.exists():
-        folder.mkdir(mode=0o755)
-        hand_over(folder)
+    _make_folder(folder)
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         hand_over(folder / ".lock")

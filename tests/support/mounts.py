@@ -1,0 +1,27 @@
+"""Small file systems with a property that tests need: full, or mounted noexec. For root, where it may mount."""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts file systems and becomes other users")
+
+_MS_NOEXEC = 8
+_MNT_DETACH = 2
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def tmpfs(place: Path, options: str) -> Iterator[None]:
+    """`options`: `noexec`, or `size=…`."""
+    flags, data = (_MS_NOEXEC, "") if options == "noexec" else (0, options)
+    if _libc.mount(b"tmpfs", os.fsencode(place), b"tmpfs", flags, data.encode()) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(place))
+    try:
+        yield
+    finally:
+        _libc.umount2(os.fsencode(place), _MNT_DETACH)
