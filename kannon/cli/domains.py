@@ -103,16 +103,14 @@ async def dns(
 
 
 def _print_records(session: Session, records: list[Record], findings: list[Finding]) -> None:
-    states = [finding.text or "good" for finding in findings] or [""] * len(records)
-    rows = [[r.purpose.value, r.name, r.kind.value, r.value] for r in records]
-    document = [
-        {"purpose": r.purpose.value, "name": r.name, "type": r.kind.value, "value": r.value}
-        | ({"good": finding.good, "problem": finding.text} if findings else {})
-        for r, finding in zip(records, findings or [Finding(True, "")] * len(records), strict=True)
-    ]
     columns = ["for", "name", "type", "value"]
+    rows = [[r.purpose.value, r.name, r.kind.value, r.value] for r in records]
+    document: list[dict[str, object]] = [dict(zip(("purpose", *columns[1:]), row, strict=True)) for row in rows]
     if findings:
-        columns, rows = [*columns, "found"], [[*row, state] for row, state in zip(rows, states, strict=True)]
+        columns += ["found", "to mend it"]
+        rows = [[*row, f.text or "good", f.mend] for row, f in zip(rows, findings, strict=True)]
+        for each, f in zip(document, findings, strict=True):
+            each |= {"good": f.good, "problem": f.text, "mend": f.mend}
     session.output.table(columns, rows, document)
 
 

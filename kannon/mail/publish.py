@@ -52,10 +52,15 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`good`: will do. `text` says what is wrong otherwise."""
+    """`good`: will do. Otherwise `text` says what is wrong, `mend` what to do about it."""
 
     good: bool
     text: str
+    mend: str = ""
+
+
+GOOD = Finding(True, "")
+_ADD = "add this record"
 
 
 def dkim_record(domain: str, selector: str, algorithm: str, public_key: str) -> Record:
@@ -90,27 +95,39 @@ def judge(record: Record, found: Sequence[str]) -> Finding:
             return _judge_spf(record, found)
         case Purpose.DMARC:
             if any(text.lower().replace(" ", "").startswith("v=dmarc1;p=") for text in found):
-                return Finding(True, "")
-            return Finding(False, "missing: mailbox providers want one from who sends in bulk")
+                return GOOD
+            return Finding(False, "missing: mailbox providers want one from who sends in bulk", _ADD)
         case Purpose.BOUNCES:
-            hosts = [text.split()[-1].rstrip(".").lower() for text in found if text.split()]
-            wanted = record.value.split()[-1].rstrip(".").lower()
-            if wanted in hosts:
-                return Finding(True, "")
-            return Finding(False, f"leads to {', '.join(hosts)}: bounces go there" if hosts else "missing")
+            return _judge_bounces(record, found)
         case Purpose.REVERSE:
             names = [text.rstrip(".").lower() for text in found]
             if record.value.lower() in names:
-                return Finding(True, "")
-            return Finding(False, f"names {', '.join(names)}" if names else "missing: ask who gave you the address")
+                return GOOD
+            mend = f"ask who gave you the address to name it {record.value}"
+            return Finding(False, f"names {', '.join(names)}" if names else "missing", mend)
         case _:
-            return Finding(bool(found), "" if found else "has no address")
+            if found:
+                return GOOD
+            return Finding(False, "has no address", f"add an A, AAAA or CNAME record that leads to {record.value}")
+
+
+def _judge_bounces(record: Record, found: Sequence[str]) -> Finding:
+    hosts = [text.split()[-1].rstrip(".").lower() for text in found if text.split()]
+    wanted = record.value.split()[-1].rstrip(".").lower()
+    if wanted in hosts:
+        return GOOD
+    if not hosts:
+        return Finding(False, "missing", _ADD)
+    mend = f"replace it with this record, or have {hosts[0]} relay what is for bounce addresses to {wanted}"
+    return Finding(False, f"leads to {', '.join(hosts)}: bounces go there", mend)
 
 
 def _judge_dkim(record: Record, found: Sequence[str]) -> Finding:
     if len(found) != 1:
         # RFC 6376 §3.6.2.2: with more than one, the result is undefined.
-        return Finding(False, "more than one record: verifiers pick any" if found else "missing")
+        if not found:
+            return Finding(False, "missing", _ADD)
+        return Finding(False, "more than one record: verifiers pick any", "delete all but this one")
     wanted, tags = _tags(record.value), _tags(found[0])
     key, kind = tags.get("p"), tags.get("k", "rsa")
     # RFC 6376 §3.6.1: what each tag means to a verifier.
@@ -131,20 +148,26 @@ def _judge_dkim(record: Record, found: Sequence[str]) -> Finding:
     elif "y" in tags.get("t", "").split(":"):
         problem = "is in test mode (t=y): verifiers take the mail as unsigned"
     else:
-        return Finding(True, "")
-    return Finding(False, problem)
+        return GOOD
+    return Finding(False, problem, "replace it with this record")
 
 
 def _judge_spf(record: Record, found: Sequence[str]) -> Finding:
     policies = [text for text in found if text.lower() == "v=spf1" or text.lower().startswith("v=spf1 ")]
     if len(policies) > 1:
-        return Finding(False, "more than one record: that counts as none")  # RFC 7208 §4.5: permerror
+        # RFC 7208 §4.5: permerror
+        return Finding(False, "more than one record: that counts as none", "make one of them, with the terms of all")
     if not policies:
-        return Finding(False, "missing")
+        return Finding(False, "missing", _ADD)
     mechanism = record.value.split()[1]
-    if mechanism.lower() in [term.lstrip("+").lower() for term in policies[0].split()]:
-        return Finding(True, "")
-    return Finding(False, f"is there, but does not name {mechanism}; see that it allows the host in another way")
+    terms = policies[0].split()
+    if mechanism.lower() in [term.lstrip("+").lower() for term in terms]:
+        return GOOD
+    # RFC 7208 §5.1: what follows "all" is never looked at.
+    place = next((i for i, term in enumerate(terms) if term.lstrip("+-~?").lower() == "all"), len(terms))
+    complete = " ".join([*terms[:place], mechanism, *terms[place:]])
+    mend = f'unless it allows the host in another way, change it to "{complete}"'
+    return Finding(False, f"does not name {mechanism}", mend)
 
 
 def _tags(text: str) -> dict[str, str]:

@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from kannon.db.database import Database
+from kannon.db.deliveries import Deferral, claim_due, claim_to_validate, settle_validated, settlement
 from kannon.db.stats_write import ensure_partitions, insert_events, week_of
 from kannon.errors import Unavailable
 from kannon.mail.event import Event, EventType
@@ -167,29 +169,103 @@ async def test_stats_count_and_show(kannon: Command, db: Database) -> None:
     assert "--since" in wrong.err
 
 
-async def test_batches_and_deliveries_under_way(kannon: Command, db: Database) -> None:
+async def two_mails(kannon: Command) -> str:
+    """The message id."""
     await kannon("domains", "add", "example.com")
-    await kannon(
-        "send", "--from", "n@example.com", "--subject", "s", "--html", "/dev/null", "--to", "a@b.de", "--to", "c@d.ef"
-    )
+    two = ("--to", "a@b.de", "--to", "c@d.ef")
+    sent = await kannon("send", "--from", "n@example.com", "--subject", "s", "--html", "/dev/null", *two, "--json")
+    message_id: str = sent.json[0]["message_id"]
+    return message_id
+
+
+async def validate_all(db: Database) -> None:
+    page = await claim_to_validate(db, page=100)
+    await settle_validated(db, valid=[row.id for row in page], rejected=[])
+
+
+async def test_batches_under_way(kannon: Command) -> None:
+    message_id = await two_mails(kannon)
     [row] = (await kannon("batches", "list", "example.com")).rows
-    message_id = row[1]
-    assert row[2:] == ["s", "2", "0", "2", ""]
+    assert row[1:] == [message_id, "s", "2", "0", "2", ""]
+    assert (await kannon("batches", "list", "example.com", "--since", "1h")).rows == [row]
+    assert (await kannon("batches", "list", "example.com", "--until", "1h")).out == ""
     shown = dict((await kannon("batches", "show", message_id)).rows)
     assert (shown["from"], shown["waiting: to_validate"]) == ("n@example.com", "2")
-    deliveries = (await kannon("deliveries", "list", "example.com", "--email", "a@b.de")).rows
-    assert [d[1:3] for d in deliveries] == [["a@b.de", "to_validate"]]
-    timeline = (await kannon("deliveries", "show", deliveries[0][0])).rows
-    assert [t[1] for t in timeline] == ["to_validate"]
     assert (await kannon("batches", "pause", message_id)).code == 0
     assert (await kannon("batches", "list", "example.com")).rows[0][-1] == "paused"
     assert (await kannon("batches", "resume", message_id)).code == 0
+    cancelled = await kannon("batches", "cancel", message_id)
+    assert (cancelled.code, cancelled.out) == (0, "cancelled 2, under way 0\n")
+    assert (await kannon("batches", "list", "example.com")).rows[0][-1] == "cancelled"
+    assert (await kannon("batches", "show", "msg_x@example.com")).code == 1
+
+
+async def test_the_queue_is_listed_retried_and_cancelled(kannon: Command, db: Database) -> None:
+    message_id = await two_mails(kannon)
+    await validate_all(db)
     async with db.acquire() as connection:
         await connection.execute("UPDATE sending_pool_emails SET next_attempt_at = now() + interval '1 hour'")
-    assert (await kannon("batches", "retry", message_id, "--delivery", deliveries[0][0], "--json")).json == {"count": 1}
-    cancelled = await kannon("batches", "cancel", message_id)
-    assert cancelled.code == 69  # no outcome without the bus, which this server lacks
-    assert (await kannon("batches", "show", "msg_x@example.com")).code == 1
+    listed = (await kannon("queue", "list")).rows
+    assert [d[1:3] for d in listed] == [["a@b.de", "scheduled"], ["c@d.ef", "scheduled"]]
+    [first] = (await kannon("queue", "list", "example.com", "--to", "a@b.de", "--batch", message_id)).rows
+    assert first == listed[0]
+    assert (await kannon("queue", "retry", first[0], "--json")).json == {"count": 1}
+    assert (await kannon("queue", "retry", "--destination", "d.ef", "--json")).json == {"count": 1}
+    assert (await kannon("queue", "retry")).code == 2
+    assert (await kannon("queue", "cancel", first[0])).out == "cancelled\n"
+    assert (await kannon("queue", "list", "--to", "a@b.de")).rows[0][2] == "cancelled"
+
+
+async def test_domains_and_destinations_are_paused(kannon: Command, db: Database) -> None:
+    message_id = await two_mails(kannon)
+    await validate_all(db)
+    assert (await kannon("queue", "pause", "--destination", "B.de")).out == "b.de is paused\n"
+    assert (await kannon("queue", "pause", "--domain", "example.com")).code == 0
+    assert (await kannon("queue", "pause", "--batch", message_id, "--domain", "example.com")).code == 2
+    rows = (await kannon("queue", "pauses")).rows
+    assert [row[:2] for row in rows] == [["destination", "b.de"], ["domain", "example.com"]]
+    assert await claim_due(db, page=10) == []
+    assert {row[3] for row in (await kannon("queue", "list")).rows} == {"paused"}
+    resumed = await kannon("queue", "resume", "--domain", "example.com", "--json")
+    assert resumed.json == {"released_count": 2}
+    assert [row.email for row in await claim_due(db, page=10)] == ["c@d.ef"]
+    why = await kannon("queue", "why", message_id, "a@b.de")
+    assert why.out.splitlines()[0] == "paused (destination); not tried yet"
+
+
+async def test_why_a_mail_has_not_arrived_is_one_question(kannon: Command, db: Database) -> None:
+    message_id = await two_mails(kannon)
+    ask = ("queue", "why", message_id, "A@b.de")
+
+    async def first_line() -> str:
+        return (await kannon(*ask)).out.splitlines()[0]
+
+    assert await first_line() == "its address is still to be checked"
+    await validate_all(db)
+    assert (await first_line()).endswith("; not tried yet")
+    row, _ = sorted(await claim_due(db, page=10), key=lambda r: r.id)
+    assert await first_line() == "with a sender; not tried yet"
+    at = datetime.now(UTC)
+    async with settlement(db) as rows:
+        await rows.reschedule([Deferral(row.id, 1, at + timedelta(minutes=5), 451, "rcpt", "mx.b.de", "later")])
+    assert (await first_line()).endswith("; tried once, the last time: rcpt 451 later mx.b.de")
+    event = Event("e", EventType.ERROR, "example.com", message_id, "a@b.de", at, delivery_id=row.id, attempt=1,
+                  code=451, text="later", stage="rcpt", host="mx.b.de")  # fmt: skip
+    end = replace(event, event_id="f", type=EventType.FAILED, at=at + timedelta(seconds=1), text="gave up")
+    await ensure_partitions(db, {week_of(at)})
+    await insert_events(db, [event, end])
+    told = (await kannon("queue", "why", str(row.id))).rows[1:]
+    assert [line[1:] for line in told] == [
+        ["error", "451 later", "rcpt mx.b.de"],
+        ["failed", "gave up", "rcpt mx.b.de"],
+    ]
+    async with db.acquire() as connection:
+        await connection.execute("DELETE FROM sending_pool_emails")
+    assert await first_line() == "failed: gave up"
+    assert (await kannon(*ask, "--json")).json["events"][0]["stage"] == "rcpt"
+    unknown = await kannon("queue", "why", message_id, "x@y.z")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert (await kannon("queue", "why", message_id)).code == 2
 
 
 async def test_health_says_ok_or_what_fails(db: Database, tmp_path: Path) -> None:
@@ -247,11 +323,13 @@ async def test_what_to_publish_and_whether_it_is(kannon: Command, tmp_path: Path
         assert ["DKIM", "kannon._domainkey.example.com", "TXT", f"v=DKIM1; k=rsa; p={key}"] in printed.rows
         assert ["bounces", "example.com", "MX", "10 mx.example.net."] in printed.rows
         good = await kannon("domains", "dns", "example.com", "--verify")
-        assert (good.code, {row[-1] for row in good.rows}) == (0, {"good"}), good.out
+        assert (good.code, {tuple(row[4:]) for row in good.rows}) == (0, {("good", "")}), good.out
         del zone["example.com", "MX"]
         bad = await kannon("domains", "dns", "example.com", "--verify", "--json")
         assert bad.code == 1
-        assert [r["purpose"] for r in bad.json if not r["good"]] == ["bounces"]
+        assert [(r["purpose"], r["problem"], r["mend"]) for r in bad.json if not r["good"]] == [
+            ("bounces", "missing", "add this record")
+        ]
         zone["example.com", "MX"] = [SERVFAIL]
         unknown = await kannon("domains", "dns", "example.com", "--verify")
         assert (unknown.code, unknown.out) == (69, "")

@@ -51,6 +51,7 @@ def test_verdicts(purpose: Purpose, found: list[str], good: bool) -> None:
     finding = judge(RECORDS[purpose], found)
     assert finding.good is good
     assert bool(finding.text) is not good
+    assert bool(finding.mend) is not good
 
 
 def test_what_is_published_will_do() -> None:
@@ -87,4 +88,11 @@ def test_the_record_of_each_algorithm() -> None:
     ],
 )
 def test_what_is_wrong_with_a_key_is_said(found: list[str], text: str) -> None:
-    assert judge(KEY, found) == Finding(False, text)
+    assert judge(KEY, found).text == text
+
+
+def test_an_spf_record_is_completed_in_front_of_its_all() -> None:
+    record = RECORDS[Purpose.SPF]
+    mechanism = record.value.split()[1]
+    assert f'"v=spf1 mx {mechanism} -all"' in judge(record, ["v=spf1 mx -all"]).mend
+    assert f'"v=spf1 mx {mechanism}"' in judge(record, ["v=spf1 mx"]).mend
