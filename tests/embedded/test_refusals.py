@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from kannon.embedded import DataDir
+from kannon.embedded.account import Account
+from kannon.embedded.binaries import installed_postgres_bin
+from kannon.embedded.cluster import is_ready
 from kannon.embedded.data_dir import LAYOUT
-from tests.embedded.conftest import Start
-from tests.support.processes import until
+from tests.embedded.conftest import Start, as_nobody
+from tests.support.processes import process, until
 
 Damage = Callable[[Path], object]
 
@@ -48,10 +51,42 @@ async def test_a_version_that_is_none(start: Start, data_dir: Path, text: str) -
     assert "is not Kannon's" in await refusal(start, data_dir)
 
 
-async def test_data_of_another_postgresql(start: Start, made_dir: Path) -> None:
+async def test_data_of_an_older_postgresql_whose_programs_are_gone(start: Start, made_dir: Path) -> None:
     (made_dir / "postgres" / "PG_VERSION").write_text("17\n")
     line = await refusal(start, made_dir)
-    assert line.endswith("holds data of PostgreSQL 17, this Kannon brings PostgreSQL 18")
+    assert "holds data of PostgreSQL 17, this Kannon brings PostgreSQL 18" in line
+    for word in ("kannon backup FILE", "kannon restore FILE", f"{made_dir}/runtime"):
+        assert word in line
+
+
+async def test_data_of_a_newer_postgresql(start: Start, made_dir: Path) -> None:
+    (made_dir / "postgres" / "PG_VERSION").write_text("99\n")
+    line = await refusal(start, made_dir)
+    assert line.endswith("holds data of PostgreSQL 99, this Kannon brings PostgreSQL 18: install a newer Kannon")
+
+
+async def test_data_that_another_program_made(start: Start, made_dir: Path) -> None:
+    """PostgreSQL's, whole and of our version, but Kannon was never started on it."""
+    (made_dir / "conf" / "postgresql.conf").unlink()
+    before = tree(made_dir / "postgres")
+    assert "holds PostgreSQL data that is not Kannon's" in await refusal(start, made_dir)
+    assert tree(made_dir / "postgres") == before
+
+
+async def test_data_that_another_server_uses(start: Start, made_dir: Path, account: Account | None) -> None:
+    """A server started by hand: it is neither stopped nor robbed of its data."""
+    programs = installed_postgres_bin()
+    sockets = ["-c", "listen_addresses=", "-c", "unix_socket_directories=."]
+    argv = [str(programs / "postgres"), "-D", str(made_dir / "postgres"), *sockets]
+    with process(argv, account or as_nobody()) as other:
+        await until(lambda: is_ready(made_dir / "postgres", other.pid))
+        assert f"is in use by a PostgreSQL that is not Kannon's (pid {other.pid})" in await refusal(start, made_dir)
+        assert other.poll() is None
+        assert is_ready(made_dir / "postgres", other.pid)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 async def test_a_postgres_directory_that_is_none(start: Start, data_dir: Path) -> None:
