@@ -89,6 +89,18 @@ async def test_it_stops_claiming_while_the_stream_is_full(db: Database, bus: Bus
     assert list((await states(db)).values()).count("scheduled") >= 30
 
 
+async def test_a_single_mail_is_built_before_the_large_batch_it_was_claimed_with(
+    db: Database, bus: Bus, builder: Builder
+) -> None:
+    await insert_dkim_key(db)
+    await insert_dkim_key(db, "other.com")
+    await insert_batch(db, [f"a{n}@example.org" for n in range(300)], state="scheduled")
+    await insert_batch(db, ["single@example.org"], domain="other.com", state="scheduled")
+    await run_feed(Feed(db, bus, builder, replace(LIMITS, pages_at_once=1), clock=now), bus, 100)
+    envelopes = [parse_envelope(m.payload) for m in await take(bus, topology.SENDER, 100)]
+    assert envelopes[0].to == "single@example.org"
+
+
 def test_the_pace_follows_the_senders() -> None:
     pace = Pace()
     assert pace.rate(0.0, 1000) == 0

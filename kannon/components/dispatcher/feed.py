@@ -1,7 +1,7 @@
 """The dispatcher's feeding side: claims due deliveries, has them built and signed, publishes the envelopes.
 
 In: scheduled rows whose time has come, woken by the validator. Out: kannon.sending. The row stays `sending` until its
-outcome comes back. Pages, and what waits in the stream, are as large as the senders take in part of a second, and within
+outcome comes back. Pages, and what waits in the stream, are as large as the senders take in part of a second, and in
 a page the small batches go first, so a large batch does not stand in the way of another tenant's single mail.
 """
 
@@ -32,7 +32,7 @@ POLL_SECONDS = 1.0  # the safety net under the nudges, and the grain of retry ti
 ROOM_POLL_SECONDS = 0.05
 BACKLOG_SECONDS = 0.5  # what the senders take in this time may wait in the stream: all of it stands before a new mail
 CLAIM_SECONDS = 0.25  # likewise of a page: whoever becomes due waits for those that are claimed already
-SMALLEST_PAGE = 25  # a claim costs as much as building a few mails
+SMALLEST_PAGE = 50  # a claim costs as much as building a few mails
 SMOOTHING_SECONDS = 2.0
 PAGE_SECONDS = 30.0  # half the lease: a page that is not out by then is given back
 CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
@@ -136,7 +136,7 @@ class Feed:
         rate = self._rate = self._pace.rate(anyio.current_time(), queue.handed_over)
         if queue.backlog.bytes >= self._limits.max_backlog_bytes:
             return 0
-        enough = max(self._limits.page, int(rate * BACKLOG_SECONDS))
+        enough = max(2 * self._page_size(), int(rate * BACKLOG_SECONDS))
         return min(self._limits.max_backlog - queue.backlog.messages, enough - queue.fresh)
 
     def _page_size(self) -> int:
