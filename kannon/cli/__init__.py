@@ -15,6 +15,8 @@ COMMANDS = {
     "migrate": "kannon.cli.migrate:migrate",
     "backup": "kannon.cli.backup:backup",
     "restore": "kannon.cli.restore:restore",
+    "install": "kannon.cli.install:install",
+    "uninstall": "kannon.cli.uninstall:uninstall",
     "version": "kannon.cli.version:version",
     "demo": "kannon.cli.demo:demo",
     "domains": "kannon.cli.domains:app",
@@ -53,7 +55,6 @@ app = typer.Typer(
     help="A self-hosted mail sender: serve it, and use one that is running.",
     cls=_Lazily,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

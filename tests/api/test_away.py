@@ -22,6 +22,8 @@ from kannon.pb.admin.apiv1.adminapiv1_pb2 import (
     GetDomainsReq,
     ListAPIKeysRequest,
 )
+from kannon.pb.admin.v1.operations_grpc import OperationsStub
+from kannon.pb.admin.v1.operations_pb2 import GetBatchRequest, GetTimelineRequest
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendTemplateReq
 from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
 from kannon.pb.stats.apiv1.statsapiv1_pb2 import GetStatsAggregatedReq, GetStatsReq
@@ -123,6 +125,31 @@ async def test_a_server_that_freezes_while_we_are_connected(db: Database) -> Non
             for pid in family:
                 os.kill(pid, signal.SIGCONT)
         assert (await refusal(api.mailer.SendHTML(a_send(), metadata=key)))[0] is Status.OK
+
+
+async def test_a_database_that_stops_answering_in_the_middle_of_a_call(db: Database) -> None:
+    """After the credentials were looked up: a table that is locked is a statement without an answer."""
+    async with running_api(db) as api:
+        await api.create_domain("example.com")
+        key = await api.create_key("example.com")
+        sent = await api.mailer.SendHTML(a_send(), metadata=key)
+        operations = OperationsStub(api.channel)
+        timeline = GetTimelineRequest(message_id=sent.message_id, email="bob@example.net")
+        pending = [
+            api.mailer.SendHTML(a_send(), metadata=key),
+            api.mailer.SendHTML(a_send(), metadata=key | {"idempotency-key": "k"}),
+            operations.GetBatch(GetBatchRequest(message_id=sent.message_id), metadata=ADMIN),
+            operations.GetTimeline(timeline, metadata=ADMIN),
+        ]
+        async with db.transaction() as connection:
+            await connection.execute("LOCK TABLE sending_pool_emails")
+            start = time.monotonic()
+            answers = await asyncio.gather(*map(refusal, pending))
+            seconds = time.monotonic() - start
+        assert (await refusal(api.mailer.SendHTML(a_send(), metadata=key)))[0] is Status.OK
+    unavailable = (Status.UNAVAILABLE, "a service this call needs is away; try again")
+    assert set(answers) == {unavailable}
+    assert seconds < WITHIN_SECONDS
 
 
 def _parent(pid: int) -> int:

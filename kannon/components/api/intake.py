@@ -18,7 +18,7 @@ import anyio.lowlevel
 import structlog
 
 from kannon.db import idempotency
-from kannon.db.batches import NewBatch, NewDelivery, insert_batch
+from kannon.db.batches import ONE_STATEMENT, NewBatch, NewDelivery, insert_batch
 from kannon.db.database import Database
 from kannon.db.suppressions import find_suppressed
 from kannon.db.templates import find_template_bytes
@@ -42,6 +42,7 @@ from kannon.wire.sends import Answer, Asked, SendRequest, recipients_of, request
 if TYPE_CHECKING:
     from kannon.db.database import Connection
 
+SMALL_BYTES = 2 << 20
 _RECIPIENTS_PER_TURN = 250  # 1 to 3 ms of judging
 log = structlog.get_logger(__name__)
 
@@ -69,10 +70,11 @@ class Intake:
 
     async def submit(self, tenant: Tenant, request: SendRequest, idempotency_key: str) -> SendRes:
         """Raises CallerError, Unavailable; then nothing is stored."""
+        db = await self._database_for(request)
         if idempotency_key:
-            response = await self._submit_once(tenant, request, idempotency_key)
+            response = await self._submit_once(db, tenant, request, idempotency_key)
         else:
-            async with self.db.acquire() as connection:
+            async with db.acquire() as connection:
                 response = await self._take(connection, tenant, request)
         try:
             await self.waker.wake_validator()
@@ -80,10 +82,19 @@ class Intake:
             log.warning("validator not woken", reason=str(error))
         return response
 
-    async def _submit_once(self, tenant: Tenant, request: SendRequest, key: str) -> SendRes:
+    async def _database_for(self, request: SendRequest) -> Database:
+        """A small send takes milliseconds where all is well, so it says soon when it is not. A large one may take its
+        time, once the database has shown that it answers."""
+        prompt = self.db.prompt()
+        if len(request.recipients) <= ONE_STATEMENT and request.ByteSize() <= SMALL_BYTES:
+            return prompt
+        await prompt.ping()
+        return self.db
+
+    async def _submit_once(self, db: Database, tenant: Tenant, request: SendRequest, key: str) -> SendRes:
         """Claim, batch and answer are one transaction: either all of it happened or none."""
         digest = request_digest(request)
-        async with self._turns.of((tenant.domain, key)), self.db.transaction() as connection:
+        async with self._turns.of((tenant.domain, key)), db.transaction() as connection:
             answered = await idempotency.claim_key(connection, tenant.domain, key, digest)
             if answered is not None:
                 return SendRes.FromString(answered)

@@ -34,8 +34,8 @@ Wake = Callable[[], Awaitable[None]]
 
 
 class OperationsMethods:
-    """`end_cancelled` and `wake` only make happen sooner what happens anyway. Long lists and large releases are not
-    prompt, but ask something prompt first, so that a database that is away is noticed."""
+    """`end_cancelled` and `wake` only make happen sooner what happens anyway. Long lists and changes of whole batches
+    may take their time, but ask something prompt first, so that a database that is away is noticed."""
 
     def __init__(self, db: Database, *, end_cancelled: Nudge, wake: Wake) -> None:
         self._db, self._prompt = db, db.prompt()
@@ -54,8 +54,7 @@ class OperationsMethods:
 
     async def GetBatch(self, caller: Admin, request: pb.GetBatchRequest) -> pb.GetBatchResponse:
         message_id = _message_id(request.message_id)
-        await self._check_batch(message_id)
-        progress = await operations.find_batch_progress(self._db, message_id)
+        progress = await operations.find_batch_progress(self._prompt, message_id)
         return to_progress(found(progress, _no_batch(message_id)))
 
     async def ListDeliveries(self, caller: Admin, request: pb.ListDeliveriesRequest) -> pb.ListDeliveriesResponse:
@@ -132,7 +131,7 @@ class OperationsMethods:
     async def Resume(self, caller: Admin, request: pb.ResumeRequest) -> pb.ResumeResponse:
         scope, subject = await self._subject(request)
         await pauses.end_pause(self._prompt, scope, subject)
-        released = await pauses.finish_pauses(self._db)
+        released = await pauses.finish_pauses(self._prompt)  # page by page
         await self._wake()
         log.info("resumed", scope=scope.value, subject=subject, released=released, by=caller.attribution)
         return pb.ResumeResponse(released_count=released)

@@ -1,0 +1,31 @@
+"""Shell completion, as a shell asks for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KANNON = Path(sys.executable).parent / "kannon"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("que", ["queue"]),
+        ("queue re", ["retry", "resume"]),
+        ("domains dns --ver", ["--verify"]),
+        ("check --conf", ["--config"]),
+    ],
+)
+def test_bash_completes_commands_and_options(tmp_path: Path, typed: str, offered: list[str]) -> None:
+    words = ["kannon", *typed.split()]
+    script = (
+        'eval "$(kannon --show-completion)"; '
+        f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
+        '_kannon_completion kannon; echo "${COMPREPLY[@]}"'
+    )
+    (tmp_path / "kannon").symlink_to(KANNON)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    said = subprocess.run(["bash", "--norc", "-c", script], env=env, capture_output=True, text=True, check=True)
+    assert (said.stdout.split(), said.stderr) == (offered, "")
