@@ -1,10 +1,10 @@
-# make serve | demo | test | check | bench | dist. Everything is installed into .venv from the locks, by hash.
+# make serve | demo | test | check | bench | dist | deb. Everything is installed into .venv from the locks, by hash.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve demo test check bench dist format pb schema lock clean
+.PHONY: serve demo test check bench dist deb format pb man schema lock clean
 
 serve: $(VENV)/.runtime
 	$(BIN)/kannon serve $(ARGS)
@@ -21,18 +21,24 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/gen_pb.py --check
+	$(BIN)/python tools/gen_man.py --check
 
 bench: $(VENV)/.dev $(VENV)/.strangers
 	$(BIN)/python -m tests.bench $(ARGS)
 
 SOURCES := $(shell find kannon sql -name '*.py' -o -name '*.sql')
+PACKAGED := packaging/kannon.spec packaging/launcher.c packaging/kannon.service packaging/kannon.sysusers tools/pack.py \
+	kannon.toml.example docs/man/kannon.1 docs/man/kannon.toml.5 requirements-dev.lock
 
 dist: dist/kannon
 
 # The single executable. Its bytes depend on sources, locks, compiler and system libraries only.
-dist/kannon: $(SOURCES) packaging/kannon.spec packaging/launcher.c tools/pack.py pyproject.toml | $(VENV)/.dev
+dist/kannon: $(SOURCES) $(PACKAGED) | $(VENV)/.dev
 	SOURCE_DATE_EPOCH=0 PYTHONHASHSEED=0 $(BIN)/pyinstaller --noconfirm --log-level WARN \
 		--distpath build/bundle --workpath build/pyinstaller packaging/kannon.spec
+
+deb: dist/kannon
+	SOURCE_DATE_EPOCH=0 packaging/build-deb
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
@@ -40,6 +46,9 @@ format: $(VENV)/.dev
 
 pb: $(VENV)/.dev
 	$(BIN)/python tools/gen_pb.py
+
+man: $(VENV)/.dev
+	$(BIN)/python tools/gen_man.py
 
 # What all migrations together make, for reading.
 schema: $(VENV)/.dev

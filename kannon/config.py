@@ -1,7 +1,8 @@
 """The configuration: `kannon.toml` and KANNON_… variables in, one validated `Config` out.
 
 In: a TOML file (named, or ./kannon.toml, or /etc/kannon/kannon.toml, or none: every key has a default) and environment
-variables such as KANNON_SENDER__HOSTNAME for sender.hostname, which win over the file. Out: `Config`.
+variables such as KANNON_SENDER__HOSTNAME for sender.hostname, which win over the file. Secrets may come in files of
+their own, named by their key, in CREDENTIALS_DIRECTORY; they win over the file, too. Out: `Config`.
 Unknown keys are refused; all faults are reported at once, each with its key (ConfigError, exit code 78).
 Nobody else in the program reads the environment.
 """
@@ -33,6 +34,8 @@ COMPONENTS = ("api", "validator", "dispatcher", "sender", "smtp", "bump", "stats
 ENV_PREFIX = "KANNON_"
 CLIENT_VARIABLES = frozenset({"KANNON_CONFIG", "KANNON_SERVER", "KANNON_TOKEN", "KANNON_RUNTIME_DIR"})
 """Read by the command line and by the single executable's launcher, not part of this model."""
+CREDENTIAL_PREFIX = "kannon_"
+"""What systemd makes of `LoadCredential=kannon:<folder>`: the name, an underscore, and a file's name in the folder."""
 PLACES = (Path("kannon.toml"), Path("/etc/kannon/kannon.toml"))
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -327,7 +330,7 @@ def load_config(path: Path | None = None) -> Config:
     if file is not None:
         values = _read_toml(file)
     try:
-        config = Config(**values)
+        config = Config(**_over(values, _read_credentials(os.environ)))
     except ValidationError as error:
         faults += [_fault(dict(e)) for e in error.errors()]
     except SettingsError as error:
@@ -344,6 +347,35 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise ConfigError(f"configuration: {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration: {file}: not TOML: {error}") from None
+
+
+def _read_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Secrets from files, such as systemd's LoadCredential= and containers hand over: `kannon_api.admin_token`."""
+    values: dict[str, Any] = {}
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    for file in sorted(Path(folder).glob(f"{CREDENTIAL_PREFIX}*")) if folder else ():
+        path = file.name.removeprefix(CREDENTIAL_PREFIX).split(".")
+        try:
+            value: Any = file.read_text(encoding="utf-8").strip()
+            if value.startswith("["):
+                value = tomllib.loads(f"x = {value}")["x"]
+            for key in reversed(path):
+                value = {key: value}
+        except OSError as error:
+            raise ConfigError(f"configuration: {file}: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"configuration: {file}: neither a text nor a TOML array: {error}") from None
+        values = _over(values, value)
+    return values
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Both, table by table; what both have is taken from `above`."""
+    merged = below | above
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], dict) and isinstance(above[key], dict):
+            merged[key] = _over(below[key], above[key])
+    return merged
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:

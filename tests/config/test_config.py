@@ -208,3 +208,35 @@ def test_the_command_exits_78(tmp_path: Path) -> None:
     assert result.exit_code == 78
     assert "x: unknown key" in result.output
     assert "y: unknown key" in result.output
+
+
+def test_secrets_come_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the file, under the variables; a list is TOML."""
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    (folder / "kannon_api.admin_token").write_text("from a file\n")
+    (folder / "kannon_postgres.url").write_text("postgres://kannon:secret@db/kannon\n")
+    (folder / "kannon_sender.routes").write_text('[{ domain = "*", host = "relay", password = "secret" }]\n')
+    (folder / "tls.key").write_text("somebody else's")
+    monkeypatch.setenv("KANNON_POSTGRES__URL", "postgres://variable/kannon")
+    config = load_config(write(tmp_path, '[api]\nadmin_token = "plain"\nlisten = "127.0.0.1:1"\n'))
+    assert config.api.admin_token.get_secret_value() == "from a file"
+    assert config.api.listen == "127.0.0.1:1"
+    assert config.postgres.url == "postgres://variable/kannon"
+    assert config.sender.routes[0].password.get_secret_value() == "secret"
+
+
+def test_a_secret_that_is_not_a_key_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "kannon_api.tokn").write_text("x")
+    with pytest.raises(ConfigError, match=r"api\.tokn: unknown key"):
+        load_config()
+    (tmp_path / "kannon_api.tokn").rename(tmp_path / "kannon_sender.routes")
+    (tmp_path / "kannon_sender.routes").write_text("[unfinished")
+    with pytest.raises(ConfigError, match=r"kannon_sender\.routes: neither a text nor a TOML array"):
+        load_config()
+    (tmp_path / "kannon_sender.routes").unlink()
+    (tmp_path / "kannon_api.admin_token").mkdir()
+    with pytest.raises(ConfigError, match=r"kannon_api\.admin_token: Is a directory"):
+        load_config()
