@@ -2,9 +2,9 @@
 
 `deliver.Deliverer` is the whole of it for its callers, or `sandbox.Sandbox` in its place. Inside, in the order a mail
 meets them: `routing` (where to; over `resolver` and `addresses`), `site` (one destination's connections and its queue;
-over `limits`, `pace` and `outage`), `opening` (connect, EHLO, STARTTLS, AUTH; over `tls`), `slots` (how many at once),
-`session` (bytes and deadlines of one connection; over `dialogue`, the protocol without I/O), `trouble` (what a failure
-means, and whether another host is asked).
+over `limits`, `line`, `pace` and `outage`), `opening` (connect, EHLO, STARTTLS, AUTH; over `tls`), `slots` (how many at
+once), `session` (bytes and deadlines of one connection; over `dialogue`, the protocol without I/O), `trouble` (what a
+failure means, and whether another host is asked).
 """
 
 from kannon.smtp.deliver import Deliverer, Destination

@@ -131,9 +131,9 @@ class Deliverer:
         if isinstance(plan, NoPlan):
             return classify(plan.failure, "")
         site = self._site(plan)
-        session: Session | Failure | Busy | None = site.lend() or site.turned_away()
+        session: Session | Failure | Busy | None = site.lend() or site.turned_away(envelope.domain)
         if session is None:
-            session = Busy(0.0) if self._stopping else await site.wait()
+            session = Busy(0.0) if self._stopping else await site.wait(envelope.domain)
         if isinstance(session, Busy):
             return session
         if isinstance(session, Failure):

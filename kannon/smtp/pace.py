@@ -50,8 +50,11 @@ class Pace:
     def mails_a_second(self, now: float) -> float:
         """Measured while it moves; else hoped for, then feared."""
         if self.moving(now):
-            return max(1.0, self._limit) / max(self._seconds_a_mail, SHORTEST_MAIL_SECONDS)
-        return MAILS_A_SECOND_FEARED if self.silent(now) else MAILS_A_SECOND_HOPED
+            speed = max(1.0, self._limit) / max(self._seconds_a_mail, SHORTEST_MAIL_SECONDS)
+        else:
+            speed = MAILS_A_SECOND_FEARED if self.silent(now) else MAILS_A_SECOND_HOPED
+        rate = self._limits.rate_per_second
+        return min(speed, rate) if rate else speed
 
     def taken(self, now: float, seconds: float) -> None:
         """A mail was taken, after `seconds`."""

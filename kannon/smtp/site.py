@@ -1,20 +1,20 @@
 """One destination: the connections to an MX site, and who waits for them.
 
-In: deliveries that want a session (`lend`, `wait`) and what came of each mail (`went_well`, `went_badly`). Out: a
-`Session`; or a `Failure`, the reason no host could be reached; or `Busy`, which costs the delivery nothing.
-Connections are opened by tasks of the pool's own, so a server that does not answer holds up nobody but those who wait
-for it; `pace` says how many there may be. A destination whose every host fails is down (`outage`): one connection
-probes it while its mail waits outside.
+In: deliveries that want a session (`lend`, `wait`), of which tenant, and what came of each mail (`went_well`,
+`went_badly`). Out: a `Session`; or a `Failure`, the reason no host could be reached; or `Busy`, which costs the
+delivery nothing. Connections are opened by tasks of the pool's own, so a server that does not answer holds up nobody
+but those who wait for it; `pace` says how many there may be, `line` who comes next. A destination whose every host
+fails is down (`outage`): one connection probes it while its mail waits outside.
 """
 
 import asyncio
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Coroutine, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kannon.smtp.line import Line
 from kannon.smtp.outage import PROBE_SECONDS, Outage
 from kannon.smtp.pace import Pace
 from kannon.smtp.routing import Plan
@@ -63,7 +63,7 @@ class Site:
         self._opening = 0
         self._open_again_at = 0.0
         self._preferred_answers = False
-        self._waiting: OrderedDict[asyncio.Future[Lent], float] = OrderedDict()  # since when
+        self._waiting: Line[asyncio.Future[Lent]] = Line()
         self._next_room = 0.0
         self._pump_timer: asyncio.TimerHandle | None = None
 
@@ -79,8 +79,9 @@ class Site:
             return None
         return self._take_idle()
 
-    def turned_away(self) -> Failure | Busy | None:
-        """Why a delivery should not even wait, or None."""
+    def turned_away(self, tenant: str) -> Failure | Busy | None:
+        """Why a delivery should not even wait, or None. Where the line is full, a tenant with fewer in it may join, and
+        the last of the one with most goes."""
         now = time.monotonic()
         if self.outage.down:
             return self._turned_away_while_down(now)
@@ -96,17 +97,22 @@ class Site:
         # Whoever is turned away comes back when, at the present speed, those before have gone.
         self._next_room = max(self._next_room, now + SHORTEST_BUSY_SECONDS) + 1 / speed
         self._next_room = min(self._next_room, now + LONGEST_BUSY_SECONDS)
-        return Busy(self._next_room - now)
+        busy = Busy(self._next_room - now)
+        makes_way = self._waiting.make_way(tenant)
+        if makes_way is None:
+            return busy
+        _answer(makes_way, busy)
+        return None
 
-    async def wait(self) -> Lent:
+    async def wait(self, tenant: str) -> Lent:
         """In line for a session. Cancelling gives the place up."""
         place: asyncio.Future[Lent] = asyncio.get_running_loop().create_future()
-        self._waiting[place] = time.monotonic()
+        self._waiting.join(tenant, place, time.monotonic())
         self._pump()
         try:
             return await place
         except asyncio.CancelledError:
-            self._waiting.pop(place, None)
+            self._waiting.leave(place)
             if place.done() and not place.cancelled() and isinstance(session := place.result(), Session):
                 self.give_back(session)
             raise
@@ -168,8 +174,8 @@ class Site:
 
     def turn_away(self, before: float, retry_in: float) -> None:
         """Those who have waited since `before` or longer."""
-        while self._waiting and next(iter(self._waiting.values())) <= before:
-            self._answer_one(Busy(retry_in))
+        for place in self._waiting.late(before):
+            _answer(place, Busy(retry_in))
 
     def close(self) -> list["asyncio.Future[None]"]:
         """QUIT to all. Returns what to wait for."""
@@ -280,13 +286,10 @@ class Site:
             self._go_down(opened)
 
     def _answer_one(self, answer: Lent) -> None:
-        """Those who wait leave the line when they are answered or give up, so the first one still waits."""
-        if self._waiting:
-            place, _ = self._waiting.popitem(last=False)
-            if not place.done():
-                place.set_result(answer)
-            elif isinstance(answer, Session):
-                self._idle.append(answer)  # given up this moment
+        """Those who wait leave the line when they are answered or give up, so whose turn it is still waits."""
+        place = self._waiting.next()
+        if place is not None and not _answer(place, answer) and isinstance(answer, Session):
+            self._idle.append(answer)  # given up this moment
 
     def _go_down(self, failure: Failure) -> None:
         now = time.monotonic()
@@ -304,6 +307,14 @@ class Site:
         if session in self._idle:
             self._idle.remove(session)
         self._pump()
+
+
+def _answer(place: "asyncio.Future[Lent]", answer: Lent) -> bool:
+    """False where it was given up this moment."""
+    if place.done():
+        return False
+    place.set_result(answer)
+    return True
 
 
 def _jitter() -> float:

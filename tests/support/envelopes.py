@@ -14,11 +14,12 @@ def an_envelope(
     mail_from: str = "b-1@sender.test",
     delivery_id: int = 1,
     attempt: int = 1,
+    domain: str = "sender.test",
 ) -> Envelope:
     return Envelope(
         delivery_id=delivery_id,
         message_id="msg_test@sender.test",
-        domain="sender.test",
+        domain=domain,
         mail_from=mail_from,
         rcpt_to=to,
         body=body,
