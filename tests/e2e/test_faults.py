@@ -48,7 +48,7 @@ async def test_wrong_configuration(data_dir: Path) -> None:
     assert not data_dir.exists()
 
 
-@pytest.mark.parametrize("name", ["api", "bump", "smtp"])
+@pytest.mark.parametrize("name", ["api", "bump", "smtp", "metrics"])
 async def test_a_port_that_is_taken(data_dir: Path, name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 Answer = Callable[[str], str]
+AnswerWithPath = Callable[[str, str], str]
 
 
 @dataclass
 class Inbox:
-    """`answer` gives the reply to RCPT; `mails` holds (recipient, message) in order of
-    arrival, `reverse_paths` the MAIL FROM by recipient."""
+    """`answer` gives the reply to RCPT from the recipient and the MAIL FROM; `mails` holds (recipient, message) in
+    order of arrival, `arrivals` the same with the MAIL FROM before them, `reverse_paths` it by recipient."""
 
-    answer: Answer = lambda address: "250 2.1.5 OK"
+    answer: AnswerWithPath = lambda address, reverse_path: "250 2.1.5 OK"
     port: int = 0
     mails: list[tuple[str, bytes]] = field(default_factory=list)
+    arrivals: list[tuple[str, str, bytes]] = field(default_factory=list)
     reverse_paths: dict[str, str] = field(default_factory=dict)
 
     def copies(self) -> Counter[str]:
@@ -27,7 +29,7 @@ class Inbox:
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        reply = self.answer(address)
+        reply = self.answer(address, envelope.mail_from or "")
         if reply.startswith("250"):
             envelope.rcpt_tos.append(address)
         return reply
@@ -37,12 +39,19 @@ class Inbox:
         assert isinstance(content, bytes)
         self.reverse_paths.update(dict.fromkeys(envelope.rcpt_tos, envelope.mail_from or ""))
         self.mails += [(recipient, content) for recipient in envelope.rcpt_tos]
+        self.arrivals += [(envelope.mail_from or "", recipient, content) for recipient in envelope.rcpt_tos]
         return "250 2.0.0 OK"
 
 
 @asynccontextmanager
-async def inbox(answer: Answer | None = None) -> AsyncIterator[Inbox]:
-    box = Inbox() if answer is None else Inbox(answer)
+async def inbox(
+    answer: Answer | None = None, *, answer_with_path: AnswerWithPath | None = None
+) -> AsyncIterator[Inbox]:
+    box = Inbox()
+    if answer_with_path is not None:
+        box.answer = answer_with_path
+    elif answer is not None:
+        box.answer = lambda address, _: answer(address)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: SMTP(box, hostname="inbox.test", enable_SMTPUTF8=True), "127.0.0.1", 0)
     box.port = server.sockets[0].getsockname()[1]

@@ -47,11 +47,12 @@ def command() -> list[str]:
 
 @dataclass
 class Kannon:
-    """Everything on loopback; `extra` are variables (KANNON_…) on top of that."""
+    """Everything on loopback; `extra` are variables (KANNON_…) on top of that, `unset` those that are left out."""
 
     data_dir: Path
     extra: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = ()
+    unset: Sequence[str] = ()
     ports: dict[str, int] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
     _starts: int = 0
@@ -71,6 +72,8 @@ class Kannon:
             "KANNON_METRICS__LISTEN": "127.0.0.1:0",
             **self.extra,
         }
+        for name in self.unset:
+            del environ[name]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command(), "serve", *self.arguments], env=environ, stderr=log, stdout=log, stdin=subprocess.DEVNULL
