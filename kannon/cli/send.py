@@ -54,7 +54,7 @@ async def send(
     show_cc: Annotated[list[str], typer.Option(help="What Cc shows.")] = [],  # noqa: B006
     unsubscribe_url: Annotated[str, typer.Option(help="One-click unsubscribe; may hold {{ placeholders }}.")] = "",
     at: Annotated[str, typer.Option(help='When: an ISO time, or "2h" from now. Default: now.')] = "",
-    key: Annotated[str, typer.Option(help="API key. Default: one made by the admin token.")] = "",
+    key: Annotated[str, typer.Option(envvar="KANNON_KEY", help="API key. Default: one made by the admin token.")] = "",
     domain: Annotated[str, typer.Option(help="The domain of the key. Default: the sender's.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show one mail and send nothing.")] = False,
 ) -> None:

@@ -1,8 +1,9 @@
 """What every client command begins with: a server, a token, an output; and how every one of them ends.
 
-In: --server, --token, --config, --json, else KANNON_SERVER, KANNON_TOKEN, else the configuration and the token file in
-its data_dir, so that on the machine that serves nothing need be given. Out: an open `Session`. A refused call is one
-line on standard error and exit code 1, or 77 for wrong credentials; a server that is away is 69.
+In: --server, --token, --ca, --config and --json, else KANNON_SERVER, KANNON_TOKEN, KANNON_CA and KANNON_CONFIG, else
+the configuration and the token file in its data_dir, so that on the machine that serves nothing need be given. Out: an
+open `Session`. A refused call is one line on standard error and exit code 1, or 77 for wrong credentials; a server that
+is away is 69.
 """
 
 import inspect
@@ -40,7 +41,8 @@ TokenOption = Annotated[
     typer.Option("--token", envvar="KANNON_TOKEN", help="Admin token. Default: that of the configuration's data_dir."),
 ]
 CaOption = Annotated[
-    Path | None, typer.Option("--ca", help="PEM file of the authority to trust instead of the system's.")
+    Path | None,
+    typer.Option("--ca", envvar="KANNON_CA", help="PEM file of the authority to trust instead of the system's."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

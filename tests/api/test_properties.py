@@ -1,4 +1,5 @@
-"""Whatever a client sends to any method, it gets one of the promised statuses, and a text without internals."""
+"""Whatever a client sends to any method, it gets one of the promised statuses, and a text without internals; a refused
+call has stored nothing."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ from grpclib.const import Status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kannon.bus.bus import Bus
 from kannon.db.database import Database
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
 from tests.support.api import ADMIN, RunningApi, a_send, refusal, running_api
@@ -34,8 +36,8 @@ MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 
 @pytest.fixture
-async def api(db: Database) -> AsyncIterator[RunningApi]:
-    async with running_api(db) as api:
+async def api(db: Database, bus: Bus) -> AsyncIterator[RunningApi]:
+    async with running_api(db, bus=bus) as api:
         await api.create_domain("example.com")
         yield api
 
@@ -45,9 +47,23 @@ async def key(api: RunningApi) -> dict[str, str]:
     return await api.create_key("example.com")
 
 
+async def contents(db: Database) -> object:
+    """Changes when any row of any table does."""
+    async with db.acquire() as connection:
+        tables = [
+            row["name"]
+            for row in await connection.fetch(
+                "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            )
+        ]
+        sums = (f"SELECT '{t}' AS name, count(*), sum(hashtext(t::text)) FROM {t} t" for t in sorted(tables))
+        return await connection.fetch(" UNION ALL ".join(sums))
+
+
 async def gets_a_promised_status(
-    api: RunningApi, key: dict[str, str], method: MethodDescriptor, request: Message
+    api: RunningApi, key: dict[str, str], db: Database, method: MethodDescriptor, request: Message
 ) -> None:
+    before = await contents(db)
     call: UnaryUnaryMethod[Message, Message] = UnaryUnaryMethod(
         api.channel,
         f"/{method.containing_service.full_name}/{method.name}",
@@ -57,6 +73,8 @@ async def gets_a_promised_status(
     status, text = await refusal(call(request, metadata=ADMIN | key))
     assert status in PROMISED, text
     assert not INTERNALS.search(re.sub(r'"[^"]*"', "", text)), text
+    if status is not Status.OK:
+        assert await contents(db) == before
 
 
 def property_of(method: MethodDescriptor) -> Callable[..., None]:
@@ -64,8 +82,8 @@ def property_of(method: MethodDescriptor) -> Callable[..., None]:
 
     @MANY
     @given(request=messages(method.input_type))
-    async def test(api: RunningApi, key: dict[str, str], request: Message) -> None:
-        await gets_a_promised_status(api, key, method, request)
+    async def test(api: RunningApi, key: dict[str, str], db: Database, request: Message) -> None:
+        await gets_a_promised_status(api, key, db, method, request)
 
     return test
 
