@@ -221,6 +221,7 @@ class Sender(Section):
     mode: Literal["direct", "sandbox"] = "direct"
     port: Port = 25
     concurrency: Annotated[int, Field(ge=1)] = 200
+    max_bytes_in_flight: Size = 64 << 20
     per_destination: Annotated[int, Field(ge=1)] = 20
     allow_private_mx: bool = False
     source_ips: list[Annotated[str, AfterValidator(_check_address)]] = []

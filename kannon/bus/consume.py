@@ -1,9 +1,10 @@
 """The one consume loop: pull in pages, hand on, settle each message, keep what is in work alive.
 
 In: a durable pull consumer and a handler of pages. Out: every message is acked, nak'ed with a delay, or parked, by the
-handler; what a failing handler leaves unsettled is nak'ed here, and what fails again and again, alone, is parked.
-At most `in_flight` messages are unsettled and `pages_at_once` pages in work. Messages are handled as soon as they
-arrive: a pull request stands at the server, and what has gathered since the last page is the next one.
+handler; what a failing handler leaves unsettled is nak'ed here, and what fails again and again, alone, is parked. At
+most `in_flight` messages, of `bytes_in_flight` together, are unsettled and `pages_at_once` pages in work. Messages are
+handled as soon as they arrive: a pull request stands at the server, and what has gathered since the last page is the
+next one.
 """
 
 import json
@@ -30,17 +31,20 @@ log = structlog.get_logger()
 PULL_SECONDS = 4.0  # a pull request is lost at a server restart, so it is short and asked again (nats-py's own advice)
 RETRY_SECONDS = 2.0  # nak delay for what a failing handler left unsettled
 MAX_FAILURES = 5  # deliveries of a message that fails alone before it is parked
+ENVELOPE_BYTES = 1024  # subjects around a message; the server counts them, and headers within max_payload
 
 PageHandler = Callable[[list["Message"]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`page`: messages handed on at once; `in_flight`: messages unsettled; `pages_at_once`: pages in work."""
+    """`page`: messages handed on at once; `in_flight`: messages unsettled; `pages_at_once`: pages in work;
+    `bytes_in_flight`: of the unsettled messages, 0 for no limit; a single message of any size is always taken."""
 
     page: int
     in_flight: int
     pages_at_once: int = 1
+    bytes_in_flight: int = 0
 
 
 class Message:
@@ -97,26 +101,38 @@ class _Consumption:
         self._limits = limits
         self._pages = 0  # in work
         self._inbox = client.new_inbox()
-        self._asked = 0  # of the standing pull request
+        self._asked = 0  # of the standing pull requests
+        self._asked_bytes = 0
         self._asked_until = 0.0
+        self._bytes = 0  # unsettled
         self._arrived: deque[Message] = deque()
         self._unsettled: set[Message] = set()
         self._changed = anyio.Event()
 
     def forget(self, message: Message) -> None:
-        self._unsettled.discard(message)
+        if message in self._unsettled:
+            self._unsettled.remove(message)
+            self._bytes -= len(message.payload)
         self._changed.set()
 
     async def on_message(self, raw: Msg) -> None:
         if not raw.reply and raw.headers and "Status" in raw.headers:
-            # 404, 408, 409: the request is over; 100: a heartbeat, which is not asked for.
-            self._asked = 0
+            # 404, 408, 409: a request is over, with so much of it unanswered; 100: a heartbeat, which is not asked for.
+            self._answered(
+                int(raw.headers.get("Nats-Pending-Messages", self._asked)),
+                int(raw.headers.get("Nats-Pending-Bytes", self._asked_bytes)),
+            )
         else:
-            self._asked = max(0, self._asked - 1)
+            self._answered(1, len(raw.data))
             message = Message(raw, self, self._bus)
             self._arrived.append(message)
             self._unsettled.add(message)
+            self._bytes += len(raw.data)
         self._changed.set()
+
+    def _answered(self, messages: int, size: int) -> None:
+        self._asked = max(0, self._asked - messages)
+        self._asked_bytes = max(0, self._asked_bytes - size) if self._asked else 0
 
     async def run(self, stop: anyio.Event, handle: PageHandler) -> None:
         subscription = await self._client.subscribe(
@@ -151,19 +167,33 @@ class _Consumption:
         """Keeps a pull request standing while there is room for half a page."""
         now = time.monotonic()
         if now > self._asked_until:
-            self._asked = 0
+            self._asked = self._asked_bytes = 0
         room = min(self._limits.page, self._limits.in_flight - len(self._unsettled) - self._asked)
         if room <= 0 or (self._asked and room < self._limits.page // 2):
             return
+        request = {"batch": room, "expires": int(PULL_SECONDS * 1e9)}
+        if self._limits.bytes_in_flight:
+            size = self._room_bytes(room)
+            if not size:
+                return
+            request["max_bytes"] = size
+            self._asked_bytes += size
         if not self._client.is_connected:
             raise Unavailable("NATS: not connected")
         await self._client.publish(
             f"$JS.API.CONSUMER.MSG.NEXT.{self._spec.stream}.{self._spec.name}",
-            json.dumps({"batch": room, "expires": int(PULL_SECONDS * 1e9)}).encode(),
+            json.dumps(request).encode(),
             reply=self._inbox,
         )
         self._asked += room
         self._asked_until = now + PULL_SECONDS + 0.5
+
+    def _room_bytes(self, messages: int) -> int:
+        """This request's share of the bytes that are left; 0 while the largest message would not fit."""
+        largest = self._client.max_payload + ENVELOPE_BYTES
+        limit = max(self._limits.bytes_in_flight, largest)
+        left = limit - self._bytes - self._asked_bytes
+        return min(left, max(largest, limit * messages // self._limits.in_flight)) if left >= largest else 0
 
     def _take(self) -> list[Message]:
         return [self._arrived.popleft() for _ in range(min(len(self._arrived), self._limits.page))]

@@ -189,10 +189,7 @@ def _component(name: str, parts: Parts) -> Component:
         case "dispatcher":
             return _dispatcher(parts)
         case "sender":
-            if config.sender.mode == "sandbox":
-                sandbox = Sandbox(data_dir.path / "sandbox", config.sender, config.smtp)
-                return Sender(sandbox, bus, clock=now, meter=meter)
-            return Sender(Deliverer(config.sender, config.dns), bus, clock=now, meter=meter)
+            return Sender(_deliverer(parts), bus, clock=now, max_bytes=config.sender.max_bytes_in_flight, meter=meter)
         case "smtp":
             return InboundSmtp(config.smtp, data_dir.path, Registry(db), bus, meter=meter)
         case "bump":
@@ -211,6 +208,13 @@ def _component(name: str, parts: Parts) -> Component:
             )
             return Stats(db, bus, retention=config.stats.retention, rule=rule, clock=now, meter=meter)
     raise ValueError(name)
+
+
+def _deliverer(parts: Parts) -> Deliverer | Sandbox:
+    config = parts.config
+    if config.sender.mode == "sandbox":
+        return Sandbox(parts.data_dir.path / "sandbox", config.sender, config.smtp)
+    return Deliverer(config.sender, config.dns)
 
 
 def _dispatcher(parts: Parts) -> Dispatcher:

@@ -166,6 +166,34 @@ async def test_mail_for_a_destination_that_is_down_waits_in_the_stream(bus: Bus)
     assert len(peer.mails) == 9
 
 
+# -- how much at once
+
+
+async def test_the_bytes_in_work_are_bounded_whatever_the_number_of_mails(bus: Bus) -> None:
+    body = BODY + (b"y" * 76 + b"\r\n") * 13_000  # a megabyte
+    await bus.publish_envelopes([an_envelope(delivery_id=n, body=body) for n in range(1, 61)])
+    gate = asyncio.Event()
+    peer = Peer(gate=gate)
+    async with serving(peer) as port:
+        options = {"hostname": "me.test", "routes": [{"domain": "*", "host": "127.0.0.1", "port": port}]}
+        deliverer = Deliverer(Settings.model_validate(options), Dns())
+        sender = Sender(deliverer, bus, clock=lambda: NOON, max_bytes=20_000_000)
+        async with running(sender):
+            await eventually(lambda: len(peer.mails) == 2)
+            held = [await in_work(bus) for _ in range(200)]
+            gate.set()
+            while held[-1]:
+                held.append(await in_work(bus))
+    assert len(peer.mails) == 60
+    assert 8 <= max(held) <= 20
+
+
+async def in_work(bus: Bus) -> int:
+    """How many envelopes the sender holds, or has put back."""
+    queue = await bus.sending_queue()
+    return queue.backlog.messages - queue.fresh
+
+
 # -- never twice
 
 

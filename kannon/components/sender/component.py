@@ -67,11 +67,19 @@ class Sender:
     name = "sender"
 
     def __init__(
-        self, deliverer: Deliverer, bus: Bus, *, clock: Callable[[], datetime], meter: Meter = UNMEASURED
+        self,
+        deliverer: Deliverer,
+        bus: Bus,
+        *,
+        clock: Callable[[], datetime],
+        max_bytes: int = 0,
+        meter: Meter = UNMEASURED,
     ) -> None:
+        """`max_bytes` of envelopes are in work at most; 0: as many as the deliverer has room for."""
         self._deliverer = deliverer
         self._bus = bus
         self._clock = clock
+        self._max_bytes = max_bytes
         self._meter = meter
         self._ledger = Ledger()
         self._outcomes = Outcomes(bus, self._ledger, meter)
@@ -108,7 +116,7 @@ class Sender:
     async def _consume(self, stop: anyio.Event) -> None:
         """Until stop. NATS away is not the end of the mails in flight, so it is waited for here and not raised."""
         capacity = self._deliverer.capacity
-        limits = Limits(page=min(PAGE, capacity), in_flight=capacity, pages_at_once=capacity)
+        limits = Limits(min(PAGE, capacity), capacity, pages_at_once=capacity, bytes_in_flight=self._max_bytes)
         delay = 0.5
         while not stop.is_set():
             try:
