@@ -8,11 +8,11 @@ stood still; then the calls per second of 50 clients that send single mails.
 """
 
 import asyncio
+import base64
 import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -26,28 +26,16 @@ from kannon.db.database import open_database
 from kannon.db.migrate import migrate
 from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.log import setup_logging
-from kannon.mail.event import Event
 from kannon.mail.intake import Limits
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
+from tests.bench.plain_client import PlainClient
+from tests.support.api import NoBus
 
 CLIENTS = 50
 CALLS = 5000
 TOKEN = "bench"
 _TICK_SECONDS = 0.002
-
-
-class Sleeping:
-    """In place of the bus: there is no validator to wake."""
-
-    async def wake_validator(self) -> None:
-        return None
-
-    async def wake_dispatcher(self) -> None:
-        return None
-
-    async def publish_events(self, events: Sequence[Event]) -> None:
-        return None
 
 
 class Stillness:
@@ -79,7 +67,7 @@ async def _serve(pipe: Connection) -> None:
             await migrate(postgres.url)
             db = await open_database(postgres.url)
             settings = ApiSettings("127.0.0.1", 0, TOKEN, 32 << 20, Limits(25 << 20, 100_000))
-            api = Api(settings, db, Sleeping(), {}, make_txt_lookup([]))
+            api = Api(settings, db, NoBus(), {}, make_txt_lookup([]))
             stop, stillness = anyio.Event(), Stillness()
             async with anyio.create_task_group() as group:
                 await group.start(api.run, stop)
@@ -113,16 +101,18 @@ def a_batch(recipients: int) -> SendHTMLReq:
     )
 
 
-async def single_mails(server: str, key: tuple[str, str]) -> float:
+async def single_mails(host: str, port: int, key: tuple[str, str]) -> float:
     """Calls per second of all clients together."""
     left = iter(range(CALLS))
+    metadata = [("authorization", "Basic " + base64.b64encode(":".join(key).encode()).decode())]
+    message = a_batch(1).SerializeToString()
 
     async def client() -> None:
-        async with Client(server, api_key=key) as kannon:
-            for _ in left:
-                await kannon.send(request)
+        plain = await PlainClient.open(host, port, "/pkg.kannon.mailer.apiv1.Mailer/SendHTML", metadata, message)
+        for _ in left:
+            await plain.call()
+        plain.close()
 
-    request = a_batch(1)
     start = time.perf_counter()
     async with anyio.create_task_group() as group:
         for _ in range(CLIENTS):
@@ -131,7 +121,8 @@ async def single_mails(server: str, key: tuple[str, str]) -> float:
 
 
 async def measure(pipe: Connection) -> None:
-    server = f"127.0.0.1:{pipe.recv()}"
+    host, port = "127.0.0.1", int(pipe.recv())
+    server = f"{host}:{port}"
 
     def marks() -> tuple[float, int, float]:
         pipe.send("measure")
@@ -157,7 +148,7 @@ async def measure(pipe: Connection) -> None:
                 f"loop stood still {longest * 1000:.0f} ms at most"
             )
     _, _, before_cpu = marks()
-    rate = await single_mails(server, key)
+    rate = await single_mails(host, port, key)
     longest, _, after_cpu = marks()
     print(
         f"{CLIENTS} clients, single mails: {rate:.0f} calls/s, {(after_cpu - before_cpu) / CALLS * 1000:.2f} ms of the "

@@ -1,0 +1,204 @@
+"""What became of mail and what becomes of it, for the administrator: statistics, mail under way, suppressions, parked
+messages, health."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+
+from kannon.client.calls import Calls, timestamp
+from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
+from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub
+from kannon.pb.admin.v1 import operations_pb2 as operations
+from kannon.pb.admin.v1 import parked_pb2 as parked
+from kannon.pb.admin.v1 import suppressions_pb2 as suppressions
+from kannon.pb.admin.v1.operations_grpc import OperationsStub
+from kannon.pb.admin.v1.parked_grpc import ParkedStub
+from kannon.pb.admin.v1.suppressions_grpc import SuppressionsStub
+from kannon.pb.stats.apiv1 import statsapiv1_pb2 as stats_v1
+from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
+from kannon.pb.stats.apiv2 import statsapiv2_pb2 as stats_v2
+from kannon.pb.stats.apiv2.statsapiv2_grpc import StatsApiV2Stub
+
+
+class WatchCalls(Calls):
+    @cached_property
+    def _stats_v1(self) -> StatsApiV1Stub:
+        return StatsApiV1Stub(self._channel)
+
+    @cached_property
+    def _stats_v2(self) -> StatsApiV2Stub:
+        return StatsApiV2Stub(self._channel)
+
+    @cached_property
+    def _operations(self) -> OperationsStub:
+        return OperationsStub(self._channel)
+
+    @cached_property
+    def _suppressions(self) -> SuppressionsStub:
+        return SuppressionsStub(self._channel)
+
+    @cached_property
+    def _parked(self) -> ParkedStub:
+        return ParkedStub(self._channel)
+
+    @cached_property
+    def _hz(self) -> HZServiceStub:
+        return HZServiceStub(self._channel)
+
+    # Statistics
+
+    async def list_stats(
+        self,
+        domain: str,
+        *,
+        from_time: datetime | None = None,
+        to_time: datetime | None = None,
+        skip: int = 0,
+        take: int = 100,
+    ) -> stats_v1.GetStatsRes:
+        """Events, newest first, and how many there are in [from, to)."""
+        request = stats_v1.GetStatsReq(
+            domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time), skip=skip, take=take
+        )
+        return await self._ask(self._stats_v1.GetStats, request)
+
+    async def count_stats(
+        self, domain: str, *, from_time: datetime, to_time: datetime
+    ) -> stats_v2.GetAggregatedStatsRes:
+        """Per type and hour."""
+        request = stats_v2.GetAggregatedStatsReq(
+            domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time)
+        )
+        return await self._ask(self._stats_v2.GetAggregatedStats, request)
+
+    # Mail under way
+
+    async def list_batches(
+        self,
+        domain: str,
+        *,
+        from_time: datetime | None = None,
+        to_time: datetime | None = None,
+        skip: int = 0,
+        take: int = 100,
+    ) -> operations.ListBatchesResponse:
+        """Those made in [from, to), newest first."""
+        request = operations.ListBatchesRequest(
+            domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time), skip=skip, take=take
+        )
+        return await self._ask(self._operations.ListBatches, request)
+
+    async def find_batch(self, message_id: str) -> operations.GetBatchResponse:
+        return await self._ask(self._operations.GetBatch, operations.GetBatchRequest(message_id=message_id))
+
+    async def list_deliveries(
+        self,
+        domain: str = "",
+        *,
+        message_id: str = "",
+        email: str = "",
+        state: str = "",
+        skip: int = 0,
+        take: int = 100,
+    ) -> operations.ListDeliveriesResponse:
+        """Those without an outcome, the next due first; empty texts restrict nothing."""
+        request = operations.ListDeliveriesRequest(
+            domain=domain, message_id=message_id, email=email, state=state, skip=skip, take=take
+        )
+        return await self._ask(self._operations.ListDeliveries, request)
+
+    async def find_timeline(
+        self, delivery_id: int = 0, *, message_id: str = "", email: str = ""
+    ) -> operations.GetTimelineResponse:
+        """Of a delivery by its id, or by its batch and address: why it has not arrived."""
+        request = operations.GetTimelineRequest(delivery_id=delivery_id, message_id=message_id, email=email)
+        return await self._ask(self._operations.GetTimeline, request)
+
+    async def cancel_batch(self, message_id: str) -> operations.CancelBatchResponse:
+        """For good: no further attempt is made."""
+        return await self._ask(self._operations.CancelBatch, operations.CancelBatchRequest(message_id=message_id))
+
+    async def cancel_delivery(self, delivery_id: int) -> operations.CancelDeliveryResponse:
+        """For good: no further attempt is made."""
+        request = operations.CancelDeliveryRequest(delivery_id=delivery_id)
+        return await self._ask(self._operations.CancelDelivery, request)
+
+    async def pause(self, *, message_id: str = "", domain: str = "", destination: str = "") -> operations.Pause:
+        """One of them: a batch, a domain of ours, or a domain of recipients."""
+        request = operations.PauseRequest(**_one_of(message_id, domain, destination))
+        return (await self._ask(self._operations.Pause, request)).pause
+
+    async def resume(self, *, message_id: str = "", domain: str = "", destination: str = "") -> int:
+        """How many deliveries are due now that were put aside."""
+        request = operations.ResumeRequest(**_one_of(message_id, domain, destination))
+        return (await self._ask(self._operations.Resume, request)).released_count
+
+    async def list_pauses(self) -> list[operations.Pause]:
+        return list((await self._ask(self._operations.ListPauses, operations.ListPausesRequest())).pauses)
+
+    async def retry_now(
+        self, *, message_id: str = "", delivery_id: int = 0, domain: str = "", destination: str = ""
+    ) -> int:
+        """How many are tried at once; each of them narrows down what is meant, one at least is needed."""
+        request = operations.RetryNowRequest(
+            message_id=message_id, delivery_id=delivery_id, domain=domain, destination=destination
+        )
+        return (await self._ask(self._operations.RetryNow, request)).count
+
+    # Suppressions
+
+    async def list_suppressions(
+        self, domain: str, *, cause: str = "", after: str = "", take: int = 1000
+    ) -> suppressions.ListSuppressionsResponse:
+        """In the order of the addresses, those behind the address `after`."""
+        request = suppressions.ListSuppressionsRequest(domain=domain, cause=cause, after=after, take=take)
+        return await self._ask(self._suppressions.ListSuppressions, request)
+
+    async def find_suppression(self, domain: str, email: str) -> suppressions.Suppression:
+        request = suppressions.GetSuppressionRequest(domain=domain, email=email)
+        return (await self._ask(self._suppressions.GetSuppression, request)).suppression
+
+    async def add_suppressions(self, domain: str, entries: Sequence[suppressions.Suppression]) -> int:
+        """How many are new or changed; at most 10,000 in one call, which may be repeated."""
+        request = suppressions.AddSuppressionsRequest(domain=domain, suppressions=entries)
+        return (await self._ask(self._suppressions.AddSuppressions, request)).count
+
+    async def remove_suppressions(self, domain: str, emails: Sequence[str]) -> list[str]:
+        """Those that were removed."""
+        request = suppressions.RemoveSuppressionsRequest(domain=domain, emails=emails)
+        return list((await self._ask(self._suppressions.RemoveSuppressions, request)).removed)
+
+    async def suppression_enabled(self, domain: str) -> bool:
+        request = suppressions.GetSuppressionPolicyRequest(domain=domain)
+        return (await self._ask(self._suppressions.GetSuppressionPolicy, request)).enabled
+
+    async def set_suppression(self, domain: str, *, enabled: bool) -> None:
+        request = suppressions.SetSuppressionPolicyRequest(domain=domain, enabled=enabled)
+        await self._ask(self._suppressions.SetSuppressionPolicy, request)
+
+    # Parked messages
+
+    async def list_parked(self, *, after: int = 0, take: int = 100) -> parked.ListParkedResponse:
+        """Messages that nobody could handle, in the order in which they were set aside."""
+        return await self._ask(self._parked.ListParked, parked.ListParkedRequest(after=after, take=take))
+
+    async def retry_parked(self, sequence: int) -> None:
+        await self._ask(self._parked.RetryParked, parked.RetryParkedRequest(sequence=sequence))
+
+    async def delete_parked(self, sequence: int) -> None:
+        await self._ask(self._parked.DeleteParked, parked.DeleteParkedRequest(sequence=sequence))
+
+    # Health
+
+    async def failing_checks(self) -> Mapping[str, str]:
+        """Name → what is wrong; empty when all is well."""
+        return dict((await self._call(self._hz.HZ, admin.HZRequest(), {})).result)
+
+
+def _one_of(message_id: str, domain: str, destination: str) -> dict[str, str]:
+    """Of a oneof; a second one would only take the place of the first."""
+    given = {"message_id": message_id, "domain": domain, "destination": destination}
+    given = {field: text for field, text in given.items() if text}
+    if len(given) != 1:
+        raise ValueError("exactly one of message_id, domain and destination is needed")
+    return given
