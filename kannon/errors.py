@@ -5,6 +5,9 @@ caller of the API (CallerError; one table in components/api maps them to gRPC st
 (Unavailable), and a message that can never be handled (Poison). Anything else that is raised is a bug.
 """
 
+import errno
+import os
+
 
 class KannonError(Exception):
     """Root of all of them; its text is one line, fit to be shown."""
@@ -24,6 +27,15 @@ class ConfigError(OperatorError):
 
 class AddressInUse(OperatorError):
     """A configured address cannot be listened on."""
+
+    @classmethod
+    def because(cls, key: str, listen: str, error: OSError) -> "AddressInUse":
+        """`key` is the configuration's. asyncio wraps the system's words in its own; name look-ups have negative
+        numbers and words of their own."""
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        if error.errno == errno.EACCES:
+            reason += " (ports below 1024 need the capability CAP_NET_BIND_SERVICE)"
+        return cls(f"{key}: {listen}: {reason}")
 
 
 class SchemaMismatch(OperatorError):

@@ -33,7 +33,7 @@ def listen_on(key: str, listen: str) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise AddressInUse(f"{key}: {listen}: {error.strerror or error}") from None
+        raise AddressInUse.because(key, listen, error) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -42,7 +42,7 @@ def listen_on(key: str, listen: str) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise AddressInUse(f"{key}: {listen}: {error.strerror or error}") from None
+        raise AddressInUse.because(key, listen, error) from None
     return listener
 
 

@@ -8,6 +8,7 @@ Refuses with one line each (OperatorError): not writable, in use by another proc
 
 import fcntl
 import os
+import pwd
 import secrets
 from pathlib import Path
 from typing import Self
@@ -44,7 +45,7 @@ class DataDir:
             (path / "logs").mkdir(mode=0o700, exist_ok=True)
             hand_over(path / "logs")
         except OSError as error:
-            raise OperatorError(f"data_dir {path} cannot be used: {error.strerror}") from None
+            raise OperatorError(f"data_dir {path} cannot be used: {error.strerror}{_whose(path)}") from None
         return cls(path, lock)
 
     @property
@@ -71,6 +72,17 @@ class DataDir:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _whose(path: Path) -> str:
+    """A remark for an error, if the directory is not ours."""
+    try:
+        owner = path.stat().st_uid
+        if owner == os.geteuid():
+            return ""
+        return f" (it belongs to {pwd.getpwuid(owner).pw_name})"
+    except (OSError, KeyError):
+        return ""
 
 
 def read_admin_token(path: Path) -> str:

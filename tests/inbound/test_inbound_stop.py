@@ -63,13 +63,13 @@ async def test_an_address_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         component = InboundSmtp(Smtp(listen=listen), tmp_path, Book(), Outbox())
-        with pytest.raises(AddressInUse, match=f"^smtp.listen {listen}: address already in use$"):
+        with pytest.raises(AddressInUse, match=rf"^smtp\.listen: {listen}: Address already in use$"):
             await component.run(anyio.Event())
 
 
 async def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
     component = InboundSmtp(Smtp(listen="192.0.2.1:2525"), tmp_path, Book(), Outbox())
-    with pytest.raises(AddressInUse, match=r"^smtp.listen 192\.0\.2\.1:2525: "):
+    with pytest.raises(AddressInUse, match=r"^smtp\.listen: 192\.0\.2\.1:2525: "):
         await component.run(anyio.Event())
 
 

@@ -4,7 +4,6 @@ In: settings and the things its services need. Out: a gRPC server that stays up 
 UNAVAILABLE then). Refuses to start on an address that is taken (AddressInUse) or with a certificate it cannot read.
 """
 
-import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -115,9 +114,7 @@ class Api:
         try:
             return await server.listen(settings.host, settings.port, tls)
         except OSError as error:
-            # asyncio wraps the system's words in its own; name look-ups have negative numbers and words of their own.
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            raise AddressInUse(f"api.listen: {settings.host}:{settings.port}: {reason}") from None
+            raise AddressInUse.because("api.listen", f"{settings.host}:{settings.port}", error) from None
 
     def _methods(self, finishing: Finishing) -> dict[str, Handler]:
         prompt = self._db.prompt()

