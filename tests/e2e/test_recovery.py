@@ -45,7 +45,7 @@ def request() -> SendHTMLReq:
     )
 
 
-@pytest.mark.parametrize("arrived", [1, 150, 400])
+@pytest.mark.parametrize("arrived", [1, 300])
 async def test_kill_9_in_mid_batch_loses_nothing(kannon: Kannon, box: Inbox, arrived: int) -> None:
     await kannon.start().ready()
     client = kannon.client()

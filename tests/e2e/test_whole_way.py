@@ -127,7 +127,8 @@ async def bounce_back(port: int, reverse_path: str) -> None:
         "Final-Recipient: rfc822; a@inbox.test\r\nAction: failed\r\nStatus: 5.2.1\r\n"
         "Diagnostic-Code: smtp; 550 5.2.1 Mailbox disabled\r\n\r\n--b--\r\n"
     )
-    await aiosmtplib.send(report.encode(), sender="", recipients=[reverse_path], hostname="127.0.0.1", port=port)
+    async with aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False) as server:
+        await server.sendmail("", [reverse_path], report.encode())
 
 
 async def counted(client: Client, wanted: dict[str, int]) -> None:

@@ -56,6 +56,7 @@ class Kannon:
     ports: dict[str, int] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
     _starts: int = 0
+    _clients: "list[Client]" = field(default_factory=list)
 
     @property
     def log(self) -> Path:
@@ -110,7 +111,9 @@ class Kannon:
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """kill -9, if it still runs."""
+        """kill -9, if it still runs; and the end of its clients."""
+        for client in self._clients:
+            client.close()
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -123,7 +126,9 @@ class Kannon:
         return EmbeddedPostgres(self.data_dir).url
 
     def client(self) -> "Client":
-        return Client(Channel("127.0.0.1", self.ports["api"]), self.admin_token())
+        client = Client(Channel("127.0.0.1", self.ports["api"]), self.admin_token())
+        self._clients.append(client)
+        return client
 
 
 @dataclass
