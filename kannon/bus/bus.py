@@ -20,12 +20,15 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from kannon.bus import topology
+from kannon.bus.asking import answering, ask_all
 from kannon.bus.consume import Limits, PageHandler, consume
 from kannon.bus.parked import ParkedMessage, decode_parked, encode_parked
 from kannon.bus.publish import Outgoing, Publisher
 from kannon.errors import Poison, Unavailable
+from kannon.mail.destination import SenderView
 from kannon.mail.envelope import Envelope, Postponement
 from kannon.mail.event import Event
+from kannon.wire.destinations import decode_view, encode_view
 from kannon.wire.envelopes import encode_envelope
 from kannon.wire.events import encode_event
 
@@ -215,6 +218,31 @@ class Bus:
                 with anyio.move_on_after(2, shield=True):
                     if self._client.is_connected:
                         await subscription.unsubscribe()
+
+    async def answer_destinations(self, view: Callable[[], SenderView]) -> None:
+        """Says what `view` gives to whoever asks, until cancelled."""
+        with _unavailable():
+            say = answering(self._client, lambda: encode_view(view()))
+            subscription = await self._client.subscribe(topology.ASK_DESTINATIONS, cb=say)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.move_on_after(2, shield=True):
+                if self._client.is_connected:
+                    await subscription.unsubscribe()
+
+    async def ask_destinations(self) -> list[SenderView]:
+        """Of every sender that answers within a moment."""
+        await self.ready()
+        with _unavailable():
+            answers = await ask_all(self._client, topology.ASK_DESTINATIONS)
+        views = []
+        for answer in answers:
+            try:
+                views.append(decode_view(answer))
+            except Poison as error:  # a sender of another version
+                log.warning("an answer cannot be read", why=str(error))
+        return views
 
     async def fetch_body(self, name: str) -> bytes:
         """Raises Unavailable; Poison when it is gone for good."""

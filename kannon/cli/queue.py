@@ -7,6 +7,7 @@ import typer
 from kannon.cli.output import moment, printable
 from kannon.cli.session import Session, client_command
 from kannon.cli.stats import detail
+from kannon.pb.admin.v1.destinations_pb2 import Destination
 from kannon.pb.admin.v1.operations_pb2 import Delivery, GetTimelineResponse, Pause
 
 app = typer.Typer(help="Mail without an outcome yet.", no_args_is_help=True, add_completion=False)
@@ -105,6 +106,18 @@ async def pauses(session: Session) -> None:
     session.output.table(["what", "which", "since"], rows, held)
 
 
+@client_command(app, "destinations")
+async def destinations(
+    session: Session,
+    host: Annotated[str, typer.Argument(metavar="[HOST]", show_default=False)] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+) -> None:
+    """List the mail servers that mail goes to (or those with HOST in their names), the busiest first."""
+    response = await session.admin.list_destinations(host, take=limit)
+    columns = ["mail servers", "waiting", "in flight", "connections", "last verdict", "next probe", "sender"]
+    session.output.table(columns, [_destination_row(each) for each in response.destinations], response)
+
+
 def standing(timeline: GetTimelineResponse) -> str:
     """Where a delivery stands, in one line."""
     if not timeline.HasField("waiting"):
@@ -147,6 +160,12 @@ def _row(delivery: Delivery) -> list[str]:
     when = moment(delivery.next_attempt_at) if delivery.HasField("next_attempt_at") else ""
     when = "paused" if delivery.paused_by else when
     return [str(delivery.delivery_id), delivery.email, state, when, str(delivery.attempts), _last(delivery)]
+
+
+def _destination_row(each: Destination) -> list[str]:
+    probe = f"in {each.next_probe_seconds:.0f} s" if each.HasField("next_probe_seconds") else ""
+    connections = f"{each.connections} of {each.connection_limit}"
+    return [each.site, str(each.waiting), str(each.in_flight), connections, each.last_verdict, probe, each.sender]
 
 
 def _last(delivery: Delivery) -> str:

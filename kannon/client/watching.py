@@ -8,9 +8,11 @@ from functools import cached_property
 from kannon.client.calls import Calls, timestamp
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub
+from kannon.pb.admin.v1 import destinations_pb2 as destinations
 from kannon.pb.admin.v1 import operations_pb2 as operations
 from kannon.pb.admin.v1 import parked_pb2 as parked
 from kannon.pb.admin.v1 import suppressions_pb2 as suppressions
+from kannon.pb.admin.v1.destinations_grpc import DestinationsStub
 from kannon.pb.admin.v1.operations_grpc import OperationsStub
 from kannon.pb.admin.v1.parked_grpc import ParkedStub
 from kannon.pb.admin.v1.suppressions_grpc import SuppressionsStub
@@ -32,6 +34,10 @@ class WatchCalls(Calls):
     @cached_property
     def _operations(self) -> OperationsStub:
         return OperationsStub(self._channel)
+
+    @cached_property
+    def _destinations(self) -> DestinationsStub:
+        return DestinationsStub(self._channel)
 
     @cached_property
     def _suppressions(self) -> SuppressionsStub:
@@ -187,6 +193,13 @@ class WatchCalls(Calls):
 
     async def delete_parked(self, sequence: int) -> None:
         await self._ask(self._parked.DeleteParked, parked.DeleteParkedRequest(sequence=sequence))
+
+    # Destinations
+
+    async def list_destinations(self, host: str = "", *, take: int = 100) -> destinations.ListDestinationsResponse:
+        """How the mail servers with `host` in their names are doing, as every sender sees them; the busiest first."""
+        request = destinations.ListDestinationsRequest(host=host, take=take)
+        return await self._ask(self._destinations.ListDestinations, request)
 
     # Health
 

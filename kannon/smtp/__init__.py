@@ -7,8 +7,8 @@ once), `session` (bytes and deadlines of one connection; over `dialogue`, the pr
 failure means, and whether another host is asked).
 """
 
-from kannon.smtp.deliver import Deliverer, Destination
+from kannon.smtp.deliver import Deliverer
 from kannon.smtp.sandbox import Sandbox
 from kannon.smtp.site import Busy
 
-__all__ = ["Busy", "Deliverer", "Destination", "Sandbox"]
+__all__ = ["Busy", "Deliverer", "Sandbox"]

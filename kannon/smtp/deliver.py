@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Awaitable, Coroutine, Set
 from contextlib import aclosing
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -21,6 +20,7 @@ from anyio.abc import TaskGroup
 
 from kannon.config import Dns, Sender
 from kannon.mail.address import canonical_domain
+from kannon.mail.destination import Destination
 from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Stage, Verdict
 from kannon.smtp.dialogue import Mail, Transaction, prepare, unable
@@ -46,19 +46,6 @@ MAX_SPOKEN_TO = 2  # hosts that were told of the mail
 HELD_SECONDS = 0.75  # whoever waits longer makes way when others need the room, and comes back after as long
 
 BAD_ADDRESS = Reply(550, "the recipient's domain is not a domain name", "5.1.2")
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """How one MX site is doing. `last` is its last failure, whenever that was; `next_probe_in` is None unless down."""
-
-    site: str
-    waiting: int
-    in_flight: int
-    connections: int
-    limit: int
-    last: str
-    next_probe_in: float | None
 
 
 class Deliverer:
@@ -152,11 +139,12 @@ class Deliverer:
                 connections=site.connections,
                 limit=site.limit,
                 last=site.last,
+                failure=site.failure,
                 next_probe_in=site.outage.seconds_to_probe(now) if site.outage.down else None,
             )
             for key, site in self._sites.items()
         ]
-        return sorted(found, key=lambda each: each.waiting + each.in_flight, reverse=True)
+        return sorted(found, key=lambda each: each.busy, reverse=True)
 
     # -- what sites use
 
@@ -264,7 +252,7 @@ class Deliverer:
         finally:
             self._slots.free(place)
         if transaction.accepted is not None:
-            site.went_well(time.monotonic() - place.since)
+            site.went_well(transaction.accepted, time.monotonic() - place.since)
             site.give_back(session)
         elif transaction.failure is not None and not transaction.stale:
             site.went_badly(transaction.failure)

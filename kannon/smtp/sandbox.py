@@ -18,10 +18,11 @@ import structlog
 from anyio.abc import TaskGroup
 
 from kannon.config import Dns, Route, Sender, Smtp, split_listen
+from kannon.mail.destination import Destination
 from kannon.mail.envelope import Envelope
 from kannon.mail.simulator import simulate
 from kannon.mail.verdict import Delivered, Verdict
-from kannon.smtp.deliver import Deliverer, Destination
+from kannon.smtp.deliver import Deliverer
 from kannon.smtp.site import Busy
 
 log = structlog.get_logger()
@@ -66,7 +67,7 @@ class Sandbox:
         """Nothing waits here."""
 
     def destinations(self) -> list[Destination]:
-        return [Destination("sandbox", 0, 0, 0, self._capacity, f"{self._kept} mails kept", None)]
+        return [Destination("sandbox", 0, 0, 0, self._capacity, f"{self._kept} mails kept")]
 
     async def deliver(self, envelope: Envelope) -> Verdict | Busy:
         verdict, answer = simulate(envelope)

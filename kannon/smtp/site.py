@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kannon.smtp.dialogue import RawReply
 from kannon.smtp.line import Line
 from kannon.smtp.outage import PROBE_SECONDS, Outage
 from kannon.smtp.pace import Pace
@@ -52,7 +53,8 @@ class Pool(Protocol):
 class Site:
     def __init__(self, plan: Plan, pool: Pool, scale: float) -> None:
         self.plan = plan
-        self.last = ""  # how the last failure read
+        self.failure = ""  # how the last one read
+        self._last: RawReply | None = None  # to the dot of the last mail, unless that failed
         self.used_at = time.monotonic()
         self.outage = Outage(scale)
         self._pace = Pace(plan.limits, self.used_at)
@@ -145,15 +147,16 @@ class Site:
             self._idle.append(session)
             self._pump()
 
-    def went_well(self, seconds: float) -> None:
-        """A mail was taken, after `seconds`."""
+    def went_well(self, reply: RawReply, seconds: float) -> None:
+        """A mail was taken, after `seconds`, with this reply to the final dot."""
+        self._last = reply
         self.used_at = time.monotonic()
         self._pace.taken(self.used_at, seconds)
         self.outage.over()
 
     def went_badly(self, failure: Failure) -> None:
         """A mail was not taken."""
-        self.last = str(failure)
+        self._failed(failure)
         self.used_at = time.monotonic()
         if is_about_the_host(failure):
             self._pace.pushed_back(hard=True)
@@ -196,6 +199,14 @@ class Site:
         return not (self._sessions or self._opening or self._waiting)
 
     @property
+    def last(self) -> str:
+        """The last verdict in words."""
+        if self._last is None:
+            return self.failure
+        reply = self._last.parsed()
+        return f"delivered: {reply.code} {reply.text}"
+
+    @property
     def waiting(self) -> int:
         return len(self._waiting)
 
@@ -221,6 +232,10 @@ class Site:
         if suspended := self.outage.suspended(now):
             return suspended
         return Busy(max(seconds, SHORTEST_BUSY_SECONDS * self._scale) + _jitter())
+
+    def _failed(self, failure: Failure) -> None:
+        self.failure = str(failure)
+        self._last = None
 
     def _outranked(self, session: Session) -> bool:
         # RFC 5321 §5.1: a less preferred host gets no mail that a preferred one has not been asked to take.
@@ -272,7 +287,7 @@ class Site:
             self._add(opened)
             self.give_back(opened)
             return
-        self.last = str(opened)
+        self._failed(opened)
         if opened.kind is Kind.FACT:
             while self._waiting:  # true for every mail
                 self._answer_one(opened)

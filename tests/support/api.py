@@ -19,6 +19,7 @@ from kannon.components.api.component import ApiBus
 from kannon.components.api.health import Check
 from kannon.db.database import Database
 from kannon.errors import Unavailable
+from kannon.mail.destination import SenderView
 from kannon.mail.event import Event
 from kannon.mail.intake import Limits
 from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub
@@ -58,6 +59,9 @@ class NoBus:
         raise Unavailable("NATS: not connected")
 
     async def delete_parked(self, sequence: int) -> bool:
+        raise Unavailable("NATS: not connected")
+
+    async def ask_destinations(self) -> list[SenderView]:
         raise Unavailable("NATS: not connected")
 
 

@@ -19,6 +19,7 @@ from grpclib.const import Handler
 from kannon.components.api.admin import AdminMethods
 from kannon.components.api.calls import Credentials, Service
 from kannon.components.api.credentials import AdminGate, FailedLogins, TenantGate
+from kannon.components.api.destinations import DestinationMethods, SenderBus
 from kannon.components.api.dkim import DkimMethods, TxtLookup
 from kannon.components.api.finishing import Finishing, OutcomeBus
 from kannon.components.api.health import Check, HZMethods, standard_methods
@@ -36,7 +37,7 @@ from kannon.errors import AddressInUse, ConfigError, Unavailable
 from kannon.mail.intake import Limits, Tenant
 from kannon.measure import UNMEASURED
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
-from kannon.pb.admin.v1 import dkim_pb2, operations_pb2, parked_pb2, suppressions_pb2
+from kannon.pb.admin.v1 import destinations_pb2, dkim_pb2, operations_pb2, parked_pb2, suppressions_pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
 from kannon.pb.stats.apiv2 import statsapiv2_pb2
@@ -62,7 +63,7 @@ class ApiSettings:
     tls_key: str = ""
 
 
-class ApiBus(Waker, OutcomeBus, ParkedBus, Protocol):
+class ApiBus(Waker, OutcomeBus, ParkedBus, SenderBus, Protocol):
     """What the API asks of the bus."""
 
     async def wake_dispatcher(self) -> None: ...
@@ -138,6 +139,7 @@ class Api:
             Service(_service(operations_pb2, "Operations"), operations, admin),
             Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(prompt), admin),
             Service(_service(parked_pb2, "Parked"), ParkedMethods(self._bus), admin),
+            Service(_service(destinations_pb2, "Destinations"), DestinationMethods(self._bus), admin),
             Service(_service(dkim_pb2, "Dkim"), DkimMethods(prompt, self._look_up, self._settings.retry_window), admin),
         ]
         table = standard_methods([service.descriptor.full_name for service in services], self._db.ping)

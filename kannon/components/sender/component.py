@@ -7,6 +7,8 @@ and their outcomes kept until it is back. It never touches PostgreSQL.
 """
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -23,11 +25,12 @@ from kannon.components.sender.ledger import Arrival, Ledger, Page, Work
 from kannon.components.sender.outcomes import Outcomes, Publisher, event_of
 from kannon.components.sender.postponed import Postponed
 from kannon.errors import Poison, Unavailable
+from kannon.mail.destination import Destination, SenderView
 from kannon.mail.envelope import Envelope, Postponement
 from kannon.mail.verdict import Delivered, Verdict
 from kannon.measure import UNMEASURED
 from kannon.pb.mailer.types.mailer_types_pb2 import EmailToSend
-from kannon.smtp import Busy, Destination
+from kannon.smtp import Busy
 from kannon.wire.envelopes import parse_envelope, to_envelope
 
 log = structlog.get_logger()
@@ -37,12 +40,14 @@ BODIES_AT_ONCE = 8  # of mails too large for one bus message: at most so many ti
 BODY_RETRY_SECONDS = 2.0
 POSTPONE_SECONDS = 5.0  # shorter waits are spent in the stream: claiming and signing again costs more
 MAX_RECONNECT_SECONDS = 5.0
+TOLD = 1000  # destinations in one answer, which is one message of the bus
 
 
 class Bus(Publisher, Protocol):
     async def ready(self) -> None: ...
     async def fetch_body(self, name: str) -> bytes: ...
     async def publish_postponements(self, page: Sequence[Postponement]) -> None: ...
+    async def answer_destinations(self, view: Callable[[], SenderView]) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
 
@@ -91,11 +96,16 @@ class Sender:
         """How each MX site is doing, the busiest first."""
         return self._deliverer.destinations()
 
+    def _view(self) -> SenderView:
+        destinations = self.destinations()
+        return SenderView(f"{socket.gethostname()}:{os.getpid()}", tuple(destinations[:TOLD]), len(destinations))
+
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
         async with self._deliverer, anyio.create_task_group() as recorder:
             recorder.start_soon(self._outcomes.run)
             recorder.start_soon(self._postponed.run)
+            recorder.start_soon(self._bus.answer_destinations, self._view)
             recorder.start_soon(self._turn_away, stop)
             # asyncio's own task group: a task of anyio's costs as much as sending a mail.
             async with asyncio.TaskGroup() as group:

@@ -1,0 +1,50 @@
+"""Destination and SenderView ↔ the messages of kannon.admin.v1.
+
+In: values of kannon.mail.destination, or a sender's answer. Out: the other; Poison for bytes that are no answer.
+"""
+
+from google.protobuf.message import DecodeError
+
+from kannon.errors import Poison
+from kannon.mail.destination import Destination, SenderView
+from kannon.pb.admin.v1 import destinations_pb2 as pb
+
+
+def to_destination(sender: str, destination: Destination) -> pb.Destination:
+    return pb.Destination(
+        site=destination.site,
+        sender=sender,
+        waiting=destination.waiting,
+        in_flight=destination.in_flight,
+        connections=destination.connections,
+        connection_limit=destination.limit,
+        last_verdict=destination.last,
+        last_failure=destination.failure,
+        next_probe_seconds=destination.next_probe_in,
+    )
+
+
+def encode_view(view: SenderView) -> bytes:
+    destinations = [to_destination("", each) for each in view.destinations]
+    return pb.SenderDestinations(destinations=destinations, total=view.total, sender=view.sender).SerializeToString()
+
+
+def decode_view(payload: bytes) -> SenderView:
+    try:
+        message = pb.SenderDestinations.FromString(payload)
+    except DecodeError as error:
+        raise Poison(f"no answer of a sender: {error}") from None
+    return SenderView(message.sender, tuple(_destination(each) for each in message.destinations), message.total)
+
+
+def _destination(message: pb.Destination) -> Destination:
+    return Destination(
+        site=message.site,
+        waiting=message.waiting,
+        in_flight=message.in_flight,
+        connections=message.connections,
+        limit=message.connection_limit,
+        last=message.last_verdict,
+        failure=message.last_failure,
+        next_probe_in=message.next_probe_seconds if message.HasField("next_probe_seconds") else None,
+    )
