@@ -4,7 +4,6 @@ In: mail's values. Out: protobuf on the streams of `topology`. The connection is
 ever; while it is away every call raises Unavailable and nothing is buffered in memory behind the caller's back.
 """
 
-import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -22,7 +21,7 @@ from nats.js.errors import NotFoundError
 from kannon.bus import topology
 from kannon.bus.asking import answering, ask_all
 from kannon.bus.consume import Limits, PageHandler, consume
-from kannon.bus.parked import ParkedMessage, decode_parked, encode_parked
+from kannon.bus.parked import ParkedRoom
 from kannon.bus.publish import Outgoing, Publisher
 from kannon.errors import Poison, Unavailable
 from kannon.mail.destination import SenderView
@@ -37,7 +36,6 @@ log = structlog.get_logger()
 CONNECT_SECONDS = 2.0
 REQUEST_SECONDS = 5.0
 RECONNECT_WAIT_SECONDS = 0.5
-NOT_FOUND = 404
 ENVELOPE_OVERHEAD = 16 << 10  # subject, headers and the other fields beside the body, generously
 
 
@@ -95,7 +93,7 @@ class Wake:
         self._event = anyio.Event()
 
 
-class Bus:
+class Bus(ParkedRoom):
     """One connection of one process; safe to use from any task of its event loop."""
 
     def __init__(self, url: str, *, name: str = "kannon") -> None:
@@ -305,46 +303,6 @@ class Bus:
         with _unavailable():
             answer = await self._client.request(subject, payload, timeout=REQUEST_SECONDS)
         return json.loads(answer.data)  # type: ignore[no-any-return]  # JSON of the server's own API
-
-    async def park(self, subject: str, payload: bytes, reason: str) -> None:
-        """Keeps a message that can never be handled, with the reason in front of it, in kannon_parked."""
-        log.error("message parked", subject=subject, why=reason)
-        name = f"{topology.PARKED}.{subject.removeprefix('kannon.').replace('.', '_')}"
-        msg_id = hashlib.sha256(payload).hexdigest()
-        await self._publish([Outgoing(name, msg_id, encode_parked(subject, payload, reason))])
-
-    async def list_parked(self, *, after: int, take: int) -> tuple[list[ParkedMessage], int]:
-        """Those behind the sequence `after`, in their order, and how many there are in all."""
-        found: list[ParkedMessage] = []
-        while len(found) < take:
-            start = found[-1].sequence if found else after
-            message = await self._next_parked({"seq": start + 1, "next_by_subj": f"{topology.PARKED}.>"})
-            if message is None:
-                break
-            found.append(message)
-        return found, (await self.backlog(topology.PARKED_STREAM)).messages
-
-    async def retry_parked(self, sequence: int) -> bool:
-        """Back to its subject, acknowledged, then off the parked stream: a crash in between leaves it in both, and what
-        handles it bears that. False where there is no such message."""
-        message = await self._next_parked({"seq": sequence})
-        if message is None:
-            return False
-        await self._publish([Outgoing(message.subject, f"parked.{sequence}", message.payload)])
-        return await self.delete_parked(sequence)
-
-    async def delete_parked(self, sequence: int) -> bool:
-        """False where there is no such message."""
-        subject = f"$JS.API.STREAM.MSG.DELETE.{topology.PARKED_STREAM}"
-        return (await self._ask(subject, {"seq": sequence})).get("success", False) is True
-
-    async def _next_parked(self, which: dict[str, object]) -> ParkedMessage | None:
-        reply = await self._ask(f"$JS.API.STREAM.MSG.GET.{topology.PARKED_STREAM}", which)
-        if "message" in reply:
-            return decode_parked(reply["message"])
-        if reply["error"].get("code") == NOT_FOUND:
-            return None
-        raise Unavailable(f"NATS: {reply['error'].get('description', 'refused')}")
 
     async def send(self, subject: str, payload: bytes) -> None:
         """Core NATS: no acknowledgement. While disconnected it is dropped: what it settles is redelivered."""

@@ -9,7 +9,7 @@ from grpclib.const import Status
 
 from kannon.bus.bus import Bus
 from kannon.bus.publish import Outgoing
-from kannon.bus.topology import BOUNCES_STATS, STATS
+from kannon.bus.topology import STATS
 from kannon.db.database import Database
 from kannon.pb.admin.v1 import parked_pb2 as pb
 from kannon.pb.admin.v1.parked_grpc import ParkedStub
@@ -64,12 +64,14 @@ async def test_one_is_sent_back_and_one_is_thrown_away(stub: ParkedStub, bus: Bu
     for call in (
         stub.RetryParked(pb.RetryParkedRequest(sequence=one.sequence), metadata=ADMIN),
         stub.DeleteParked(pb.DeleteParkedRequest(sequence=other.sequence), metadata=ADMIN),
-        stub.DeleteParked(pb.DeleteParkedRequest(), metadata=ADMIN),
+        stub.DeleteParked(pb.DeleteParkedRequest(sequence=999), metadata=ADMIN),
     ):
         status, text = await refusal(call)
         assert status is Status.NOT_FOUND
         assert text.startswith("sequence: no message ")
-    assert (await bus.progress(BOUNCES_STATS)).waiting == 0
+    for sequence in (0, 2**64 - 1):
+        status, _ = await refusal(stub.RetryParked(pb.RetryParkedRequest(sequence=sequence), metadata=ADMIN))
+        assert status is Status.INVALID_ARGUMENT
 
 
 async def test_without_a_bus_they_are_unavailable(db: Database) -> None:
