@@ -232,8 +232,7 @@ class Transaction:
             self.stage = self._commands[self._at].stage
             return ()
         if self.failure is not None:
-            self.done = self.reusable = True
-            return ()
+            return self._over()
         self.stage = self._commands[self._at].stage
         return (self._commands[self._at].line,)
 
@@ -245,7 +244,12 @@ class Transaction:
             # RFC 2920 §3.1: DATA was accepted although no recipient was; the mail that follows is empty.
             self.stage = Stage.DOT
             return (EMPTY_MAIL,)
-        self.done = self.reusable = True
+        return self._over()
+
+    def _over(self) -> tuple[bytes, ...]:
+        """Refused before there was a mail; a peer that is out of step is not spoken to again."""
+        self.done = True
+        self.reusable = self.failure is None or self.failure.kind is Kind.REPLY
         return ()
 
     def _on_final(self, reply: RawReply) -> tuple[bytes, ...]:
@@ -255,7 +259,8 @@ class Transaction:
                 self.accepted = reply  # RFC 5321 §4.2.5: from here on the mail is the peer's
             else:
                 self.failure = _unwanted(reply, self.stage)
-        self.reusable = self.stage is Stage.DOT and reply.code != SERVICE_CLOSING
+        in_step = self.failure is None or self.failure.kind is Kind.REPLY
+        self.reusable = in_step and self.stage is Stage.DOT and reply.code != SERVICE_CLOSING
         return ()
 
     def on_lost(self, failure: Failure) -> None:

@@ -1,27 +1,34 @@
-"""Nine stages × nine ways to misbehave, each against a scripted peer alone (what is the verdict, its code and stage?)
-and in front of a good one (is the next host asked?). All cells run at once; the slowest takes one scaled final-dot
-time-out."""
+"""Ten stages × ten ways to behave, each against a scripted peer alone (what is the verdict, its code and stage, and is
+it tried again?) and in front of a good one (is the next host asked?). All cells run at once; the slowest takes one
+scaled final-dot time-out."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from kannon.components.sender.outcomes import event_of
 from kannon.config import Dns, Route, Sender
+from kannon.mail.event import EventType
+from kannon.mail.retry import RetryBudget
 from kannon.mail.verdict import Deferred, Delivered, Refused, Stage, Verdict
 from kannon.smtp import Busy, Deliverer
 from tests.support import smtp_peer
 from tests.support.certificates import make_authority
 from tests.support.dns_server import DnsServer, Zone, serving_dns
 from tests.support.envelopes import BODY, an_envelope
-from tests.support.smtp_peer import Behaviour, Peer, free_port, serving
+from tests.support.smtp_peer import Behaviour, Peer, Visit, free_port, serving, unanswered
 
 SCALE = 0.01
 LARGE = BODY + (b"x" * 76 + b"\r\n") * 100_000  # more than the socket buffers of both ends
+BUDGET = RetryBudget(window=timedelta(hours=24), first=timedelta(minutes=5), max_delay=timedelta(hours=4))
 
 STAGES = (
+    Stage.CONNECT,
     Stage.GREETING,
     Stage.EHLO,
     Stage.STARTTLS,
@@ -32,7 +39,15 @@ STAGES = (
     Stage.BODY,
     Stage.DOT,
 )
+
+
+async def usual(visit: Visit) -> str | None:
+    """As a good server: 2xx, where that is what the stage wants."""
+    return None
+
+
 BEHAVIOURS: dict[str, Behaviour] = {
+    "2xx": usual,
     "4xx": "451 4.7.1 not now",
     "5xx": "554 5.7.1 not ever",
     "421": smtp_peer.closing("421 4.3.2 closing down"),
@@ -52,18 +67,25 @@ class Expected:
     kind: type[Delivered | Deferred | Refused]
     code: int | None
     asks_next: bool
+    stage: Stage
 
 
 def expected(stage: Stage, behaviour: str) -> Expected:
     """The verdict table of the design, cell by cell."""
     code = CODES.get(behaviour)
+    if stage is Stage.CONNECT and behaviour not in ("resets", "hangs"):
+        return expected(Stage.GREETING, behaviour)  # who can say something is connected to
+    if behaviour == "2xx" and stage not in (Stage.DATA, Stage.BODY):
+        return Expected(Delivered, 250, asks_next=False, stage=stage)
+    if behaviour == "2xx":
+        return Expected(Deferred, 250, asks_next=True, stage=stage)  # to DATA, or before the dot, it means nothing
     if stage is Stage.STARTTLS and behaviour in ("4xx", "5xx"):
-        return Expected(Delivered, 250, asks_next=False)  # opportunistic: in clear, on the same connection
+        return Expected(Delivered, 250, asks_next=False, stage=stage)  # opportunistic: in clear, on this connection
     if behaviour == "5xx" and stage in (Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.BODY, Stage.DOT):
-        return Expected(Refused, code, asks_next=False)
+        return Expected(Refused, code, asks_next=False, stage=stage)
     if stage is Stage.DOT and code is None:
-        return Expected(Deferred, None, asks_next=False)  # it may have been taken
-    return Expected(Deferred, code, asks_next=True)
+        return Expected(Deferred, None, asks_next=False, stage=stage)  # it may have been taken
+    return Expected(Deferred, code, asks_next=True, stage=stage)
 
 
 @dataclass(frozen=True)
@@ -83,11 +105,8 @@ async def outcomes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[di
     async with AsyncExitStack() as stack:
         good: dict[tuple[Stage, str], Peer] = {}
         for number, (stage, behaviour) in enumerate(CELLS):
-            bad = _bad_peer(stage, BEHAVIOURS[behaviour])
-            if stage is Stage.STARTTLS:
-                bad.tls = tls
+            await _enter_bad(stack, stage, behaviour, f"127.1.{number}.1", port, tls)
             good[stage, behaviour] = Peer(extensions=(*smtp_peer.PLAIN, "AUTH PLAIN"))
-            await stack.enter_async_context(serving(bad, f"127.1.{number}.1", port))
             await stack.enter_async_context(serving(good[stage, behaviour], f"127.1.{number}.2", port))
             _add_names(zone, number)
             if stage is Stage.AUTH:
@@ -112,10 +131,29 @@ async def outcomes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[di
         yield found
 
 
-def _bad_peer(stage: Stage, behaviour: Behaviour) -> Peer:
-    if stage is Stage.BODY and behaviour is smtp_peer.hang:
-        behaviour = smtp_peer.deaf
-    return Peer({stage: behaviour}, extensions=(*smtp_peer.PLAIN, "AUTH PLAIN"))
+async def _enter_bad(
+    stack: AsyncExitStack, stage: Stage, behaviour: str, host: str, port: int, tls: ssl.SSLContext
+) -> None:
+    if stage is Stage.CONNECT and behaviour == "hangs":
+        stack.enter_context(unanswered(host, port))
+    elif stage is Stage.CONNECT and behaviour == "resets":
+        pass  # as the system does where nobody listens
+    else:
+        await stack.enter_async_context(serving(_bad_peer(stage, behaviour, tls), host, port))
+
+
+def _bad_peer(stage: Stage, behaviour: str, tls: ssl.SSLContext) -> Peer:
+    does = BEHAVIOURS[behaviour]
+    if stage is Stage.BODY and behaviour == "hangs":
+        does = smtp_peer.deaf
+    if stage in (Stage.DATA, Stage.BODY) and behaviour == "2xx":
+        does = "250 2.0.0 ok"
+    if stage is Stage.CONNECT:  # all that can be said at once, and the end right behind it
+        does = smtp_peer.closing(does) if isinstance(does, str) else does
+        stage = Stage.GREETING
+    peer = Peer({stage: does}, extensions=(*smtp_peer.PLAIN, "AUTH PLAIN"))
+    peer.tls = tls if stage is Stage.STARTTLS else None
+    return peer
 
 
 def _add_names(zone: Zone, number: int) -> None:
@@ -141,12 +179,33 @@ async def test_cell(outcomes: dict[tuple[Stage, str], Outcome], stage: Stage, be
     assert isinstance(verdict, want.kind), verdict
     assert (verdict.reply.code if verdict.reply else None) == want.code, verdict
     if isinstance(verdict, Deferred | Refused):
-        assert verdict.stage is stage, verdict
+        assert verdict.stage is want.stage, verdict
         assert verdict.host.startswith("bad")
         assert verdict.reply or (isinstance(verdict, Deferred) and verdict.reason)
+    if stage is Stage.STARTTLS and behaviour == "2xx":
+        assert verdict.tls.startswith("TLSv1.3")
+    _check_retry(verdict)
     if want.asks_next:
         assert isinstance(outcome.with_next, Delivered), outcome.with_next
         assert outcome.next_got == 1
     else:
         assert isinstance(outcome.with_next, want.kind), outcome.with_next
         assert outcome.next_got == 0
+
+
+def _check_retry(verdict: Verdict) -> None:
+    """What the dispatcher makes of it: over, or tried again after the first delay."""
+    envelope, now = an_envelope(), datetime.now(UTC)
+    event = event_of(envelope, verdict, now)
+    ends = {Delivered: EventType.DELIVERED, Refused: EventType.BOUNCED}
+    assert event.type is ends.get(type(verdict), EventType.ERROR)
+    assert event.permanent is isinstance(verdict, Refused)
+    if event.type is EventType.ERROR:
+        following = BUDGET.next_attempt(
+            attempts=event.attempt,
+            due_at=envelope.due_at,
+            now=now,
+            chance=0.5,
+            retry_after=event.retry_after_seconds,
+        )
+        assert following == now + BUDGET.first

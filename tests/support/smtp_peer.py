@@ -10,7 +10,7 @@ import ssl
 import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -261,6 +261,21 @@ async def serving(peer: Peer, host: str = "127.0.0.1", port: int = 0) -> AsyncIt
         if peer.tasks:
             await asyncio.wait(list(peer.tasks))
         await server.wait_closed()
+
+
+@contextmanager
+def unanswered(host: str, port: int) -> Iterator[None]:
+    """A port whose queue is full: to connect takes for ever."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex((host, port))
+        yield
 
 
 def free_port() -> int:
