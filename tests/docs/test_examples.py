@@ -1,0 +1,104 @@
+"""The examples of docs/api.md, run as they stand."""
+
+import ast
+import base64
+import os
+import re
+import shlex
+import shutil
+import types
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+from typer.testing import CliRunner
+
+from kannon.bus.bus import Bus
+from kannon.cli import app
+from kannon.db.database import Database
+from tests.support.api import TOKEN, RunningApi, a_send, running_api
+from tests.support.services import SERVICES
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "api.md").read_text()
+ROWS = dict(re.findall(r"^\| ([A-Za-z0-9]+) \| `(.*)` \|$", TEXT, re.M))
+PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
+[JAVASCRIPT] = re.findall(r"^```js\n(.*?)^```", TEXT, re.M | re.S)
+METHODS = [method.name for service in SERVICES for method in service.methods]
+
+# By this server, for good reasons: the domain is there already, the template is needed, the key signs, nothing is
+# suppressed or parked.
+REFUSED = {"CreateDomain", "DeleteTemplate", "DeleteDkimKey", "GetSuppression", "RetryParked", "DeleteParked"}
+
+
+@pytest.fixture
+async def api(db: Database, bus: Bus) -> AsyncIterator[RunningApi]:
+    async with running_api(db, bus=bus) as api:
+        yield api
+
+
+def test_every_call_has_its_command() -> None:
+    assert sorted(ROWS) == sorted(METHODS)
+
+
+async def test_every_command_runs(api: RunningApi, db: Database, tmp_path: Path) -> None:
+    """What it finds may be an answer of the server's; how it is asked is right."""
+    await api.create_domain("example.com")
+    sent = await api.mailer.SendHTML(a_send(), metadata=await api.create_key("example.com"))
+    (tmp_path / "hello.html").write_text("<p>Hello {{ name }}</p>")
+    (tmp_path / "list.csv").write_text("email,name\nbob@example.net,Bob\n")
+    async with db.acquire() as connection:
+        key_id = await connection.fetchval("SELECT id FROM api_keys")
+    names = {
+        "hello.html": str(tmp_path / "hello.html"),
+        "list.csv": str(tmp_path / "list.csv"),
+        "MESSAGE_ID": sent.message_id,
+        "TEMPLATE_ID": sent.template_id,
+        "KEY_ID": key_id,
+        "DELIVERY_ID": "1",
+        "SELECTOR": "kannon",
+        "SEQUENCE": "1",
+    }
+    env = {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_TOKEN": TOKEN}
+    said = {}
+    for call, command in ROWS.items():
+        program, *arguments = shlex.split(command)
+        if program == "kannon":
+            words = [names.get(word, word) for word in arguments if word != "--watch"]
+            result = await anyio.to_thread.run_sync(partial(CliRunner().invoke, app, words, env=env))
+            assert isinstance(result.exception, SystemExit | None), call
+            said[call] = (result.exit_code, result.output)
+    assert {call: answer for call, answer in said.items() if answer[0] != (1 if call in REFUSED else 0)} == {}
+
+
+async def test_the_python_runs(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KANNON_SERVER", f"{api.host}:{api.port}")
+    monkeypatch.setenv("KANNON_TOKEN", TOKEN)
+    names: dict[str, object] = {}
+    for block in PYTHON:
+        code = compile(block, "docs/api.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        await_it = types.FunctionType(code, names)()
+        if await_it is not None:
+            await await_it
+    called = set(re.findall(r"\.([A-Z][A-Za-z]+)\($", re.sub(r"\((?=[^\n])", "(\n", "\n".join(PYTHON)), re.M))
+    assert set(METHODS) <= called | {"DeleteParked", "RetryParked"}
+
+
+async def test_the_javascript_runs(api: RunningApi, db: Database, tmp_path: Path) -> None:
+    modules = ROOT / "tests" / "strangers" / "node_modules"
+    node = shutil.which("node")
+    if not (node and modules.is_dir()) and os.environ.get("KANNON_SKIP_STRANGERS") == "1":
+        pytest.skip("kannon.js is not installed")
+    assert node
+    await api.create_domain("example.com")
+    key = (await api.create_key("example.com"))["authorization"]
+    secret = base64.b64decode(key.removeprefix("Basic ")).decode().partition(":")[2]
+    program = tmp_path / "send.js"
+    program.write_text(JAVASCRIPT + "\nsend().then(() => process.exit(0));\n")
+    env = os.environ | {"NODE_PATH": str(modules), "KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_KEY": secret}
+    await anyio.run_process([node, str(program)], env=env)
+    async with db.acquire() as connection:
+        subjects = await connection.fetch("SELECT subject FROM messages ORDER BY created_at")
+    assert [row["subject"] for row in subjects] == ["Hello {{ name }}", "Hello again"]
