@@ -72,7 +72,7 @@ class Router:
         if route is None:
             return None
         access = Access(route.port, route.tls, route.username, route.password.get_secret_value())
-        host = route.host.lower().removeprefix("[").removesuffix("]")
+        host = route.host.lower().rstrip(".").removeprefix("[").removesuffix("]")
         return Plan(
             site=f"{host}:{route.port}" + (f" as {route.username}" if route.username else ""),
             groups=((host,),),

@@ -1,6 +1,7 @@
 """What DNS says and what becomes of the mail: against a small server with real packets."""
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
 
@@ -8,7 +9,7 @@ import pytest
 
 from kannon.config import Route
 from kannon.mail.verdict import Deferred, Delivered, Refused, Stage, Verdict
-from kannon.smtp import Busy
+from kannon.smtp import Busy, resolver, routing
 from kannon.smtp.addresses import LOOP, PRIVATE, is_own, refusal
 from kannon.smtp.resolver import MAX_CNAMES, Resolver, Status
 from kannon.smtp.routing import best_route
@@ -26,14 +27,17 @@ from tests.support.dns_server import (
     serving_dns,
 )
 from tests.support.envelopes import an_envelope
-from tests.support.smtp_peer import Peer, serving
+from tests.support.smtp_peer import Peer, free_port, serving
 
 
 async def verdict_for(zone: Zone, *, follow: bool = True, **options: object) -> tuple[Verdict | Busy, Peer]:
-    """A mail to dest.test, with a good peer at 127.0.0.1."""
+    """A mail to dest.test, with a good peer at 127.0.0.1 and ::1."""
     peer = Peer()
     dns = DnsServer(zone, follow=follow)
-    async with serving(peer) as port, delivering(zone, dns=dns, port=port, **options) as deliverer:
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(serving(peer))
+        await stack.enter_async_context(serving(peer, "::1", port))
+        deliverer = await stack.enter_async_context(delivering(zone, dns=dns, port=port, **options))
         return await deliverer.deliver(an_envelope()), peer
 
 
@@ -43,6 +47,8 @@ DELIVERED: dict[str, Zone] = {
     "mx": {("dest.test", "MX"): ["10 mx.test."], **HERE},
     "mx in another letter case": {("dest.test", "MX"): ["10 MX.Test."], **HERE},
     "no mx but an address": {("dest.test", "A"): ["127.0.0.1"]},
+    "no mx but an IPv6 address": {("dest.test", "AAAA"): ["::1"]},
+    "mx host with an IPv6 address only": {("dest.test", "MX"): ["10 mx.test."], ("mx.test", "AAAA"): ["::1"]},
     "null mx beside a real one": {("dest.test", "MX"): ["0 .", "10 mx.test."], **HERE},
     "preferred host without address": {("dest.test", "MX"): ["5 gone.test.", "10 mx.test."], **HERE},
     "preferred host's addresses broken": {
@@ -128,13 +134,112 @@ async def test_ourselves_among_the_exchangers_cuts_the_list_there() -> None:
     assert verdict.host == "mx.test"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "169.254.1.1", "0.0.0.0"])
-async def test_private_exchangers_are_not_dialled(address: str) -> None:
-    zone: Zone = {("dest.test", "MX"): ["10 mx.test."], ("mx.test", "A"): [address]}
+def own_address() -> str:
+    """Of this machine towards the world, where it has one. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+INSIDE = {
+    "127.0.0.1": "5.4.6",
+    "127.9.9.9": "5.4.6",
+    "0.0.0.0": "5.4.6",
+    "::1": "5.4.6",
+    "::ffff:127.0.0.1": "5.4.6",
+    own_address(): "5.4.6",
+    "10.1.2.3": "5.4.4",
+    "169.254.169.254": "5.4.4",
+    "::ffff:10.1.2.3": "5.4.4",
+    "fd00:ec2::254": "5.4.4",
+}
+
+
+@pytest.mark.parametrize(("address", "enhanced"), INSIDE.items())
+@pytest.mark.parametrize("by_mx", [True, False], ids=["mx", "no mx"])
+async def test_private_exchangers_are_not_dialled(address: str, enhanced: str, by_mx: bool) -> None:
+    kind = "AAAA" if ":" in address else "A"
+    zone: Zone = {("dest.test", "MX"): ["10 mx.test."]} if by_mx else {}
+    zone["mx.test" if by_mx else "dest.test", kind] = [address]
     verdict, peer = await verdict_for(zone, allow_private_mx=False)
     assert isinstance(verdict, Refused), verdict
-    assert verdict.reply.enhanced in ("5.4.4", "5.4.6")
+    assert (verdict.reply.enhanced, verdict.stage) == (enhanced, Stage.DNS)
     assert peer.connections == 0
+
+
+async def test_a_name_that_changes_after_it_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is dialled is what was checked; the next look-up is checked anew. 127.6.0.1 stands for an address of the
+    world, since none may be dialled here."""
+    monkeypatch.setattr(routing, "refusal", lambda address: None if address == "127.6.0.1" else refusal(address))
+    monkeypatch.setattr(resolver, "MIN_TTL_SECONDS", 0.0)
+    zone: Zone = {("dest.test", "MX"): ["10 mx.test."], ("mx.test", "A"): ["127.6.0.1"]}
+
+    class Rebinding(DnsServer):
+        def answer(self, wire: bytes, *, tcp: bool) -> bytes | None:
+            said = super().answer(wire, tcp=tcp)
+            if ("mx.test", "A") in self.asked:
+                self.zone["mx.test", "A"] = ["127.0.0.1"]
+            return said
+
+    public, inside = Peer(), Peer()
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(serving(public, "127.6.0.1"))
+        await stack.enter_async_context(serving(inside, "127.0.0.1", port))
+        limits = [{"mx": "mx.test", "mails_per_connection": 1}]
+        options = {"port": port, "allow_private_mx": False, "limits": limits}
+        deliverer = await stack.enter_async_context(delivering(zone, dns=Rebinding(zone, ttl=0), **options))
+        assert isinstance(await deliverer.deliver(an_envelope()), Delivered)
+        again = await deliverer.deliver(an_envelope())
+    assert isinstance(again, Refused), again
+    assert again.reply.enhanced == "5.4.6"
+    assert (len(public.mails), inside.connections) == (1, 0)
+
+
+async def test_exchangers_are_asked_in_order_of_preference() -> None:
+    zone: Zone = {("dest.test", "MX"): ["30 c.test.", "10 a.test.", "20 b.test."]}
+    zone |= {(f"{name}.test", "A"): [f"127.3.2.{n}"] for n, name in enumerate("abc", 1)}
+    peers = [Peer({Stage.GREETING: "421 4.3.2 not now"}), Peer({Stage.GREETING: "421 4.3.2 not now"}), Peer()]
+    async with AsyncExitStack() as stack:
+        port = 0
+        for number, peer in enumerate(peers, 1):
+            port = await stack.enter_async_context(serving(peer, f"127.3.2.{number}", port))
+        deliverer = await stack.enter_async_context(delivering(zone, port=port))
+        verdict = await deliverer.deliver(an_envelope())
+    assert isinstance(verdict, Delivered)
+    assert verdict.host == "c.test"
+    assert [peer.connections for peer in peers] == [1, 1, 1]
+
+
+async def test_thirty_dead_exchangers_cost_five_tries() -> None:
+    zone: Zone = {("dest.test", "MX"): [f"{n} mx{n}.test." for n in range(1, 31)]}
+    zone |= {(f"mx{n}.test", "A"): [f"127.3.3.{n}"] for n in range(1, 31)}
+    dns = DnsServer(zone)
+    beyond = [Peer() for _ in range(6, 31)]  # they would take it, and are not asked
+    async with AsyncExitStack() as stack:
+        port = free_port()
+        for number, peer in enumerate(beyond, 6):
+            await stack.enter_async_context(serving(peer, f"127.3.3.{number}", port))
+        deliverer = await stack.enter_async_context(delivering(zone, dns=dns, port=port))
+        verdict = await deliverer.deliver(an_envelope())
+    assert isinstance(verdict, Deferred)
+    assert (verdict.stage, verdict.reply) == (Stage.CONNECT, None)
+    assert not any(peer.connections for peer in beyond)
+    assert {name for name, _ in dns.asked} == {"dest.test", *(f"mx{n}.test" for n in range(1, 6))}
+
+
+async def test_a_trailing_dot_is_no_part_of_a_routes_host() -> None:
+    peer = Peer()
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(serving(peer))
+        routes = [{"domain": "dest.test.", "host": "Relay.Test.", "port": port}]
+        zone: Zone = {("relay.test", "A"): ["127.0.0.1"]}
+        deliverer = await stack.enter_async_context(delivering(zone, routes=routes))
+        verdict = await deliverer.deliver(an_envelope())
+        assert isinstance(verdict, Delivered), verdict
+        assert verdict.host == "relay.test"
 
 
 async def test_a_route_may_lead_inside() -> None:
@@ -193,15 +298,15 @@ async def test_one_query_for_all_who_ask_at_once_and_none_while_it_is_known() ->
 async def test_answers_live_as_long_as_their_ttl() -> None:
     zone: Zone = {("dest.test", "MX"): ["10 mx.test."], **HERE}
     async with serving_dns(DnsServer(zone, ttl=300)) as nameserver, asyncio.TaskGroup() as tasks:
-        resolver = Resolver([nameserver], lambda job: void(tasks.create_task(job)))
+        names = Resolver([nameserver], lambda job: void(tasks.create_task(job)))
         loop_time = asyncio.get_running_loop().time
-        positive = await resolver.lookup("dest.test", "MX")
+        positive = await names.lookup("dest.test", "MX")
         assert positive.status is Status.FOUND
         assert positive.expires - loop_time() == pytest.approx(300, abs=5)
-        negative = await resolver.lookup("nowhere.test", "MX")
+        negative = await names.lookup("nowhere.test", "MX")
         assert negative.status is Status.NO_NAME
         assert negative.expires - loop_time() == pytest.approx(60, abs=5)  # at most, whatever the SOA says
-        assert resolver.known("dest.test", "MX") is positive
+        assert names.known("dest.test", "MX") is positive
 
 
 def void(_: object) -> None:
@@ -217,7 +322,7 @@ async def test_names_are_absolute_and_never_searched() -> None:
 
 async def test_a_recipient_whose_domain_is_no_name_is_refused() -> None:
     async with delivering({}) as deliverer:
-        for address in ("x@[127.0.0.1]", "x@nodots", "x@a..test", "nobody", "x@bad domain.test"):
+        for address in ("x@[127.0.0.1]", "x@nodots", "x@a..test", "x@dest.test.", "nobody", "x@bad domain.test"):
             verdict = await deliverer.deliver(an_envelope(address))
             assert isinstance(verdict, Refused), address
 
