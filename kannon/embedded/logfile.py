@@ -6,6 +6,7 @@ In: data_dir/logs/<server>.log. Out: the offset where this start begins, and the
 from pathlib import Path
 
 _ROTATE_BYTES = 8 << 20
+_FULL = "No space left on device"  # what follows from it is not what the operator must know
 _TELLING = ("FATAL:", "PANIC:", "[FTL]", "error:", "[ERR]", "ERROR:")
 
 
@@ -22,7 +23,7 @@ def begin(log: Path) -> int:
 
 
 def last_problem(log: Path, start: int) -> str:
-    """The last line after `start` that reports a failure, else the last line of all, else ""."""
+    """The last line after `start` that reports a full disk, else a failure, else the last line of all, else ""."""
     try:
         with log.open("rb") as file:
             file.seek(start)
@@ -31,4 +32,5 @@ def last_problem(log: Path, start: int) -> str:
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if any(word in line for word in _TELLING)]
-    return (telling or lines or [""])[-1]
+    full = [line for line in lines if _FULL in line]
+    return (full or telling or lines or [""])[-1]

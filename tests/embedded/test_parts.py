@@ -45,6 +45,9 @@ def test_the_telling_line_of_a_log(tmp_path: Path) -> None:
     with log.open("a") as out:
         out.write("LOG:  starting\nFATAL:  no space\nLOG:  shutting down\n\n")
     assert logfile.last_problem(log, offset) == "FATAL:  no space"
+    with log.open("a") as out:
+        out.write("FATAL:  could not write: No space left on device\nPANIC:  cannot abort transaction 1\n")
+    assert logfile.last_problem(log, offset) == "FATAL:  could not write: No space left on device"
 
 
 def refuse(pid: int) -> int:

@@ -154,7 +154,7 @@ def test_where_everybody_has_it(executable: Path, tmp_path: Path) -> None:
         assert copy.must(*ann, env={"HOME": "/home/ann"}).startswith("/home/ann/.cache/kannon/kannon-")
         without = copy.must(*ann, env={"HOME": "/nowhere"})
         assert without.startswith("/var/tmp/kannon-")
-        copy.sh("chown root /var/tmp/kannon-*")
+        copy.sh("chown root /var/tmp/kannon-* && chmod 0755 /var/tmp/kannon-*")
         assert "another user" in copy.run(*ann, env={"HOME": "/nowhere"}).err
 
 

@@ -1,0 +1,111 @@
+"""`kannon install` and `kannon uninstall` on a copy of this machine; the unit it writes, as systemd reads it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.machine import Machine
+from tests.support.mounts import needs_root
+
+pytestmark = needs_root
+
+MAX_EXPOSURE = 2.5
+UNIT = "/etc/systemd/system/kannon.service"
+
+
+@pytest.fixture
+def downloaded(copy: Machine, executable: Path) -> Machine:
+    copy.sh(f"cp {executable} /root/kannon")
+    return copy
+
+
+def listing(copy: Machine) -> str:
+    places = "/usr/local/libexec /usr/local/bin /usr/local/share/man /etc/kannon /etc/systemd/system /var/lib/kannon"
+    return copy.sh(
+        f"find {places} -printf '%p %m %u %i %l\\n' 2>/dev/null | LC_ALL=C sort; getent passwd kannon || true"
+    )
+
+
+def test_it_installs_says_so_and_runs_from_there(downloaded: Machine) -> None:
+    said = downloaded.must("/root/kannon", "install")
+    for made in ("made user kannon", f"wrote {UNIT}", "wrote /etc/kannon/kannon.toml", "made /var/lib/kannon"):
+        assert f"{made}\n" in said
+    assert said.endswith("Next: systemctl enable --now kannon\n")
+    downloaded.must("rm", "/root/kannon")
+    assert downloaded.must("/usr/local/bin/kannon", "version").startswith("kannon ")
+    assert 'data_dir = "/var/lib/kannon"' in downloaded.must("/usr/local/bin/kannon", "check")
+    assert (
+        downloaded.must("stat", "-c", "%U %a", "/var/lib/kannon", "/etc/kannon/credentials") == "kannon 700\nroot 700\n"
+    )
+    for page in ("1 kannon", "5 kannon.toml"):
+        assert "kannon" in downloaded.sh(f"man -w {page}")
+
+
+def test_twice_is_once(downloaded: Machine) -> None:
+    downloaded.must("/root/kannon", "install")
+    downloaded.sh("echo '# mine' >> /etc/kannon/kannon.toml")
+    before = listing(downloaded)
+    said = downloaded.must("/root/kannon", "install")
+    assert {line.split()[0] for line in said.splitlines()} == {"kept", "Next:"}
+    assert listing(downloaded) == before
+    assert downloaded.must("/usr/local/bin/kannon", "install").startswith(
+        "kept user kannon\nkept /usr/local/libexec/kannon\n"
+    )
+    assert downloaded.must("tail", "-n", "1", "/etc/kannon/kannon.toml") == "# mine\n"
+
+
+def test_an_upgrade_replaces_the_program_and_keeps_the_rest(downloaded: Machine) -> None:
+    downloaded.must("/root/kannon", "install")
+    downloaded.sh("echo old > /usr/local/libexec/kannon/_internal/sql/old; echo '# old' >> " + UNIT)
+    said = downloaded.must("/root/kannon", "install")
+    assert "replaced /usr/local/libexec/kannon\n" in said
+    assert f"replaced {UNIT}\n" in said
+    assert "kept /etc/kannon/kannon.toml\n" in said
+    assert downloaded.run("test", "-e", "/usr/local/libexec/kannon/_internal/sql/old").code == 1
+    assert downloaded.sh("ls /usr/local/libexec") == "kannon\n"
+
+
+def test_uninstalling_keeps_what_is_the_operators(downloaded: Machine) -> None:
+    downloaded.must("/root/kannon", "install")
+    downloaded.sh("touch /var/lib/kannon/data")
+    said = downloaded.must("/usr/local/bin/kannon", "uninstall")
+    assert "kept /etc/kannon, /var/lib/kannon and the user kannon" in said
+    assert downloaded.must("ls", "/var/lib/kannon") == "data\n"
+    assert downloaded.must("/root/kannon", "uninstall").splitlines() == said.splitlines()[-1:]
+    names = [line.split()[0] for line in listing(downloaded).splitlines()]
+    assert [name for name in names if "kannon" in name] == [
+        *("/etc/kannon", "/etc/kannon/credentials", "/etc/kannon/kannon.toml"),
+        *("/var/lib/kannon", "/var/lib/kannon/data"),
+        next(name for name in names if name.startswith("kannon:")),
+    ]
+    assert downloaded.must("/root/kannon", "install").count("kept ") >= 4
+
+
+def test_it_is_refused_where_it_cannot_be(downloaded: Machine, tmp_path: Path) -> None:
+    downloaded.sh("mkdir -p /srv/empty; mkdir -p /srv/packaged/usr/lib/systemd/system")
+    downloaded.sh("touch /srv/packaged/usr/lib/systemd/system/kannon.service; useradd --create-home ann")
+    downloaded.sh("install -m 0755 /root/kannon /usr/local/bin/kannon-downloaded")
+    ann = ("setpriv", "--reuid=ann", "--regid=ann", "--clear-groups", "/usr/local/bin/kannon-downloaded")
+    for command, problem in (
+        (("/root/kannon", "install", "--root", "/srv/empty"), "has no systemd"),
+        (("/root/kannon", "install", "--root", "/srv/packaged"), "a package of the distribution is installed"),
+        ((*ann, "install"), "only root may do this"),
+        ((*ann, "uninstall"), "only root may do this"),
+    ):
+        done = downloaded.run(*command, env={"HOME": "/home/ann"})
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith("kannon: ")
+        assert problem in done.err
+        assert done.err.count("\n") == 1
+    assert downloaded.sh("find /srv -type f") == "/srv/packaged/usr/lib/systemd/system/kannon.service\n"
+
+
+def test_systemd_finds_nothing_to_complain_about(downloaded: Machine) -> None:
+    downloaded.must("/root/kannon", "install")
+    verified = downloaded.run("systemd-analyze", "verify", UNIT)
+    assert (verified.code, verified.out, verified.err) == (0, "", "")
+    report = downloaded.must("systemd-analyze", "security", "--offline=true", "--no-pager", UNIT)
+    exposure = re.search(r"Overall exposure level for kannon.service: ([\d.]+)", report)
+    assert exposure is not None
+    assert float(exposure[1]) <= MAX_EXPOSURE
