@@ -190,6 +190,7 @@ class Transaction:
         "_commands",
         "_mail",
         "_pipelining",
+        "_recipient_taken",
         "accepted",
         "done",
         "failure",
@@ -203,6 +204,7 @@ class Transaction:
         self._pipelining = extensions.pipelining
         self._commands = _commands(mail, extensions, reset=reset)
         self._at = 0
+        self._recipient_taken = False
         self.stage = Stage.MAIL
         self.done = False
         self.accepted: RawReply | None = None
@@ -223,6 +225,8 @@ class Transaction:
         if reply.code // 100 != command.wanted and self.failure is None:
             self.failure = _unwanted(reply, command.stage)
             self.stale = self._at == 1 and command.line == RSET
+        if command.stage is Stage.RCPT:
+            self._recipient_taken = reply.code // 100 == 2
         if reply.code == SERVICE_CLOSING:
             self.done = True
             return ()
@@ -241,6 +245,9 @@ class Transaction:
             self.stage = Stage.BODY
             return self._mail.wire
         if reply.code // 100 == 3:
+            if self._recipient_taken:
+                self.done = True  # RSET or MAIL was refused and RCPT was not: a dot might deliver an empty mail
+                return ()
             # RFC 2920 §3.1: DATA was accepted although no recipient was; the mail that follows is empty.
             self.stage = Stage.DOT
             return (EMPTY_MAIL,)

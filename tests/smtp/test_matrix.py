@@ -17,6 +17,7 @@ from kannon.mail.event import EventType
 from kannon.mail.retry import RetryBudget
 from kannon.mail.verdict import Deferred, Delivered, Refused, Stage, Verdict
 from kannon.smtp import Busy, Deliverer
+from kannon.smtp.resolver import RecordType, Status
 from tests.support import smtp_peer
 from tests.support.certificates import make_authority
 from tests.support.dns_server import DnsServer, Zone, serving_dns
@@ -117,6 +118,8 @@ async def outcomes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[di
         )
         deliverer = await stack.enter_async_context(Deliverer(config, Dns(nameservers=[nameserver])))
 
+        await _look_up(deliverer, zone)
+
         async def run(number: int, cell: tuple[Stage, str]) -> None:
             body = LARGE if cell[0] is Stage.BODY else BODY
             alone, with_next = await asyncio.gather(
@@ -129,6 +132,15 @@ async def outcomes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[di
         await asyncio.gather(*(run(n, cell) for n, cell in enumerate(CELLS) if cell[0] is not Stage.BODY))
         await asyncio.gather(*(run(n, cell) for n, cell in enumerate(CELLS) if cell[0] is Stage.BODY))
         yield found
+
+
+async def _look_up(deliverer: Deliverer, zone: Zone) -> None:
+    """Beforehand, since name servers have their own, scaled, time-outs, and this is not about them."""
+    kinds: dict[str, tuple[RecordType, ...]] = {"MX": ("MX",), "A": ("A", "AAAA")}
+    for name, kind in zone:
+        for each in kinds[kind]:
+            answer = await deliverer._resolver.lookup(name, each)
+            assert answer.status is not Status.FAILED, answer
 
 
 async def _enter_bad(

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 
 from kannon.config import Dns, Sender
+from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import Verdict
 from kannon.smtp import Busy, Deliverer
 from tests.support.dns_server import DnsServer, Zone, serving_dns
@@ -38,9 +39,10 @@ async def delivering_to(*peers: Peer, **options: Any) -> AsyncIterator[Deliverer
         yield await stack.enter_async_context(delivering(zone, port=port, **options))
 
 
-async def deliver_patiently(deliverer: Deliverer, to: str = "b@dest.test") -> Verdict:
+async def deliver_patiently(deliverer: Deliverer, mail: str | Envelope = "b@dest.test") -> Verdict:
     """As the bus does: what was Busy comes again."""
-    while isinstance(verdict := await deliverer.deliver(an_envelope(to)), Busy):
+    envelope = an_envelope(mail) if isinstance(mail, str) else mail
+    while isinstance(verdict := await deliverer.deliver(envelope), Busy):
         await anyio.sleep(verdict.retry_in)
     return verdict
 
