@@ -58,6 +58,11 @@ class Place:
         self._config: Config | None = None
 
     @property
+    def is_named(self) -> bool:
+        """Whether a server was given, so that this machine's configuration says nothing about it."""
+        return bool(self._server)
+
+    @property
     def config(self) -> "Config":
         # Imported where it is needed: a command that is told everything starts twice as fast without it.
         from kannon.config import load_config

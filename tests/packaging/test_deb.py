@@ -16,8 +16,8 @@ FIELDS = "${db:Status-Abbrev} ${Version}"
 def traces(copy: Machine) -> str:
     """Everything on the machine that bears the name."""
     return copy.sh(
-        "find / -xdev \\( -path /proc -o -path /tmp -o -path /root -o -path /work -o -path /home \\) -prune -o "
-        "-name '*kannon*' -print 2>/dev/null | grep -v -e /var/lib/dpkg/ -e /var/cache/man/ | LC_ALL=C sort; getent passwd kannon || true"
+        "find /etc /opt /run /srv /usr /var -name '*kannon*' -not -path '/var/lib/dpkg/*' -not -path '/var/cache/man/*'"
+        " | LC_ALL=C sort; getent passwd kannon || true"
     )
 
 

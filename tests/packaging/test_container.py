@@ -1,0 +1,216 @@
+"""The image and the layout of containers.
+
+No container engine runs here. Run for real: every step of the image's last stage but apt-get, on a copy of this
+machine; then its entry point as its user, with its environment, without capabilities, on a read-only root with one
+volume; its health check; and the processes of compose.yaml, with their environment and secrets, over a PostgreSQL and a
+NATS. Not run: pulling base images, apt-get, the first stage (it is `make dist`), and compose itself.
+"""
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
+from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
+from tests.support.command import Command
+from tests.support.dockerfile import read_dockerfile
+from tests.support.inbox import Inbox, inbox
+from tests.support.kannon_process import Kannon, free_port
+from tests.support.machine import Machine
+from tests.support.mounts import needs_root
+
+ROOT = Path(__file__).parents[2]
+BUILD, FINAL = read_dockerfile(ROOT / "packaging" / "Dockerfile")
+COMPOSE = ROOT / "packaging" / "compose.yaml"
+BUNDLE = "/src/build/bundle/kannon"
+
+
+def test_the_dockerfile_keeps_the_rules() -> None:
+    """Those of hadolint that concern what ours does."""
+    for stage in (BUILD, FINAL):
+        assert re.fullmatch(r"[a-z]+:[\w.-]*bookworm", stage.image), "a tag that stays what it is"
+        assert not stage.all("ADD")
+        for step in stage.all("RUN"):
+            assert "sudo" not in step
+            if "apt-get install" in step:
+                assert step.startswith("apt-get update && apt-get install -y --no-install-recommends ")
+                assert "rm -rf /var/lib/apt/lists/*" in step
+        assert all(path.startswith("/") for path in stage.all("WORKDIR"))
+    assert BUILD.name == "build"
+    user, group = FINAL.only("USER").split(":")
+    assert int(user) >= 10000
+    assert int(group) >= 10000
+    instructions = [word for word, _ in FINAL.steps]
+    assert instructions.index("USER") > max(n for n, word in enumerate(instructions) if word in ("RUN", "COPY"))
+    assert FINAL.words("ENTRYPOINT") == ["kannon"]
+    assert FINAL.words("VOLUME") == ["/var/lib/kannon"]
+    assert json.loads(FINAL.only("HEALTHCHECK").partition("CMD ")[2]) == ["kannon", "health"]
+
+
+def test_the_build_sees_what_it_needs() -> None:
+    """What the executable is made of is in the build's context."""
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    makefile = (ROOT / "Makefile").read_text()
+    packaged = re.search(r"^PACKAGED := ((?:.*\\\n)*.*)", makefile, re.M)
+    assert packaged is not None
+    for file in packaged[1].replace("\\\n", " ").split():
+        assert (ROOT / file).exists()
+        folders = [rule.removesuffix("**") for rule in allowed if rule.endswith("**")]
+        assert file in allowed or any(file.startswith(folder) for folder in folders), file
+
+
+@pytest.fixture
+def image(copy: Machine, executable: Path) -> Machine:
+    """The last stage's file system, where this machine stands in for its base image."""
+    copy.sh(
+        "printf '#!/bin/sh\\n' > /usr/local/bin/apt-get && chmod +x /usr/local/bin/apt-get && rm -rf /usr/bin/apt-get"
+    )
+    bundle = executable.parent.parent / "build" / "bundle" / "kannon"
+    for instruction, rest in FINAL.steps:
+        if instruction == "RUN":
+            copy.must("sh", "-ec", rest, env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
+        elif instruction == "COPY":
+            source, target = rest.removeprefix("--from=build ").split()
+            assert source == BUNDLE
+            copy.must("cp", "-a", bundle, target)
+    copy.sh("mount -t tmpfs -o uid=10001,gid=10001,mode=0700 tmpfs /var/lib/kannon")
+    copy.sh("mount -o remount,ro,bind /proc && mount -o remount,ro /")
+    return copy
+
+
+def container(image: Machine, *command: str) -> list[str]:
+    user, group = FINAL.only("USER").split(":")
+    bare = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs", "--bounding-set=-all"]
+    return image.command("env", f"--chdir={FINAL.only('WORKDIR')}", *bare, *FINAL.words("ENTRYPOINT"), *command)
+
+
+@needs_root
+async def test_the_image_serves_read_only_with_one_volume(image: Machine, tmp_path: Path) -> None:
+    ports = {"API": free_port(), "BUMP": free_port(), "SMTP": free_port(), "METRICS": free_port()}
+    listens = {f"KANNON_{name}__LISTEN": f"127.0.0.1:{port}" for name, port in ports.items()}
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/var/lib/kannon", **FINAL.env, **listens}
+    assert image.run("touch", "/usr/file").code != 0
+    with (tmp_path / "log").open("wb") as log:
+        started = subprocess.Popen(container(image, *FINAL.words("CMD")), env=env, stdout=log, stderr=log)
+    try:
+        with anyio.fail_after(60):
+            while True:
+                health = subprocess.run(container(image, "health"), env=env, capture_output=True, text=True)
+                if health.returncode == 0:
+                    break
+                assert started.poll() is None, (tmp_path / "log").read_text()
+                await anyio.sleep(0.1)
+        assert health.stdout == "ok\n"
+        added = subprocess.run(container(image, "domains", "add", "example.com"), env=env, capture_output=True)
+        assert added.returncode == 0, added.stderr
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(60) == 0
+    finally:
+        started.kill()
+        started.wait()
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    """As another YAML reader than ours, of which there is none, understands it."""
+    program = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))"
+    read = subprocess.run(
+        ["/usr/bin/python3", "-c", program], input=COMPOSE.read_text(), capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(read.stdout)
+    return found
+
+
+def test_compose_names_what_is_there(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert services["sender"]["deploy"]["replicas"] == 2
+    for service in services.values():
+        for other in service.get("depends_on", {}):
+            assert "healthcheck" in services[other]
+        for secret in service.get("secrets", []):
+            assert (secret if isinstance(secret, str) else secret["source"]) in compose["secrets"]
+        for volume in service.get("volumes", []):
+            assert volume.split(":")[0] in compose["volumes"]
+        assert "build" in service or re.search(r":\d", service["image"])
+    for name in ("kannon", "sender"):
+        assert services[name]["read_only"]
+        assert services[name]["cap_drop"] == ["ALL"]
+        assert (COMPOSE.parent / services[name]["build"]["context"]).resolve() == ROOT
+        assert (ROOT / services[name]["build"]["dockerfile"]).exists()
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[Inbox]:
+    async with inbox() as box:
+        yield box
+
+
+class Layout:
+    """The processes of compose.yaml, with what names containers and addresses of a machine replaced by ours."""
+
+    def __init__(self, compose: dict[str, Any], folder: Path, postgres_url: str, nats_url: str, box: Inbox) -> None:
+        self._services = compose["services"]
+        self._folder = folder
+        self._secrets = {"postgres_url": postgres_url, "admin_token": "secret"}
+        routes = [{"domain": "*", "host": "127.0.0.1", "port": box.port, "tls": "none"}]
+        self._here = {"KANNON_NATS__URL": nats_url, "KANNON_SENDER__ROUTES": json.dumps(routes)}
+
+    def start(self, service: str, name: str) -> Kannon:
+        declared = self._services[service]
+        credentials = self._folder / f"{name}-secrets"
+        credentials.mkdir()
+        for secret in declared.get("secrets", []):
+            (credentials / secret["target"]).write_text(self._secrets[secret["source"]] + "\n")
+        extra = {**declared["environment"], **self._here, "CREDENTIALS_DIRECTORY": str(credentials)}
+        command, *arguments = declared["command"]
+        assert command == "serve"
+        return Kannon(self._folder / name, extra, arguments).start()
+
+
+@pytest.fixture
+def layout(compose: dict[str, Any], tmp_path: Path, empty_postgres_url: str, nats_url: str, box: Inbox) -> Layout:
+    return Layout(compose, tmp_path, empty_postgres_url, nats_url, box)
+
+
+async def test_the_layout_delivers_with_two_senders(layout: Layout, box: Inbox, tmp_path: Path) -> None:
+    core = layout.start("kannon", "core")
+    senders = [layout.start("sender", f"sender{n}") for n in range(2)]
+    try:
+        for process in (core, *senders):
+            await process.ready()
+            assert not (process.data_dir / "postgres").exists()
+        client = core.client()
+        client.token = "secret"
+        await client.add_domain("example.com")
+        recipients = [Recipient(email=f"reader{n}@inbox.test") for n in range(100)]
+        await client.send(
+            SendHTMLReq(sender=Sender(email="news@example.com"), subject="x", html="<p>x</p>", recipients=recipients)
+        )
+        assert set((await client.outcomes("example.com", 100)).values()) == {"delivered"}
+        client.close()
+        assert len(box.copies()) == 100
+        for process in senders:
+            health = Command(tmp_path, {**process.extra, "KANNON_METRICS__LISTEN": metrics_of(process)})
+            assert (await health("health")).out == "ok\n"
+        for process in (core, *senders):
+            assert await process.stop() == 0
+    finally:
+        for process in (core, *senders):
+            process.kill()
+    health = Command(tmp_path, {**senders[0].extra, "KANNON_METRICS__LISTEN": metrics_of(senders[0])})
+    gone = await health("health")
+    assert (gone.code, gone.out) == (69, "")
+    assert gone.err.startswith("kannon: metrics.listen: ")
+
+
+def metrics_of(kannon: Kannon) -> str:
+    found = re.search(r"^  metrics \(HTTP\) on (\S+)$", kannon.text(), re.M)
+    assert found is not None, kannon.text()
+    return found[1]
