@@ -125,9 +125,10 @@ def standing(timeline: GetTimelineResponse) -> str:
         # A bounce that comes after the delivery is the last word.
         return f"{last[-1].type}: {detail(last[-1])}" if last else "ended"
     delivery = timeline.waiting
-    tried = (
-        f"tried {delivery.attempts} times, the last time: {_last(delivery)}" if delivery.attempts else "not tried yet"
-    )
+    tried = "not tried yet"
+    if delivery.attempts:
+        times = "once" if delivery.attempts == 1 else f"{delivery.attempts} times"
+        tried = f"tried {times}, the last time: {_last(delivery)}"
     if delivery.HasField("cancelled_at"):
         return f"cancelled {moment(delivery.cancelled_at)}; {tried}"
     if delivery.state == "sending":

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-KANNON = Path(sys.executable).parent / "kannon"
+from tests.support.command import ROOT
+
+PROGRAM = f"#!{sys.executable}\nfrom kannon.cli import main\n\nmain()\n"
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,9 @@ def test_bash_completes_commands_and_options(tmp_path: Path, typed: str, offered
         f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
         '_kannon_completion kannon; echo "${COMPREPLY[@]}"'
     )
-    (tmp_path / "kannon").symlink_to(KANNON)
-    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    program = tmp_path / "kannon"
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     said = subprocess.run(["bash", "--norc", "-c", script], env=env, capture_output=True, text=True, check=True)
     assert (said.stdout.split(), said.stderr) == (offered, "")
