@@ -28,6 +28,8 @@ _ROLE: Final = "kannon"
 _SOCKET: Final = ".s.PGSQL.5432"
 _SUN_PATH_MAX: Final = 107  # unix(7): sun_path has 108 bytes, the last of them NUL
 
+_FRESH_BYTES: Final = 128 << 20  # a cluster as initdb makes it, and its first WAL
+
 _INITDB: Final = (
     *("-U", _ROLE, "-A", "trust", "-E", "UTF8", "--locale-provider=builtin", "--locale=C", "--builtin-locale=C.UTF-8"),
     *("--no-sync", "--no-instructions"),
@@ -149,6 +151,13 @@ class EmbeddedPostgres(Server):
 
     async def _make(self, place: Path, account: Account | None) -> None:
         """A cluster and its database, made beside `place` and moved there complete and on disk."""
+        # Asked first: what PostgreSQL would say about a full disk it could not write into its log.
+        free = shutil.disk_usage(self._data_dir).free
+        if free < _FRESH_BYTES:
+            raise OperatorError(
+                f"{place} cannot be made: No space left on device (a new database needs {_FRESH_BYTES >> 20} MiB, "
+                f"{free >> 20} MiB are free)"
+            )
         fresh = self._data_dir / "postgres.new"
         if fresh.exists():
             shutil.rmtree(fresh)
