@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiosmtplib
@@ -51,8 +52,9 @@ async def deliver(client: Client, count: int) -> None:
 
 
 def reports(box: Inbox) -> dict[str, bytes]:
-    """Bounce address → the report to it."""
-    return {address: failure(recipient) for recipient, address in box.reverse_paths.items()}
+    """Bounce address → the report to it, dated (RFC 5322 §3.6) as servers do: a repeat is known by it."""
+    now = datetime.now(UTC)
+    return {address: failure(recipient, at=now) for recipient, address in box.reverse_paths.items()}
 
 
 @pytest.mark.parametrize("taken", [60, REPORTS])
