@@ -27,7 +27,7 @@ from kannon.measure import UNMEASURED
 
 log = structlog.get_logger()
 
-BACKLOG = 512
+BACKLOG = 4096  # a full queue drops a SYN, which costs an honest peer one to three seconds
 # aiosmtpd logs every line of every dialogue, addresses included; our own log says what matters.
 logging.getLogger("mail.log").setLevel(logging.ERROR)
 
@@ -52,7 +52,7 @@ class InboundSmtp:
         mailbox = PostmasterMailbox(data_dir / "postmaster", self._limits.max_unread)
         self._intake = Intake(registry, publisher, mailbox, self._hostname, meter=meter)
         self._places = Places(self._limits)
-        self._sessions: set[SmtpSession] = set()
+        self._sessions: dict[SmtpSession, None] = {}  # whoever was of use last, or came last, is last
         self._shared: Shared | None = None
         self._empty = anyio.Event()
         self.addresses: list[tuple[str, int]] = []
@@ -100,19 +100,17 @@ class InboundSmtp:
             self._make_room()
             if self._places.full:
                 return None
-        session = SmtpSession(self._shared, partial(self._gone, peer))
+        session = SmtpSession(self._shared, self._useful, partial(self._gone, peer))
         self._places.enter(peer)
-        self._sessions.add(session)
+        self._sessions[session] = None
         return session
 
     def _make_room(self) -> None:
         """Slow-loris: when all places are taken, whoever has been of no use the longest goes, however busy: a server
         with a report names one of our recipients within moments, and hostile peers have none to name. Where all have,
         one that has been idle beyond a limit goes."""
-        useless = [session for session in self._sessions if not session.has_recipient]
-        if useless:
-            leaves = min(useless, key=lambda session: session.useful_since)
-        else:
+        leaves = next((session for session in self._sessions if not session.has_recipient), None)
+        if leaves is None:
             leaves = min(self._sessions, key=lambda session: session.busy_since)
             if time.monotonic() - leaves.busy_since <= self._limits.crowded_seconds:
                 return
@@ -120,12 +118,17 @@ class InboundSmtp:
         leaves.abort()
         self._leave(leaves, leaves.peer)
 
+    def _useful(self, session: SmtpSession) -> None:
+        if session in self._sessions:
+            del self._sessions[session]
+            self._sessions[session] = None
+
     def _gone(self, peer: str, session: SmtpSession) -> None:
         self._leave(session, peer)
 
     def _leave(self, session: SmtpSession, peer: str) -> None:
         if session in self._sessions:
-            self._sessions.discard(session)
+            del self._sessions[session]
             self._places.leave(peer)
         if not self._sessions:
             self._empty.set()

@@ -13,7 +13,7 @@ import collections
 import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -65,9 +65,12 @@ class Shared:
 
 
 class SmtpSession(SMTP):
-    """`on_close` is called once, when the connection is gone."""
+    """`on_useful` is called when it named a recipient or its mail was stored; `on_close` once, when the connection is
+    gone."""
 
-    def __init__(self, shared: Shared, on_close: Callable[["SmtpSession"], None]) -> None:
+    def __init__(
+        self, shared: Shared, on_useful: Callable[["SmtpSession"], None], on_close: Callable[["SmtpSession"], None]
+    ) -> None:
         limits = shared.limits
         # aiosmtpd keeps this in the class, shared by all connections, and every EHLO enlarges it.
         self.command_size_limits = collections.defaultdict(lambda: SMTP.command_size_limit)
@@ -86,6 +89,7 @@ class SmtpSession(SMTP):
         self._intake = shared.intake
         self._limits = limits
         self._memory = shared.memory
+        self._on_useful = on_useful
         self._on_close = on_close
         self._deadline: asyncio.TimerHandle | None = None
         self._replies = 0
@@ -95,7 +99,11 @@ class SmtpSession(SMTP):
         self._handshaking = False
         self._lost = False
         self.peer = ""
-        self.busy_since = self.useful_since = time.monotonic()
+        self.busy_since = time.monotonic()
+
+    def __dir__(self) -> Iterable[str]:
+        """aiosmtpd looks through all names of each new session for its verbs, four times; these are all it can use."""
+        return _VERBS
 
     # The connection's life
 
@@ -222,7 +230,7 @@ class SmtpSession(SMTP):
             return "550 5.1.1 No such address here"
         transaction.recipients.append(recipient)
         transaction.rcpt_tos.append(address)
-        self.useful_since = time.monotonic()
+        self._on_useful(self)
         return "250 2.1.5 OK"
 
     async def handle_RSET(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
@@ -363,8 +371,11 @@ class SmtpSession(SMTP):
         except Unavailable as error:
             log.warning("report not stored", peer=self.peer, reason=str(error))
             return "451 4.3.0 Not able to store it now, try again later"
-        self.useful_since = time.monotonic()
+        self._on_useful(self)
         return "250 2.0.0 OK"
+
+
+_VERBS = tuple(name for name in dir(SmtpSession) if name.startswith(("smtp_", "handle_")))
 
 
 def _retrieve(task: "asyncio.Task[Any]") -> None:
