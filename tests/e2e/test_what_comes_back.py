@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from tests.support.reports import Reporter, failure
 DOMAIN = "example.com"
 REPORTS = 200
 HOSTILE = 1000
-PATIENCE_SECONDS = 5.0  # within 1 s where the machine is its own; a shared one is given more
+PATIENCE_SECONDS = 2.0  # within 1 s where the machine is its own (0.2 to 0.5 here); a shared one is given more
 RSS_GROWTH = 100 << 20
 
 
@@ -129,46 +131,23 @@ async def reply_to(port: int, address: str, report: bytes) -> int:
     return 250
 
 
-class Hostile:
-    """Connections that cost as much as they can: they trickle, idle, NOOP for ever, or send endless lines."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.connected = 0
-
-    async def attack(self, number: int) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            self.connected += 1
-            try:
-                await (self._trickle, self._idle, self._noop, self._long_lines)[number % 4](reader, writer)
-            finally:
-                writer.close()
-
-    async def _trickle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while not reader.at_eof():
-            writer.write(b"E")
-            await writer.drain()
-            await asyncio.sleep(0.2)
-
-    async def _idle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(1024):
-            pass
-
-    async def _noop(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"EHLO hostile.example\r\n")
-        while await reader.readline():
-            writer.write(b"NOOP\r\n")
-            await asyncio.sleep(0.05)
-
-    async def _long_lines(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while not reader.at_eof():
-            writer.write(b"x" * (64 << 10) + b"\r\n")
-            await writer.drain()
-            await asyncio.sleep(0.1)
+@contextmanager
+def attack(port: int, log: Path) -> Iterator[None]:
+    """All connections at once, from a process of their own, so that what they cost there is not measured here."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.hostile", str(port), str(HOSTILE)], stdout=out, stderr=out
+        )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
-async def test_a_thousand_hostile_connections_keep_no_honest_one_waiting(kannon: Kannon, box: Inbox) -> None:
+async def test_a_thousand_hostile_connections_keep_no_honest_one_waiting(
+    tmp_path: Path, kannon: Kannon, box: Inbox
+) -> None:
     await kannon.start().ready()
     client = kannon.client()
     await deliver(client, 20)
@@ -176,11 +155,9 @@ async def test_a_thousand_hostile_connections_keep_no_honest_one_waiting(kannon:
     port = kannon.ports["smtp"]
     assert await reply_to(port, *jobs[0]) == 250  # what the first report loads is not the attackers' doing
     before = resident(kannon)
-    hostile = Hostile(port)
     most, slowest = before, 0.0
-    async with anyio.create_task_group() as group:
-        for number in range(HOSTILE):
-            group.start_soon(hostile.attack, number)
+    log = tmp_path / "attack.log"
+    with attack(port, log):
         # While they arrive, and when they are all there.
         for address, report in jobs[1:]:
             start = time.monotonic()
@@ -188,8 +165,7 @@ async def test_a_thousand_hostile_connections_keep_no_honest_one_waiting(kannon:
             slowest = max(slowest, time.monotonic() - start)
             most = max(most, resident(kannon))
             await anyio.sleep(0.1)
-        assert hostile.connected == HOSTILE
-        group.cancel_scope.cancel()
+        assert log.read_text() == f"{HOSTILE} connections\n"
     assert slowest <= PATIENCE_SECONDS
     assert most - before <= RSS_GROWTH, f"{(most - before) >> 20} MiB"
     with anyio.fail_after(30):
