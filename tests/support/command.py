@@ -1,4 +1,7 @@
-"""The `kannon` command as its user has it: a process, its exit code, and what it says where."""
+"""The `kannon` command as its user has it: a process, its exit code, and what it says where.
+
+TEST_EXECUTABLE names another program (the single executable) in place of this source tree.
+"""
 
 import json
 import os
@@ -29,6 +32,11 @@ class Said:
         return [line.split("\t") for line in self.out.splitlines()]
 
 
+def command() -> list[str]:
+    executable = os.environ.get("TEST_EXECUTABLE")
+    return [executable] if executable else [sys.executable, "-m", "kannon"]
+
+
 class Command:
     """Runs in `folder`, with no KANNON_ variable but those of `env`."""
 
@@ -40,7 +48,7 @@ class Command:
         env = {name: value for name, value in os.environ.items() if not name.startswith("KANNON_")}
         with anyio.fail_after(_SECONDS):
             process = await anyio.run_process(
-                [sys.executable, "-m", "kannon", *arguments],
+                [*command(), *arguments],
                 input=stdin.encode(),
                 cwd=self._folder,
                 env=env | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"} | self.env,

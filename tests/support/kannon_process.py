@@ -9,7 +9,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes
 from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
 from kannon.pb.stats.apiv1.statsapiv1_pb2 import GetStatsReq
 from kannon.pb.stats.types.stats_pb2 import Stats
+from tests.support.command import command
 
 READY_SECONDS = 60.0
 _ADDRESS = re.compile(r"^  (gRPC API|opens and clicks|bounces|metrics)[^:]* on (\S+):(\d+)$", re.M)
@@ -38,11 +38,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def command() -> list[str]:
-    executable = os.environ.get("TEST_EXECUTABLE")
-    return [executable] if executable else [sys.executable, "-m", "kannon"]
 
 
 @dataclass
