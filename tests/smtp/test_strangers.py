@@ -1,16 +1,20 @@
-"""Against servers by other hands: smtp-sink with its fault switches, and a real Postfix."""
+"""Against servers by other hands: smtp-sink with its fault switches, and real ones: Postfix, Exim and OpenSMTPD."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from kannon.mail.verdict import Deferred, Delivered, Refused, Stage
 from kannon.smtp import Deliverer
+from tests.support.certificates import Authority, make_authority
 from tests.support.delivering import delivering
+from tests.support.dns_server import Zone
 from tests.support.envelopes import BODY, an_envelope
 from tests.support.eventually import eventually
-from tests.support.strangers import postfix, smtp_sink
+from tests.support.mail_servers import MailServer, mail_server
+from tests.support.strangers import Postfix, postfix, smtp_sink
 
 
 @asynccontextmanager
@@ -107,3 +111,106 @@ async def test_postfix() -> None:
         for number in range(5):
             wanted = (body + b"%d\r\n" % number).split(b"\r\n\r\n", 1)[1].replace(b"\r\n", b"\n")
             assert any(mail.endswith(wanted) for mail in server.mails())
+
+
+# -- certificates good and bad, on all three
+
+SPECIMEN = BODY + b".\r\n..\r\n.x\r\n\tGr\xc3\xbc\xc3\x9fe  \r\n" + b"x" * 900 + b"\r\n\r\n.\r\n"
+FLAWS = ["good", "self-signed", "expired", "wrong name"]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("ca"))
+
+
+def a_certificate(authority: Authority, flaw: str) -> Path:
+    host = "wrong.test" if flaw == "wrong name" else "mx.dest.test"
+    return authority.issue_file(host, expired=flaw == "expired", self_signed=flaw == "self-signed")
+
+
+@asynccontextmanager
+async def to(server: MailServer | Postfix, authority: Authority, mode: str) -> AsyncIterator[Deliverer]:
+    """Over a route to mx.dest.test, which is `server`."""
+    zone: Zone = {("mx.dest.test", "A"): ["127.0.0.1"]}
+    routes = [{"domain": "*", "host": "mx.dest.test", "port": server.port, "tls": mode}]
+    async with delivering(zone, routes=routes, tls_ca_file=authority.pem, timeout_scale=1) as deliverer:
+        yield deliverer
+
+
+async def took_it(deliverer: Deliverer, server: MailServer | Postfix) -> Delivered:
+    """The verdict, once the mail has been found in the server's Maildir, its octets as they were."""
+    verdict = await deliverer.deliver(an_envelope(body=SPECIMEN))
+    assert isinstance(verdict, Delivered), verdict
+    await eventually(lambda: len(server.mails()) == 1)
+    [mail] = server.mails()
+    head, _, text = SPECIMEN.replace(b"\r\n", b"\n").partition(b"\n\n")
+    before, _, kept = mail.partition(b"\n\n")
+    assert kept == text
+    assert head in before  # a server puts fields of its own before it, and some behind
+    return verdict
+
+
+@pytest.mark.parametrize("name", ["exim", "opensmtpd"])
+async def test_without_starttls(authority: Authority, name: str) -> None:
+    async with mail_server(name) as server:
+        async with to(server, authority, "required") as deliverer:
+            refused = await deliverer.deliver(an_envelope())
+            assert isinstance(refused, Deferred)
+            assert refused.reason == "STARTTLS is not offered"
+        async with to(server, authority, "opportunistic") as deliverer:
+            assert (await took_it(deliverer, server)).tls == ""
+            unknown = await deliverer.deliver(an_envelope("nobody@dest.test"))
+            assert isinstance(unknown, Refused)
+            assert (unknown.reply.code // 100, unknown.stage) == (5, Stage.RCPT)
+            large = await deliverer.deliver(an_envelope(body=BODY + b"x\r\n" * 500_000))
+            assert isinstance(large, Refused)
+            assert large.stage is (Stage.MAIL if name == "exim" else Stage.DOT)  # who looks at SIZE=, and who counts
+
+
+@pytest.mark.parametrize("name", ["exim", "postfix"])
+@pytest.mark.parametrize("flaw", FLAWS)
+async def test_with_starttls(authority: Authority, name: str, flaw: str) -> None:
+    certificate = a_certificate(authority, flaw)
+    async with AsyncExitStack() as stack:
+        server: MailServer | Postfix
+        if name == "postfix":
+            server = await stack.enter_async_context(postfix(certificate))
+        else:
+            server = await stack.enter_async_context(mail_server(name, certificate))
+        async with to(server, authority, "opportunistic") as deliverer:
+            tls = (await took_it(deliverer, server)).tls
+            assert tls.startswith("TLSv1.3")
+            assert tls.endswith(" unverified")
+        async with to(server, authority, "verify") as deliverer:
+            verdict = await deliverer.deliver(an_envelope())
+        if flaw == "good":
+            assert isinstance(verdict, Delivered)
+            assert verdict.tls.endswith(" verified")
+        else:
+            assert isinstance(verdict, Deferred)
+            assert verdict.stage is Stage.STARTTLS
+            assert verdict.reason.startswith("TLS: ")
+
+
+async def test_a_server_that_offers_tls_and_may_not_be_able_to(authority: Authority) -> None:
+    """OpenSMTPD before 7.3 fails every handshake beside OpenSSL 3, and that is what Debian 12 has: the mail goes in
+    clear within the same try, or encrypted from a newer one. The server says which in its Received field."""
+    async with (
+        mail_server("opensmtpd", a_certificate(authority, "good")) as server,
+        to(server, authority, "opportunistic") as deliverer,
+    ):
+        verdict = await took_it(deliverer, server)
+        assert (b"with ESMTPS" in server.mails()[0]) is bool(verdict.tls)
+
+
+async def test_a_server_that_knows_tls_1_0_only(authority: Authority) -> None:
+    ciphers = "NORMAL:-VERS-ALL:+VERS-TLS1.0"
+    async with mail_server("exim", a_certificate(authority, "good"), ciphers=ciphers) as server:
+        async with to(server, authority, "required") as deliverer:
+            verdict = await deliverer.deliver(an_envelope())
+            assert isinstance(verdict, Deferred)
+            assert (verdict.stage, verdict.reply) == (Stage.STARTTLS, None)
+            assert not server.mails()
+        async with to(server, authority, "opportunistic") as deliverer:
+            assert (await took_it(deliverer, server)).tls == ""

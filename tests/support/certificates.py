@@ -26,6 +26,12 @@ class Authority:
         return str(self.folder / "ca.pem")
 
     def issue(self, host: str, *, expired: bool = False, self_signed: bool = False) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.issue_file(host, expired=expired, self_signed=self_signed))
+        return context
+
+    def issue_file(self, host: str, *, expired: bool = False, self_signed: bool = False) -> Path:
+        """Key and certificate in one PEM file."""
         key = ec.generate_private_key(ec.SECP256R1())
         issuer, issuer_key = (_name(host), key) if self_signed else (self.certificate.subject, self.key)
         now = datetime.now(UTC)
@@ -42,9 +48,7 @@ class Authority:
         )
         file = self.folder / f"{host}-{certificate.serial_number}.pem"
         file.write_bytes(_pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return file
 
 
 def make_authority(folder: Path) -> Authority:

@@ -57,8 +57,12 @@ class Postfix:
     maildir: Path
 
     def mails(self) -> list[bytes]:
-        new = self.maildir / "new"
-        return [file.read_bytes() for file in sorted(new.iterdir())] if new.is_dir() else []
+        return mails_in(self.maildir)
+
+
+def mails_in(maildir: Path) -> list[bytes]:
+    new = maildir / "new"
+    return [file.read_bytes() for file in sorted(new.iterdir())] if new.is_dir() else []
 
 
 _MAIN = """
@@ -105,15 +109,16 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 @asynccontextmanager
-async def postfix() -> AsyncIterator[Postfix]:
-    """A Postfix of its own that takes mail for b@dest.test and jürgen@dest.test. Needs root, as Postfix does."""
+async def postfix(certificate: Path | None = None) -> AsyncIterator[Postfix]:
+    """A Postfix of its own that takes mail for b@dest.test and jürgen@dest.test, by default with a certificate of its
+    own. Needs root, as Postfix does."""
     program = stranger("postfix")
     if os.geteuid() != 0 and os.environ.get("KANNON_SKIP_STRANGERS") == "1":
         pytest.skip("Postfix is started by root only")
     # Not pytest's folder: Postfix gives its rights away and must still get there.
     with tempfile.TemporaryDirectory(prefix="postfix-") as folder:
         server = Postfix(free_port(), Path(folder) / "mail")
-        _configure(Path(folder), server.port)
+        _configure(Path(folder), server.port, certificate)
         command = [program, "-c", f"{folder}/config"]
         await anyio.run_process([*command, "start"], check=True)
         try:
@@ -123,10 +128,9 @@ async def postfix() -> AsyncIterator[Postfix]:
             await anyio.run_process([*command, "abort"], check=False)
 
 
-def _configure(folder: Path, port: int) -> None:
+def _configure(folder: Path, port: int, certificate: Path | None) -> None:
     uid = 65534
-    make_authority(folder).issue("mx.dest.test")
-    (certificate,) = folder.glob("mx.dest.test-*.pem")
+    certificate = certificate or make_authority(folder).issue_file("mx.dest.test")
     folder.chmod(0o755)
     for name in ("queue", "mail", "config", "data"):
         (folder / name).mkdir()
