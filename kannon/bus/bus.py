@@ -195,7 +195,7 @@ class Bus(ParkedRoom):
 
     async def publish_postponements(self, page: Sequence[Postponement]) -> None:
         """To whichever dispatcher hears it. It may be lost: then the claim outlives its lease and is taken back."""
-        text = json.dumps([[p.delivery_id, p.turn, p.seconds] for p in page])
+        text = json.dumps([[p.delivery_id, p.turn, p.seconds, p.rate] for p in page])
         await self.send(topology.POSTPONED, text.encode())
 
     async def take_postponements(self, handle: PostponementHandler, stop: anyio.Event) -> None:
@@ -203,10 +203,7 @@ class Bus(ParkedRoom):
         async with anyio.create_task_group() as group:
 
             async def arrived(message: Msg) -> None:
-                page = [
-                    Postponement(int(i), int(turn), float(seconds)) for i, turn, seconds in json.loads(message.data)
-                ]
-                group.start_soon(handle, page)
+                group.start_soon(handle, [Postponement(*each) for each in json.loads(message.data)])
 
             with _unavailable():
                 subscription = await self._client.subscribe(topology.POSTPONED, queue="dispatcher", cb=arrived)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kannon.db.database import Database
 from kannon.db.queries import queries
@@ -64,6 +64,23 @@ class Deferral:
     text: str
 
 
+class Place(NamedTuple):
+    """A tenant's mail for one destination domain."""
+
+    domain: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """No room for `seconds`; then `rate` mails a second, planned ahead for `spread` seconds."""
+
+    place: Place
+    seconds: float
+    rate: float
+    spread: float
+
+
 async def claim_to_validate(db: Database, page: int) -> list[UnvalidatedDelivery]:
     """Moves up to `page` rows to validating, fair between domains. Committed when it returns."""
     async with db.acquire() as connection:
@@ -117,15 +134,33 @@ async def release_sending(db: Database, ids: Sequence[int], *, delay: timedelta)
         await queries.release_sending(connection, ids=ids, delay=delay)
 
 
-async def postpone_sending(db: Database, postponements: Sequence[Postponement]) -> None:
-    """Back to scheduled without an attempt; rows that do not wait for this very envelope stay as they are."""
+async def postpone_sending(db: Database, postponements: Sequence[Postponement]) -> dict[int, Place]:
+    """Back to scheduled without an attempt; rows that do not wait for this very envelope stay as they are. Gives where
+    the others go to."""
     async with db.acquire() as connection:
-        await queries.postpone_sending(
+        rows = queries.postpone_sending(
             connection,
             ids=[p.delivery_id for p in postponements],
             turns=[p.turn for p in postponements],
             seconds=[p.seconds for p in postponements],
         )
+        return {row["id"]: Place(row["domain"], row["destination"]) async for row in rows}
+
+
+async def delay_crowd(db: Database, crowds: Sequence[Crowd], *, behind: int, window: int) -> int:
+    """Moves the due mail of these crowds to later, as far as it is among the next `window` of its domain; how many."""
+    async with db.acquire() as connection:
+        done = await queries.delay_crowd(
+            connection,
+            domains=[crowd.place.domain for crowd in crowds],
+            destinations=[crowd.place.destination for crowd in crowds],
+            seconds=[crowd.seconds for crowd in crowds],
+            rates=[crowd.rate for crowd in crowds],
+            spreads=[crowd.spread for crowd in crowds],
+            behind=behind,
+            window=window,
+        )
+    return _affected(done)
 
 
 async def reclaim_sending(db: Database, claimed_before: datetime) -> int:

@@ -25,8 +25,10 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Postponement:
-    """An envelope that the sender gave back unsent: its destination has no room for so many seconds."""
+    """An envelope that the sender gave back unsent: its destination has no room for so many seconds. `rate` is how many
+    mails a second it takes, 0 where nothing is known."""
 
     delivery_id: int
     turn: int
     seconds: float
+    rate: float = 0.0

@@ -32,9 +32,11 @@ LONGEST_BUSY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """No connection is free, or the destination is being probed: try again in so many seconds. No attempt was made."""
+    """No connection is free, or the destination is being probed: try again in so many seconds. No attempt was made.
+    `rate`: mails a second that it takes; 0: unknown."""
 
     retry_in: float
+    rate: float = 0.0
 
 
 Lent = Session | Failure | Busy
@@ -99,7 +101,7 @@ class Site:
         # Whoever is turned away comes back when, at the present speed, those before have gone.
         self._next_room = max(self._next_room, now + SHORTEST_BUSY_SECONDS) + 1 / speed
         self._next_room = min(self._next_room, now + LONGEST_BUSY_SECONDS)
-        busy = Busy(self._next_room - now)
+        busy = Busy(self._next_room - now, speed)
         makes_way = self._waiting.make_way(tenant)
         if makes_way is None:
             return busy

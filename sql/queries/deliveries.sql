@@ -92,13 +92,40 @@ RETURNING p.id, p.message_id, p.domain, p.email, p.fields, p.opens, p.links, p.s
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, next_attempt_at = now() + :delay::interval
 WHERE id = ANY(:ids::bigint[]) AND state = 'sending';
 
--- name: postpone_sending!
+-- name: postpone_sending
 -- The sender had no connection to spare for them: their envelopes are gone, no attempt was made.
 UPDATE sending_pool_emails p
 SET state = 'scheduled', claimed_at = NULL, turn = p.turn + 1,
     next_attempt_at = now() + make_interval(secs => d.seconds), last_text = 'waits for its destination to have room'
 FROM unnest(:ids::bigint[], :turns::integer[], :seconds::float8[]) AS d(id, turn, seconds)
-WHERE p.id = d.id AND p.turn = d.turn AND p.state = 'sending';
+WHERE p.id = d.id AND p.turn = d.turn AND p.state = 'sending'
+RETURNING p.id, p.domain, lower(split_part(p.email, '@', -1)) AS destination;
+
+-- name: delay_crowd!
+-- Of those of a crowd that would be claimed next, each to when its destination should have room: the first ones first,
+-- behind so many that have been delayed before them.
+WITH crowd AS (
+    SELECT * FROM unnest(:domains::text[], :destinations::text[], :seconds::float8[], :rates::float8[],
+                         :spreads::float8[]) AS c(domain, destination, seconds, rate, spread)
+), next AS (
+    SELECT p.id, d.domain, p.next_attempt_at, lower(split_part(p.email, '@', -1)) AS destination
+    FROM (SELECT DISTINCT domain FROM crowd) d, LATERAL (
+        SELECT id, email, next_attempt_at FROM sending_pool_emails
+        WHERE state = 'scheduled' AND domain = d.domain AND next_attempt_at <= now() AND cancelled_at IS NULL
+        ORDER BY next_attempt_at LIMIT :window::bigint) p
+), placed AS (
+    SELECT n.id, c.seconds, c.rate, c.spread,
+           :behind::bigint + row_number() OVER (PARTITION BY n.domain, n.destination ORDER BY n.next_attempt_at) AS place
+    FROM next n JOIN crowd c USING (domain, destination)
+), locked AS (
+    SELECT p.id, k.seconds, k.rate, k.spread, k.place FROM placed k JOIN sending_pool_emails p USING (id)
+    WHERE p.state = 'scheduled' AND p.next_attempt_at <= now()
+    FOR UPDATE OF p SKIP LOCKED
+)
+UPDATE sending_pool_emails p
+SET next_attempt_at = now() + make_interval(secs => k.seconds + least(k.place / k.rate, k.spread)),
+    last_text = 'waits for its destination to have room'
+FROM locked k WHERE p.id = k.id;
 
 -- name: reclaim_sending!
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, turn = turn + 1

@@ -1,4 +1,5 @@
-"""The dispatcher as a component: the feed, the two outcome consumers, and the taking back of lost claims.
+"""The dispatcher as a component: the feed, the two outcome consumers, crowded destinations, and the taking back of
+lost claims.
 
 In: pool and bus. Out: a running dispatcher that says *started* once it consumes outcomes and claims deliveries.
 """
@@ -16,12 +17,12 @@ from anyio.abc import TaskStatus
 from kannon.bus.bus import Backlog, PostponementHandler, Progress
 from kannon.bus.consume import Limits, PageHandler
 from kannon.bus.topology import BOUNCES_DISPATCHER, OUTCOMES, ConsumerSpec
+from kannon.components.dispatcher.crowd import Crowds
 from kannon.components.dispatcher.feed import Feed
 from kannon.components.dispatcher.outcomes import Outcomes
 from kannon.db.database import Database
-from kannon.db.deliveries import postpone_sending, reclaim_sending
+from kannon.db.deliveries import reclaim_sending
 from kannon.errors import KannonError
-from kannon.mail.envelope import Postponement
 
 log = structlog.get_logger()
 
@@ -61,6 +62,7 @@ class Dispatcher:
         self._feed = feed
         self._outcomes = outcomes
         self._builder = builder
+        self._crowds = Crowds(db)
         self._lease = lease
         self._sole = sole
         self._started: datetime | None = None
@@ -80,16 +82,9 @@ class Dispatcher:
                 for spec in (OUTCOMES, BOUNCES_DISPATCHER):
                     work.start_soon(partial(self._bus.consume, spec, self._outcomes.handle_page, limits, stop=stop))
                 work.start_soon(self._feed.run, stop)
-                work.start_soon(self._bus.take_postponements, self._postpone, stop)
+                work.start_soon(self._bus.take_postponements, self._crowds.postpone, stop)
                 task_status.started()
             group.cancel_scope.cancel()
-
-    async def _postpone(self, page: list[Postponement]) -> None:
-        """Gives rows back whose destination has no room, so that they do not fill the stream for all others."""
-        try:
-            await postpone_sending(self._db, page)
-        except KannonError as error:  # their leases run out instead
-            log.warning("postponed deliveries not rescheduled", deliveries=len(page), why=str(error))
 
     async def _reclaim_regularly(self) -> None:
         while True:

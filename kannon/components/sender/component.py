@@ -190,7 +190,7 @@ class Sender:
         if isinstance(verdict, Busy):
             if verdict.retry_in >= POSTPONE_SECONDS and not work.body_object:
                 self._ledger.leave(work)
-                self._postponed.add(work, Postponement(envelope.delivery_id, envelope.turn, verdict.retry_in))
+                self._postponed.add(work, _postponement(envelope, verdict))
             else:
                 await self._put_back(work, verdict.retry_in)
             return
@@ -213,3 +213,7 @@ class Sender:
         else:
             self._ledger.leave(work)
             await work.park("it failed again and again")
+
+
+def _postponement(envelope: Envelope, busy: Busy) -> Postponement:
+    return Postponement(envelope.delivery_id, envelope.turn, busy.retry_in, busy.rate)
