@@ -3,6 +3,8 @@
 -- name: claim_to_validate
 -- Oldest due first, fair between domains: `waiting` finds the domains that have rows by one index probe each, `ready`
 -- are those with work, each of them offers four times its share, and the page is filled in turns.
+-- An array, not a join: a batch fills the table faster than its statistics follow, and a join planned for an empty table
+-- compares every row with every other.
 WITH RECURSIVE waiting AS (
     (SELECT domain FROM sending_pool_emails WHERE state = 'to_validate' ORDER BY domain LIMIT 1)
     UNION ALL
@@ -22,7 +24,7 @@ WITH RECURSIVE waiting AS (
     ) o
 ), picked AS (
     SELECT p.id FROM sending_pool_emails p
-    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint)
+    WHERE p.id = ANY(ARRAY(SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint))
       AND p.state = 'to_validate' AND p.cancelled_at IS NULL
     FOR UPDATE SKIP LOCKED
 )
@@ -65,7 +67,7 @@ WITH RECURSIVE waiting AS (
     ) o
 ), picked AS (
     SELECT p.id, p.message_id, p.domain, lower(split_part(p.email, '@', -1)) AS destination FROM sending_pool_emails p
-    WHERE p.id IN (SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint)
+    WHERE p.id = ANY(ARRAY(SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint))
       AND p.state = 'scheduled' AND p.cancelled_at IS NULL
     FOR UPDATE SKIP LOCKED
 ), pause AS MATERIALIZED (
@@ -113,19 +115,21 @@ WITH crowd AS (
         SELECT id, email, next_attempt_at FROM sending_pool_emails
         WHERE state = 'scheduled' AND domain = d.domain AND next_attempt_at <= now() AND cancelled_at IS NULL
         ORDER BY next_attempt_at LIMIT :window::bigint) p
-), placed AS (
-    SELECT n.id, c.seconds, c.rate, c.spread,
-           :behind::bigint + row_number() OVER (PARTITION BY n.domain, n.destination ORDER BY n.next_attempt_at) AS place
-    FROM next n JOIN crowd c USING (domain, destination)
 ), locked AS (
-    SELECT p.id, k.seconds, k.rate, k.spread, k.place FROM placed k JOIN sending_pool_emails p USING (id)
-    WHERE p.state = 'scheduled' AND p.next_attempt_at <= now()
-    FOR UPDATE OF p SKIP LOCKED
+    SELECT p.id, p.domain, lower(split_part(p.email, '@', -1)) AS destination, p.next_attempt_at
+    FROM sending_pool_emails p
+    WHERE p.id = ANY(ARRAY(SELECT n.id FROM next n JOIN crowd USING (domain, destination)))
+      AND p.state = 'scheduled' AND p.next_attempt_at <= now()
+    FOR UPDATE SKIP LOCKED
+), placed AS (
+    SELECT l.id, c.seconds, c.rate, c.spread,
+           :behind::bigint + row_number() OVER (PARTITION BY l.domain, l.destination ORDER BY l.next_attempt_at) AS place
+    FROM locked l JOIN crowd c USING (domain, destination)
 )
 UPDATE sending_pool_emails p
 SET next_attempt_at = now() + make_interval(secs => k.seconds + least(k.place / k.rate, k.spread)),
     last_text = 'waits for its destination to have room'
-FROM locked k WHERE p.id = k.id;
+FROM placed k WHERE p.id = k.id;
 
 -- name: reclaim_sending!
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, turn = turn + 1

@@ -20,6 +20,7 @@ from kannon.mail.envelope import Postponement
 log = structlog.get_logger()
 
 WINDOW = 10_000  # due rows looked at in one statement
+CROWDS_AT_ONCE = 100
 QUIET_SECONDS = 1.0  # between two looks at the same crowd
 FIRST_SECONDS = 10.0  # how far ahead a crowd is spread at first: its pace has only just been measured
 LONGEST_SECONDS = 300.0  # doubled each time it comes back too soon, up to here
@@ -70,15 +71,15 @@ class Crowds:
             self._seen = {place: seen for place, seen in self._seen.items() if now < seen.until}
         return crowds
 
-    async def _delay(self, crowds: list[Crowd]) -> None:
-        done = 0
-        while crowds:
-            count = await delay_crowd(self._db, crowds, behind=done, window=WINDOW)
-            done += count
-            if count < WINDOW // 2:
-                break
-        if done:
-            log.debug("a crowd waits in the pool", deliveries=done, places=[crowd.place for crowd in crowds])
+    async def _delay(self, crowds: Sequence[Crowd]) -> None:
+        for first in range(0, len(crowds), CROWDS_AT_ONCE):
+            some = crowds[first : first + CROWDS_AT_ONCE]
+            done, count = 0, WINDOW
+            while count >= WINDOW // 2:
+                count = await delay_crowd(self._db, some, behind=done, window=WINDOW)
+                done += count
+            if done:
+                log.debug("a crowd waits in the pool", deliveries=done, places=[crowd.place for crowd in some])
 
 
 def _again(seen: _Seen | None, now: float, seconds: float) -> _Seen:
