@@ -1,12 +1,15 @@
 """kannon.client: what a Python program sends with it is what it meant."""
 
 import json
+import os
+import ssl
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from grpclib.const import Status
 
 from kannon.client import CallRefused, Client
+from kannon.client.calls import _reason
 from kannon.db.database import Database
 from kannon.errors import Unavailable
 from tests.support.api import TOKEN, running_api
@@ -63,3 +66,10 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
     async with Client("127.0.0.1:1") as kannon:
         with pytest.raises(Unavailable, match="cannot be reached"):
             await kannon.failing_checks()
+
+
+def test_a_tls_fault_is_told_in_words_not_by_its_number() -> None:
+    untrusted = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    untrusted.verify_message = "self-signed certificate"
+    assert _reason(untrusted) == "its certificate is not trusted (self-signed certificate)"
+    assert _reason(ssl.SSLError(1, "wrong version number")) != os.strerror(1)
