@@ -88,6 +88,8 @@ class Database:
 
 def describe(error: BaseException) -> str:
     """One line for the log; never shown to a caller of the API."""
+    if isinstance(error, asyncpg.UndefinedTableError):
+        return "its tables are not made yet: the database is not migrated"
     return " ".join(str(error).split()) or type(error).__name__
 
 

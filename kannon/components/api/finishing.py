@@ -50,8 +50,8 @@ class Finishing:
                 while await self.end_page():
                     pass
                 await finish_pauses(self._db)
-            except Unavailable as error:
-                log.warning("cancellations and resumptions not finished yet", reason=str(error))
+            except Unavailable as error:  # a new database without tables yet, or an absence that others tell of
+                log.debug("cancellations and resumptions not finished yet", reason=str(error))
             with anyio.move_on_after(LOOK_SECONDS):
                 await self._nudged.wait()
 
