@@ -173,6 +173,7 @@ class Postgres(Section):
 
 class Nats(Section):
     url: Annotated[str, AfterValidator(_check_nats_url)] = ""
+    replicas: Annotated[int, Field(ge=1, le=5)] = 1
 
 
 class Api(Section):
@@ -318,6 +319,8 @@ class Config(BaseSettings):
         for name, section in (("api", self.api), ("smtp", self.smtp)):
             if bool(section.tls_cert) != bool(section.tls_key):
                 raise ValueError(f"{name}.tls_cert and {name}.tls_key go together")
+        if self.nats.replicas > 1 and not self.nats.url:
+            raise ValueError("nats.replicas is more than 1 without nats.url: the embedded server is one")
         if self.retry.first > self.retry.max:
             raise ValueError("retry.first is longer than retry.max")
         return self

@@ -96,7 +96,9 @@ class Wake:
 class Bus(ParkedRoom):
     """One connection of one process; safe to use from any task of its event loop."""
 
-    def __init__(self, url: str, *, name: str = "kannon") -> None:
+    def __init__(self, url: str, *, replicas: int = 1, name: str = "kannon") -> None:
+        """`url`: one or several, separated by commas. `replicas`: on how many servers each stream is kept."""
+        self._replicas = replicas
         self._servers = [part.strip() for part in url.split(",")]
         self._name = name
         self._client = Client()
@@ -115,11 +117,7 @@ class Bus(ParkedRoom):
             if not self._ensured:
                 with _unavailable():
                     js = self._client.jetstream(timeout=REQUEST_SECONDS)
-                    await topology.ensure_topology(js)
-                    try:
-                        await js.object_store(topology.BODIES)
-                    except NotFoundError:
-                        await js.create_object_store(topology.BODIES)
+                    await topology.ensure_topology(js, replicas=self._replicas)
                 self._ensured = True
 
     async def _connect(self) -> None:

@@ -1,17 +1,30 @@
 """Streams, subjects, consumers and limits: the one module that declares them.
 
 Every process ensures them at start. What exists is compared with what is declared: a limit that differs is refused with
-OperatorError (silent drift loses mail), never changed behind the operator's back.
+OperatorError (silent drift loses mail), never changed behind the operator's back. The number of replicas is the
+operator's own word (nats.replicas), so what exists follows it.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
+import structlog
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import NotFoundError
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.errors import APIError, NotFoundError
 
 from kannon.errors import OperatorError
 from kannon.mail.event import EventType
+
+log = structlog.get_logger()
 
 HOUR = 3600.0
 
@@ -43,7 +56,7 @@ class StreamSpec:
     max_msgs: int
     max_age_seconds: float
 
-    def config(self) -> StreamConfig:
+    def config(self, replicas: int) -> StreamConfig:
         # Discard new: a full stream refuses, it never drops unread mail.
         return StreamConfig(
             name=self.name,
@@ -54,6 +67,7 @@ class StreamSpec:
             discard=DiscardPolicy.NEW,
             storage=StorageType.FILE,
             duplicate_window=DUPLICATE_WINDOW_SECONDS,
+            num_replicas=replicas,
             allow_direct=True,
         )
 
@@ -100,16 +114,18 @@ BOUNCES_STATS = ConsumerSpec("kannon_bounce", "stats")
 CONSUMERS = (SENDER, STATS, OUTCOMES, BOUNCES_DISPATCHER, BOUNCES_STATS)
 
 
-async def ensure_topology(js: JetStreamContext) -> None:
-    """Creates what is missing. Raises OperatorError where what exists differs from what is declared."""
+async def ensure_topology(js: JetStreamContext, *, replicas: int = 1) -> None:
+    """Creates what is missing. Raises OperatorError where what exists differs, or cannot have that many replicas."""
     for stream in STREAMS:
-        wanted = stream.config()
+        wanted = stream.config(replicas)
         try:
             found = (await js.stream_info(stream.name)).config
         except NotFoundError:
-            await js.add_stream(wanted)
+            with _too_few_servers(replicas):
+                await js.add_stream(wanted)
         else:
             _refuse_drift(f"stream {stream.name}", wanted, found, _STREAM_KEYS)
+            await _follow_replicas(js, found, replicas)
     for consumer in CONSUMERS:
         declared = consumer.config()
         try:
@@ -118,6 +134,33 @@ async def ensure_topology(js: JetStreamContext) -> None:
             await js.add_consumer(consumer.stream, declared)
         else:
             _refuse_drift(f"consumer {consumer.stream}/{consumer.name}", declared, existing, _CONSUMER_KEYS)
+    try:
+        store = await js.object_store(BODIES)
+    except NotFoundError:
+        with _too_few_servers(replicas):
+            await js.create_object_store(BODIES, replicas=replicas)
+    else:
+        await _follow_replicas(js, (await store.status()).stream_info.config, replicas)
+
+
+async def _follow_replicas(js: JetStreamContext, found: StreamConfig, replicas: int) -> None:
+    if found.num_replicas != replicas:
+        with _too_few_servers(replicas):
+            await js.update_stream(replace(found, num_replicas=replicas))
+        log.info("replicas changed", stream=found.name, before=found.num_replicas, now=replicas)
+
+
+_NO_ROOM = (10005, 10052, 10074)  # "no suitable peers", "maximum replicas", "not supported in non-clustered mode"
+
+
+@contextmanager
+def _too_few_servers(replicas: int) -> Iterator[None]:
+    try:
+        yield
+    except APIError as error:
+        if replicas > 1 and error.err_code in _NO_ROOM:
+            raise OperatorError(f"nats.replicas: {replicas} need as many NATS servers: {error.description}") from None
+        raise
 
 
 _STREAM_KEYS = ("subjects", "retention", "max_msgs", "max_age", "discard", "storage", "duplicate_window")

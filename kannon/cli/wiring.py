@@ -128,7 +128,7 @@ async def wire(
 
     embedded = not config.postgres.url
     db = await open_database(postgres_url or "postgres://", pool_size=config.postgres.pool_size)
-    bus = Bus(nats_url)
+    bus = Bus(nats_url, replicas=config.nats.replicas)
     schema = Schema(postgres_url, migrate=embedded or migrate, keep=keep)
     parts = Parts(config, data_dir, db, bus, Meter(), sole=embedded)
     components = {name: _component(name, parts) for name in enabled}

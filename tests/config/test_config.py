@@ -124,6 +124,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
         ("[components]\nenabled = []", "components.enabled"),
         ('[api]\ntls_cert = "x.pem"', "api.tls_cert and api.tls_key go together"),
         ('[retry]\nfirst = "5h"', "retry.first is longer than retry.max"),
+        ("[nats]\nreplicas = 3", "nats.replicas is more than 1 without nats.url: the embedded server is one"),
         ('[postgres]\nurl = "mysql://x"', "postgres.url"),
         ('[nats]\nurl = "http://x"', "nats.url"),
         ('[bump]\nbase_url = "ftp://x"', "bump.base_url"),
