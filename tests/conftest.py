@@ -14,6 +14,7 @@ from kannon.bus.bus import Bus
 from kannon.db.database import Database, open_database
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.log import setup_logging
+from tests.support.built import build_executable
 from tests.support.logs import CurrentStderr
 from tests.support.servers import TEMPLATE, create_database, delete_streams, drop_database, make_template
 
@@ -29,6 +30,12 @@ def anyio_backend() -> str:
 def _logging() -> None:
     """The program's own logging, at debug, shown with a test that fails."""
     setup_logging("debug", stream=CurrentStderr())
+
+
+@pytest.fixture(scope="session")
+def executable() -> Path:
+    """dist/kannon, of these sources."""
+    return build_executable()
 
 
 @pytest.fixture(scope="session")

@@ -98,7 +98,8 @@ def test_it_is_refused_where_it_cannot_be(downloaded: Machine, tmp_path: Path) -
         assert done.err.startswith("kannon: ")
         assert problem in done.err
         assert done.err.count("\n") == 1
-    assert downloaded.sh("find /srv/empty /srv/packaged -type f") == "/srv/packaged/usr/lib/systemd/system/kannon.service\n"
+    written = downloaded.sh("find /srv/empty /srv/packaged -type f")
+    assert written == "/srv/packaged/usr/lib/systemd/system/kannon.service\n"
 
 
 def test_systemd_finds_nothing_to_complain_about(downloaded: Machine) -> None:
