@@ -55,18 +55,19 @@ class Opener:
 
     async def open(self, target: Target, access: Access, site: str) -> Session | Failure:
         """`site` picks the source address: always the same one for the same destination, as greylisting wants."""
-        result = await self._attempt(target, access, site)
-        if isinstance(result, Failure) and result.kind is Kind.TLS and access.tls == "opportunistic":
-            # RFC 7435 §3: clear text is what there was to lose.
-            result = await self._attempt(target, replace(access, tls="none"), site)
+        result = await self._attempt(target, access, site, encrypt=access.tls != "none")
+        failed = isinstance(result, Failure) and result.kind is Kind.TLS and result.stage is Stage.STARTTLS
+        if failed and access.tls == "opportunistic":
+            # RFC 7435 §3: clear text is what there was to lose. Credentials are not: `access` still says so.
+            result = await self._attempt(target, access, site, encrypt=False)
         return result
 
-    async def _attempt(self, target: Target, access: Access, site: str) -> Session | Failure:
+    async def _attempt(self, target: Target, access: Access, site: str, *, encrypt: bool) -> Session | Failure:
         session = await self._connect(target, access.port, site)
         if isinstance(session, Failure):
             return session
         try:
-            failure = await self._enter(session, target, access)
+            failure = await self._enter(session, target, access, encrypt=encrypt)
         except BaseException:
             session.abort()
             raise
@@ -95,13 +96,13 @@ class Opener:
             return session
         return Failure(Kind.CONNECT, Stage.CONNECT, reason=f"{target.address}: connecting timed out")
 
-    async def _enter(self, session: Session, target: Target, access: Access) -> Failure | None:
+    async def _enter(self, session: Session, target: Target, access: Access, *, encrypt: bool) -> Failure | None:
         greeting = await session.greeting()
         if failure := _unless(greeting, Stage.GREETING):
             return failure
         if failure := await self._ehlo(session):
             return failure
-        if access.tls != "none" and (failure := await self._secure(session, target, access)):
+        if encrypt and (failure := await self._secure(session, target, access)):
             return failure
         return await self._authenticate(session, access) if access.username else None
 

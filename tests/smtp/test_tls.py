@@ -4,13 +4,14 @@ import ssl
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from kannon.config import Sender
 from kannon.mail.verdict import Deferred, Delivered, Stage
-from kannon.smtp import Busy, Deliverer
+from kannon.smtp import Busy, Deliverer, opening
 from kannon.smtp.tls import make_contexts
 from tests.support import smtp_peer
 from tests.support.certificates import Authority, make_authority
@@ -275,6 +276,25 @@ async def test_credentials_are_given_once_a_connection(authority: Authority, off
     start = peer.commands.index(expected[0])
     assert peer.commands[start : start + len(expected)] == expected
     assert sum(command.startswith("AUTH") for command in peer.commands) == 1
+
+
+@pytest.mark.parametrize("starttls", ["not offered", "refused", "broken off"])
+async def test_credentials_are_not_given_in_clear_where_tls_fails(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, starttls: str
+) -> None:
+    """Whoever is in the way could else have them for the asking. The relay is taken for one of another machine."""
+    monkeypatch.setattr(opening, "ip_address", lambda _: ip_address("198.51.100.1"))
+    script: dict[Stage, smtp_peer.Behaviour] = {}
+    if starttls != "not offered":
+        script[Stage.STARTTLS] = no_handshake if starttls == "broken off" else "454 4.7.0 not now"
+    peer = Peer(script, extensions=("AUTH PLAIN",))
+    peer.tls = authority.issue("relay.test") if script else None
+    async with routed(peer, "opportunistic", authority, username="user", password="secret") as deliverer:
+        verdict = await deliverer.deliver(an_envelope())
+    assert isinstance(verdict, Deferred), verdict
+    assert (verdict.stage, verdict.reason) == (Stage.AUTH, "credentials are not sent without TLS")
+    assert not any(command.startswith("AUTH") for command in peer.commands)
+    assert peer.connections == (2 if starttls == "broken off" else 1)
 
 
 async def test_wrong_credentials_defer_the_mail(authority: Authority) -> None:
