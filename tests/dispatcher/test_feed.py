@@ -89,6 +89,19 @@ async def test_it_stops_claiming_while_the_stream_is_full(db: Database, bus: Bus
     assert list((await states(db)).values()).count("scheduled") >= 30
 
 
+async def test_however_often_claiming_fails_it_goes_on_afterwards(db: Database, bus: Bus, builder: Builder) -> None:
+    await insert_dkim_key(db)
+    await insert_batch(db, ["a@example.org"], state="scheduled")
+    feed = Feed(db, bus, builder, LIMITS, clock=now)
+    async with db.acquire() as connection:
+        await connection.execute("ALTER TABLE sending_pool_emails RENAME TO elsewhere")
+        for _ in range(LIMITS.pages_at_once):
+            with pytest.raises(ExceptionGroup), anyio.fail_after(10):
+                await feed.run(anyio.Event())
+        await connection.execute("ALTER TABLE elsewhere RENAME TO sending_pool_emails")
+    await run_feed(feed, bus, 1)
+
+
 async def test_a_single_mail_is_built_before_the_large_batch_it_was_claimed_with(
     db: Database, bus: Bus, builder: Builder
 ) -> None:

@@ -115,6 +115,8 @@ class Feed:
         self._rate = 0.0
 
     async def run(self, stop: anyio.Event) -> None:
+        # Anew at each run: one that failed, as when PostgreSQL is away, had a place for the page that it did not get.
+        self._pages = anyio.CapacityLimiter(self._limits.pages_at_once)
         async with self._bus.listen(WAKE_DISPATCHER, stop) as wake, anyio.create_task_group() as group:
             while not stop.is_set():
                 room = await self._room()
