@@ -24,7 +24,7 @@ from kannon.mail.destination import Destination
 from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Stage, Verdict
 from kannon.smtp.dialogue import Mail, Transaction, prepare, unable
-from kannon.smtp.opening import Opener
+from kannon.smtp.opening import Access, Opener
 from kannon.smtp.resolver import Resolver
 from kannon.smtp.routing import NoPlan, Plan, Router
 from kannon.smtp.session import Session
@@ -58,7 +58,7 @@ class Deliverer:
         self._slots = Slots(sender.concurrency)
         self._max_held = max(2 * sender.concurrency, 100)
         self._held: dict[anyio.CancelScope, float] = {}  # since when; waiters for a connection are held by their site
-        self._sites: dict[str, Site] = {}
+        self._sites: dict[tuple[str, Access, bool], Site] = {}  # by their plans' key
         hostname = sender.hostname or own_name()
         self._opener = Opener(hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
         self._resolver = Resolver(dns.nameservers, self.spawn, scale=max(self._scale, MIN_DNS_SCALE))
@@ -133,7 +133,7 @@ class Deliverer:
         now = time.monotonic()
         found = [
             Destination(
-                site=key,
+                site=site.plan.site,
                 waiting=site.waiting,
                 in_flight=site.in_flight,
                 connections=site.connections,
@@ -142,7 +142,7 @@ class Deliverer:
                 failure=site.failure,
                 next_probe_in=site.outage.seconds_to_probe(now) if site.outage.down else None,
             )
-            for key, site in self._sites.items()
+            for site in self._sites.values()
         ]
         return sorted(found, key=lambda each: each.busy, reverse=True)
 
@@ -171,9 +171,9 @@ class Deliverer:
     # -- inside
 
     def _site(self, plan: Plan) -> Site:
-        site = self._sites.get(plan.site)
+        site = self._sites.get(plan.key)
         if site is None:
-            site = self._sites[plan.site] = Site(plan, self, self._scale)
+            site = self._sites[plan.key] = Site(plan, self, self._scale)
         site.plan = plan
         return site
 

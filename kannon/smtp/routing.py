@@ -31,7 +31,7 @@ NO_ROUTE = Reply(550, "the domain has neither MX nor address records", "5.4.4")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`site` names the destination: equal for all domains with the same MX set. `groups`: hosts of equal preference."""
+    """`site` names the destination, alike for all domains with the same MX set. `groups`: hosts of equal preference."""
 
     site: str
     groups: tuple[tuple[str, ...], ...]
@@ -39,6 +39,11 @@ class Plan:
     public_only: bool
     limits: SiteLimits
     expires: float
+
+    @property
+    def key(self) -> tuple[str, Access, bool]:
+        """Equal where connections may be shared: a route may lead, encrypted or inside, to what others reach by MX."""
+        return self.site, self.access, self.public_only
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,6 +251,18 @@ async def test_a_route_may_lead_inside() -> None:
     assert len(peer.mails) == 1
 
 
+async def test_a_route_that_leads_inside_takes_nobody_with_it() -> None:
+    """Whose MX is the name of the route's host is not lent the route's open connection."""
+    peer = Peer()
+    zone: Zone = {("dest.test", "MX"): ["10 inside.test."], ("inside.test", "A"): ["127.0.0.1"]}
+    async with serving(peer) as port:
+        route = {"domain": "ours.test", "host": "inside.test", "port": port}
+        async with delivering(zone, allow_private_mx=False, routes=[route], port=port) as deliverer:
+            assert isinstance(await deliverer.deliver(an_envelope("x@ours.test")), Delivered)
+            assert isinstance(await deliverer.deliver(an_envelope("x@dest.test")), Refused)
+    assert len(peer.mails) == 1
+
+
 async def test_a_routes_host_may_be_known_to_this_system_only() -> None:
     peer = Peer()
     async with AsyncExitStack() as stack:

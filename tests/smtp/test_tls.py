@@ -258,6 +258,20 @@ async def test_none_means_none(authority: Authority) -> None:
     assert "STARTTLS" not in peer.commands
 
 
+async def test_a_connection_made_in_clear_carries_no_mail_that_must_be_encrypted() -> None:
+    """The same host and port, by MX for some and by a route with TLS for others."""
+    peer = Peer()
+    zone: Zone = {("dest.test", "MX"): ["10 relay.test."], ("relay.test", "A"): ["127.0.0.1"]}
+    async with serving(peer) as port:
+        routes = [{"domain": "secret.test", "host": "relay.test", "port": port, "tls": "required"}]
+        async with delivering(zone, routes=routes, port=port) as deliverer:
+            assert isinstance(await deliverer.deliver(an_envelope("x@dest.test")), Delivered)
+            verdict = await deliverer.deliver(an_envelope("x@secret.test"))
+    assert isinstance(verdict, Deferred), verdict
+    assert verdict.reason == "STARTTLS is not offered"
+    assert peer.recipients == ["RCPT TO:<x@dest.test>"]
+
+
 # -- credentials
 
 
