@@ -71,6 +71,9 @@ class Opener:
         except BaseException:
             session.abort()
             raise
+        if failure is None and session.lost is not None:
+            # Let in and put out in one breath: a failure to enter, so that the host is not asked on and on.
+            failure = Failure(session.lost.kind, Stage.EHLO, reason=session.lost.reason)
         if failure is None:
             return session
         session.quit()

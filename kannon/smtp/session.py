@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from kannon.mail.verdict import Stage
-from kannon.smtp.dialogue import Ask, Exchange, Extensions, Mail, RawReply, ReplyReader, Transaction
+from kannon.smtp.dialogue import SERVICE_CLOSING, Ask, Exchange, Extensions, Mail, RawReply, ReplyReader, Transaction
 from kannon.smtp.trouble import Failure, Kind
 
 # RFC 5321 §4.5.3.2: minimum time-outs, in seconds. Connect is this project's own choice.
@@ -89,6 +89,11 @@ class Session(asyncio.Protocol):
         return transaction
 
     @property
+    def lost(self) -> Failure | None:
+        """How the connection ended, if it has; its stage is that of the exchange that was open."""
+        return self._lost
+
+    @property
     def usable(self) -> bool:
         return self._lost is None and not self._quitting
 
@@ -165,6 +170,7 @@ class Session(asyncio.Protocol):
             self._advance(exchange, reply)
         if self._reader.broken:
             self._fail(Kind.GARBAGE, self._reader.broken)
+            self.abort()  # idle or not: nothing is read any more, and nobody else would end it
 
     def _advance(self, exchange: Exchange, reply: RawReply) -> None:
         parts = exchange.on_reply(reply)
@@ -246,7 +252,8 @@ class Session(asyncio.Protocol):
     def _unasked(self, reply: RawReply) -> None:
         """A reply to nothing: the 421 of a peer tired of waiting, the answer to QUIT, or a peer out of step."""
         quitting = self._quitting
-        self._fail(Kind.CLOSED if reply.code == 421 or quitting else Kind.GARBAGE, "a reply nobody asked for")
+        kind = Kind.CLOSED if reply.code == SERVICE_CLOSING or quitting else Kind.GARBAGE
+        self._fail(kind, f"a reply nobody asked for: {reply.code} {reply.parsed().text}")
         self.abort()
 
     def _fail(self, kind: Kind, reason: str) -> None:

@@ -87,6 +87,28 @@ async def test_a_peer_that_tires_of_an_idle_connection_gets_a_new_one() -> None:
     assert second.connections == 0
 
 
+@pytest.mark.parametrize(
+    "said", [b"\0\1\2\r\n", b"x" * 100_000, b"250 2.0.0 hello?\r\n"], ids=["noise", "endless", "reply"]
+)
+async def test_a_peer_that_talks_while_nobody_asks_loses_the_connection(said: bytes) -> None:
+    """And does not keep a place among the few there are, nor fill the memory."""
+
+    class Talkative(Peer):
+        async def _data(self, visit: Visit) -> None:
+            await super()._data(visit)
+            await eventually(lambda: deliverer.destinations()[0].in_flight == 0)
+            visit.writer.write(said)
+            await visit.gone()
+
+    peer = Talkative()
+    async with delivering_to(peer, per_destination=1, timeout_scale=1) as deliverer:
+        for number in range(3):
+            with anyio.fail_after(10):
+                assert isinstance(await deliverer.deliver(an_envelope()), Delivered)
+            await eventually(lambda: deliverer.destinations()[0].connections == 0)
+            assert peer.connections == number + 1
+
+
 # -- the end of a session changes nothing
 
 

@@ -70,6 +70,19 @@ async def test_a_destination_that_loses_every_connection_is_down() -> None:
         assert isinstance(await deliverer.deliver(an_envelope()), Busy)
 
 
+@pytest.mark.parametrize("more", ["421 4.7.0 too busy", "\0\1 what?"])
+async def test_a_host_that_lets_us_in_and_puts_us_out_in_one_breath_is_down(more: str) -> None:
+    peer = Peer({Stage.EHLO: closing(f"250-peer.test\r\n250 PIPELINING\r\n{more}")})
+    async with delivering_to(peer, timeout_scale=1) as deliverer:
+        with anyio.fail_after(5):
+            verdict = await deliverer.deliver(an_envelope())
+        assert isinstance(verdict, Deferred)
+        assert (verdict.stage, verdict.reply) == (Stage.EHLO, None)
+        assert "what?" in verdict.reason or "421 too busy" in verdict.reason
+        assert isinstance(await deliverer.deliver(an_envelope()), Busy)
+    assert peer.connections == 1
+
+
 async def test_refused_mails_are_no_trouble_of_the_destination() -> None:
     peer = Peer({Stage.RCPT: "550 5.1.1 nobody here"})
     async with delivering_to(peer) as deliverer:
