@@ -76,5 +76,10 @@ def is_about_the_host(failure: Failure) -> bool:
 
 
 def worse(first: Failure, second: Failure) -> Failure:
-    """Of two hosts' failures the one to report: the one that came further, the later one of two alike."""
-    return first if _DEPTH[first.stage] > _DEPTH[second.stage] else second
+    """Of two hosts' failures the one to report: the one that came further, the later one of two alike. What DNS states
+    of one host as a fact is less than any trouble with another, which may be over tomorrow."""
+    return first if _depth(first) > _depth(second) else second
+
+
+def _depth(failure: Failure) -> int:
+    return -1 if failure.kind is Kind.FACT else _DEPTH[failure.stage]

@@ -300,3 +300,10 @@ def test_the_failure_that_came_further_is_reported() -> None:
     late = Failure(Kind.REPLY, Stage.RCPT, reply("451 x").parsed())
     assert worse(early, late) is late
     assert worse(late, early) is late
+
+
+def test_a_fact_about_one_host_is_less_than_trouble_with_another() -> None:
+    fact = Failure(Kind.FACT, Stage.DNS, reply("554 5.4.6 us").parsed())
+    trouble = Failure(Kind.LOOKUP, Stage.DNS, reason="servfail")
+    assert worse(fact, trouble) is trouble
+    assert worse(trouble, fact) is trouble

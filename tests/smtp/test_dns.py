@@ -170,6 +170,17 @@ async def test_private_exchangers_are_not_dialled(address: str, enhanced: str, b
     assert peer.connections == 0
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3"], ids=["ourselves", "private"])
+@pytest.mark.parametrize("trouble", [SERVFAIL, DROP, GARBAGE])
+async def test_trouble_with_one_exchanger_is_not_made_permanent_by_another(address: str, trouble: str) -> None:
+    zone: Zone = {("dest.test", "MX"): ["10 bad.test.", "20 inside.test."], ("inside.test", "A"): [address]}
+    zone |= {("bad.test", kind): [trouble] for kind in ("A", "AAAA")}
+    verdict, peer = await verdict_for(zone, allow_private_mx=False, timeout_scale=0.01)
+    assert isinstance(verdict, Deferred), verdict
+    assert (verdict.stage, verdict.reply) == (Stage.DNS, None)
+    assert peer.connections == 0
+
+
 async def test_a_name_that_changes_after_it_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is dialled is what was checked; the next look-up is checked anew. 127.6.0.1 stands for an address of the
     world, since none may be dialled here."""
