@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Awaitable, Coroutine, Set
 from contextlib import aclosing
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -165,6 +166,7 @@ class Deliverer:
                     opened = await self._opener.open(target, plan.access, plan.site)
                     if isinstance(opened, Session):
                         return opened
+                    opened = replace(opened, host=target.host)
                     worst = worse(worst, opened) if worst else opened
         return worst or Failure(Kind.CONNECT, Stage.CONNECT, reason="no other host")
 

@@ -149,7 +149,7 @@ class Router:
                         left -= 1
                         yield Target(host, address, preferred=rank == 0)
                         continue
-                    yield Failure(Kind.FACT, Stage.DNS, refused, f"{host} is {address}")
+                    yield Failure(Kind.FACT, Stage.DNS, refused, f"{host} is {address}", host)
                     if refused is LOOP:
                         return
                 if left == 0:
@@ -166,7 +166,7 @@ class Router:
         if addresses:
             return [each for each in addresses if is_routable(each)] or addresses, None
         reason = next((answer.reason for answer in answers if answer.reason), f"{host} has no address")
-        return [], Failure(Kind.LOOKUP, Stage.DNS, reason=reason)
+        return [], Failure(Kind.LOOKUP, Stage.DNS, reason=reason, host=host)
 
 
 def best_route(domain: str, routes: list[Route]) -> Route | None:

@@ -27,12 +27,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`reply` is the peer's own, except for FACT and UNABLE. `reason` says in words what a missing reply cannot."""
+    """`reply` is the peer's own, except for FACT and UNABLE. `reason` says in words what a missing reply cannot. `host`
+    is set where it is not plain from whom the session was with."""
 
     kind: Kind
     stage: Stage
     reply: Reply | None = None
     reason: str = ""
+    host: str = ""
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.reply.code} {self.reply.text}" if self.reply else f"{self.stage}: {self.reason}"
@@ -43,8 +45,9 @@ _DEPTH = {stage: depth for depth, stage in enumerate(Stage)}
 
 
 def classify(failure: Failure, host: str, tls: str = "") -> Deferred | Refused:
-    """Permanent is only what the peer said about this mail with a 5xx, or what the DNS states as a fact."""
-    reply = failure.reply
+    """Permanent is only what the peer said about this mail with a 5xx, or what the DNS states as a fact. `host`: of the
+    session, where the failure names none."""
+    reply, host = failure.reply, failure.host or host
     if reply is not None:
         stated = failure.kind in (Kind.FACT, Kind.UNABLE)
         if stated or (failure.kind is Kind.REPLY and failure.stage in ABOUT_THE_MAIL and reply.code // 100 == 5):

@@ -70,6 +70,15 @@ async def test_a_destination_that_loses_every_connection_is_down() -> None:
         assert isinstance(await deliverer.deliver(an_envelope()), Busy)
 
 
+async def test_the_host_on_record_is_the_one_that_said_it() -> None:
+    first, second = Peer({Stage.GREETING: "554 5.3.2 not today"}), Peer({Stage.EHLO: "451 4.3.2 not yet"})
+    async with delivering_to(first, second) as deliverer:
+        verdict = await deliverer.deliver(an_envelope())
+    assert isinstance(verdict, Deferred)
+    assert verdict.reply is not None
+    assert (verdict.reply.code, verdict.stage, verdict.host) == (451, Stage.EHLO, "mx2.test")
+
+
 @pytest.mark.parametrize("more", ["421 4.7.0 too busy", "\0\1 what?"])
 async def test_a_host_that_lets_us_in_and_puts_us_out_in_one_breath_is_down(more: str) -> None:
     peer = Peer({Stage.EHLO: closing(f"250-peer.test\r\n250 PIPELINING\r\n{more}")})
