@@ -138,6 +138,8 @@ CREATE TABLE public.sending_pool_emails (
     last_host text DEFAULT ''::text NOT NULL,
     last_text text DEFAULT ''::text NOT NULL,
     cancelled_at timestamp with time zone,
+    answer_code integer DEFAULT 0 NOT NULL,
+    answer_text text DEFAULT ''::text NOT NULL,
     CONSTRAINT sending_pool_emails_check CHECK (((claimed_at IS NOT NULL) = (state = ANY (ARRAY['validating'::text, 'sending'::text])))),
     CONSTRAINT sending_pool_emails_links_check CHECK (((links >= 1) AND (links <= 5))),
     CONSTRAINT sending_pool_emails_opens_check CHECK (((opens >= 1) AND (opens <= 5))),

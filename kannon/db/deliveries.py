@@ -39,7 +39,8 @@ class DeliveryRef:
 
 @dataclass(frozen=True, slots=True)
 class SendingDelivery:
-    """A row waiting for its outcome, locked by the transaction that found it."""
+    """A row waiting for its outcome, locked by the transaction that found it. `answer_code`: the last one that a server
+    gave in any attempt, 0 where none has answered."""
 
     id: int
     message_id: str
@@ -47,8 +48,8 @@ class SendingDelivery:
     email: str
     attempts: int
     due_at: datetime
-    last_code: int
-    last_text: str
+    answer_code: int
+    answer_text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ WHERE state = 'sending' AND claimed_at < :claimed_before;
 
 -- name: find_sending
 -- The rows that a page of outcomes speaks of, locked: attempts and due time decide what a deferral costs.
-SELECT id, message_id, domain, email, attempts, due_at, last_code, last_text FROM sending_pool_emails
+SELECT id, message_id, domain, email, attempts, due_at, answer_code, answer_text FROM sending_pool_emails
 WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR UPDATE;
 
 -- name: delete_deliveries!
@@ -147,7 +147,9 @@ DELETE FROM sending_pool_emails WHERE id = ANY(:ids::bigint[]);
 UPDATE sending_pool_emails p
 SET state = 'scheduled', claimed_at = NULL, attempts = d.attempts,
     next_attempt_at = d.next_attempt_at,
-    last_code = d.last_code, last_stage = d.last_stage, last_host = d.last_host, last_text = d.last_text
+    last_code = d.last_code, last_stage = d.last_stage, last_host = d.last_host, last_text = d.last_text,
+    answer_code = CASE WHEN d.last_code >= 400 THEN d.last_code ELSE p.answer_code END,
+    answer_text = CASE WHEN d.last_code >= 400 THEN d.last_text ELSE p.answer_text END
 FROM unnest(:ids::bigint[], :attempts::integer[], :next_attempts::timestamptz[], :codes::integer[], :stages::text[],
             :hosts::text[], :texts::text[])
      AS d(id, attempts, next_attempt_at, last_code, last_stage, last_host, last_text)

@@ -8,8 +8,9 @@ import pytest
 
 from kannon.components.dispatcher.outcomes import Outcomes
 from kannon.db.database import Database
-from kannon.db.deliveries import claim_due
+from kannon.db.deliveries import claim_due, postpone_sending
 from kannon.errors import Unavailable
+from kannon.mail.envelope import Postponement
 from kannon.mail.event import Event, EventType, delivery_event_id
 from kannon.mail.retry import RetryBudget
 from kannon.wire.events import encode_event
@@ -108,20 +109,35 @@ async def test_a_redelivered_error_of_an_older_attempt_changes_nothing(db: Datab
 
 @pytest.mark.parametrize(
     ("event_code", "earlier_code", "kind", "code"),
-    [(451, 0, EventType.BOUNCED, 451), (0, 421, EventType.BOUNCED, 421), (0, 0, EventType.FAILED, 0)],
+    [
+        (451, 0, EventType.BOUNCED, 451),
+        (0, 421, EventType.BOUNCED, 421),
+        (0, 0, EventType.FAILED, 0),
+        (250, 0, EventType.FAILED, 0),  # to DATA, where it is no answer
+    ],
 )
 async def test_out_of_budget_it_ends_as_what_the_servers_said(
     db: Database, event_code: int, earlier_code: int, kind: EventType, code: int
 ) -> None:
-    [delivery] = await insert_batch(db, ["a@x.org"], state="sending", due=-timedelta(hours=25))
-    async with db.acquire() as connection:
-        await connection.execute("UPDATE sending_pool_emails SET last_code = $1, last_text = 'busy'", earlier_code)
+    """However long ago: between the answer and the end lie an attempt without one and a wait for room."""
+    [delivery] = await insert_batch(db, ["a@x.org"], state="sending", due=-timedelta(hours=23))
     ledger = Ledger()
-    error = outcome(delivery, EventType.ERROR, attempt=9, code=event_code, text="no answer")
-    assert await handle(make(db, ledger), [error]) == ["ack"]
+    for attempt, (earlier, text) in enumerate([(earlier_code, "busy"), (0, "no answer")], 1):
+        error = outcome(delivery, EventType.ERROR, attempt=attempt, code=earlier, text=text)
+        await handle(make(db, ledger), [error])
+    async with db.acquire() as connection:
+        await connection.execute("UPDATE sending_pool_emails SET state = 'sending', claimed_at = now()")
+    await postpone_sending(db, [Postponement(delivery, 0, 5.0)])
+    assert ledger.events == []
+    error = outcome(delivery, EventType.ERROR, attempt=9, code=event_code, text="no answer again")
+    assert await handle(make(db, ledger, datetime.now(UTC) + timedelta(hours=2)), [error]) == ["ack"]
     [ending] = ledger.events
     assert (ending.type, ending.code, ending.permanent, ending.delivery_id) == (kind, code, False, delivery)
     assert ending.event_id == delivery_event_id(delivery, 9, kind)
+    if kind is EventType.FAILED:
+        assert ending.text == "gave up after 9 attempts: no answer again"
+    else:
+        assert ending.text == ("busy" if earlier_code else "no answer again")
     assert await states(db) == {}
 
 

@@ -130,7 +130,8 @@ class Outcomes:
 
 def _ending(event: Event, row: SendingDelivery) -> Event:
     """Out of budget: bounced with the last code if a server ever answered, else failed with the last reason."""
-    code, text = (event.code, event.text) if event.code else (row.last_code, row.last_text)
+    answered = event.code >= 400  # a server that is out of step says 250 to what it did not take
+    code, text = (event.code, event.text) if answered else (row.answer_code, row.answer_text)
     kind = EventType.BOUNCED if code else EventType.FAILED
     return Event(
         event_id=delivery_event_id(row.id, event.attempt, kind),
@@ -143,7 +144,7 @@ def _ending(event: Event, row: SendingDelivery) -> Event:
         attempt=event.attempt,
         permanent=False,
         code=code,
-        enhanced_status=event.enhanced_status if event.code else "",
+        enhanced_status=event.enhanced_status if answered else "",
         text=text if code else f"gave up after {event.attempt} attempts: {event.text}",
         stage=event.stage,
         host=event.host,
