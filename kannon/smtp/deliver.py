@@ -37,9 +37,11 @@ from kannon.smtp.trouble import Failure, Kind, asks_another_host, classify, wors
 log = structlog.get_logger()
 
 T = TypeVar("T")
+_Key = tuple[str, Access, bool]
 
-MAX_SITES = 10_000
 SITE_SECONDS = 600.0  # an unused destination is remembered so long
+MAX_RESTING = 10_000  # and so many of them
+IDLE_SECONDS = 60.0
 REAP_SECONDS = 0.25
 CLOSE_SECONDS = 3.0
 MIN_DNS_SCALE = 0.1  # timeout_scale is for remote servers; the name server is near, and must not be hurried to nothing
@@ -59,7 +61,9 @@ class Deliverer:
         self._slots = Slots(sender.concurrency)
         self._max_held = max(2 * sender.concurrency, 100)
         self._held: dict[anyio.CancelScope, float] = {}  # since when; waiters for a connection are held by their site
-        self._sites: dict[tuple[str, Access, bool], Site] = {}  # by their plans' key
+        self._max_idle = max(2 * sender.concurrency, 100)  # connections of all destinations, kept for the next mail
+        self._sites: dict[_Key, Site] = {}  # in use, by their plans' key
+        self._resting: dict[_Key, tuple[float, Site]] = {}  # the others, in the order of since when
         hostname = sender.hostname or own_name()
         self._opener = Opener(hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
         self._resolver = Resolver(dns.nameservers, self.spawn, scale=max(self._scale, MIN_DNS_SCALE))
@@ -93,6 +97,7 @@ class Deliverer:
         for site in self._sites.values():
             site.abort()
         self._sites.clear()
+        self._resting.clear()
         group.cancel_scope.cancel()
         return await group.__aexit__(kind, error, trace)
 
@@ -143,7 +148,7 @@ class Deliverer:
                 failure=site.failure,
                 next_probe_in=site.outage.seconds_to_probe(now) if site.outage.down else None,
             )
-            for site in self._sites.values()
+            for site in (*self._sites.values(), *(site for _, site in self._resting.values()))
         ]
         return sorted(found, key=lambda each: each.busy, reverse=True)
 
@@ -173,9 +178,11 @@ class Deliverer:
     # -- inside
 
     def _site(self, plan: Plan) -> Site:
-        site = self._sites.get(plan.key)
+        key = plan.key
+        site = self._sites.get(key)
         if site is None:
-            site = self._sites[plan.key] = Site(plan, self, self._scale)
+            _, site = self._resting.pop(key, (0.0, None))
+            site = self._sites[key] = site or Site(plan, self, self._scale)
         site.plan = plan
         return site
 
@@ -197,10 +204,27 @@ class Deliverer:
             now = time.monotonic()
             self._make_way(now - HELD_SECONDS * self._scale)
             self._slots.let_go(now - STALLED_SECONDS * self._scale)
-            for key, site in list(self._sites.items()):
-                site.reap(now)
-                if site.unused and now - site.used_at > SITE_SECONDS:
-                    del self._sites[key]
+            self._end_idle(now - IDLE_SECONDS * self._scale)
+            self._rest(now)
+
+    def _end_idle(self, before: float) -> None:
+        """Those idle too long, and those idle longest where there are too many: a mailing to ten thousand domains does
+        not end at the limit of open files."""
+        idle = sorted(since for site in self._sites.values() for since in site.idle_since())
+        if len(idle) > self._max_idle:
+            before = max(before, idle[-self._max_idle - 1])
+        for site in self._sites.values():
+            site.reap(before)
+
+    def _rest(self, now: float) -> None:
+        """Destinations that nothing is going on with are put aside, and forgotten in time."""
+        for key in [key for key, site in self._sites.items() if site.unused]:
+            self._resting[key] = now, self._sites.pop(key)
+        while self._resting:
+            key, (since, _) = next(iter(self._resting.items()))
+            if now - since <= SITE_SECONDS and len(self._resting) <= MAX_RESTING:
+                return
+            del self._resting[key]
 
     def _make_way(self, before: float) -> None:
         """When many wait, those whose DNS or destination hangs leave the room to those that move."""

@@ -22,7 +22,6 @@ from kannon.smtp.routing import Plan
 from kannon.smtp.session import Session
 from kannon.smtp.trouble import Failure, Kind, is_about_the_host
 
-IDLE_SECONDS = 60.0
 QUEUE_SECONDS = 1.0  # as much as a destination works off in this time may wait in memory
 QUEUE_NEW = 20  # before it has shown how fast it is
 QUEUE_SILENT = 2  # when it has shown nothing for a while
@@ -57,9 +56,8 @@ class Site:
         self.plan = plan
         self.failure = ""  # how the last one read
         self._last: RawReply | None = None  # to the dot of the last mail, unless that failed
-        self.used_at = time.monotonic()
         self.outage = Outage(scale)
-        self._pace = Pace(plan.limits, self.used_at)
+        self._pace = Pace(plan.limits, time.monotonic())
         self._pool = pool
         self._scale = scale
         self._sessions: set[Session] = set()
@@ -124,13 +122,14 @@ class Site:
     async def another_host(self, session: Session, tried: Set[str]) -> Session | Failure:
         """A new session to an address that is not among `tried`, within the limit: in place of `session` where there is
         no room beside it. `session` must not be used any more."""
-        if session.usable and len(self._sessions) + self._opening < self._pace.connections:
-            self.give_back(session)
-        elif session in self._sessions:
-            session.quit()
-            await asyncio.shield(session.closed)
+        room = session.usable and len(self._sessions) + self._opening < self._pace.connections
         self._opening += 1
         try:
+            if room:
+                self.give_back(session)
+            elif session in self._sessions:
+                session.quit()
+                await asyncio.shield(session.closed)
             opened = await self._pool.open(self.plan, tried)
         finally:
             self._opening -= 1
@@ -152,14 +151,12 @@ class Site:
     def went_well(self, reply: RawReply, seconds: float) -> None:
         """A mail was taken, after `seconds`, with this reply to the final dot."""
         self._last = reply
-        self.used_at = time.monotonic()
-        self._pace.taken(self.used_at, seconds)
+        self._pace.taken(time.monotonic(), seconds)
         self.outage.over()
 
     def went_badly(self, failure: Failure) -> None:
         """A mail was not taken."""
         self._failed(failure)
-        self.used_at = time.monotonic()
         if is_about_the_host(failure):
             self._pace.pushed_back(hard=True)
             if self.outage.lost_one():
@@ -171,9 +168,13 @@ class Site:
 
     # -- what the owner uses
 
-    def reap(self, now: float) -> None:
-        """Ends connections that have been idle too long."""
-        for session in [each for each in self._idle if now - each.idle_since > IDLE_SECONDS * self._scale]:
+    def idle_since(self) -> list[float]:
+        """Of each connection that is idle."""
+        return [session.idle_since for session in self._idle]
+
+    def reap(self, before: float) -> None:
+        """Ends connections that have been idle since then or longer."""
+        for session in [each for each in self._idle if each.idle_since <= before]:
             self._idle.remove(session)
             session.quit()
 

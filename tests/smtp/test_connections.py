@@ -10,6 +10,7 @@ import pytest
 
 from kannon.config import Sender
 from kannon.mail.verdict import Deferred, Delivered, Stage
+from kannon.smtp import deliver
 from kannon.smtp.limits import PROVIDERS, limits_of
 from tests.support import smtp_peer
 from tests.support.delivering import deliver_many, deliver_patiently, delivering, delivering_to
@@ -57,6 +58,35 @@ async def test_an_idle_connection_is_ended_with_quit() -> None:
         await deliverer.deliver(an_envelope())
         await eventually(lambda: peer.quits == 1)
         await eventually(lambda: deliverer.destinations()[0].connections == 0)
+
+
+def many_domains(count: int) -> Zone:
+    """Each with an exchanger of its own, all at 127.0.0.1."""
+    zone: Zone = {(f"d{number}.test", "MX"): [f"10 mx{number}.test."] for number in range(count)}
+    return zone | {(f"mx{number}.test", "A"): ["127.0.0.1"] for number in range(count)}
+
+
+async def test_of_many_idle_connections_the_oldest_are_ended() -> None:
+    peer = Peer()
+    async with serving(peer) as port, delivering(many_domains(150), port=port, concurrency=20) as deliverer:
+        for number in range(150):
+            assert isinstance(await deliverer.deliver(an_envelope(f"x@d{number}.test")), Delivered)
+        await eventually(lambda: peer.open <= 100)
+        assert isinstance(await deliverer.deliver(an_envelope("x@d149.test")), Delivered)
+    assert peer.connections == 150
+    assert len(peer.mails) == 151
+
+
+async def test_of_many_destinations_the_ones_unused_longest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliver, "MAX_RESTING", 10)
+    peer = Peer()
+    limits = [{"mx": "test", "mails_per_connection": 1}]
+    async with serving(peer) as port, delivering(many_domains(30), port=port, limits=limits) as deliverer:
+        for number in range(30):
+            assert isinstance(await deliverer.deliver(an_envelope(f"x@d{number}.test")), Delivered)
+        await eventually(lambda: len(deliverer.destinations()) == 10)
+        assert {each.site for each in deliverer.destinations()} == {f"mx{n}.test:{port}" for n in range(20, 30)}
+        assert isinstance(await deliverer.deliver(an_envelope("x@d29.test")), Delivered)
 
 
 @pytest.mark.parametrize("script", [{Stage.DOT: closing("250 2.0.0 taken")}, {Stage.DOT: after(1, "250 x")}])
