@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Test processes side by side: half of the time of a test is waiting.
+JOBS ?= 3
 
 .PHONY: serve demo test check bench dist deb format pb man schema lock clean
 
@@ -13,7 +15,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/kannon demo $(ARGS)
 
 test: check $(VENV)/.strangers
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

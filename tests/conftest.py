@@ -5,7 +5,8 @@ Only durability is turned down (fsync), by the same parameters that production l
 """
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,20 @@ from kannon.log import setup_logging
 from tests.support.built import build_executable
 from tests.support.logs import CurrentStderr
 from tests.support.servers import TEMPLATE, create_database, delete_streams, drop_database, make_template
+from tests.support.turns import turn
 
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """With its fixtures: they start servers, which is work for the processor, too."""
+    factory: pytest.TempPathFactory = item.config._tmp_path_factory  # type: ignore[attr-defined]  # no other way here
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with turn(folder, alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

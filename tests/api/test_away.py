@@ -29,6 +29,8 @@ from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
 from kannon.pb.stats.apiv1.statsapiv1_pb2 import GetStatsAggregatedReq, GetStatsReq
 from tests.support.api import ADMIN, RunningApi, a_send, basic, refusal, running_api
 
+pytestmark = pytest.mark.alone
+
 WITHIN_SECONDS = 3.0
 SOME_KEY = basic("example.com", "k_x")
 

@@ -161,6 +161,7 @@ async def test_tokens_expire(start: Start, clock: Clock) -> None:
         assert (await request(running.port, open_path())).status == 200
 
 
+@pytest.mark.alone
 async def test_hostile_tokens_are_not_found_at_once_and_never_looked_up(start: Start) -> None:
     good = open_path()
     hostile = [

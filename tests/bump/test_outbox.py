@@ -18,6 +18,7 @@ def event(number: int) -> Event:
     return Event(f"event{number}", EventType.OPENED, "example.com", "msg_1@example.com", "a@example.org", NOW)
 
 
+@pytest.mark.alone
 async def test_a_hanging_bus_costs_a_reader_one_second(start: Start) -> None:
     bus = ScriptedBus(hold=anyio.Event())
     async with start(bus) as running:

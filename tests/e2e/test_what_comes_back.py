@@ -145,6 +145,7 @@ def attack(port: int, log: Path) -> Iterator[None]:
         process.wait()
 
 
+@pytest.mark.alone
 async def test_a_thousand_hostile_connections_keep_no_honest_one_waiting(
     tmp_path: Path, kannon: Kannon, box: Inbox
 ) -> None:

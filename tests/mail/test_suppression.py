@@ -113,6 +113,7 @@ def test_which_addresses_are_the_same(one: str, other: str, same: bool) -> None:
     assert address_key(address_key(one)) == address_key(one)
 
 
+@pytest.mark.alone
 def test_the_words_are_looked_for_in_linear_time() -> None:
     import time
 

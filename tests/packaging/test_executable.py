@@ -43,6 +43,7 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.monotonic() - start
 
 
+@pytest.mark.alone
 def test_it_is_small_and_there_at_once(executable: Path, tmp_path: Path) -> None:
     assert executable.stat().st_size <= MAX_BYTES
     unpacked = iter(range(9))
@@ -60,6 +61,7 @@ def version(executable: Path, **env: str) -> str:
     return done.stdout
 
 
+@pytest.mark.alone
 async def test_it_is_ready_soon(tmp_path: Path) -> None:
     cold, warm = list[float](), list[float]()
     for attempt in range(2):

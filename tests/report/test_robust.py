@@ -149,10 +149,12 @@ def _seconds(raw: bytes) -> float:
 
 
 @pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.alone
 def test_one_mebibyte_in_a_fifth_of_a_second(make: Callable[[int], bytes]) -> None:
     assert _seconds(make(MIB)) < 0.2
 
 
+@pytest.mark.alone
 def test_ordinary_reports_take_under_twenty_milliseconds() -> None:
     slowest = max(SAMPLES, key=_seconds)
     assert _seconds(slowest) < 0.02

@@ -19,6 +19,8 @@ from tests.support.envelopes import an_envelope
 from tests.support.eventually import eventually
 from tests.support.smtp_peer import Behaviour, Peer, free_port, serving
 
+pytestmark = pytest.mark.alone
+
 MAILS_EACH = 30
 
 
