@@ -5,6 +5,7 @@ other fault of the operator's, each with one line on standard error.
 """
 
 import os
+import resource
 from typing import Annotated
 
 import anyio
@@ -14,6 +15,8 @@ from kannon.cli.faults import operator_faults
 from kannon.cli.options import ConfigOption
 from kannon.config import COMPONENTS, Config, load_config
 from kannon.errors import ConfigError
+
+OPEN_FILES = 65_536  # as in packaging/kannon.service
 
 
 def serve(
@@ -49,6 +52,7 @@ def _serve(config: Config, enabled: list[str], *, migrate: bool) -> None:
     from kannon.systemd import Systemd
 
     setup_logging(config.log.level, config.log.format)
+    _allow_open_files()
     embedded = not config.postgres.url or not config.nats.url
 
     async def run(data_dir: DataDir) -> None:
@@ -66,3 +70,11 @@ def _serve(config: Config, enabled: list[str], *, migrate: bool) -> None:
 
     with DataDir.open(config.data_dir, exclusive=embedded) as data_dir:
         anyio.run(run, data_dir, backend_options={"use_uvloop": True})
+
+
+def _allow_open_files() -> None:
+    """A shell allows 1024, which the connections of one large mailing are more than; up to the hard limit is ours."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

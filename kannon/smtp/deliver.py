@@ -61,7 +61,7 @@ class Deliverer:
         self._slots = Slots(sender.concurrency)
         self._max_held = max(2 * sender.concurrency, 100)
         self._held: dict[anyio.CancelScope, float] = {}  # since when; waiters for a connection are held by their site
-        self._max_idle = max(2 * sender.concurrency, 100)  # connections of all destinations, kept for the next mail
+        self._max_idle = 5 * sender.concurrency  # connections of all destinations, kept for the next mail
         self._sites: dict[_Key, Site] = {}  # in use, by their plans' key
         self._resting: dict[_Key, tuple[float, Site]] = {}  # the others, in the order of since when
         hostname = sender.hostname or own_name()

@@ -1,0 +1,18 @@
+"""What `kannon serve` asks of the system before it starts."""
+
+import resource
+
+from kannon.cli.serve import OPEN_FILES, _allow_open_files
+
+
+def test_the_files_that_may_be_open_are_not_left_at_what_a_shell_allows() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = before
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+        _allow_open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (OPEN_FILES if hard < 0 else min(OPEN_FILES, hard), hard)
+        _allow_open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] == hard
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
