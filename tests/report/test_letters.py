@@ -103,6 +103,46 @@ def test_feedback_that_is_no_complaint(kind: str) -> None:
     assert read_report(f"{head}Feedback-Type: {kind}\n--b--\n".encode()).kind is ReportKind.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("head", "text", "kind"),
+    [
+        (
+            "From: Jane <jane@mailserver.example>\nAuto-Submitted: auto-replied\nSubject: Re: hello",
+            "I do not work here any more: this mailbox is no longer available, your mail was not delivered.",
+            ReportKind.AUTO_REPLY,
+        ),
+        (
+            "From: Jane <jane@postmaster.example>\nSubject: Farewell",
+            "This address is no longer valid, your message could not be forwarded.",
+            ReportKind.UNKNOWN,
+        ),
+        (
+            "From: Postmaster <postmaster@x.example>\nAuto-Submitted: auto-replied\nSubject: [Case 12] Re: hello",
+            "If your mail was rejected by our servers, look at the reply: 550 5.7.1 means you are on a list.",
+            ReportKind.AUTO_REPLY,
+        ),
+        (
+            "From: news-bounces@lists.example\nSubject: Your message to News awaits moderator approval",
+            "The reason it is being held: message body is too big: 45231 bytes",
+            ReportKind.UNKNOWN,
+        ),
+        (
+            "From: MAILER-DAEMON@x.example\nSubject: Successful Mail Delivery Report",
+            "Your message was successfully delivered. You may still be told of mail delivery errors by other systems.",
+            ReportKind.DELIVERED,
+        ),
+        (
+            "From: Mailer-Daemon@x.example\nAuto-Submitted: auto-replied\nSubject: In einer anderen Sprache",
+            "550 5.1.1 User unknown",
+            ReportKind.FAILURE,
+        ),
+    ],
+)
+def test_who_speaks(head: str, text: str, kind: ReportKind) -> None:
+    """Daemons, postmasters and lists have names; what runs on hosts that are called so does not report for them."""
+    assert read_report(f"{head}\nTo: b-1@tenant.example\n\n{text}\n".encode()).kind is kind
+
+
 def test_a_mail_that_runs_in_a_circle() -> None:
     assert read_report(b"Received: x\n" * 51 + dsn("Action: failed\nStatus: 5.1.1")).kind is ReportKind.UNKNOWN
 

@@ -51,6 +51,7 @@ FAILURE = (
     "お届けでき", "届きませんでした", "配送できません", "配達できません", "送れませんでした", "送信に失敗",
     "配信に失敗", "配信エラー", "宛先不明", "存在しない", "見つかりません", "受信拒否", "エラーメール", "容量を超え",
     "送信できなかった", "配信できなかった", "お送りすることができません", "送信されませんでした",
+    "することができませんでした", "存在しません", "配送エラー",
     # Deutsch, français, español, português, italiano, nederlands, polski, русский, 中文, 한국어
     "nicht zugestellt", "nicht zustell", "unzustellbar", "nicht erreicht", "existiert nicht",
     "zustellung fehlgeschlagen", "n'a pas pu", "non remis", "échec de la remise", "non distribu", "pas été remis",
@@ -61,6 +62,19 @@ FAILURE = (
     "nie mogła zostać", "niedostarcz", "nie została dostarczona", "не может быть доставлено", "не доставлено",
     "не удалось доставить", "не существует", "退信", "无法投递", "无法送达", "投递失败", "無法傳遞", "發送失敗",
     "发送失败", "전송 실패", "전송하지 못", "반송",
+    "nicht gefunden werden", "nicht ausgeliefert", "n'ont pas pu", "n'a pu être", "impossible de remettre",
+    "introuvable", "no pudo ser", "no se pudo enviar", "no pudo entregar", "buzón lleno", "não pode ser entregue",
+    "não foi entregue", "mancata consegna", "non consegnat", "non è stato consegnato", "non esiste",
+    "niet worden afgeleverd", "niet afgeleverd", "bestaat niet", "nie udało się dostarczyć", "nie można dostarczyć",
+    "nie dostarczono", "nie istnieje", "не может быть достав", "недоставлен", "не удалось отправить", "не найден",
+    "被退回", "系统退信", "不存在", "拒收", "無法投遞", "无法发送", "遞送失敗", "傳遞失敗", "발송 실패", "발송실패",
+    "전송되지 못", "전달되지 않", "존재하지 않",
+    # svenska, dansk, norsk, suomi, čeština, slovenčina, magyar, română, türkçe, українська, ελληνικά
+    "kunde inte levereras", "kan inte levereras", "inte levererats", "kunne ikke leveres", "kan ikke leveres",
+    "ikke leveret", "ikke levert", "ei voitu toimittaa", "ei voida toimittaa", "toimitus epäonnistui", "nelze doručit",
+    "možné doručit", "nedoručen", "nedoručiteln", "možné doručiť", "neexistuje", "nem kézbesít", "kézbesíthetetlen",
+    "nu a putut fi livrat", "teslim edilemedi", "iletilemedi", "gönderilemedi", "не вдалося достав", "не доставлен",
+    "δεν ήταν δυνατή", "δεν παραδόθηκε",
 )  # fmt: skip
 
 DELAY = (
@@ -79,6 +93,9 @@ DELAY = (
     "mail delay", "will be attempted again", "temporary problem delivering", "only a temporary", "will be queued",
     "verzögert", "weitere zustellversuche", "retardé", "a été différé", "demorado", "aplazad", "ritardat",
     "vertraagd", "配信が遅れ", "遅延", "再送を試み", "再送します", "задерж", "延迟",
+    "noch nicht zugestellt", "retrasad", "todavía no se ha entregado", "atrasad", "ainda não foi entregue", "opóźnion",
+    "отложен", "еще не доставлен", "ещё не доставлен", "尚未传递", "尚未送达", "尚未投递", "尚未傳遞", "延遲", "지연",
+    "fördröj", "försenad", "forsinke", "viivästy", "zpožděn", "gecik",
 )  # fmt: skip
 """The mail is still under way."""
 
@@ -113,18 +130,25 @@ SUBJECTS = (
     "non remis", "échec de la remise", "no entregado", "devuelto", "não entregue", "devolvid", "non recapitabile",
     "mancato recapito", "onbestelbaar", "niedostarcz", "недостав", "не доставлено", "配信できま", "配信エラー",
     "送信エラー", "エラーメール", "不達", "退信", "无法投递", "投递失败", "반송",
+    "配送エラー", "발송 실패", "발송실패", "전송 실패", "mancata consegna", "niet worden afgeleverd",
+    "nie można dostarczyć", "teslim edilemedi", "kunde inte levereras", "olevererbar", "kan ikke leveres",
+    "nedoručiteln", "kézbesíthetetlen",
 )  # fmt: skip
 """Of a mail that reports on another one."""
 
-DAEMONS = (
-    "mailer-daemon", "mailer daemon", "mailerdaemon", "mail-daemon", "maildaemon", "mdaemon", "postmaster",
-    "post_master", "post-master", "mail deliver", "maildeliver", "mail system", "mailsystem", "mail-system",
-    "delivery subsystem", "delivery system", "delivery service", "delivery agent", "mail administrator", "mail admin",
-    "mailadmin", "mail-admin", "system administrator", "system attendant", "internet mail service", "mail robot",
-    "mail-robot", "mail server", "mailserver", "mail gateway", "mail-gateway", "mailgateway", "smtp gateway",
-    "smtp-gateway", "bounce", "<>", "mail router", "microsoft exchange", "メールシステム",
+PROGRAMS = (
+    "mailer-daemon", "mailer daemon", "mailerdaemon", "mail-daemon", "maildaemon", "mdaemon", "mail deliver",
+    "maildeliver", "mail system", "mailsystem", "mail-system", "delivery subsystem", "delivery system",
+    "delivery service", "delivery agent", "system attendant", "internet mail service", "mail robot", "mail-robot",
+    "smtp gateway", "smtp-gateway", "<>", "mail router", "microsoft exchange", "メールシステム",
 )  # fmt: skip
 """In a From header: a program of the mail system speaks."""
+
+ROLES = (
+    "postmaster", "post_master", "post-master", "mail administrator", "mail admin", "mailadmin", "mail-admin",
+    "system administrator", "mail server", "mailserver", "mail gateway", "mail-gateway", "mailgateway", "bounce",
+)  # fmt: skip
+"""In a From header: those who answer for a mail system, by programs and by answering machines too."""
 
 AUTO_SUBJECTS = (
     "auto:", "autoreply", "auto-reply", "auto reply", "autoresponse", "auto-response", "auto response",
@@ -132,11 +156,18 @@ AUTO_SUBJECTS = (
     "automated response", "automatische antwort", "automatisch antwoord", "out of office", "out of the office",
     "ooo:", "réponse automatique", "respuesta automática", "risposta automatica", "resposta automática", "autosvar",
     "fuera de la oficina", "fuera de oficina", "自動応答", "自動返信", "自动回复", "автоответ",
+    "automatyczna odpowiedź", "автоматический ответ", "автоматична відповідь", "自动答复", "自動回覆", "자동 응답",
+    "자동응답", "자동 회신", "부재중", "automatisk svar", "automatiskt svar", "automaattinen vastaus",
+    "automatická odpověď", "automatikus válasz", "otomatik yanıt", "răspuns automat", "αυτόματη απάντηση",
 )  # fmt: skip
 """A subject begins so when a program answers, whoever it says it is."""
 
 AWAY_SUBJECTS = (
     "ooo ", "away from", "away until", "on vacation", "vacation", "on holiday", "on leave", "absence", "absent",
-    "abwesen", "afwezig", "不在", "thank you for your", "thank you for contacting", "thanks for your",
+    "abwesen", "afwezig", "urlaub", "ferien", "en vacances", "de vacaciones", "in ferie", "em férias", "отпуск", "휴가",
+    "休暇", "休假", "不在", "thank you for your", "thank you for contacting", "thanks for your",
 )  # fmt: skip
 """A subject begins so when a program answers for a person; a mail system may quote such a subject of ours."""
+
+SUCCESS_SUBJECTS = ("success", "return receipt", "delivery receipt", "delivered:", "relayed:")
+"""A subject begins so when a mail has arrived, whatever the rest says of failures that may follow."""

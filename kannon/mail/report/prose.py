@@ -32,6 +32,8 @@ _STATE = re.compile(
     r"(?:unknown|not (?:found|valid|known|active|allowed|available)|invalid|inactive|disabled|suspended|full"
     r"|unavailable|unreachable|rejected|closed|terminated|deleted|expired|locked|frozen|discontinued)\b"
 )
+_HOST = re.compile(r"@[^\s<>@]{1,255}")
+_LIST = re.compile(r"\w-bounces(?:\+[^\s<>]{0,100})?>?\s*\Z")
 _FORWARD_MARK = re.compile(r"\s*(?:fwd?|wg|tr|rv)\s*:")
 _REPLY_MARK = re.compile(r"^\s*(?:re|aw|sv|antw|回复)\s*(?:\[\d+\])?:")
 
@@ -90,7 +92,19 @@ def is_auto_subject(subject: str, *, system: bool) -> bool:
 
 
 def is_daemon(sender: str) -> bool:
-    return any(phrase in sender for phrase in phrases.DAEMONS)
+    """By its name and local part; a person may live at postmaster.example, and lists speak as `<list>-bounces@`."""
+    name = _HOST.sub("", sender)
+    return is_program(sender) or (not _LIST.search(name) and any(phrase in name for phrase in phrases.ROLES))
+
+
+def is_program(sender: str) -> bool:
+    """Surely no answering machine of somebody's."""
+    name = _HOST.sub("", sender)
+    return any(phrase in name for phrase in phrases.PROGRAMS)
+
+
+def is_success_subject(subject: str) -> bool:
+    return subject.startswith(phrases.SUCCESS_SUBJECTS)
 
 
 def find_recipient(text: str, reply_start: int) -> str:

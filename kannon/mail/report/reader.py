@@ -142,6 +142,8 @@ def _read_prose(message: Message, parts: list[Part], words: str) -> Report:
     recipient = headers.get("x-failed-recipients", "")[:320]
     if prose.says_delay(plain) and not prose.says_final(plain):
         return _report_words(ReportKind.DELAYED, found, words, recipient)
+    if prose.is_success_subject(subject) and not found.code:
+        return _report_words(ReportKind.DELIVERED, found, words, recipient)
     if found.code or recipient or failed:
         return _report_words(ReportKind.FAILURE, found, words, recipient)
     if prose.says_success(plain):
@@ -165,9 +167,11 @@ def _is_personal_answer(message: Message, parts: list[Part], subject: str, syste
     """A person's program speaks: vacation, challenge, receipt of reading."""
     if _is_disposition(message, parts) and "reject" not in subject:
         return True
-    return prose.is_auto_subject(subject, system=system) or (
-        _is_automatic(message) and not system and not prose.is_failure_subject(subject)
-    )
+    if prose.is_auto_subject(subject, system=system):
+        return True
+    if not _is_automatic(message) or prose.is_failure_subject(subject):
+        return False
+    return not system or (_is_role_alone(message) and not prose.says_delay(subject))
 
 
 def _shows_it(message: Message, parts: list[Part], subject: str, words: str, failed: bool) -> bool:
@@ -192,6 +196,16 @@ def _is_mail_system(message: Message) -> bool:
         prose.is_daemon(headers.get("from", "")[:500].lower())
         or "x-failed-recipients" in headers
         or message.parameters.get("report-type", "").lower() == "delivery-status"
+    )
+
+
+def _is_role_alone(message: Message) -> bool:
+    """A postmaster and the like, with nothing else that shows a mail system: their help desk answers by program too."""
+    headers = message.headers
+    return (
+        not prose.is_program(headers.get("from", "")[:500].lower())
+        and "x-failed-recipients" not in headers
+        and "report-type" not in message.parameters
     )
 
 
