@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from kannon.mail.address import canonical_domain
 from kannon.mail.event import Event, EventType
+from kannon.mail.verdict import Stage
 
 # RFC 3463 §3.2, §3.3; RFC 7505 §4.2 for 5.1.10.
 DEAD = frozenset(
@@ -27,6 +28,8 @@ DEAD = frozenset(
 )
 _VAGUE = frozenset({"", "5.0.0", "5.1.0", "5.2.0", "5.3.0", "5.4.0", "5.5.0", "5.7.0"})
 """Statuses that leave it to the words."""
+_BEFORE_RCPT = frozenset({Stage.CONNECT, Stage.GREETING, Stage.EHLO, Stage.STARTTLS, Stage.AUTH, Stage.MAIL})
+"""Where the server does not know yet whom we mean: what it says is about us, `User unknown` about our own address."""
 _WHO = r"(?:user|recipient|mailbox|account|address|customer)"
 _DEAD_WORDS = re.compile(
     rf"{_WHO}\S{{0,3}}(?:\s\S{{1,80}}){{0,6}}?\s(?:is |has been )?"
@@ -36,7 +39,8 @@ _DEAD_WORDS = re.compile(
 )
 _NOT_THE_ADDRESS = re.compile(
     r"spam|black ?list|block ?list|reputation|polic(?:y|ies)|unsolicited|\b(?:spf|dkim|dmarc|rbl|dnsbl)\b"
-    r"|quota|mailbox (?:is )?full|too (?:large|big|many|often)|sender (?:address|domain|verify)|relay|temporar"
+    r"|quota|mailbox (?:is )?full|too (?:large|big|many|often)|\brate\b|sender (?:address|domain|verify|rejected)"
+    r"|relay(?:ing)? (?:access )?(?:denied|not|is not|prohibited|refused)|(?:to|can ?not|we do not|open) relay|temporar"
 )
 """Words about us, the mail or the moment: whatever status comes with them, they do not say that the address is dead."""
 
@@ -109,6 +113,8 @@ class SuppressionRule:
 def says_dead(event: Event) -> bool:
     """Whether a bounce says that its address is dead: nobody there, and never again."""
     if event.type is not EventType.BOUNCED or not event.permanent:
+        return False
+    if event.stage in _BEFORE_RCPT:
         return False
     text = event.text.lower()
     if _NOT_THE_ADDRESS.search(text):

@@ -62,10 +62,21 @@ def test_policy_size_and_routes_suppress_nobody(status: str) -> None:
         ("5.1.1", "mailbox a@b.example is over quota", False),
         ("", "Domain of sender address a@b.example does not exist", False),
         ("5.7.1", "User unknown", False),
+        ("5.1.1", "<a@b.example>: Recipient address rejected: User unknown in relay recipient table", True),
+        ("5.1.1", "Relaying denied: user unknown", False),
+        ("5.1.1", "<a@b.example>: Relay access denied", False),
+        ("5.2.1", "The user you are trying to contact is receiving mail at a rate that prevents more", False),
+        ("5.1.1", "<b-1@example.com>: Sender rejected: User unknown in virtual mailbox table", False),
     ],
 )
 def test_where_the_status_says_little_the_words_decide(status: str, text: str, dead: bool) -> None:
     assert says_dead(bounce(status, text)) is dead
+
+
+@pytest.mark.parametrize("stage", ["greeting", "ehlo", "starttls", "auth", "mail"])
+def test_what_was_said_before_the_recipient_was_named_is_not_about_it(stage: str) -> None:
+    assert not says_dead(replace(bounce("5.1.1", "User unknown"), stage=stage))
+    assert says_dead(replace(bounce("5.1.1", "User unknown"), stage="rcpt"))
 
 
 def test_a_complaint_always_suppresses() -> None:
