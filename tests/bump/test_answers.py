@@ -216,6 +216,24 @@ async def test_without_the_key_nobody_is_sent_anywhere(start: Start) -> None:
         assert (await request(running.port, click_path())).status == 307  # remembered
 
 
+async def test_a_long_outage_of_the_database_keeps_nobody_waiting_whose_key_was_known(
+    start: Start, clock: Clock
+) -> None:
+    async with start() as running:
+        assert (await request(running.port, click_path())).status == 307
+        running.keys.away = True
+        for _ in range(60):
+            clock.now += timedelta(minutes=1)
+            assert (await request(running.port, click_path())).status == 307
+        assert len(running.events) == 61
+        running.keys.away = False
+        clock.now += timedelta(minutes=1)
+        asked = len(running.keys.asked)
+        for _ in range(5):
+            assert (await request(running.port, click_path())).status == 307
+        assert len(running.keys.asked) == asked + 1
+
+
 async def test_ip_and_user_agent_are_recorded_in_full_mode_only(start: Start) -> None:
     async with start() as running:
         for mode in (TrackingMode.ANONYMOUS, TrackingMode.PSEUDONYMOUS, TrackingMode.IDENTIFIED, TrackingMode.FULL):

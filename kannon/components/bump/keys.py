@@ -1,7 +1,7 @@
 """The public keys of tracking tokens, looked up once and remembered; unknown ids are remembered too.
 
 In: the `kid` of a well-formed token. Out: its key, or None. Whatever strangers invent, memory is bounded and the
-database sees one look-up per id at a time and few at once.
+database sees one look-up per id at a time and few at once. While the database is away a key that was known stays so.
 """
 
 from collections import OrderedDict
@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 
 import anyio
 
+from kannon.errors import Unavailable
 from kannon.mail.token import TokenVerifier
 
 KeyLookup = Callable[[str, datetime], Awaitable[str | None]]
 """A kid and the time → the public key as PEM; None for one that is unknown or dead. Raises Unavailable."""
 
 _KNOWN = timedelta(minutes=10)  # a key is withdrawn by deleting its row; this long it may still be honoured
+_AWAY = timedelta(seconds=30)  # how long a known key is not asked for again when the database did not answer
 _UNKNOWN = timedelta(seconds=5)  # another process may just have made it
 _MAX_KEYS = 4096
 _MAX_LOOKUPS = 4
@@ -50,6 +52,12 @@ class VerificationKeys:
         try:
             async with self._limiter:
                 pem = await self._look_up(kid, self._clock())
+        except Unavailable:
+            last = self._answers.get(kid)
+            if last is None or last.key is None:
+                raise
+            self._answers[kid] = _Answer(last.key, self._clock() + _AWAY)
+            return
         finally:
             del self._asking[kid]
             asked.set()  # those who waited look again, and one of them asks if this failed
