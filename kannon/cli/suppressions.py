@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,12 +15,15 @@ from kannon.cli.moments import parse_moment
 from kannon.cli.output import moment
 from kannon.cli.recipients import read_text
 from kannon.cli.session import Session, client_command
-from kannon.errors import OperatorError
+from kannon.errors import InvalidArgument, OperatorError
+from kannon.mail.intake import MAX_ADDRESS
 from kannon.pb.admin.v1.suppressions_pb2 import Suppression
+from kannon.wire.suppressions import from_cause
 
 app = typer.Typer(help="Addresses that a domain does not write to.", no_args_is_help=True, add_completion=False)
 
 _PAGE = 1000
+_MAX_NOTE = 500  # as the server takes
 _COLUMNS = ["email", "cause", "since", "expires_at", "note", "code", "enhanced_status", "text", "host", "message_id"]
 
 Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
@@ -139,23 +142,39 @@ def _read(file: Path) -> Iterator[Suppression]:
     """Raises OperatorError naming the line."""
     lines = read_text(file).removeprefix("\ufeff").splitlines(keepends=True)
     header = next(csv.reader(lines[:1]), [])
+    added = 0
     if not header or "@" in header[0]:
-        lines, header = ["email\n", *lines], ["email"]
+        lines, header, added = ["email\n", *lines], ["email"], 1
     if "email" not in header:
         raise OperatorError(f"{file}: the first line must name the columns, one of them email")
     reader = csv.DictReader(lines, strict=True)
     try:
         for row in reader:
             if (row.get("email") or "").strip():
-                yield Suppression(
-                    email=row["email"],
-                    cause=row.get("cause") or "",
-                    since=_stamp(row.get("since")),
-                    expires_at=_stamp(row.get("expires_at")),
-                    note=row.get("note") or "",
-                )
+                yield _entry(row)
     except (csv.Error, ValueError) as error:
-        raise OperatorError(f"{file}: line {reader.reader.line_num}: {error}") from None
+        raise OperatorError(f"{file}: line {reader.reader.line_num - added}: {error}") from None
+    except InvalidArgument as error:
+        raise OperatorError(f"{file}: line {reader.reader.line_num - added}: {error.field}: {error.problem}") from None
+
+
+def _entry(row: Mapping[str, str | None]) -> Suppression:
+    """Checked here as the server will, which cannot know the line. Raises ValueError or InvalidArgument."""
+    email, note = (row["email"] or "").strip(), row.get("note") or ""
+    local, _, host = email.rpartition("@")
+    if not (local and host):
+        raise ValueError(f'"{email}" is no address')
+    if len(email) > MAX_ADDRESS:
+        raise ValueError(f"an address is longer than {MAX_ADDRESS} characters")
+    if len(note) > _MAX_NOTE:
+        raise ValueError(f"note: longer than {_MAX_NOTE} characters")
+    return Suppression(
+        email=email,
+        cause=from_cause(row.get("cause") or "") or "",
+        since=_stamp(row.get("since")),
+        expires_at=_stamp(row.get("expires_at")),
+        note=note,
+    )
 
 
 def _stamp(text: str | None) -> Timestamp | None:

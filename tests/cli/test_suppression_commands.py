@@ -65,7 +65,12 @@ async def test_what_is_wrong_with_a_file_is_said_with_its_line(kannon: Command, 
         ("name,note\nx,y\n", "list.csv: the first line must name the columns, one of them email"),
         ("email,since\na@b.example,yesterday\n", "list.csv: line 2: Invalid isoformat string: 'yesterday'"),
         ('email,note\na@b.example,"x"y\n', "list.csv: line 2: ',' expected after '\"'"),
-        ("email,cause\na@b.example,whim\n", "suppressions[0].cause: is none of bounced, complained, manual"),
+        ("email,cause\na@b.example,whim\n", "list.csv: line 2: cause: is none of bounced, complained, manual"),
+        ("a@b.example\n\nnobody\n", 'list.csv: line 3: "nobody" is no address'),
+        ('a@b.example\n"x"y\n', "list.csv: line 2: ',' expected after '\"'"),
+        (f"email\n{'a' * 320}@b.example\n", "list.csv: line 2: an address is longer than 320 characters"),
+        (f"email,note\na@b.example,{'n' * 501}\n", "list.csv: line 2: note: longer than 500 characters"),
+        ("a@b.example\n" * 1500 + "@b.example\n", 'list.csv: line 1501: "@b.example" is no address'),
     ]:
         (tmp_path / "list.csv").write_text(text)
         said = await kannon("suppressions", "import", "example.com", "list.csv")
