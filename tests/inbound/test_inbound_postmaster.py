@@ -46,11 +46,23 @@ async def test_a_full_mailbox_is_452(tmp_path: Path) -> None:
     assert replies == ["250 2.0.0", "250 2.0.0", "452 4.3.1"]
 
 
+async def test_strangers_cannot_fill_the_disk(tmp_path: Path) -> None:
+    """Few large mails weigh as much as many small ones; what people have read or deleted makes room again."""
+    large = FAILURE + (b"x" * 70 + b"\r\n") * 1000
+    async with running(tmp_path, limits=Limits(max_unread_bytes=200_000)) as server, server.connect() as peer:
+        replies = [(await peer.send_mail([f"postmaster@{DOMAIN}"], large))[:9] for _ in range(4)]
+        assert replies == ["250 2.0.0", "250 2.0.0", "452 4.3.1", "452 4.3.1"]
+        assert (await peer.send_mail([f"postmaster@{DOMAIN}"], FAILURE)).startswith("250")
+        kept = (server.data_dir / "postmaster" / "new").iterdir()
+        max(kept, key=lambda path: path.stat().st_size).unlink()
+        assert (await peer.send_mail([f"postmaster@{DOMAIN}"], large)).startswith("250")
+
+
 def test_the_mailbox_itself(tmp_path: Path) -> None:
-    box = PostmasterMailbox(tmp_path / "a" / "b", max_unread=1)
+    box = PostmasterMailbox(tmp_path / "a" / "b", max_unread=1, max_bytes=10)
     box.deliver(b"x")
     with pytest.raises(MailboxFull):
         box.deliver(b"y")
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable):
-        PostmasterMailbox(tmp_path / "file" / "c", max_unread=1).deliver(b"x")
+        PostmasterMailbox(tmp_path / "file" / "c", max_unread=1, max_bytes=10).deliver(b"x")

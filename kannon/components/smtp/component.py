@@ -49,7 +49,8 @@ class InboundSmtp:
         self._config = config
         self._limits = limits or Limits(max_bytes=config.max_bytes, max_connections=config.max_connections)
         self._hostname = config.hostname or socket.gethostname()
-        mailbox = PostmasterMailbox(data_dir / "postmaster", self._limits.max_unread)
+        limits = self._limits
+        mailbox = PostmasterMailbox(data_dir / "postmaster", limits.max_unread, limits.max_unread_bytes)
         self._intake = Intake(registry, publisher, mailbox, self._hostname, meter=meter)
         self._places = Places(self._limits)
         self._sessions: dict[SmtpSession, None] = {}  # whoever was of use last, or came last, is last

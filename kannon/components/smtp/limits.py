@@ -28,6 +28,7 @@ class Limits:
     max_line: int = 64 << 10  # RFC 5321 §4.5.3.1.6 asks for 1000; real reports hold far longer ones
     max_memory: int = 256 << 20  # of all messages being read at this moment
     max_unread: int = 10_000  # mails kept for the postmaster; strangers can write there
+    max_unread_bytes: int = 256 << 20  # of them together: the disk is the database's too
     max_received: int = 100  # RFC 5321 §6.3: a mail with more hops is in a loop
 
     @property

@@ -1,11 +1,13 @@
 """The postmaster's mailbox: a Maildir under data_dir, for people to read. A mail in, a durable file out.
 
-Blocking; called in a thread. Refuses to grow beyond a number of unread mails: strangers can write here.
+Blocking; called in a thread. Refuses to grow beyond a number of unread mails, or of their bytes: strangers can write
+here.
 """
 
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from kannon.errors import Unavailable
@@ -16,9 +18,10 @@ class MailboxFull(Exception):
 
 
 class PostmasterMailbox:
-    def __init__(self, folder: Path, max_unread: int) -> None:
+    def __init__(self, folder: Path, max_unread: int, max_bytes: int) -> None:
         self._folder = folder
         self._max_unread = max_unread
+        self._max_bytes = max_bytes
 
     def deliver(self, mail: bytes) -> None:
         """On the disk when it returns. Raises MailboxFull, or Unavailable when the disk refuses."""
@@ -26,9 +29,9 @@ class PostmasterMailbox:
             for name in ("tmp", "new", "cur"):
                 (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             new = self._folder / "new"
-            with os.scandir(new) as entries:
-                if sum(1 for _ in entries) >= self._max_unread:
-                    raise MailboxFull
+            unread = list(_sizes(new))
+            if len(unread) >= self._max_unread or sum(unread) + len(mail) > self._max_bytes:
+                raise MailboxFull
             name = f"{time.time_ns()}.P{os.getpid()}R{secrets.token_hex(8)}.kannon"
             temporary = self._folder / "tmp" / name
             try:
@@ -40,6 +43,15 @@ class PostmasterMailbox:
             _sync_folder(new)
         except OSError as error:
             raise Unavailable(f"postmaster's mailbox: {error.strerror}") from error
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                yield entry.stat().st_size
+            except FileNotFoundError:  # read by somebody at this moment
+                continue
 
 
 def _write(path: Path, content: bytes) -> None:
