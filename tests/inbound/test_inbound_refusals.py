@@ -65,6 +65,28 @@ async def test_refused_for_good(server: Running, address: str) -> None:
     assert server.outbox.published == 0
 
 
+@pytest.mark.parametrize(
+    "domain", [b"\xff\xfe.example", b"tenant.\xc3\x28", b"\xed\xa0\x80.example", b"\xc3\xa4.example"]
+)
+@pytest.mark.parametrize("local", [bounce_to().partition("@")[0].encode(), b"postmaster", b"b-\xff"])
+async def test_bytes_that_are_no_text_are_refused_for_good(
+    server: Running, caplog: pytest.LogCaptureFixture, local: bytes, domain: bytes
+) -> None:
+    async with server.connect() as peer:
+        assert (await peer.say("MAIL FROM:<>")).startswith("250")
+        assert (await peer.say(b"RCPT TO:<" + local + b"@" + domain + b">\r\n")).startswith("550 5.1.1")
+    assert "failed" not in caplog.text
+
+
+async def test_a_domain_may_be_written_in_its_own_script(tmp_path: Path) -> None:
+    """RFC 6531 §3.7.1: a server that speaks SMTPUTF8 may turn our A-labels into U-labels."""
+    async with running(tmp_path) as server, server.connect() as peer:
+        server.book.domain = "xn--bcher-kva.example"
+        assert (await peer.say("MAIL FROM:<> SMTPUTF8")).startswith("250")
+        for local in ("postmaster", bounce_to(1, "xn--bcher-kva.example").partition("@")[0]):
+            assert (await peer.say(f"RCPT TO:<{local}@bücher.example>")).startswith("250")
+
+
 async def test_an_address_with_a_signature_for_another_letter_case_is_the_same(server: Running) -> None:
     async with server.connect() as peer:
         assert (await peer.send_mail([bounce_to().upper()], FAILURE)).startswith("250")

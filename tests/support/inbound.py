@@ -52,12 +52,13 @@ class Book:
 
     down: bool = False
     asked_secrets: int = 0
+    domain: str = DOMAIN
 
     async def find_delivery(self, delivery_id: int) -> Ref | None:
         self._check()
         if not 1 <= delivery_id <= 999:
             return None
-        return Ref(DOMAIN, f"msg_1@{DOMAIN}", f"user{delivery_id}@remote.example")
+        return Ref(self.domain, f"msg_1@{self.domain}", f"user{delivery_id}@remote.example")
 
     async def bounce_secrets(self) -> Sequence[bytes]:
         self._check()
@@ -66,7 +67,7 @@ class Book:
 
     async def is_tenant_domain(self, domain: str) -> bool:
         self._check()
-        return domain == DOMAIN
+        return domain == self.domain
 
     def _check(self) -> None:
         if self.down:

@@ -19,6 +19,7 @@ import anyio.to_thread
 import structlog
 
 from kannon.components.smtp.postmaster import PostmasterMailbox
+from kannon.mail.address import canonical_domain
 from kannon.mail.bounce_address import parse_bounce_address
 from kannon.mail.event import Event, EventType
 from kannon.mail.report import Report, ReportKind, read_report
@@ -105,6 +106,11 @@ class Intake:
         local, _, domain = address.lower().rpartition("@")
         if not local:
             local, domain = domain, self._hostname
+        if not domain.isascii():
+            try:
+                domain = canonical_domain(domain)  # RFC 6531 §3.7.1: U-labels; bytes that are no text are none
+            except ValueError:
+                return None
         if local in OWN_MAILBOXES:
             known = domain == self._hostname or await self._registry.is_tenant_domain(domain)
             return PostmasterRecipient(address) if known else None
