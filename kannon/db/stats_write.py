@@ -4,21 +4,28 @@ A partition holds one week, Monday to Monday UTC. It is made before the first ev
 all of it is older than the retention.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
+import anyio
 import asyncpg
 
-from kannon.db.database import Database, describe
+from kannon.db.database import AWAY, Database, describe
 from kannon.db.queries import queries
 from kannon.errors import Unavailable
 from kannon.mail.event import Event
 from kannon.mail.suppression import Suppression, address_key
 
+if TYPE_CHECKING:
+    from kannon.db.database import Connection
+
 WEEK = timedelta(days=7)
 _PREFIX = "stats_"
 _DDL_SECONDS = 30
+_UNLOCK_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +107,45 @@ async def ensure_partitions(db: Database, weeks: Iterable[date]) -> None:
 async def drop_old_partitions(db: Database, before: datetime) -> list[date]:
     """Partitions all of whose events are older; their weeks. Readers and writers go on meanwhile: a partition is
     detached first, which waits for whoever still reads it. Raises Unavailable where that takes too long; what was begun
-    is then finished the next time."""
-    dropped = []
-    async with db.acquire() as connection:
+    is then finished the next time. Where another process is at it, this one leaves it alone."""
+    async with db.acquire() as connection, _alone(connection) as alone:
+        if not alone:
+            return []
+        dropped = []
+        for name in [row["name"] async for row in queries.list_detached_partitions(connection)]:
+            if _end(name) <= before:
+                dropped.append(await _drop(connection, name))
         partitions = [(row["name"], row["half_gone"]) async for row in queries.list_stats_partitions(connection)]
         for name, half_gone in sorted(partitions, key=lambda partition: not partition[1]):
-            week = datetime.strptime(name.removeprefix(_PREFIX), "%Y%m%d").replace(tzinfo=UTC)
-            if half_gone or week + WEEK <= before:
+            if half_gone or _end(name) <= before:
                 how = "FINALIZE" if half_gone else "CONCURRENTLY"
                 await connection.execute(f"ALTER TABLE stats DETACH PARTITION {name} {how}", timeout=_DDL_SECONDS)
-                await connection.execute(f"DROP TABLE {name}", timeout=_DDL_SECONDS)
-                dropped.append(week.date())
+                dropped.append(await _drop(connection, name))
         await queries.delete_old_anonymous_events(connection, before=before)
-    return dropped
+        return dropped
+
+
+@asynccontextmanager
+async def _alone(connection: "Connection") -> AsyncIterator[bool]:
+    """Whether this is the only process at it until the block ends. The lock is the connection's, so a connection that
+    may still hold it is not used again."""
+    alone = await queries.try_lock_retention(connection)
+    try:
+        yield alone
+    finally:
+        if alone:
+            with anyio.CancelScope(shield=True):
+                try:
+                    with anyio.fail_after(_UNLOCK_SECONDS):
+                        await queries.unlock_retention(connection)
+                except AWAY:
+                    connection.terminate()
+
+
+async def _drop(connection: "Connection", name: str) -> date:
+    await connection.execute(f"DROP TABLE {name}", timeout=_DDL_SECONDS)
+    return (_end(name) - WEEK).date()
+
+
+def _end(partition: str) -> datetime:
+    return datetime.strptime(partition.removeprefix(_PREFIX), "%Y%m%d").replace(tzinfo=UTC) + WEEK

@@ -62,3 +62,17 @@ DELETE FROM anonymous_events WHERE at < :before;
 -- `half_gone`: a detachment of it was interrupted, and has to be finished before there can be another.
 SELECT c.relname AS name, i.inhdetachpending AS half_gone FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'stats'::regclass ORDER BY c.relname;
+
+-- name: list_detached_partitions
+-- Those that somebody detached who then did not live to drop them.
+SELECT c.relname AS name FROM pg_class c JOIN pg_class parent ON parent.oid = 'stats'::regclass
+WHERE c.relnamespace = parent.relnamespace AND c.relkind = 'r' AND c.relname ~ '^stats_[0-9]{8}$'
+  AND NOT c.relispartition
+ORDER BY c.relname;
+
+-- name: try_lock_retention$
+-- One process at a time; held by the connection, for a detachment can be in no transaction.
+SELECT pg_try_advisory_lock(1802006124);
+
+-- name: unlock_retention$
+SELECT pg_advisory_unlock(1802006124);

@@ -111,3 +111,41 @@ async def test_a_detachment_that_was_interrupted_is_finished_the_next_time(
     finally:
         await reader.close()
     assert await event_rows(db) == [(3, "delivered")]
+
+
+async def test_several_processes_may_drop_at_once(db: Database, postgres_url: str) -> None:
+    monday = datetime(2026, 3, 2, tzinfo=UTC)
+    await ensure_partitions(db, [week_of(monday), week_of(monday + WEEK)])
+    reader = await asyncpg.connect(postgres_url)
+    dropped: list[date] = []
+
+    async def drop() -> None:
+        dropped.extend(await drop_old_partitions(db, monday + WEEK))
+
+    try:
+        transaction = reader.transaction()
+        await transaction.start()
+        await reader.fetchval("SELECT count(*) FROM stats")
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(drop)
+                async with db.acquire() as connection:
+                    while not await connection.fetchval("SELECT count(*) FROM pg_inherits WHERE inhdetachpending"):
+                        await anyio.lowlevel.checkpoint()
+                await drop()
+                await transaction.commit()
+    finally:
+        await reader.close()
+    assert dropped == [monday.date()]
+
+
+async def test_what_was_detached_and_not_dropped_is_dropped_the_next_time(db: Database) -> None:
+    monday = datetime(2026, 3, 2, tzinfo=UTC)
+    await ensure_partitions(db, [week_of(monday), week_of(monday + WEEK)])
+    async with db.acquire() as connection:
+        await connection.execute("ALTER TABLE stats DETACH PARTITION stats_20260302 CONCURRENTLY")
+        await connection.execute("CREATE TABLE stats_of_mine ()")
+    assert await drop_old_partitions(db, monday + WEEK) == [monday.date()]
+    async with db.acquire() as connection:
+        assert await connection.fetchval("SELECT to_regclass('stats_20260302') IS NULL")
+        assert await connection.fetchval("SELECT to_regclass('stats_of_mine') IS NOT NULL")
