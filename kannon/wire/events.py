@@ -94,6 +94,8 @@ def decode_event(payload: bytes) -> Event:
         raise Poison(f"not an event: {error}") from None
     if not stats.event_id:
         raise Poison("not an event: it has no event_id")
+    if not stats.HasField("timestamp") or at < _EPOCH:
+        raise Poison("not an event: it has no time")  # partitions are named by it
     data = stats.data
     match event_type:
         case EventType.BOUNCED:

@@ -93,6 +93,8 @@ def test_the_public_part_is_the_contracts() -> None:
         Stats(event_id="e", type="vanished").SerializeToString(),
         Stats(event_id="e", type="opened", tracking_mode=77).SerializeToString(),  # type: ignore[arg-type]
         Stats(event_id="e", type="opened", timestamp=Timestamp(seconds=10**15)).SerializeToString(),
+        Stats(event_id="e", type="opened", timestamp=Timestamp(seconds=-62135596800)).SerializeToString(),
+        Stats(event_id="e", type="opened").SerializeToString(),
     ],
 )
 def test_what_is_no_event(payload: bytes) -> None:
