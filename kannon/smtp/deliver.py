@@ -25,7 +25,7 @@ from kannon.mail.destination import Destination
 from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Stage, Verdict
 from kannon.smtp.dialogue import Mail, Transaction, prepare, unable
-from kannon.smtp.opening import Access, Opener
+from kannon.smtp.opening import Access, Opener, Target
 from kannon.smtp.resolver import Resolver
 from kannon.smtp.routing import NoPlan, Plan, Router
 from kannon.smtp.session import Session
@@ -174,6 +174,13 @@ class Deliverer:
                     opened = replace(opened, host=target.host)
                     worst = worse(worst, opened) if worst else opened
         return worst or Failure(Kind.CONNECT, Stage.CONNECT, reason="no other host")
+
+    async def knows_another(self, plan: Plan, avoid: Set[str]) -> bool:
+        async with aclosing(self._router.targets(plan)) as targets:
+            async for target in targets:
+                if isinstance(target, Target) and target.address not in avoid:
+                    return True
+        return False
 
     # -- inside
 

@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kannon.mail.verdict import Stage
 from kannon.smtp.dialogue import RawReply
 from kannon.smtp.line import Line
 from kannon.smtp.outage import PROBE_SECONDS, Outage
@@ -48,6 +49,10 @@ class Pool(Protocol):
 
     async def open(self, plan: Plan, avoid: Set[str]) -> Session | Failure:
         """The first host that lets us in, those at the addresses `avoid` left out."""
+        ...
+
+    async def knows_another(self, plan: Plan, avoid: Set[str]) -> bool:
+        """Whether `open` would dial at all."""
         ...
 
 
@@ -122,6 +127,9 @@ class Site:
     async def another_host(self, session: Session, tried: Set[str]) -> Session | Failure:
         """A new session to an address that is not among `tried`, within the limit: in place of `session` where there is
         no room beside it. `session` must not be used any more."""
+        if not await self._pool.knows_another(self.plan, tried):
+            self.give_back(session)  # a greylisting server with one address is no reason to connect anew
+            return Failure(Kind.CONNECT, Stage.CONNECT, reason="no other host")
         room = session.usable and len(self._sessions) + self._opening < self._pace.connections
         self._opening += 1
         try:
@@ -142,7 +150,7 @@ class Site:
         session.idle_since = time.monotonic()
         if session not in self._sessions:
             self._pump()
-        elif not session.usable or session.mails >= self.plan.limits.mails_per_connection or self._outranked(session):
+        elif not session.usable or self._is_surplus(session):
             session.quit()
         else:
             self._idle.append(session)
@@ -240,7 +248,9 @@ class Site:
         self.failure = str(failure)
         self._last = None
 
-    def _outranked(self, session: Session) -> bool:
+    def _is_surplus(self, session: Session) -> bool:
+        if session.mails >= self.plan.limits.mails_per_connection or len(self._sessions) > self._pace.connections:
+            return True
         # RFC 5321 §5.1: a less preferred host gets no mail that a preferred one has not been asked to take.
         return self._preferred_answers and not session.peer.preferred
 

@@ -139,6 +139,17 @@ async def test_a_peer_that_talks_while_nobody_asks_loses_the_connection(said: by
             assert peer.connections == number + 1
 
 
+async def test_a_mail_that_is_put_off_costs_no_connection_where_there_is_no_other_host() -> None:
+    peer = Peer({Stage.RCPT: "450 4.7.1 greylisted"})
+    async with delivering_to(peer) as deliverer:
+        for _ in range(5):
+            verdict = await deliverer.deliver(an_envelope())
+            assert isinstance(verdict, Deferred)
+            assert verdict.reply is not None
+            assert (verdict.reply.code, verdict.stage, verdict.host) == (450, Stage.RCPT, "mx1.test")
+    assert peer.connections == 1
+
+
 # -- the end of a session changes nothing
 
 
