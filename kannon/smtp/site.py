@@ -127,7 +127,12 @@ class Site:
     async def another_host(self, session: Session, tried: Set[str]) -> Session | Failure:
         """A new session to an address that is not among `tried`, within the limit: in place of `session` where there is
         no room beside it. `session` must not be used any more."""
-        if not await self._pool.knows_another(self.plan, tried):
+        try:
+            another = await self._pool.knows_another(self.plan, tried)
+        except asyncio.CancelledError:
+            self.give_back(session)
+            raise
+        if not another:
             self.give_back(session)  # a greylisting server with one address is no reason to connect anew
             return Failure(Kind.CONNECT, Stage.CONNECT, reason="no other host")
         room = session.usable and len(self._sessions) + self._opening < self._pace.connections

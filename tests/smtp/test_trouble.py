@@ -10,7 +10,7 @@ from kannon.smtp import Busy
 from kannon.smtp.site import QUEUE_NEW
 from tests.support import smtp_peer
 from tests.support.delivering import deliver_many, deliver_patiently, delivering, delivering_to
-from tests.support.dns_server import Zone
+from tests.support.dns_server import DROP, DnsServer, Zone
 from tests.support.envelopes import an_envelope
 from tests.support.eventually import eventually
 from tests.support.smtp_peer import Peer, Visit, after, closing, free_port, serving
@@ -119,6 +119,21 @@ async def test_more_mail_than_an_unknown_destination_should_hold_is_put_back() -
         waits = sorted(each.retry_in for each in verdicts if isinstance(each, Busy))
         assert waits[0] < waits[-1] <= 30  # they do not all come back at once
         gate.set()
+
+
+async def test_cancelled_while_another_host_is_looked_up_it_leaves_the_connection_to_others() -> None:
+    zone: Zone = {("dest.test", "MX"): ["10 mx.test.", "20 lost.test."], ("mx.test", "A"): ["127.0.0.1"]}
+    zone |= {("lost.test", kind): [DROP] for kind in ("A", "AAAA")}
+    dns = DnsServer(zone)
+    peer = Peer({Stage.RCPT: after(1, "250 ok", first="450 4.7.1 greylisted")})
+    async with serving(peer) as port, delivering(zone, dns=dns, port=port, timeout_scale=1) as deliverer:
+        async with anyio.create_task_group() as group:
+            group.start_soon(deliverer.deliver, an_envelope())
+            await eventually(lambda: ("lost.test", "A") in dns.asked)
+            group.cancel_scope.cancel()
+        assert deliverer.destinations()[0].in_flight == 0
+        assert isinstance(await deliverer.deliver(an_envelope()), Delivered)
+    assert peer.connections == 1
 
 
 async def test_next_host_is_asked_once_after_a_4xx_and_the_first_answer_reported() -> None:
