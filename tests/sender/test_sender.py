@@ -2,6 +2,7 @@
 twice."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -308,6 +309,32 @@ async def test_nats_going_away_in_the_middle_of_a_mail(tmp_path: Path) -> None:
     assert len(peer.mails) == 1
 
 
+async def test_an_outcome_that_nats_lost_with_its_store_is_told_again(tmp_path: Path) -> None:
+    """The pool, finding neither envelope nor outcome, asks again by the next turn; the mail has been sent."""
+    peer = Peer()
+    with DataDir.open(tmp_path) as data_dir:
+        nats = EmbeddedNats(data_dir.path)
+        await nats.start()
+        bus = Bus(nats.url)
+        await bus.ready()
+        await bus.publish_envelopes([an_envelope()])
+        async with serving(peer) as port, running(a_sender(bus, port)):
+            await drained(bus)
+            await nats.stop()
+            for store in data_dir.path.rglob("jetstream"):
+                shutil.rmtree(store)
+            await nats.start()
+            await reconnected(bus)
+            assert (await bus.backlog("kannon_stats")).messages == 0
+            await bus.publish_envelopes([an_envelope(turn=1)])
+            await drained(bus)
+        assert [event.event_id for event in await events_of(bus, STATS, 1)] == ["1.1.delivered"]
+        await bus.close()
+        await nats.stop()
+        nats.close()
+    assert len(peer.mails) == 1
+
+
 async def reconnected(bus: Bus) -> None:
     with anyio.fail_after(10):
         while True:
@@ -358,12 +385,13 @@ async def test_cut_in_the_middle_of_a_mail_it_goes_on_at_the_next_run(bus: Bus) 
 
 def test_the_memory_of_what_was_recorded_is_bounded() -> None:
     ledger = Ledger()
+    event = Event("1.1.delivered", EventType.DELIVERED, "sender.test", "m", "b@dest.test", NOON)
     for number in range(REMEMBERED + 10):
-        work = Work((number, 1), "", [])
+        work = Work((number, 1), 0, "", [])
         assert ledger.arrive(work) is Arrival.NEW
-        ledger.recorded(work)
-    assert ledger.arrive(Work((REMEMBERED, 1), "", [])) is Arrival.RECORDED
-    assert ledger.arrive(Work((3, 1), "", [])) is Arrival.NEW
+        ledger.recorded(work, event)
+    assert ledger.arrive(Work((REMEMBERED, 1), 0, "", [])) is Arrival.RECORDED
+    assert ledger.arrive(Work((3, 1), 0, "", [])) is Arrival.NEW
 
 
 async def test_a_long_wait_gives_the_envelope_back_to_the_pool(bus: Bus) -> None:

@@ -146,12 +146,15 @@ class Sender:
         try:
             parsed = parse_envelope(message.payload)
         except Poison as poison:
-            await Work((0, 0), "", [(message, page)]).park(str(poison))
+            await Work((0, 0), 0, "", [(message, page)]).park(str(poison))
             return
-        work = Work((int(parsed.email_id), parsed.attempt), parsed.body_object, [(message, page)])
+        work = Work((int(parsed.email_id), parsed.attempt), parsed.turn, parsed.body_object, [(message, page)])
         arrival = self._ledger.arrive(work)
         if arrival is Arrival.RECORDED:
-            await work.ack()
+            if event := self._ledger.lost_outcome(work):
+                self._outcomes.add(work, event)
+            else:
+                await work.ack()
         elif arrival is Arrival.NEW:
             assert self._group is not None, "pages come while run is running"  # noqa: S101  # for the type checker
             self._group.create_task(self._carry(work, parsed))

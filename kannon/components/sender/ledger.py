@@ -2,7 +2,8 @@
 
 In: keys (delivery id, attempt) with the messages that brought them. An envelope comes again when its ack was lost or
 when NATS was away longer than its ack wait: while it is in work the new message joins the old one; after its outcome
-was recorded it is acked and nothing else. The memory of recorded keys is bounded; a second process has its own.
+was recorded it is acked and nothing else. Where it comes by a later turn, the pool has found neither it nor its
+outcome: that was lost, with the store of NATS, and is told again. The memory is bounded; a second process has its own.
 """
 
 from collections import OrderedDict
@@ -14,10 +15,11 @@ import structlog
 
 from kannon.bus.consume import Message
 from kannon.errors import Unavailable
+from kannon.mail.event import Event
 
 log = structlog.get_logger()
 
-REMEMBERED = 50_000  # half a minute at full speed and an hour at an ordinary one; redelivery comes within seconds
+REMEMBERED = 30_000  # longer than the bus's ack wait at full speed, and an hour at an ordinary one; about 20 MB
 
 Key = tuple[int, int]
 """Delivery id and attempt."""
@@ -47,6 +49,7 @@ class Work:
     """One envelope in work, and every message that brought it."""
 
     key: Key
+    turn: int
     body_object: str
     messages: list[tuple[Message, Page]]
 
@@ -78,7 +81,7 @@ class Work:
 class Ledger:
     def __init__(self) -> None:
         self._in_work: dict[Key, Work] = {}
-        self._recorded: OrderedDict[Key, None] = OrderedDict()
+        self._recorded: OrderedDict[Key, tuple[int, Event]] = OrderedDict()  # with the turn that it was the outcome of
         self._changed = anyio.Event()
 
     def __len__(self) -> int:
@@ -94,9 +97,14 @@ class Ledger:
         known.messages += work.messages
         return Arrival.IN_WORK
 
-    def recorded(self, work: Work) -> None:
+    def lost_outcome(self, work: Work) -> Event | None:
+        """Of what arrived as recorded: its outcome, if that is asked for anew."""
+        turn, event = self._recorded[work.key]
+        return event if work.turn > turn else None
+
+    def recorded(self, work: Work, event: Event) -> None:
         self.leave(work)
-        self._recorded[work.key] = None
+        self._recorded[work.key] = work.turn, event
         if len(self._recorded) > REMEMBERED:
             self._recorded.popitem(last=False)
 

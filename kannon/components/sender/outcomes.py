@@ -84,8 +84,8 @@ class Outcomes:
             await self._record(events)
             self._meter.recorded(events)
             del self._gathered[: len(burst)]
-            for work, _ in burst:
-                self._ledger.recorded(work)
+            for work, event in burst:
+                self._ledger.recorded(work, event)
             for work, _ in burst:
                 await work.ack()
             for work, _ in burst:
