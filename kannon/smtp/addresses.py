@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from kannon.mail.verdict import Reply
 
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052 §2.1
+_WORLD = ip_network("2000::/3")  # IANA, IPv6 address space: what is given out; all other is special or nobody's
 _NOBODYS = "192.0.2.1"  # RFC 5737: TEST-NET-1, never an address of this machine
 
 LOOP = Reply(554, "the mail exchanger of this domain is this server itself", "5.4.6")
@@ -24,6 +25,8 @@ def refusal(address: str) -> Reply | None:
         return PRIVATE
     if ip.is_loopback or ip.is_unspecified or is_own(str(ip)):
         return LOOP
+    if isinstance(ip, IPv6Address) and ip not in _WORLD:
+        return PRIVATE  # RFC 8215: NAT64 of local use; also site-local and IPv4-compatible ones
     return None if ip.is_global else PRIVATE
 
 
