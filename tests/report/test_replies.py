@@ -19,6 +19,7 @@ from kannon.mail.report.replies import find_enhanced, find_reply
         ("The error that the other server returned was: 450 450 4.2.2 <u@x>... Mailbox Full (state 14).", 450, ""),
         ("501: 5.1.8 Sender address rejected", 501, "5.1.8"),
         ("220-mx 421 4.2.1 try later", 421, "4.2.1"),
+        ("undeliverable recipient(s): u@x.example (550 No such recipient)", 550, ""),
         ("571 5.7.1 Blocked", 571, "5.7.1"),
         ("Could not deliver for the last 432000 seconds.", 0, ""),
         ("Could not deliver for the last 432 seconds.", 0, ""),

@@ -27,6 +27,7 @@ _QUOTING_BEFORE = re.compile(
 )
 _LINE_START = re.compile(r"(?:\A|\n)[ \t>*|]{0,16}[\"'(<\[]{0,2}\Z")
 _COLON_BEFORE = re.compile(r"[:;>)\]][ \t\n]{0,12}[\"'(<\[]?\Z")
+_ADDRESS_BEFORE = re.compile(r"@[\w.-]{1,40}>?[ \t]{0,4}\(\Z")
 _FAR = 48  # characters before a code that may say what it is
 
 ENOUGH = 3
@@ -81,6 +82,6 @@ def _weigh(text: str, start: int, end: int) -> tuple[int, str]:
         return 0, ""  # RFC 5321 §4.2.1: the second digit is 0 to 5; 571 and the like come with a status
     if _QUOTING_BEFORE.search(before):
         weight += 3
-    elif _LINE_START.search(before) or _COLON_BEFORE.search(before) or start == 0:
+    elif start == 0 or any(p.search(before) for p in (_LINE_START, _COLON_BEFORE, _ADDRESS_BEFORE)):
         weight += 1
     return weight, enhanced
