@@ -21,7 +21,7 @@ from kannon.db.database import Database
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
 from kannon.db.suppressions import delete_expired_suppressions
 from kannon.errors import Poison, Unavailable
-from kannon.mail.event import Event
+from kannon.mail.event import REPORT, Event
 from kannon.mail.suppression import Suppression, SuppressionRule
 from kannon.measure import UNMEASURED
 from kannon.wire.events import decode_event
@@ -103,7 +103,9 @@ class Stats:
             self._weeks.clear()  # whatever was known of partitions may be wrong by the time it is back
             raise
         now = self._clock()
-        self._meter.stored(events, stored.fresh, [(now - event.at).total_seconds() for event in events])
+        ours = [event for event in events if event.stage != REPORT]  # a report is dated by a remote server's clock
+        waited = [max(0.0, (now - event.at).total_seconds()) for event in ours]
+        self._meter.stored(events, stored.fresh, waited)
         suppressed = [s for s in called_for if s.event_id in stored.suppressed]
         self._meter.suppressed(suppressed)
         for each in suppressed:

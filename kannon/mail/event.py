@@ -28,6 +28,9 @@ class EventType(StrEnum):
 TERMINAL = frozenset({EventType.REJECTED, EventType.DELIVERED, EventType.BOUNCED, EventType.FAILED})
 """Types that end a delivery: each delivery has exactly one of them as its outcome."""
 
+REPORT = "report"
+"""The stage of what a report said; that of everything else is a step of our own (kannon.mail.verdict.Stage)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -1,6 +1,6 @@
 """The stats component's page, over real PostgreSQL and NATS."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from kannon.db.migrate import migrate
 from kannon.db.stats_write import drop_old_partitions
 from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.mail.event import Event, EventType
-from kannon.mail.suppression import SuppressionRule
+from kannon.mail.suppression import Suppression, SuppressionRule
 from kannon.mail.tracking import TrackingMode
 from kannon.wire.events import encode_event
 from tests.support.pool import counters, event_rows, insert_domain
@@ -57,6 +57,32 @@ async def test_events_become_rows_and_counters_once(db: Database, bus: Bus) -> N
         while (await bus.backlog("kannon_parked")).messages != 1:
             await anyio.lowlevel.checkpoint()
     assert len(await event_rows(db)) == 301
+
+
+class Watch:
+    """Keeps what the component tells of its own speed."""
+
+    def __init__(self) -> None:
+        self.waited: list[float] = []
+
+    def stored(self, events: Sequence[Event], new: int, waited: Sequence[float]) -> None:
+        self.waited += waited
+
+    def suppressed(self, suppressions: Sequence[Suppression]) -> None: ...
+
+
+async def test_how_long_storing_takes_is_not_how_old_a_report_is(db: Database, bus: Bus) -> None:
+    """A report is dated by a remote server: days ago, or in the future."""
+    watch = Watch()
+    stats = Stats(db, bus, retention=timedelta(days=365), rule=SuppressionRule(), clock=lambda: NOW, meter=watch)
+    old = replace(event(1, EventType.BOUNCED, NOW - timedelta(days=3)), stage="report")
+    async with running(stats):
+        await bus.publish_events(
+            [old, event(2, at=NOW - timedelta(seconds=2)), event(3, at=NOW + timedelta(seconds=1))]
+        )
+        while await counters(db) != {"bounced": 1, "delivered": 2}:
+            await anyio.lowlevel.checkpoint()
+    assert sorted(watch.waited) == [0, 2]
 
 
 async def test_partitions_past_the_retention_go_at_start(db: Database, bus: Bus) -> None:

@@ -21,7 +21,7 @@ import structlog
 from kannon.components.smtp.postmaster import PostmasterMailbox
 from kannon.mail.address import canonical_domain
 from kannon.mail.bounce_address import parse_bounce_address
-from kannon.mail.event import Event, EventType
+from kannon.mail.event import REPORT, Event, EventType
 from kannon.mail.report import Report, ReportKind, read_report
 from kannon.measure import UNMEASURED
 
@@ -203,6 +203,6 @@ def report_event(report: Report, delivery_id: int, ref: DeliveryRef, now: dateti
         code=report.code,
         enhanced_status=report.enhanced_status,
         text=report.text,
-        stage="report",
+        stage=REPORT,
         host=report.host,
     )
