@@ -122,7 +122,15 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
     "header lines": lambda n: b"a: b\n" * (n // 5),
     "folds": lambda n: b"a: b\n" + b" x\n" * (n // 3),
     "encoded words": lambda n: b"Subject: " + b"=?utf-8?q?a?= " * (n // 14),
+    "headers of words": lambda n: b"".join(
+        b"X-%d: " % i + b"=?utf-8?b?YQ==?= " * 480 + b"\n" for i in range(n // 8170)
+    ),
     "broken words": lambda n: b"Subject: =?utf-8?q?" + b"=?" * (n // 2),
+    "headers of words that do not end": lambda n: (b"Subject: " + b"=?a?b?c" * 1100 + b"\n") * (n // 7710),
+    "and end behind a line of their own": lambda n: (b"Subject: " + b"=?a?b?c" * 1100 + b"\x0b?=\n") * (n // 7713),
+    "fields of words that do not end": lambda n: (
+        STATUS + b"Action: failed\n" + (b"Diagnostic-Code: " + b"=?a?b?c" * 1100 + b"\n") * (n // 7720)
+    ),
     "parameters": lambda n: b"Content-Type: a/b; " + b"a=b;" * (n // 4),
     "open quotes": lambda n: b"Content-Type: a/b; " + b'a="' * (n // 3),
     "actions": lambda n: STATUS + b"Action: failed\n" * (n // 15),

@@ -28,6 +28,7 @@ _CHARSETS = re.compile(
     r"utf-?8|us-ascii|iso-?8859-\d+|windows-125\d|cp\d+|koi8-[ru]|iso-2022-\w+|euc-\w+|shift_jis|gb\w+|big5"
 )
 _BLOCKS = ("br", "p", "div", "tr", "h", "li", "td", "pre", "blockquote")
+_IN_WORDS = frozenset({"subject", "from", "x-failed-recipients", "x-mailer"})
 _HEADER_NAME = re.compile(rb"([!-9;-~]{1,76})[ \t]*:")
 
 
@@ -47,7 +48,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`headers`: lower-case name → first value, unfolded and RFC 2047 decoded."""
+    """`headers`: lower-case name → first value, unfolded; those that people read RFC 2047 decoded."""
 
     headers: Mapping[str, str]
     content_type: str
@@ -110,11 +111,17 @@ def decode_words(value: str) -> str:
     """RFC 2047 §2 encoded words; the value itself where they are broken."""
     if "=?" not in value:
         return value
+    line = " ".join(value[:MAX_HEADER].splitlines())
+    # Behind the last "?=" each "=?" would be looked after to the end of the line, which is quadratic.
+    end = line.rfind("?=") + 2
+    if end < 2:
+        return value
     try:
-        pieces = decode_header(value[:MAX_HEADER])
+        pieces = decode_header(line[:end])
     except (HeaderParseError, ValueError):
         return value
-    return "".join(p if isinstance(p, str) else decode_bytes(p, charset or "") for p, charset in pieces)
+    words = "".join(p if isinstance(p, str) else decode_bytes(p, charset or "") for p, charset in pieces)
+    return words + line[end:]
 
 
 def decode_bytes(data: bytes, charset: str) -> str:
@@ -132,7 +139,7 @@ def _first_values(fields: list[tuple[str, str]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, value in fields:
         if name not in headers:
-            headers[name] = decode_words(value)
+            headers[name] = decode_words(value) if name in _IN_WORDS else value
     return headers
 
 
