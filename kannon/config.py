@@ -141,6 +141,18 @@ def _check_hostname(value: str) -> str:
     return value
 
 
+def _check_pattern(value: str) -> str:
+    """`example.com`, `*.example.com` or `.example.com` for its subdomains, `*` for all; as recipients' domains are
+    spelled when they are compared with it."""
+    from kannon.mail.address import canonical_domain  # here: only a configuration with routes needs its libraries
+
+    name = value.lstrip("*.")
+    prefix, name = value[: len(value) - len(name)], name.rstrip(".")
+    if prefix not in ("", "*", ".", "*.") or (prefix == "*") is bool(name):
+        raise ValueError('"example.com", "*.example.com" or "*" is needed')
+    return prefix + (name.lower() if name.isascii() and "." not in name else canonical_domain(name))
+
+
 def _no_controls(value: str) -> str:
     if any(ord(c) < 0x20 for c in value):
         raise ValueError("control characters are not allowed")
@@ -200,7 +212,7 @@ class Smtp(Section):
 
 
 class Route(Section):
-    domain: Annotated[str, Field(min_length=1)]
+    domain: Annotated[str, AfterValidator(_check_pattern)]
     host: Annotated[str, Field(min_length=1)]
     port: Port = 25
     tls: Literal["none", "opportunistic", "required", "verify"] = "opportunistic"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 from typer.testing import CliRunner
 
 from kannon.cli.check import render
@@ -241,3 +241,23 @@ def test_a_secret_that_is_not_a_key_is_named(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "kannon_api.admin_token").mkdir()
     with pytest.raises(ConfigError, match=r"kannon_api\.admin_token: Is a directory"):
         load_config()
+
+
+@pytest.mark.parametrize(
+    ("written", "compared"),
+    [
+        ("Bücher.Example", "xn--bcher-kva.example"),
+        ("*.bücher.example", "*.xn--bcher-kva.example"),
+        (".Example.COM.", ".example.com"),
+        ("*.Test", "*.test"),
+        ("*", "*"),
+    ],
+)
+def test_a_routes_domain_is_spelled_as_recipients_are(written: str, compared: str) -> None:
+    assert Route(domain=written, host="relay").domain == compared
+
+
+@pytest.mark.parametrize("written", ["", "*example.com", "*.", ".", "a..example", "a b.example", "me@example.com"])
+def test_a_routes_domain_that_no_recipient_can_have_is_refused(written: str) -> None:
+    with pytest.raises(ValidationError):
+        Route(domain=written, host="relay")
