@@ -16,6 +16,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from kannon.bus.bus import Bus
+from kannon.bus.topology import STATS
 from kannon.cli.lookup import make_txt_lookup
 from kannon.components.api import Api, ApiSettings
 from kannon.components.bump import Bump
@@ -31,6 +32,7 @@ from kannon.db.database import Database, open_database
 from kannon.db.deliveries import DeliveryRef, find_delivery
 from kannon.db.schema import Schema
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
+from kannon.errors import Unavailable
 from kannon.mail.intake import Limits
 from kannon.mail.retry import RetryBudget
 from kannon.mail.suppression import SuppressionRule
@@ -50,9 +52,16 @@ class Registry:
     """What the inbound SMTP server asks of the database."""
 
     db: Database
+    bus: Bus
 
     async def find_delivery(self, delivery_id: int) -> DeliveryRef | None:
-        return await find_delivery(self.db, delivery_id)
+        """None: there is none. One that is over is known to the statistics, and while these are behind nobody knows."""
+        found = await find_delivery(self.db, delivery_id)
+        if found is None:
+            if (await self.bus.progress(STATS)).waiting:
+                raise Unavailable("not known, but the statistics are behind")
+            found = await find_delivery(self.db, delivery_id)  # what came in between
+        return found
 
     async def bounce_secrets(self) -> Sequence[bytes]:
         return await keys.bounce_secrets(self.db, generate=secrets.token_bytes)
@@ -191,7 +200,7 @@ def _component(name: str, parts: Parts) -> Component:
         case "sender":
             return Sender(_deliverer(parts), bus, clock=now, max_bytes=config.sender.max_bytes_in_flight, meter=meter)
         case "smtp":
-            return InboundSmtp(config.smtp, data_dir.path, Registry(db), bus, meter=meter)
+            return InboundSmtp(config.smtp, data_dir.path, Registry(db, bus), bus, meter=meter)
         case "bump":
             return Bump(
                 bus,

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
-from kannon.components.smtp import EventPublisher, InboundSmtp, Limits
+from kannon.components.smtp import EventPublisher, InboundSmtp, Limits, Registry
 from kannon.config import Smtp
 from kannon.errors import Unavailable
 from kannon.mail.bounce_address import make_bounce_address
@@ -206,11 +206,12 @@ async def running(
     limits: Limits | None = None,
     tls: tuple[str, str] = ("", ""),
     listen: str = "127.0.0.1:0",
+    registry: Registry | None = None,
     publisher: EventPublisher | None = None,
 ) -> AsyncIterator[Running]:
     book, outbox, stop = Book(), Outbox(), anyio.Event()
     config = Smtp(listen=listen, hostname=HOSTNAME, tls_cert=tls[0], tls_key=tls[1])
-    component = InboundSmtp(config, data_dir, book, publisher or outbox, limits)
+    component = InboundSmtp(config, data_dir, registry or book, publisher or outbox, limits)
     async with anyio.create_task_group() as group:
         await group.start(lambda *, task_status: component.run(stop, task_status=task_status))
         yield Running(component, book, outbox, data_dir, stop)
