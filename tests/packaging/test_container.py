@@ -80,7 +80,7 @@ def image(copy: Machine, executable: Path) -> Machine:
         elif instruction == "COPY":
             source, target = rest.removeprefix("--from=build ").split()
             assert source == BUNDLE
-            copy.must("cp", "-a", bundle, target)
+            copy.put_folder(bundle, target)
     copy.sh("mount -t tmpfs -o uid=10001,gid=10001,mode=0700 tmpfs /var/lib/kannon")
     copy.sh("mount -o remount,ro,bind /proc && mount -o remount,ro /")
     return copy

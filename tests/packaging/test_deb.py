@@ -10,6 +10,7 @@ from tests.support.mounts import needs_root
 
 pytestmark = needs_root
 
+DEB = "/root/kannon.deb"
 FIELDS = "${db:Status-Abbrev} ${Version}"
 
 
@@ -38,7 +39,8 @@ def newer(package: Path, tmp_path: Path) -> Path:
 def test_from_the_first_install_to_the_purge(copy: Machine, package: Path, newer: Path) -> None:
     copy.sh("rm -rf /var/cache/kannon")  # of an executable that ran on the machine itself
     before = traces(copy)
-    copy.must("dpkg", "--install", package)
+    copy.put(package, DEB)
+    copy.must("dpkg", "--install", DEB)
     assert copy.must("kannon", "version").startswith("kannon ")
     assert copy.must("dpkg", "--verify", "kannon") == ""
     assert copy.must("stat", "-c", "%U %a", "/var/lib/kannon", "/etc/kannon/credentials") == "kannon 700\nroot 700\n"
@@ -46,7 +48,8 @@ def test_from_the_first_install_to_the_purge(copy: Machine, package: Path, newer
     assert copy.run("test", "-L", "/etc/systemd/system/multi-user.target.wants/kannon.service").code == 0
 
     copy.sh("touch /var/lib/kannon/mail; echo '# mine' >> /etc/kannon/kannon.toml")
-    copy.must("dpkg", "--install", newer)
+    copy.put(newer, DEB)
+    copy.must("dpkg", "--install", DEB)
     assert copy.must("dpkg-query", "--show", f"--showformat={FIELDS}", "kannon").startswith("ii  1:")
     assert copy.must("tail", "-n", "1", "/usr/lib/systemd/system/kannon.service") == "# newer\n"
     assert copy.must("tail", "-n", "1", "/etc/kannon/kannon.toml") == "# mine\n"
@@ -57,7 +60,8 @@ def test_from_the_first_install_to_the_purge(copy: Machine, package: Path, newer
     assert copy.must("ls", "/var/lib/kannon") == "mail\n"
     assert copy.must("tail", "-n", "1", "/etc/kannon/kannon.toml") == "# mine\n"
 
-    copy.must("dpkg", "--install", package)
+    copy.put(package, DEB)
+    copy.must("dpkg", "--install", DEB)
     assert copy.must("kannon", "version").startswith("kannon ")
     assert copy.must("tail", "-n", "1", "/etc/kannon/kannon.toml") == "# mine\n"
     copy.must("dpkg", "--purge", "kannon")
@@ -72,8 +76,9 @@ def test_it_says_what_it_needs(package: Path) -> None:
 
 
 def test_the_package_and_the_service_by_hand_exclude_each_other(copy: Machine, package: Path, executable: Path) -> None:
-    copy.must("dpkg", "--install", package)
-    copy.sh(f"cp {executable} /root/kannon")
+    copy.put(package, DEB)
+    copy.must("dpkg", "--install", DEB)
+    copy.put(executable, "/root/kannon")
     refused = copy.run("/root/kannon", "install")
     assert (refused.code, refused.out) == (1, "")
     assert "a package of the distribution is installed" in refused.err

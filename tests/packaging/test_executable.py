@@ -191,7 +191,8 @@ async def test_a_data_dir_of_somebody_else(tmp_path: Path, kannon: Kannon, execu
 
 @needs_root
 def test_a_low_port_without_the_capability(copy: Machine, executable: Path) -> None:
-    copy.sh(f"cp {executable} /usr/local/bin/kannon && useradd --create-home ann")
+    copy.put(executable, "/usr/local/bin/kannon")
+    copy.sh("useradd --create-home ann")
     for name in ("api", "bump", "smtp"):
         done = copy.run(
             *("setpriv", "--reuid=ann", "--regid=ann", "--clear-groups", "/usr/local/bin/kannon", "serve"),

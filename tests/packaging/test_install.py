@@ -16,7 +16,7 @@ UNIT = "/etc/systemd/system/kannon.service"
 
 @pytest.fixture
 def downloaded(copy: Machine, executable: Path) -> Machine:
-    copy.sh(f"cp {executable} /root/kannon")
+    copy.put(executable, "/root/kannon")
     return copy
 
 
@@ -83,13 +83,13 @@ def test_uninstalling_keeps_what_is_the_operators(downloaded: Machine) -> None:
 
 
 def test_it_is_refused_where_it_cannot_be(downloaded: Machine, tmp_path: Path) -> None:
-    downloaded.sh("mkdir -p /srv/empty; mkdir -p /srv/packaged/usr/lib/systemd/system")
-    downloaded.sh("touch /srv/packaged/usr/lib/systemd/system/kannon.service; useradd --create-home ann")
+    downloaded.sh("mkdir -p /machines/empty; mkdir -p /machines/packaged/usr/lib/systemd/system")
+    downloaded.sh("touch /machines/packaged/usr/lib/systemd/system/kannon.service; useradd --create-home ann")
     downloaded.sh("install -m 0755 /root/kannon /usr/local/bin/kannon-downloaded")
     ann = ("setpriv", "--reuid=ann", "--regid=ann", "--clear-groups", "/usr/local/bin/kannon-downloaded")
     for command, problem in (
-        (("/root/kannon", "install", "--root", "/srv/empty"), "has no systemd"),
-        (("/root/kannon", "install", "--root", "/srv/packaged"), "a package of the distribution is installed"),
+        (("/root/kannon", "install", "--root", "/machines/empty"), "has no systemd"),
+        (("/root/kannon", "install", "--root", "/machines/packaged"), "a package of the distribution is installed"),
         ((*ann, "install"), "only root may do this"),
         ((*ann, "uninstall"), "only root may do this"),
     ):
@@ -98,8 +98,7 @@ def test_it_is_refused_where_it_cannot_be(downloaded: Machine, tmp_path: Path) -
         assert done.err.startswith("kannon: ")
         assert problem in done.err
         assert done.err.count("\n") == 1
-    written = downloaded.sh("find /srv/empty /srv/packaged -type f")
-    assert written == "/srv/packaged/usr/lib/systemd/system/kannon.service\n"
+    assert downloaded.sh("find /machines -type f") == "/machines/packaged/usr/lib/systemd/system/kannon.service\n"
 
 
 def test_systemd_finds_nothing_to_complain_about(downloaded: Machine) -> None:

@@ -145,7 +145,8 @@ def test_a_copy_that_is_not_whole(executable: Path, place: Path) -> None:
 def test_where_everybody_has_it(executable: Path, tmp_path: Path) -> None:
     """Root in a place of its own; users where their caches are, or in /var/tmp without a home."""
     with machine(tmp_path / "machine") as copy:
-        copy.sh(f"cp {executable} /usr/local/bin/kannon && useradd --create-home ann")
+        copy.put(executable, "/usr/local/bin/kannon")
+        copy.sh("useradd --create-home ann")
         path = ["/usr/local/bin/kannon", "path"]
         ann = ["setpriv", "--reuid=ann", "--regid=ann", "--clear-groups", *path]
         home = {"HOME": "/home/ann", "XDG_CACHE_HOME": "/home/ann/xdg"}

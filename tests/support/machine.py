@@ -1,25 +1,82 @@
 """A copy of this machine that a test may change: an overlay over its root file system, gone when the test is.
 
-In: a command. Out: what it said, run in the copy as root with no KANNON_ variable. Nothing it does is seen outside, and
-no systemd runs in it. Needs root, and a kernel that mounts overlays in a mount namespace of its own.
+In: a command, files. Out: what it said, run in the copy as root with no KANNON_ variable. `machine` has no systemd
+running and shares the network; `booted_machine` has a systemd, a network and a control group of its own, and no service
+but systemd's. Only the root file system is copied: what a test brings along it puts there (`put`). Where the kernel
+grants no such copy (no root, overlays, namespaces or cgroup2), the test is skipped with what was refused.
 """
 
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-_SETUP = """
+import pytest
+
+_COPY = """
 mount -t tmpfs tmpfs "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
+mkdir "$1/upper" "$1/work" "$1/root" "$1/groups"
 mount -t overlay overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" "$1/root"
+mount -t tmpfs tmpfs "$1/root/run"
+"""
+# The end of the standard input is the end of the copy, however the test ends.
+_HOLD = """
 mount -t proc proc "$1/root/proc"
 mount --rbind /dev "$1/root/dev"
-mount -t tmpfs tmpfs "$1/root/run"
-echo ready
-exec sleep infinity
+echo $$
+exec cat
 """
+# A group of its own, which it takes for the root: systemd clears up in there, and two such tests know nothing of each
+# other. Its process 1 is killed by the number that it has out here, and takes everything in the namespaces along.
+_BOOT = """
+[ -x /lib/systemd/systemd ] || { echo "there is no systemd" >&2; exit 1; }
+mount -t cgroup2 cgroup2 "$1/groups"
+group="$1/groups$(sed -n 's/^0:://p' /proc/self/cgroup)/kannon-test-$$"
+mkdir "$group"
+sh -ec 'echo 0 > "$3/cgroup.procs"; exec unshare --pid --cgroup --ipc --uts --net --fork sh -ec "$2" sh "$1"' \\
+    sh "$1" "$2" "$group" &
+exec >/dev/null
+cat
+[ ! -e "$1/first" ] || kill -KILL "$(cat "$1/first")" || true
+wait || true
+find "$group" -depth -type d -exec rmdir {} +
+"""
+# Read-only where the kernel is the machine's, and without what loads modules and sets the clock: systemd would do so
+# for all. Of the devices those that harm nobody. Neither the machine's own services nor a terminal on its console are
+# wanted: basic.target is all. Mounts are shared as they are on a machine: so systemd hands over credentials.
+_FIRST = """
+read -r first rest < /proc/self/stat
+echo "$first" > "$1/first"
+cd "$1/root"
+mount -t proc proc proc
+mount --bind proc/sys proc/sys
+mount -o remount,bind,ro proc/sys
+mount -t sysfs -o ro sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount -t tmpfs tmpfs tmp
+mount -t tmpfs -o mode=0755 tmpfs dev
+mkdir dev/shm dev/pts
+mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+for name in null zero full random urandom tty; do
+    : > dev/$name
+    mount --bind /dev/$name dev/$name
+done
+rm -rf etc/systemd/system var/log/journal
+mkdir etc/systemd/system
+: > etc/fstab
+: > etc/machine-id
+mount --make-rshared .
+echo "$first"
+exec setpriv --bounding-set=-sys_module,-sys_rawio,-sys_time chroot . \\
+    env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
+    /lib/systemd/systemd --system --unit=basic.target --show-status=0 --log-target=journal >/dev/null
+"""
+_BOOT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -31,10 +88,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Machine:
-    """`root` is where the copy's root lies, for processes that are in its namespace."""
+    """`pid` is a process in its namespaces, `root` where they have its root."""
 
     pid: int
     root: Path
+    namespaces: tuple[str, ...] = ("--mount",)
 
     def run(self, *command: str | Path, env: Mapping[str, str] | None = None) -> Result:
         done = subprocess.run(self.command(*command), env=_environment(env), capture_output=True, text=True)
@@ -48,14 +106,29 @@ class Machine:
 
     def command(self, *command: str | Path) -> list[str]:
         """The same for whoever starts it differently."""
-        enter = ["nsenter", "--mount", f"--target={self.pid}", "chroot", str(self.root)]
+        enter = ["nsenter", *self.namespaces, f"--target={self.pid}", "chroot", str(self.root)]
         return [*enter, *map(str, command)]
 
     def sh(self, script: str) -> str:
         return self.must("sh", "-ec", script)
 
-    def write(self, file: str, text: str) -> None:
-        self.must("sh", "-ec", f'printf %s "$1" > {file}', "sh", text)
+    def put(self, file: Path, target: str) -> None:
+        """A file from outside, wherever it lies there, with its mode."""
+        script = 'mkdir -p "${1%/*}"; cat > "$1"; chmod "$2" "$1"'
+        with file.open("rb") as content:
+            self._feed(content, "sh", "-ec", script, "sh", target, f"{file.stat().st_mode & 0o7777:o}")
+
+    def put_folder(self, folder: Path, target: str) -> None:
+        """The same for all that a folder holds."""
+        pack = ["tar", "--create", f"--directory={folder}", "."]
+        self.must("mkdir", "-p", target)
+        with subprocess.Popen(pack, stdout=subprocess.PIPE) as packing:
+            assert packing.stdout is not None
+            self._feed(packing.stdout, "tar", "--extract", "--no-same-owner", f"--directory={target}")
+        assert packing.returncode == 0
+
+    def _feed(self, content: IO[bytes], *command: str) -> None:
+        subprocess.run(self.command(*command), env=_environment(None), stdin=content, check=True)
 
 
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
@@ -64,24 +137,40 @@ def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
 
 @contextmanager
 def machine(place: Path) -> Iterator[Machine]:
+    with _copied(place, _COPY + _HOLD) as first:
+        yield Machine(first, place / "root")
+
+
+@contextmanager
+def booted_machine(place: Path) -> Iterator[Machine]:
+    with _copied(place, _COPY + _BOOT, _FIRST) as first:
+        copy = Machine(first, place / "root", ("--mount", "--pid", "--cgroup", "--ipc", "--uts", "--net"))
+        deadline = time.monotonic() + _BOOT_SECONDS
+        # "degraded" is a unit of the machine's distribution that does not run in here.
+        while (state := copy.run("systemctl", "is-system-running").out.strip()) not in ("running", "degraded"):
+            assert time.monotonic() < deadline, f"systemd is {state or 'not there'}"
+            time.sleep(0.05)
+        yield copy
+
+
+@contextmanager
+def _copied(place: Path, *scripts: str) -> Iterator[int]:
+    """The number of the process that the first script names. All of them are gone at the end."""
     place.mkdir()
-    setup = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", _SETUP, "sh", str(place)]
-    with subprocess.Popen(setup, stdout=subprocess.PIPE, text=True) as holder:
+    complaints = place.with_name(f"{place.name}-complaints")
+    script, *others = scripts
+    setup = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", str(place), *others]
+    with (
+        complaints.open("wb") as errors,
+        subprocess.Popen(setup, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True) as holder,
+    ):
+        assert holder.stdin is not None
+        assert holder.stdout is not None
         try:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == "ready\n", "this machine does not mount overlays"
-            yield Machine(holder.pid, place / "root")
+            first = holder.stdout.readline()
+            if not first:
+                last = complaints.read_text().strip().rpartition("\n")[2]
+                pytest.skip(f"no copy of this machine can be made: {last}")
+            yield int(first)
         finally:
-            holder.kill()
-
-
-def processes_of(user_id: int) -> list[int]:
-    """Those that run as this user, on the whole machine."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdecimal() and entry.stat().st_uid == user_id:
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+            holder.stdin.close()

@@ -1,0 +1,114 @@
+"""The installed service under a systemd of its own: started, told ready, watched, hardened, stopped, upgraded."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.machine import Machine, booted_machine
+from tests.support.mounts import needs_root
+
+pytestmark = needs_root
+
+CONFIG = "/etc/kannon/kannon.toml"
+DEB = "/root/kannon.deb"
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture
+def booted(tmp_path: Path) -> Iterator[Machine]:
+    with booted_machine(tmp_path / "machine") as copy:
+        yield copy
+
+
+@pytest.fixture
+def installed(booted: Machine, executable: Path) -> Machine:
+    booted.put(executable, "/root/kannon")
+    booted.must("/root/kannon", "install")
+    return booted
+
+
+def show(copy: Machine, name: str) -> str:
+    return copy.must("systemctl", "show", "kannon", f"--property={name}", "--value").strip()
+
+
+def journal(copy: Machine) -> str:
+    return copy.run("journalctl", "--unit=kannon", "--no-pager", "--output=cat").out
+
+
+def until(copy: Machine, name: str, expected: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (value := show(copy, name)) != expected:
+        assert time.monotonic() < deadline, f"{name} is {value}: {journal(copy)}"
+        time.sleep(0.05)
+
+
+def test_its_life_from_install_to_uninstall(installed: Machine) -> None:
+    """A port below 1024, a secret from a file, what it may and may not do, and one upgrade."""
+    installed.sh(rf"sed -i 's/^listen = .*:2525\"$/listen = \"127.0.0.1:25\"/' {CONFIG}")
+    installed.sh("umask 077; echo from-a-credential > /etc/kannon/credentials/api.admin_token")
+    started = installed.run("systemctl", "enable", "--now", "kannon")  # returns when READY=1 has come
+    assert started.code == 0, journal(installed)
+    assert show(installed, "StatusText") == "ready"
+    pid = show(installed, "MainPID")
+
+    status = installed.must("cat", f"/proc/{pid}/status")
+    assert re.search(r"^CapEff:\t0000000000000400$", status, re.M)  # CAP_NET_BIND_SERVICE alone
+    assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
+    assert re.search(r"^Seccomp:\t2$", status, re.M)
+    assert installed.must("stat", "-c", "%U %a", "/var/lib/kannon") == "kannon 700\n"
+    assert installed.must("stat", "-c", "%U", f"/proc/{pid}") == "kannon\n"
+    assert installed.must("/usr/local/bin/kannon", "health") == "ok\n"
+    token = {"KANNON_TOKEN": "from-a-credential"}
+    installed.must("/usr/local/bin/kannon", "domains", "add", "example.com", env=token)
+    installed.must("/usr/local/bin/kannon", "backup", "/root/kannon.dump")
+    assert "220" in installed.sh("timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/25; head -n 1 <&3'")
+
+    assert installed.must("/root/kannon", "install").endswith("Next: systemctl restart kannon\n")
+    installed.must("systemctl", "restart", "kannon")
+    assert installed.must("/usr/local/bin/kannon", "domains", "list", env=token).startswith("example.com")
+    installed.must("systemctl", "stop", "kannon")
+    assert show(installed, "Result") == "success"
+    assert show(installed, "ExecMainStatus") == "0"
+    installed.must("systemctl", "start", "kannon")
+    assert "stopped the service" in installed.must("/root/kannon", "uninstall")
+    assert installed.run("systemctl", "is-active", "kannon").out == "inactive\n"
+    installed.must("ls", "/var/lib/kannon/postgres")
+
+
+def test_a_server_that_hangs_is_restarted_by_the_watchdog(installed: Machine) -> None:
+    installed.sh("mkdir -p /etc/systemd/system/kannon.service.d")
+    installed.sh("printf '[Service]\nWatchdogSec=5s\nRestartSec=0\n' > /etc/systemd/system/kannon.service.d/soon.conf")
+    installed.must("systemctl", "daemon-reload")
+    installed.must("systemctl", "start", "kannon")
+    pid = show(installed, "MainPID")
+    installed.must("kill", "-STOP", pid)
+    until(installed, "NRestarts", "1")
+    until(installed, "ActiveState", "active")
+    assert show(installed, "MainPID") not in (pid, "0")
+    assert installed.must("/usr/local/bin/kannon", "health") == "ok\n"
+
+
+def test_a_wrong_configuration_is_not_tried_again(installed: Machine) -> None:
+    installed.sh(f"printf '[api]\nlisten = \"nowhere\"\n' > {CONFIG}")
+    assert installed.run("systemctl", "start", "kannon").code != 0
+    until(installed, "ActiveState", "failed")
+    assert show(installed, "ExecMainStatus") == "78"
+    assert show(installed, "NRestarts") == "0"
+    assert "kannon: configuration: api.listen: " in journal(installed)
+
+
+def test_the_package_starts_restarts_and_stops_it(booted: Machine, package: Path) -> None:
+    booted.sh("rm -f /usr/sbin/policy-rc.d")
+    booted.put(package, DEB)
+    booted.must("dpkg", "--install", DEB)
+    until(booted, "ActiveState", "active")
+    pid = show(booted, "MainPID")
+    booted.must("dpkg", "--install", DEB)
+    until(booted, "ActiveState", "active")
+    assert show(booted, "MainPID") not in (pid, "0")
+    booted.must("dpkg", "--purge", "kannon")
+    assert booted.run("systemctl", "is-active", "kannon").out == "inactive\n"
+    assert booted.run("ls", "/var/lib/kannon").code != 0
