@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import make_authority
 from tests.support.kannon_process import Kannon
 from tests.support.machine import Machine
 from tests.support.mounts import needs_root, tmpfs
@@ -218,3 +219,23 @@ async def test_a_second_instance_and_the_first_goes_on(kannon: Kannon) -> None:
     await client.add_domain("example.com")
     client.close()
     assert await kannon.stop() == 0
+
+
+@needs_root
+async def test_it_trusts_whom_the_machine_trusts(copy: Machine, executable: Path, tmp_path: Path) -> None:
+    """On a machine that keeps its authorities elsewhere than the one that built it."""
+    authority = make_authority(tmp_path)
+    pair = str(authority.issue_file("localhost"))
+    copy.put(executable, "/usr/local/bin/kannon")
+    copy.sh("rm -rf /etc/ssl/certs /usr/lib/ssl /etc/pki")
+    kannon = Kannon(tmp_path / "data", {"KANNON_API__TLS_CERT": pair, "KANNON_API__TLS_KEY": pair})
+    try:
+        await kannon.start().ready()
+        health = ("/usr/local/bin/kannon", "health", "--server", f"https://localhost:{kannon.ports['api']}")
+        refused = copy.run(*health)
+        assert (refused.code, refused.out) == (69, "")
+        assert "its certificate is not trusted" in refused.err
+        copy.put(Path(authority.pem), "/etc/pki/tls/certs/ca-bundle.crt")
+        assert copy.must(*health) == "ok\n"
+    finally:
+        kannon.kill()
