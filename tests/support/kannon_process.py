@@ -1,7 +1,7 @@
 """`kannon serve` as a process of its own, with an inbox beside it: what the end-to-end tests and the benchmark start.
 
 In: a data directory and settings. Out: addresses, an admin client, and its end. TEST_EXECUTABLE names another program
-to start (the single executable) in place of this source tree.
+to start (the single executable) in place of this source tree; `program` is a whole command line for that.
 """
 
 import os
@@ -48,6 +48,7 @@ class Kannon:
     extra: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = ()
     unset: Sequence[str] = ()
+    program: Sequence[str] = ()
     ports: dict[str, int] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
     _starts: int = 0
@@ -72,7 +73,11 @@ class Kannon:
             del environ[name]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command(), "serve", *self.arguments], env=environ, stderr=log, stdout=log, stdin=subprocess.DEVNULL
+                [*(self.program or command()), "serve", *self.arguments],
+                env=environ,
+                stderr=log,
+                stdout=log,
+                stdin=subprocess.DEVNULL,
             )
         return self
 

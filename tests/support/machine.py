@@ -88,11 +88,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Machine:
-    """`pid` is a process in its namespaces, `root` where they have its root."""
+    """`pid` is a process in its namespaces, `root` where they have its root; `as_user` are options of chroot(1)."""
 
     pid: int
     root: Path
     namespaces: tuple[str, ...] = ("--mount",)
+    as_user: tuple[str, ...] = ()
 
     def run(self, *command: str | Path, env: Mapping[str, str] | None = None) -> Result:
         done = subprocess.run(self.command(*command), env=_environment(env), capture_output=True, text=True)
@@ -106,7 +107,7 @@ class Machine:
 
     def command(self, *command: str | Path) -> list[str]:
         """The same for whoever starts it differently."""
-        enter = ["nsenter", *self.namespaces, f"--target={self.pid}", "chroot", str(self.root)]
+        enter = ["nsenter", *self.namespaces, f"--target={self.pid}", "chroot", *self.as_user, str(self.root)]
         return [*enter, *map(str, command)]
 
     def sh(self, script: str) -> str:
@@ -137,13 +138,13 @@ def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
 
 @contextmanager
 def machine(place: Path) -> Iterator[Machine]:
-    with _copied(place, _COPY + _HOLD) as first:
+    with held(place, _COPY + _HOLD) as first:
         yield Machine(first, place / "root")
 
 
 @contextmanager
 def booted_machine(place: Path) -> Iterator[Machine]:
-    with _copied(place, _COPY + _BOOT, _FIRST) as first:
+    with held(place, _COPY + _BOOT, _FIRST) as first:
         copy = Machine(first, place / "root", ("--mount", "--pid", "--cgroup", "--ipc", "--uts", "--net"))
         deadline = time.monotonic() + _BOOT_SECONDS
         # "degraded" is a unit of the machine's distribution that does not run in here.
@@ -154,9 +155,9 @@ def booted_machine(place: Path) -> Iterator[Machine]:
 
 
 @contextmanager
-def _copied(place: Path, *scripts: str) -> Iterator[int]:
+def held(place: Path, *scripts: str) -> Iterator[int]:
     """The number of the process that the first script names. All of them are gone at the end."""
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     complaints = place.with_name(f"{place.name}-complaints")
     script, *others = scripts
     setup = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", str(place), *others]
