@@ -1,6 +1,7 @@
 """The launcher: where it unpacks, what it checks, what it refuses; and it becomes the program rather than start it."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -76,6 +77,17 @@ def test_it_unpacks_once_and_becomes_the_program(executable: Path, place: Path) 
     assert folder.stat().st_ino == first
     assert run(executable, "fail", KANNON_RUNTIME_DIR=place).returncode == 7
     assert folder.joinpath("_internal/large").stat().st_size == 2 << 20
+
+
+def test_the_same_content_makes_the_same_file(executable: Path, tmp_path: Path) -> None:
+    """Whatever the dates, and whichever came first into its folder."""
+    shutil.copytree(tmp_path / "bundle", tmp_path / "again", symlinks=True)
+    moved = tmp_path / "again" / "_internal" / "empty"
+    moved.unlink()
+    moved.touch()
+    os.utime(moved, (0, 0))
+    pack_executable(tmp_path / "again", launcher=LAUNCHER, build=tmp_path, out=tmp_path / "other")
+    assert (tmp_path / "other").read_bytes() == executable.read_bytes()
 
 
 @pytest.mark.parametrize("damage", ["removed", "shortened", "everything"])
