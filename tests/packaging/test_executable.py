@@ -1,6 +1,7 @@
 """dist/kannon as one file: its size, how soon it is there, what it needs, leaves behind, and refuses."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.built import ROOT, make
 from tests.support.certificates import make_authority
 from tests.support.kannon_process import Kannon
 from tests.support.machine import Machine
@@ -55,6 +57,17 @@ def test_it_is_small_and_there_at_once(executable: Path, tmp_path: Path) -> None
 
     assert best(unpacking) <= VERSION_SECONDS
     assert best(lambda: version(executable)) <= VERSION_SECONDS
+
+
+def test_whoever_builds_it_gets_the_same_bytes(executable: Path, tmp_path: Path) -> None:
+    """From a copy of the sources somewhere else, later."""
+    tree = tmp_path / "tree"
+    shutil.copytree(
+        ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "tests", "*.egg-info")
+    )
+    (tree / ".venv").symlink_to(ROOT / ".venv")
+    make("dist", tree)
+    assert (tree / "dist" / "kannon").read_bytes() == executable.read_bytes()
 
 
 def version(executable: Path, **env: str) -> str:

@@ -9,21 +9,21 @@ ROOT = Path(__file__).parents[2]
 
 
 def build_executable() -> Path:
-    _make("dist")
+    make("dist")
     return ROOT / "dist" / "kannon"
 
 
 def build_package() -> Path:
-    _make("deb")
+    make("deb")
     (found,) = (ROOT / "dist").glob("kannon_*.deb")
     return found
 
 
-def _make(target: str) -> None:
+def make(target: str, tree: Path = ROOT) -> None:
     """One at a time, whoever asks."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("KANNON_", "MAKE"))}
-    (ROOT / "build").mkdir(exist_ok=True)
-    with (ROOT / "build" / ".lock").open("w") as lock:
+    (tree / "build").mkdir(exist_ok=True)
+    with (tree / "build" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        built = subprocess.run(["make", "--silent", target], cwd=ROOT, env=environment, capture_output=True, text=True)
+        built = subprocess.run(["make", "--silent", target], cwd=tree, env=environment, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
