@@ -22,6 +22,7 @@ from nats.aio.msg import Msg
 
 from kannon.bus.topology import HEARTBEAT_SECONDS, ConsumerSpec
 from kannon.errors import Unavailable
+from kannon.log import leaves
 
 if TYPE_CHECKING:
     from kannon.bus.bus import Bus
@@ -243,4 +244,11 @@ async def consume(
     client: Client, bus: "Bus", spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event
 ) -> None:
     """Runs until `stop`, then lets the pages in work finish. Raises Unavailable when the connection is lost."""
-    await _Consumption(client, bus, spec, limits).run(stop, handle)
+    try:
+        await _Consumption(client, bus, spec, limits).run(stop, handle)
+    except ExceptionGroup as group:
+        # The tasks within are nobody's business: a caller with mail in flight waits for NATS and catches this by name.
+        causes = leaves(group)
+        if all(isinstance(cause, Unavailable) for cause in causes):
+            raise causes[0] from None
+        raise

@@ -1,14 +1,16 @@
 """The bus on a real nats-server: bursts, repeats, pages, naks, parking, big bodies, drift."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import anyio
 import nats
 import pytest
 
-from kannon.bus import topology
+from kannon.bus import consume, topology
 from kannon.bus.bus import Bus
 from kannon.bus.consume import Limits, Message
+from kannon.embedded import DataDir, EmbeddedNats
 from kannon.errors import OperatorError, Poison, Unavailable
 from kannon.mail.envelope import Envelope, Postponement
 from kannon.mail.event import Event, EventType
@@ -173,6 +175,28 @@ async def test_without_a_server_it_says_so_at_once() -> None:
     with anyio.fail_after(5), pytest.raises(Unavailable, match="NATS"):
         await bus.publish_events([event(1)])
     await bus.close()
+
+
+async def test_consuming_ends_with_unavailable_itself_when_the_server_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with nothing in work: the sender, which catches it, may have mail in flight that an earlier one brought."""
+    monkeypatch.setattr(consume, "PULL_SECONDS", 0.1)
+
+    async def handle(page: list[Message]) -> None:
+        raise AssertionError(page)
+
+    with DataDir.open(tmp_path) as data_dir:
+        server = EmbeddedNats(data_dir.path)
+        await server.start()
+        bus = Bus(server.url)
+        await bus.ready()
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.stop)
+            with anyio.fail_after(10), pytest.raises(Unavailable):
+                await bus.consume(topology.SENDER, handle, Limits(page=10, in_flight=10), stop=anyio.Event())
+        await bus.close()
+        server.close()
 
 
 async def test_a_nudge_wakes_and_stop_wakes_too(bus: Bus) -> None:
