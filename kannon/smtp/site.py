@@ -137,6 +137,7 @@ class Site:
             return Failure(Kind.CONNECT, Stage.CONNECT, reason="no other host")
         room = session.usable and len(self._sessions) + self._opening < self._pace.connections
         self._opening += 1
+        opened: Session | Failure | None = None
         try:
             if room:
                 self.give_back(session)
@@ -146,8 +147,10 @@ class Site:
             opened = await self._pool.open(self.plan, tried)
         finally:
             self._opening -= 1
-        if isinstance(opened, Session):
-            self._add(opened)
+            if isinstance(opened, Session):
+                self._add(opened)
+            else:
+                self._pump()  # whoever waits may have waited for this place
         return opened
 
     def give_back(self, session: Session) -> None:

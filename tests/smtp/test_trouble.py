@@ -121,6 +121,14 @@ async def test_more_mail_than_an_unknown_destination_should_hold_is_put_back() -
         gate.set()
 
 
+async def test_who_waits_is_not_forgotten_when_no_other_host_lets_the_one_before_in() -> None:
+    first, second = Peer({Stage.RCPT: "450 4.7.1 greylisted"}), Peer({Stage.GREETING: "554 5.3.2 closed"})
+    async with delivering_to(first, second, per_destination=1, timeout_scale=1) as deliverer:
+        with anyio.fail_after(5):
+            verdicts = await asyncio.gather(*(deliverer.deliver(an_envelope()) for _ in range(4)))
+    assert all(isinstance(each, Deferred) and each.host == "mx1.test" for each in verdicts), verdicts
+
+
 async def test_cancelled_while_another_host_is_looked_up_it_leaves_the_connection_to_others() -> None:
     zone: Zone = {("dest.test", "MX"): ["10 mx.test.", "20 lost.test."], ("mx.test", "A"): ["127.0.0.1"]}
     zone |= {("lost.test", kind): [DROP] for kind in ("A", "AAAA")}
