@@ -80,14 +80,20 @@ class Resolver:
     async def lookup(self, name: str, kind: RecordType) -> Answer:
         """Never raises, but for cancellation."""
         known = self.known(name, kind)
-        if known is not None:
-            return known
+        return await asyncio.shield(self._begin(name, kind)) if known is None else known
+
+    def prepare(self, name: str, kind: RecordType) -> None:
+        """For a look-up that follows: the question is under way from now on."""
+        if self.known(name, kind) is None:
+            self._begin(name, kind)
+
+    def _begin(self, name: str, kind: RecordType) -> "asyncio.Future[Answer]":
         key = (name, kind)
         asking = self._asking.get(key)
         if asking is None:
             asking = self._asking[key] = asyncio.get_running_loop().create_future()
             self._spawn(self._ask(key, asking))
-        return await asyncio.shield(asking)
+        return asking
 
     async def _ask(self, key: tuple[str, RecordType], asking: "asyncio.Future[Answer]") -> None:
         answer = Answer(Status.FAILED, reason="look-up was interrupted")

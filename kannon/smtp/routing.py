@@ -12,6 +12,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+import anyio
+
 from kannon.config import Route, Sender
 from kannon.mail.verdict import Reply, Stage
 from kannon.smtp.addresses import LOOP, is_routable, refusal
@@ -21,6 +23,7 @@ from kannon.smtp.resolver import Answer, Resolver, Status
 from kannon.smtp.trouble import Failure, Kind
 
 MAX_ADDRESSES = 5  # a try; RFC 5321 §5.1 wants at least two
+AAAA_SECONDS = 1.0  # longer is not waited where there is an IPv4 address: some name servers never answer for AAAA
 ROUTE_SECONDS = 3600.0
 MAX_PLANS = 50_000
 
@@ -159,7 +162,11 @@ class Router:
         """IPv4 first: its reputation is the better known one at most receivers."""
         if literal := _literal(host):
             return [literal], None
-        answers = await asyncio.gather(self._resolver.lookup(host, "A"), self._resolver.lookup(host, "AAAA"))
+        self._resolver.prepare(host, "AAAA")
+        answers = [await self._resolver.lookup(host, "A")]
+        enough = any(is_routable(address) for _, address in answers[0].records)
+        with anyio.move_on_after(AAAA_SECONDS if enough else None):
+            answers.append(await self._resolver.lookup(host, "AAAA"))
         addresses = [address for answer in answers for _, address in answer.records]
         if not addresses and named_by_route:
             addresses = await _from_system(host)

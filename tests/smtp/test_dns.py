@@ -5,6 +5,7 @@ import socket
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
 
+import anyio
 import pytest
 
 from kannon.config import Route
@@ -207,6 +208,13 @@ async def test_a_name_that_changes_after_it_was_checked(monkeypatch: pytest.Monk
     assert isinstance(again, Refused), again
     assert again.reply.enhanced == "5.4.6"
     assert (len(public.mails), inside.connections) == (1, 0)
+
+
+async def test_a_name_server_that_is_silent_about_ipv6_holds_nobody_up_who_has_ipv4() -> None:
+    zone: Zone = {("dest.test", "MX"): ["10 mx.test."], ("mx.test", "AAAA"): [DROP], **HERE}
+    with anyio.fail_after(5):
+        verdict, _ = await verdict_for(zone, timeout_scale=1)
+    assert isinstance(verdict, Delivered)
 
 
 async def test_exchangers_are_asked_in_order_of_preference() -> None:
