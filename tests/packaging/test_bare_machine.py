@@ -34,7 +34,7 @@ def test_it_starts_there(bare: Machine) -> None:
 
 @needs_root
 def test_what_it_cannot_do_without_is_said_in_one_line(bare: Machine) -> None:
-    """A folder to unpack itself into, and a shell for PostgreSQL."""
+    """A folder to unpack itself into, a shell for PostgreSQL, and the C library."""
     (bare.root / "var/tmp").rename(bare.root / "var/gone")
     nowhere = bare.run(KANNON, "version")
     assert (nowhere.code, nowhere.err.count("\n")) == (1, 1)
@@ -48,6 +48,10 @@ def test_what_it_cannot_do_without_is_said_in_one_line(bare: Machine) -> None:
     assert [line for line in refused.err.splitlines() if line.startswith("kannon: ")] == [
         "kannon: /data/kannon/postgres cannot be made: PostgreSQL's initdb needs a shell, and there is no /bin/sh"
     ]
+    for loader in loaders():
+        (bare.root / loader.relative_to("/")).unlink()
+    other = bare.run(KANNON, "version", env=env)
+    assert (other.code, other.err) == (1, "kannon: the C library of this system is not glibc, which Kannon needs\n")
 
 
 @needs_root
