@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Usage:
 
 def usage(root: int) -> dict[str, Usage]:
     found: dict[str, Usage] = {}
-    for pid in _tree(root):
+    for pid in tree(root):
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
             status = Path(f"/proc/{pid}/status").read_text()
@@ -26,7 +26,7 @@ def usage(root: int) -> dict[str, Usage]:
             continue
         name = "kannon" if pid == root else _program(pid)
         # utime, stime and those of waited-for children: fields 14 to 17 of proc(5), 11 to 14 after the name.
-        cpu = sum(int(f) for f in fields[11:15]) / _TICKS if name != "kannon" else sum(map(int, fields[11:13])) / _TICKS
+        cpu = sum(int(f) for f in fields[11:15]) / TICKS if name != "kannon" else sum(map(int, fields[11:13])) / TICKS
         before = found.get(name, Usage())
         found[name] = Usage(before.cpu + cpu, before.peak + _peak(status, private=name == "postgres"))
     return found
@@ -50,7 +50,7 @@ def _program(pid: int) -> str:
     return "other"
 
 
-def _tree(root: int) -> Iterator[int]:
+def tree(root: int) -> Iterator[int]:
     yield root
     for task in Path(f"/proc/{root}/task").glob("*"):
         try:
@@ -58,4 +58,4 @@ def _tree(root: int) -> Iterator[int]:
         except OSError:
             continue
         for child in children:
-            yield from _tree(int(child))
+            yield from tree(int(child))

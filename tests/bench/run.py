@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import statistics
@@ -28,6 +29,7 @@ PARAGRAPH = (
     "magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation ullamco laboris nisi ut aliquip.</p>\n"
 )
 HTML_BYTES = 5000
+_COUNTS_BYTES = 200  # several of smtp-sink's lines
 STATES = "SELECT state, count(*) FROM sending_pool_emails GROUP BY state"
 COUNTERS = "SELECT type, sum(count)::bigint FROM aggregated_stats GROUP BY type"
 
@@ -76,8 +78,10 @@ class Sink:
             )
 
     def count(self) -> int:
-        """Messages taken, by its own count."""
-        found = re.findall(rb"mesg=(\d+)", self._out.read_bytes())
+        """Messages taken, by its own count, which it prints anew at each."""
+        with self._out.open("rb") as out:
+            out.seek(max(0, out.seek(0, os.SEEK_END) - _COUNTS_BYTES))
+            found = re.findall(rb"mesg=(\d+)\r", out.read())
         return int(found[-1]) if found else 0
 
     def stop(self) -> None:
