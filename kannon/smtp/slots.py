@@ -57,6 +57,8 @@ class Slots:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.free(turn.result())
+            elif turn in self._waiting[claim]:  # while all places hang, thousands come and go
+                self._waiting[claim].remove(turn)
             raise
 
     def free(self, place: Place) -> None:

@@ -1,5 +1,6 @@
 """How hard a destination is pressed and when it counts as down: rules of numbers and time."""
 
+import anyio
 import pytest
 
 from kannon.mail.verdict import Stage
@@ -131,3 +132,12 @@ async def test_as_many_again_may_be_stalled_and_no_more() -> None:
         slots.let_go(before=float("inf"))
     assert place == (None, None)
     assert slots.taken == 2
+
+
+async def test_who_gives_up_waiting_for_a_place_leaves_nothing_behind() -> None:
+    slots = Slots(1)
+    slots.take_now(Claim.PROVEN)
+    for _ in range(3):
+        with anyio.move_on_after(0.001):
+            await slots.take(Claim.PROVEN)
+    assert not any(slots._waiting.values())
