@@ -199,11 +199,20 @@ class Sender:
             return
         now = self._clock()
         self._meter.tried(anyio.current_time() - started)
+        event = event_of(envelope, verdict, now)
         if isinstance(verdict, Delivered):
             self._meter.delivered((now - envelope.due_at).total_seconds())
         else:
-            log.info("not delivered", delivery=envelope.delivery_id, attempt=envelope.attempt, verdict=verdict)
-        self._outcomes.add(work, event_of(envelope, verdict, now))
+            log.info(
+                "refused" if event.permanent else "deferred",
+                delivery=event.delivery_id,
+                attempt=event.attempt,
+                to=event.email,
+                host=event.host,
+                stage=event.stage,
+                reply=" ".join(filter(None, (str(event.code or ""), event.enhanced_status, event.text))),
+            )
+        self._outcomes.add(work, event)
 
     async def _put_back(self, work: Work, delay_seconds: float) -> None:
         self._ledger.leave(work)
