@@ -31,7 +31,7 @@ EXAMPLE = Path("kannon.toml.example")
 @pytest.fixture(autouse=True)
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No kannon.toml in the working directory, no variables."""
-    monkeypatch.setattr("kannon.config.PLACES", (tmp_path / "kannon.toml",))
+    monkeypatch.setattr("kannon.config.load.PLACES", (tmp_path / "kannon.toml",))
 
 
 def write(tmp_path: Path, text: str) -> Path:

@@ -1,0 +1,203 @@
+"""The configuration as it is in force: a section for each table of kannon.toml, every key with its default.
+
+Unknown keys are refused. kannon.toml.example is held to this by a test.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from kannon.config.values import (
+    ComponentName,
+    Duration,
+    Hostname,
+    Listen,
+    Port,
+    PositiveDuration,
+    Size,
+    check_address,
+    check_base_url,
+    check_listen,
+    check_nameserver,
+    check_nats_url,
+    check_network,
+    check_pattern,
+    check_postgres_url,
+    no_controls,
+)
+
+COMPONENTS = ("api", "validator", "dispatcher", "sender", "smtp", "bump", "stats")
+ENV_PREFIX = "KANNON_"
+
+
+class Section(BaseModel):
+    """A table of the file; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Components(Section):
+    enabled: Annotated[list[ComponentName], Field(min_length=1)] = list(COMPONENTS)  # type: ignore[arg-type]
+
+
+class Postgres(Section):
+    url: Annotated[str, AfterValidator(check_postgres_url)] = ""
+    pool_size: Annotated[int, Field(ge=2, le=200)] = 10
+
+
+class Nats(Section):
+    url: Annotated[str, AfterValidator(check_nats_url)] = ""
+    replicas: Annotated[int, Field(ge=1, le=5)] = 1
+
+
+class Api(Section):
+    listen: Listen = "127.0.0.1:50051"
+    admin_token: SecretStr = SecretStr("")
+    tls_cert: str = ""
+    tls_key: str = ""
+    max_request_bytes: Size = 32 << 20
+
+
+class Bump(Section):
+    listen: Listen = "0.0.0.0:8080"
+    base_url: Annotated[str, AfterValidator(check_base_url)] = ""
+    trusted_proxies: list[Annotated[str, AfterValidator(check_network)]] = []
+
+
+class Smtp(Section):
+    listen: Listen = "0.0.0.0:2525"
+    hostname: Hostname = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    max_bytes: Size = 5 << 20
+    max_connections: Annotated[int, Field(ge=1)] = 200
+
+
+class Route(Section):
+    domain: Annotated[str, AfterValidator(check_pattern)]
+    host: Annotated[str, Field(min_length=1)]
+    port: Port = 25
+    tls: Literal["none", "opportunistic", "required", "verify"] = "opportunistic"
+    username: Annotated[str, AfterValidator(no_controls)] = ""
+    password: SecretStr = SecretStr("")
+
+
+class Limit(Section):
+    """Overrides for the destinations whose MX host ends in `mx`."""
+
+    mx: Annotated[str, Field(min_length=1)]
+    connections: Annotated[int, Field(ge=1)] = 20
+    mails_per_connection: Annotated[int, Field(ge=1)] = 100
+    rate_per_second: Annotated[float, Field(ge=0)] = 0
+
+
+class Sender(Section):
+    hostname: Hostname = ""
+    mode: Literal["direct", "sandbox"] = "direct"
+    port: Port = 25
+    concurrency: Annotated[int, Field(ge=1)] = 200
+    max_bytes_in_flight: Size = 64 << 20
+    per_destination: Annotated[int, Field(ge=1)] = 20
+    allow_private_mx: bool = False
+    source_ips: list[Annotated[str, AfterValidator(check_address)]] = []
+    timeout_scale: Annotated[float, Field(gt=0, le=10)] = 1.0
+    tls_ca_file: str = ""
+    routes: list[Route] = []
+    limits: list[Limit] = []
+
+
+class Dns(Section):
+    nameservers: list[Annotated[str, AfterValidator(check_nameserver)]] = []
+
+
+class Dispatcher(Section):
+    workers: Annotated[int, Field(ge=0, le=64)] = 1
+    page: Annotated[int, Field(ge=1, le=10000)] = 200
+    max_backlog: Annotated[int, Field(ge=1, le=100000)] = 10000
+    max_backlog_bytes: Size = 512 << 20
+    lease: PositiveDuration = timedelta(seconds=60)
+
+
+class Retry(Section):
+    window: PositiveDuration = timedelta(hours=24)
+    first: PositiveDuration = timedelta(minutes=5)
+    max: PositiveDuration = timedelta(hours=4)
+
+
+class Tracking(Section):
+    token_ttl: PositiveDuration = timedelta(days=90)
+
+
+class Stats(Section):
+    retention: PositiveDuration = timedelta(days=365)
+
+
+class Suppression(Section):
+    enabled: bool = True
+    bounce_expiry: Duration = timedelta(0)
+    complaint_expiry: Duration = timedelta(0)
+
+
+class Metrics(Section):
+    listen: Annotated[str, AfterValidator(lambda value: value and check_listen(value))] = "127.0.0.1:9090"
+
+
+class Message(Section):
+    max_bytes: Size = 25 << 20
+    max_recipients: Annotated[int, Field(ge=1)] = 100000
+    autoescape: bool = True
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Config(BaseSettings):
+    """Everything that is in force. Secrets are SecretStr and print as ***."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__")
+
+    data_dir: Path = Path("./kannon-data")
+    stop_timeout: PositiveDuration = timedelta(seconds=30)
+    components: Components = Components()
+    postgres: Postgres = Postgres()
+    nats: Nats = Nats()
+    api: Api = Api()
+    bump: Bump = Bump()
+    smtp: Smtp = Smtp()
+    sender: Sender = Sender()
+    dns: Dns = Dns()
+    dispatcher: Dispatcher = Dispatcher()
+    retry: Retry = Retry()
+    tracking: Tracking = Tracking()
+    stats: Stats = Stats()
+    suppression: Suppression = Suppression()
+    message: Message = Message()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _pairs(self) -> "Config":
+        for name, section in (("api", self.api), ("smtp", self.smtp)):
+            if bool(section.tls_cert) != bool(section.tls_key):
+                raise ValueError(f"{name}.tls_cert and {name}.tls_key go together")
+        if self.nats.replicas > 1 and not self.nats.url:
+            raise ValueError("nats.replicas is more than 1 without nats.url: the embedded server is one")
+        if self.retry.first > self.retry.max:
+            raise ValueError("retry.first is longer than retry.max")
+        return self

@@ -1,0 +1,141 @@
+"""The kinds of values in the configuration: how each is written, read, checked and shown again.
+
+In: what stands in a TOML file or a variable. Out: the value, or ValueError with what would be right. Keys are named by
+whoever reads the whole.
+"""
+
+import re
+from datetime import timedelta
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?", re.IGNORECASE)
+_SIZE_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
+_DURATION_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_size(value: object) -> object:
+    """`"25MiB"` → bytes; a plain number is bytes already."""
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value.strip())
+        if match is None:
+            raise ValueError('a size such as "25MiB" is needed')
+        return int(match[1]) * _SIZE_UNITS[(match[2] or "").lower()]
+    return value
+
+
+def parse_duration(value: object) -> object:
+    """`"5m"` → timedelta; units ms, s, m, h, d. A bare number has no unit and is refused."""
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('a duration such as "5m" is needed')
+    try:
+        return timedelta(**{_DURATION_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        raise ValueError("the duration is too long") from None
+
+
+def show_size(size: int) -> str:
+    """The shortest text that `parse_size` reads back."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if size and size % _SIZE_UNITS[unit.lower()] == 0:
+            return f"{size // _SIZE_UNITS[unit.lower()]}{unit}"
+    return f"{size}B"
+
+
+def show_duration(duration: timedelta) -> str:
+    """The shortest text that `parse_duration` reads back."""
+    for unit in ("d", "h", "m", "s"):
+        one = timedelta(**{_DURATION_UNITS[unit]: 1})
+        if duration and duration % one == timedelta(0):
+            return f"{duration // one}{unit}"
+    return f"{duration // timedelta(milliseconds=1)}ms"
+
+
+def check_listen(value: str) -> str:
+    """`host:port`, IPv6 in brackets; port 0 lets the system choose."""
+    split_listen(value)
+    return value
+
+
+def split_listen(value: str) -> tuple[str, int]:
+    """`"[::1]:25"` → `("::1", 25)`. Raises ValueError."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError('"host:port" is needed')
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def check_nameserver(value: str) -> str:
+    host = value
+    if value.startswith("[") or value.count(":") == 1:
+        host, _ = split_listen(value)
+    ip_address(host)
+    return value
+
+
+def check_address(value: str) -> str:
+    ip_address(value)
+    return value
+
+
+def check_network(value: str) -> str:
+    ip_network(value)
+    return value
+
+
+def check_postgres_url(value: str) -> str:
+    if value and not value.startswith(("postgres://", "postgresql://")):
+        raise ValueError('"postgres://user@host/database" is needed')
+    return value
+
+
+def check_nats_url(value: str) -> str:
+    if value and not all(part.strip().startswith(("nats://", "tls://")) for part in value.split(",")):
+        raise ValueError('"nats://host:4222" (or several, separated by commas) is needed')
+    return value
+
+
+def check_base_url(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", value):
+        raise ValueError('"https://host" is needed')
+    return value.rstrip("/")
+
+
+def check_hostname(value: str) -> str:
+    if value and (len(value) > 253 or not all(_LABEL.fullmatch(label) for label in value.split("."))):
+        raise ValueError("a host name is needed")
+    return value
+
+
+def check_pattern(value: str) -> str:
+    """`example.com`, `*.example.com` or `.example.com` for its subdomains, `*` for all; as recipients' domains are
+    spelled when they are compared with it."""
+    from kannon.mail.address import canonical_domain  # here: only a configuration with routes needs its libraries
+
+    name = value.lstrip("*.")
+    prefix, name = value[: len(value) - len(name)], name.rstrip(".")
+    if prefix not in ("", "*", ".", "*.") or (prefix == "*") is bool(name):
+        raise ValueError('"example.com", "*.example.com" or "*" is needed')
+    return prefix + (name.lower() if name.isascii() and "." not in name else canonical_domain(name))
+
+
+def no_controls(value: str) -> str:
+    if any(ord(c) < 0x20 for c in value):
+        raise ValueError("control characters are not allowed")
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+PositiveDuration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
+Listen = Annotated[str, AfterValidator(check_listen)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Hostname = Annotated[str, AfterValidator(check_hostname)]
+ComponentName = Literal["api", "validator", "dispatcher", "sender", "smtp", "bump", "stats"]
