@@ -21,7 +21,7 @@ from tests.support.http import request
 from tests.support.pool import insert_batch
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-DOCUMENT = Path(__file__).parents[2] / "docs/metrics.md"
+DOCUMENT = Path(__file__).parents[2] / "docs/operating.md"
 
 
 @dataclass(frozen=True)

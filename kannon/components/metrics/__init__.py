@@ -5,7 +5,7 @@ meter.py        every number that components tell of, by name
 gauges.py       every number that is asked for when somebody reads: pool, streams, components, connections
 component.py    the listener
 
-docs/metrics.md says of each name what it means and what to do when it moves; a test holds the two together.
+docs/operating.md says of each name what it means and what to do when it moves; a test holds the two together.
 """
 
 from kannon.components.metrics.component import Metrics
