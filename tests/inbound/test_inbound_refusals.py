@@ -48,10 +48,10 @@ async def test_a_thousand_forgeries_are_refused_and_leave_nothing(server: Runnin
 @pytest.mark.parametrize(
     "address",
     [
-        bounce_to(days=-0.001),  # expired
-        bounce_to(1000),  # well signed, but no such delivery
-        bounce_to(1, "other.example"),  # signed for a domain that is not the delivery's
-        bounce_to(1, secret=b"x" * 32),
+        pytest.param(bounce_to(days=-0.001), id="expired"),
+        pytest.param(bounce_to(1000), id="well signed, but no such delivery"),
+        pytest.param(bounce_to(1, "other.example"), id="signed for a domain that is not the delivery's"),
+        pytest.param(bounce_to(1, secret=b"x" * 32), id="forged"),
         f"someone@{DOMAIN}",
         "postmaster@other.example",
         "relay@far.example",
@@ -68,7 +68,9 @@ async def test_refused_for_good(server: Running, address: str) -> None:
 @pytest.mark.parametrize(
     "domain", [b"\xff\xfe.example", b"tenant.\xc3\x28", b"\xed\xa0\x80.example", b"\xc3\xa4.example"]
 )
-@pytest.mark.parametrize("local", [bounce_to().partition("@")[0].encode(), b"postmaster", b"b-\xff"])
+@pytest.mark.parametrize(
+    "local", [bounce_to().partition("@")[0].encode(), b"postmaster", b"b-\xff"], ids=["bounce", "postmaster", "no text"]
+)
 async def test_bytes_that_are_no_text_are_refused_for_good(
     server: Running, caplog: pytest.LogCaptureFixture, local: bytes, domain: bytes
 ) -> None:
