@@ -15,7 +15,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/kannon demo $(ARGS)
 
 test: check $(VENV)/.strangers
-	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --durations=20 $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -23,6 +23,15 @@ from tests.support.turns import turn
 _numbers = itertools.count(1)
 
 
+def _is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that run alone come last: before, each would have all others wait."""
+    items.sort(key=_is_alone)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """With its fixtures: they start servers, which is work for the processor, too."""
@@ -30,7 +39,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     folder = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
-    with turn(folder, alone=item.get_closest_marker("alone") is not None):
+    with turn(folder, alone=_is_alone(item)):
         return (yield)
 
 
