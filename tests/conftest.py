@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from kannon.bus.bus import Bus
 from kannon.db.database import Database, open_database
@@ -67,26 +68,33 @@ def server_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-async def postgres_server(server_dir: Path) -> AsyncIterator[str]:
-    """The URL of the session's server; its database `migrated` is the template of all others."""
-    server = EmbeddedPostgres(server_dir, durable=False, max_connections=200)
-    await server.start()
-    try:
-        await make_template(server.url)
-        yield server.url
-    finally:
-        await server.stop()
+def portal() -> Iterator[BlockingPortal]:
+    """An event loop in a thread of its own, so that what lasts as long as the session holds no test's loop."""
+    with start_blocking_portal() as portal:
+        yield portal
 
 
 @pytest.fixture(scope="session")
-async def nats_server(server_dir: Path) -> AsyncIterator[str]:
+def postgres_server(server_dir: Path, portal: BlockingPortal) -> Iterator[str]:
+    """The URL of the session's server; its database `migrated` is the template of all others."""
+    server = EmbeddedPostgres(server_dir, durable=False, max_connections=200)
+    portal.call(server.start)
+    try:
+        portal.call(make_template, server.url)
+        yield server.url
+    finally:
+        portal.call(server.stop)
+
+
+@pytest.fixture(scope="session")
+def nats_server(server_dir: Path, portal: BlockingPortal) -> Iterator[str]:
     """The URL of the session's server, for tests that look after their streams themselves."""
     server = EmbeddedNats(server_dir, sync_interval="1h")
-    await server.start()
+    portal.call(server.start)
     try:
         yield server.url
     finally:
-        await server.stop()
+        portal.call(server.stop)
         server.close()
 
 

@@ -1,17 +1,15 @@
-"""One connection to a migrated database, for tests that only read the catalogue."""
+"""A connection to a migrated database, for tests that only read the catalogue."""
 
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
-from tests.support.servers import TEMPLATE, create_database, drop_database
+from tests.support.servers import TEMPLATE, database_url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 async def migrated(postgres_server: str) -> AsyncIterator[asyncpg.Connection]:
-    url = await create_database(postgres_server, "catalogue", template=TEMPLATE)
-    connection = await asyncpg.connect(url)
+    connection = await asyncpg.connect(database_url(postgres_server, TEMPLATE))
     yield connection
     await connection.close()
-    await drop_database(postgres_server, "catalogue")
