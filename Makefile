@@ -14,7 +14,7 @@ serve: $(VENV)/.runtime
 demo: $(VENV)/.runtime
 	$(BIN)/kannon demo $(ARGS)
 
-test: check $(VENV)/.strangers
+test: check $(VENV)/.interop
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --durations=20 $(ARGS)
 
 check: $(VENV)/.dev
@@ -25,7 +25,7 @@ check: $(VENV)/.dev
 	$(BIN)/python tools/gen_pb.py --check
 	$(BIN)/python tools/gen_man.py --check
 
-bench: $(VENV)/.dev $(VENV)/.strangers
+bench: $(VENV)/.dev $(VENV)/.interop
 	$(BIN)/python -m tests.bench $(ARGS)
 
 SOURCES := $(shell find kannon sql -name '*.py' -o -name '*.sql')
@@ -77,8 +77,8 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-# Debian packages that tests and benchmark use as strangers: postfix and others.
-$(VENV)/.strangers: packaging/test-packages.txt packaging/test-packages-unpacked.txt packaging/install-test-packages | $(BIN)/python
+# Debian packages that tests and benchmark use: postfix and others.
+$(VENV)/.interop: packaging/test-packages.txt packaging/test-packages-unpacked.txt packaging/install-test-packages | $(BIN)/python
 	packaging/install-test-packages
 	@touch $@
 

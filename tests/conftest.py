@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from kannon.bus.bus import Bus
-from kannon.db.database import Database, open_database
+from kannon.bus.connection import Bus
+from kannon.db.pool import Database, open_database
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.log import setup_logging
 from tests.support.built import build_executable

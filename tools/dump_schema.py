@@ -12,7 +12,7 @@ import anyio
 
 from kannon.db.migrate import migrate
 from kannon.embedded import DataDir, EmbeddedPostgres
-from kannon.embedded.binaries import installed_postgres_bin
+from kannon.embedded.executables import installed_postgres_bin
 
 SCHEMA = Path(__file__).resolve().parent.parent / "sql" / "schema.sql"
 _PASSING = re.compile(r"--|\\|SET |SELECT pg_catalog\.set_config")

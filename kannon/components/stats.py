@@ -16,14 +16,14 @@ import structlog
 from anyio.abc import TaskStatus
 
 from kannon.bus.consume import Limits, Message, PageHandler
-from kannon.bus.topology import BOUNCES_STATS, STATS, ConsumerSpec
-from kannon.db.database import Database
+from kannon.bus.streams import BOUNCES_STATS, STATS, ConsumerSpec
+from kannon.db.pool import Database
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
 from kannon.db.suppressions import delete_expired_suppressions
 from kannon.errors import Poison, Unavailable
 from kannon.mail.event import REPORT, Event
 from kannon.mail.suppression import Suppression, SuppressionRule
-from kannon.measure import UNMEASURED
+from kannon.metrics.null_metrics import UNMEASURED
 from kannon.wire.events import decode_event
 
 log = structlog.get_logger()

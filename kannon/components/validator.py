@@ -13,12 +13,12 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.bus.topology import WAKE_VALIDATOR
-from kannon.db.database import Database
-from kannon.db.deliveries import UnvalidatedDelivery, claim_to_validate, reclaim_validating, settle_validated
+from kannon.bus.streams import WAKE_VALIDATOR
+from kannon.db.pool import Database
+from kannon.db.queue import UnvalidatedDelivery, claim_to_validate, reclaim_validating, settle_validated
 from kannon.mail.address import check_recipient
 from kannon.mail.event import Event, EventType, delivery_event_id
-from kannon.measure import UNMEASURED
+from kannon.metrics.null_metrics import UNMEASURED
 
 log = structlog.get_logger()
 

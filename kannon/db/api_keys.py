@@ -1,15 +1,15 @@
 """API keys: made, listed, deactivated, and the one look-up that opens the Mailer to a tenant.
 
-In: the SHA-256 of a secret, never the secret. Out: kannon.mail.tenants.ApiKey and kannon.mail.intake.Tenant.
+In: the SHA-256 of a secret, never the secret. Out: kannon.mail.tenants.ApiKey and kannon.mail.send_request.Tenant.
 """
 
 import hmac
 from datetime import datetime
 from typing import Any
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.queries import queries
-from kannon.mail.intake import Tenant
+from kannon.mail.send_request import Tenant
 from kannon.mail.tenants import ApiKey
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 

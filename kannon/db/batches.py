@@ -18,7 +18,7 @@ from kannon.errors import NotFound
 from kannon.mail.batch import Attachment
 
 if TYPE_CHECKING:
-    from kannon.db.database import Connection
+    from kannon.db.pool import Connection
 
 ONE_STATEMENT = 200
 """Deliveries up to which one statement is cheaper than a transaction with COPY."""

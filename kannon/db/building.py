@@ -2,10 +2,10 @@
 
 import json
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.mail.batch import Attachment, Batch
-from kannon.mail.dkim import DkimKey
+from kannon.mail.build.dkim import DkimKey
 
 
 async def find_batch(db: Database, message_id: str) -> Batch | None:

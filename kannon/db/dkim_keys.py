@@ -1,8 +1,8 @@
 """DKIM keys of a domain as their operator sees and changes them; those that sign are listed by kannon.db.building.
 
-In: canonical names, and the time where it decides. Out: kannon.mail.rotation.RegisteredKey, None where there is none.
-The rules are kannon.mail.rotation's; here each is asked under a lock on the domain, so that of two changes at once the
-second sees what the first did.
+In: canonical names, and the time where it decides. Out: kannon.mail.dns.dkim_keys.RegisteredKey, None where there is
+none. The rules are kannon.mail.dns.dkim_keys's; here each is asked under a lock on the domain, so that of two changes
+at once the second sees what the first did.
 """
 
 from collections.abc import AsyncIterator
@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import AlreadyExists
-from kannon.mail.rotation import SWITCH, KeyState, RegisteredKey, check_move, check_out, next_selector
+from kannon.mail.dns.dkim_keys import SWITCH, KeyState, RegisteredKey, check_move, check_out, next_selector
 
 if TYPE_CHECKING:
-    from kannon.db.database import Connection
+    from kannon.db.pool import Connection
 
 
 async def list_dkim_keys(db: Database, domain: str) -> list[RegisteredKey]:

@@ -5,7 +5,7 @@ In: canonical names (kannon.mail.address.canonical_domain). Out: kannon.mail.ten
 
 from typing import Any
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.mail.tenants import Domain
 from kannon.mail.tracking import TrackingMode, TrackingPolicy

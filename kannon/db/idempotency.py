@@ -6,12 +6,12 @@ processes too. If the first fails, its claim is rolled back and the repeat becom
 
 from typing import TYPE_CHECKING
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import AlreadyExists
 
 if TYPE_CHECKING:
-    from kannon.db.database import Connection
+    from kannon.db.pool import Connection
 
 
 async def claim_key(connection: "Connection", domain: str, key: str, request_sha256: bytes) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.mail.states import State
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 
-from kannon.db.database import AWAY, CONNECT_SECONDS, describe
+from kannon.db.pool import AWAY, CONNECT_SECONDS, describe
 from kannon.db.queries import SQL
 from kannon.errors import SchemaMismatch, Unavailable
 

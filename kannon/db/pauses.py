@@ -6,9 +6,9 @@ delay; what it put aside is released, a page at a time; it is deleted. Whoever f
 
 from datetime import datetime
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.queries import queries
-from kannon.mail.hold import Pause, Scope, spellings
+from kannon.mail.pauses import Pause, Scope, spellings
 
 _PAGE = 2000
 

@@ -1,6 +1,6 @@
 """Replaces the embedded database by a restored one, while others use it or not.
 
-In: a server's URL. The backup is restored into a database beside the present one (kannon.embedded.dump), completed
+In: a server's URL. The backup is restored into a database beside the present one (kannon.embedded.backup), completed
 here, and takes its name in one transaction: whoever is connected is cut off and finds the restored one at the next try.
 Two things of the present database live on: its keys, with which links and bounce addresses of mails that are under way
 were signed; and its delivery ids, which are never given out a second time.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 import asyncpg
 
-from kannon.db.database import AWAY, COMMAND_SECONDS, CONNECT_SECONDS, describe
+from kannon.db.pool import AWAY, COMMAND_SECONDS, CONNECT_SECONDS, describe
 from kannon.db.queries import queries
 from kannon.errors import Unavailable
 

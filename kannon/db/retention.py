@@ -5,7 +5,7 @@ In: a time. Out: how many were deleted. What a waiting delivery or a kept event 
 
 from datetime import UTC, datetime
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.queries import queries
 
 _PAGE = 500

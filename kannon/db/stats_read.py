@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.mail.event import Event, EventType, HourlyCount
 from kannon.mail.tracking import TrackingMode

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import anyio
 import asyncpg
 
-from kannon.db.database import AWAY, Database, describe
+from kannon.db.pool import AWAY, Database, describe
 from kannon.db.queries import queries
 from kannon.errors import Unavailable
 from kannon.mail.event import Event
 from kannon.mail.suppression import Suppression, address_key
 
 if TYPE_CHECKING:
-    from kannon.db.database import Connection
+    from kannon.db.pool import Connection
 
 WEEK = timedelta(days=7)
 _PREFIX = "stats_"

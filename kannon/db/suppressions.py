@@ -7,12 +7,12 @@ call for are written with their events, by kannon.db.stats_write.
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.mail.suppression import Cause, Suppression, address_key
 
 if TYPE_CHECKING:
-    from kannon.db.database import Connection
+    from kannon.db.pool import Connection
 
 
 async def find_suppressed(connection: "Connection", domain: str, keys: Collection[str]) -> frozenset[str]:

@@ -5,13 +5,13 @@ Out: kannon.mail.tenants.Template, None where there is none.
 
 from typing import TYPE_CHECKING, Any
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import FailedPrecondition
 from kannon.mail.tenants import Template
 
 if TYPE_CHECKING:
-    from kannon.db.database import Connection
+    from kannon.db.pool import Connection
 
 
 async def insert_template(db: Database, template_id: str, domain: str, *, title: str, html: str) -> Template | None:

@@ -16,7 +16,7 @@ from typing import Final
 
 import anyio
 
-from kannon.embedded.account import Account
+from kannon.embedded.run_as import Account
 from kannon.errors import OperatorError
 
 _PR_SET_PDEATHSIG: Final = 1

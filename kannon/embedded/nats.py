@@ -15,11 +15,11 @@ from typing import Final
 
 import anyio
 
-from kannon.embedded import binaries
-from kannon.embedded.account import Account, choose_account, give_to
+from kannon.embedded import executables
 from kannon.embedded.child import Child, Plan
-from kannon.embedded.leftover import read_pid, stop_leftover
+from kannon.embedded.run_as import Account, choose_account, give_to
 from kannon.embedded.server import Server
+from kannon.embedded.stale_process import read_pid, stop_leftover
 
 _HOST: Final = "127.0.0.1"
 _USER: Final = "kannon"
@@ -53,7 +53,7 @@ class EmbeddedNats(Server):
         super().__init__(data_dir)
         self._settings = self._conf / "nats.conf"
         self._sync_interval = sync_interval
-        self._binary = binaries.nats_server(self._data_dir)
+        self._binary = executables.nats_server(self._data_dir)
         self._password = secrets.token_urlsafe(24)
         # Bound, never listening: the kernel gives the port to no one else; SO_REUSEADDR lets the child listen on it.
         self._reservation = socket.socket()

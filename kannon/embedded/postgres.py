@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from kannon.embedded import binaries, logfile
-from kannon.embedded.account import Account, choose_account, give_to
+from kannon.embedded import executables, logfile
+from kannon.embedded.backup import Backups
 from kannon.embedded.child import Child, Plan, spawn
-from kannon.embedded.cluster import Cluster, bring_over, data_major, is_ready, program_major
 from kannon.embedded.data_dir import hand_over, sync_directory
-from kannon.embedded.dump import Backups
-from kannon.embedded.leftover import read_pid, stop_leftover
+from kannon.embedded.run_as import Account, choose_account, give_to
 from kannon.embedded.server import Server
+from kannon.embedded.stale_process import read_pid, stop_leftover
+from kannon.embedded.upgrade import Cluster, bring_over, data_major, is_ready, program_major
 from kannon.errors import OperatorError
 
 _ROLE: Final = "kannon"
@@ -97,7 +97,7 @@ class EmbeddedPostgres(Server):
         self._settings = self._conf / "postgresql.conf"
         self._durable = durable
         self._max_connections = max_connections
-        self._bin = binaries.postgres_bin(self._data_dir)
+        self._bin = executables.postgres_bin(self._data_dir)
         self._data_dir_fd: int | None = None
 
     @property
@@ -176,7 +176,7 @@ class EmbeddedPostgres(Server):
 
     async def _run_once(self, plan: Plan) -> None:
         start = logfile.begin(self._log)
-        child = spawn(replace(plan, preload=None if _have_name() else binaries.account_name(self._bin)))
+        child = spawn(replace(plan, preload=None if _have_name() else executables.account_name(self._bin)))
         try:
             failed = await child.wait() != 0
         finally:
@@ -193,7 +193,7 @@ class EmbeddedPostgres(Server):
         brought = f"{self._home} holds data of PostgreSQL {major}, this Kannon brings PostgreSQL {ours}"
         if major > ours:
             raise OperatorError(f"{brought}: install a newer Kannon")
-        older = binaries.older_postgres_bin(self._data_dir, major)
+        older = executables.older_postgres_bin(self._data_dir, major)
         if older is None:
             raise OperatorError(
                 f"{brought}, and the programs of PostgreSQL {major} are not in {self._data_dir}/runtime: "

@@ -36,7 +36,7 @@ REPORT = "report"
 class Event:
     """`at` is aware UTC. `code` 0 means the remote gave no reply. `text` is the remote's words or the reason.
 
-    Anonymous readers all have one `email` (kannon.mail.identity). `retry_after_seconds` is what a deferring remote
+    Anonymous readers all have one `email` (kannon.mail.message_id). `retry_after_seconds` is what a deferring remote
     asked for (0: nothing).
     """
 

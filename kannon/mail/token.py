@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import OKPAlgorithm
 
-from kannon.mail.identity import anonymous_address, track_address
+from kannon.mail.message_id import anonymous_address, track_address
 from kannon.mail.tracking import TrackingMode
 
 MAX_TOKEN = 8192

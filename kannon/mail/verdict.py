@@ -1,7 +1,7 @@
 """What came of trying to deliver one envelope: a value, never an exception.
 
-Out of kannon.smtp; read by the sender (which event to publish) and, through that event, by the dispatcher (settle or
-retry). No code is ever invented: where the peer said nothing, `reply` is None and the stage and `reason` tell why.
+Out of kannon.outbound; read by the sender (which event to publish) and, through that event, by the dispatcher (settle
+or retry). No code is ever invented: where the peer said nothing, `reply` is None and the stage and `reason` tell why.
 """
 
 from dataclasses import dataclass, field

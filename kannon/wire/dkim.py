@@ -1,6 +1,6 @@
 """DKIM keys → their protobuf messages in kannon.admin.v1, and a stated algorithm back.
 
-In: kannon.mail.rotation.RegisteredKey, which knows no clock: the time, and the retry window, come with it.
+In: kannon.mail.dns.dkim_keys.RegisteredKey, which knows no clock: the time, and the retry window, come with it.
 """
 
 from datetime import datetime, timedelta
@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kannon.errors import InvalidArgument
-from kannon.mail.dkim import ED25519_SHA256, RSA_SHA256
-from kannon.mail.rotation import RegisteredKey
+from kannon.mail.build.dkim import ED25519_SHA256, RSA_SHA256
+from kannon.mail.dns.dkim_keys import RegisteredKey
 from kannon.pb.admin.v1.dkim_pb2 import DkimKey
 from kannon.wire.events import timestamp
 

@@ -1,10 +1,10 @@
 """BatchSummary, WaitingDelivery, Pause and their like → the messages of kannon.admin.v1.
 
-In: values of kannon.mail.overview and kannon.mail.hold. Out: protobuf, nothing left out.
+In: values of kannon.mail.queue_view and kannon.mail.pauses. Out: protobuf, nothing left out.
 """
 
-from kannon.mail.hold import Pause, Scope
-from kannon.mail.overview import BatchProgress, BatchSummary, WaitingDelivery
+from kannon.mail.pauses import Pause, Scope
+from kannon.mail.queue_view import BatchProgress, BatchSummary, WaitingDelivery
 from kannon.pb.admin.v1 import operations_pb2 as pb
 from kannon.pb.admin.v1.operations_pb2 import Batch, Delivery, GetBatchResponse
 from kannon.wire.events import timestamp

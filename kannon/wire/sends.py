@@ -1,4 +1,4 @@
-"""SendHTMLReq and SendTemplateReq → the values of kannon.mail.intake, and the answer → SendRes.
+"""SendHTMLReq and SendTemplateReq → the values of kannon.mail.send_request, and the answer → SendRes.
 
 In: parsed requests. Out: `Submission`, and the recipients one at a time (a batch may have 100,000 of them). A time that
 is no time is InvalidArgument.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kannon.mail.batch import Attachment
-from kannon.mail.intake import NOTHING_STATED, Refusal, StatedTracking, Submission
+from kannon.mail.send_request import NOTHING_STATED, Refusal, StatedTracking, Submission
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import RejectedRecipient, SendHTMLReq, SendRes, SendTemplateReq
 from kannon.wire.events import timestamp
 from kannon.wire.times import optional_time

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from kannon.mail.batch import Attachment, Batch
-from kannon.mail.bounce_address import make_bounce_address
-from kannon.mail.compile import compile_batch
-from kannon.mail.dkim import PADDING, SHA256
-from kannon.mail.placeholders import fields_for
-from kannon.mail.reader import Reader
-from kannon.mail.slots import Copy
+from kannon.mail.bounce.address import make_bounce_address
+from kannon.mail.build.dkim import PADDING, SHA256
+from kannon.mail.build.placeholders import fields_for
+from kannon.mail.build.render import Copy
+from kannon.mail.build.template import compile_batch
+from kannon.mail.build.tracking_urls import Reader
 from kannon.mail.tracking import IDENTIFIED, OFF
 from tests.support.mail import BOUNCE_SECRET, DOMAIN, NOW, batch, delivery, dkim_pair, settings
 

@@ -19,14 +19,14 @@ from pathlib import Path
 import anyio
 import uvloop
 
-from kannon.cli.lookup import make_txt_lookup
 from kannon.client import Client
 from kannon.components.api import Api, ApiSettings
-from kannon.db.database import open_database
 from kannon.db.migrate import migrate
+from kannon.db.pool import open_database
+from kannon.dns_lookup import make_txt_lookup
 from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.log import setup_logging
-from kannon.mail.intake import Limits
+from kannon.mail.send_request import Limits
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
 from tests.bench.plain_client import PlainClient

@@ -20,7 +20,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from kannon.mail.compile import compile_batch
+from kannon.mail.build.template import compile_batch
 from kannon.mail.tracking import IDENTIFIED
 from tests.bench.postfix import PostfixWithOpendkim
 from tests.bench.run import LIMIT_SECONDS, Settings, Sink, html, request, rsa_per_second, run

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import anyio
 
-from kannon.bus.bus import Bus
+from kannon.bus.connection import Bus
 from kannon.components.sender import Sender
 from kannon.config import Dns, Limit, Route
 from kannon.config import Sender as SenderConfig
 from kannon.embedded import DataDir, EmbeddedNats
 from kannon.mail.envelope import Envelope
-from kannon.smtp import Deliverer
+from kannon.outbound import Deliverer
 
 BODY = b"From: a@b.example\r\nTo: c@d.example\r\nSubject: bench\r\n\r\n" + (b"x" * 76 + b"\r\n") * 50
 PAGE = 2000

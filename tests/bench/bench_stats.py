@@ -19,13 +19,13 @@ from pathlib import Path
 import anyio
 import uvloop
 
-from kannon.bus.bus import Bus
+from kannon.bus.connection import Bus
 from kannon.bus.publish import Outgoing
-from kannon.bus.topology import STATS_SUBJECTS
+from kannon.bus.streams import STATS_SUBJECTS
 from kannon.components.metrics import Meter
 from kannon.components.stats import Stats
-from kannon.db.database import Database, open_database
 from kannon.db.migrate import migrate
+from kannon.db.pool import Database, open_database
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.log import setup_logging
 from kannon.mail.event import Event, EventType

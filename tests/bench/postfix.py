@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.processes import TICKS, tree
+from tests.support.interop import listening, stranger
 from tests.support.processes import all_gone
 from tests.support.smtp_peer import free_port
-from tests.support.strangers import listening, stranger
 
 # What is not named is at its default; the queue's files are synced to disk as always. No process ends after 100 mails,
 # nothing asks the DNS, no mail is throttled, and nobody listens to the log.

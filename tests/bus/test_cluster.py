@@ -8,8 +8,8 @@ import anyio
 import nats
 import pytest
 
-from kannon.bus import topology
-from kannon.bus.bus import Bus
+from kannon.bus import streams
+from kannon.bus.connection import Bus
 from kannon.bus.consume import Limits, Message
 from kannon.errors import OperatorError, Unavailable
 from kannon.mail.event import Event, EventType
@@ -41,7 +41,7 @@ async def ready(bus: Bus) -> None:
 
 async def replicas(url: str) -> set[int | None]:
     client = await nats.connect(url.split(","))
-    names = [*(stream.name for stream in topology.STREAMS), f"OBJ_{topology.BODIES}"]
+    names = [*(stream.name for stream in streams.STREAMS), f"OBJ_{streams.BODIES}"]
     found = {(await client.jetstream().stream_info(name)).config.num_replicas for name in names}
     await client.close()
     return found
@@ -80,7 +80,7 @@ async def test_a_server_is_lost_and_no_event_with_it(cluster: Cluster) -> None:
     async def consume() -> None:
         while not stop.is_set():
             try:
-                await bus.consume(topology.STATS, handle, Limits(page=PAGE, in_flight=4 * PAGE), stop=stop)
+                await bus.consume(streams.STATS, handle, Limits(page=PAGE, in_flight=4 * PAGE), stop=stop)
             except Unavailable:
                 await anyio.sleep(0.1)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kannon.db.database import Database
-from kannon.db.deliveries import Deferral, claim_due, claim_to_validate, settle_validated, settlement
+from kannon.db.pool import Database
+from kannon.db.queue import Deferral, claim_due, claim_to_validate, settle_validated, settlement
 from kannon.db.stats_write import ensure_partitions, insert_events, week_of
 from kannon.errors import Unavailable
 from kannon.mail.event import Event, EventType

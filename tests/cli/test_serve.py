@@ -2,7 +2,7 @@
 
 import resource
 
-from kannon.cli.serve import OPEN_FILES, _allow_open_files
+from kannon.cli.server.serve import OPEN_FILES, _allow_open_files
 
 
 def test_the_files_that_may_be_open_are_not_left_at_what_a_shell_allows() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from tests.support.api import TOKEN, RunningApi, running_api
 from tests.support.command import Command
 

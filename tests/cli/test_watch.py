@@ -14,7 +14,7 @@ import anyio
 import pytest
 from anyio.abc import Process
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.stats_write import ensure_partitions, insert_events, week_of
 from kannon.mail.event import Event, EventType
 from tests.support.api import TOKEN, RunningApi, running_api

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import anyio
 
-from kannon.bus.bus import Bus
+from kannon.bus.connection import Bus
 from kannon.bus.publish import Outgoing
-from kannon.bus.topology import BOUNCES_STATS, STATS, STATS_SUBJECTS
+from kannon.bus.streams import BOUNCES_STATS, STATS, STATS_SUBJECTS
 from kannon.components.stats import Stats
-from kannon.db.database import Database, open_database
 from kannon.db.migrate import migrate
+from kannon.db.pool import Database, open_database
 from kannon.db.stats_write import drop_old_partitions
 from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.mail.event import Event, EventType

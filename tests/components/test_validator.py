@@ -3,11 +3,11 @@
 import anyio
 import pytest
 
-from kannon.bus import topology
-from kannon.bus.bus import Bus
+from kannon.bus import streams
+from kannon.bus.connection import Bus
 from kannon.components.validator import Validator
-from kannon.db.database import Database
-from kannon.db.deliveries import settle_validated
+from kannon.db.pool import Database
+from kannon.db.queue import settle_validated
 from kannon.errors import Unavailable
 from tests.support.consume import events_of
 from tests.support.pool import insert_batch, states
@@ -17,7 +17,7 @@ async def test_good_addresses_are_scheduled_and_bad_ones_rejected(db: Database, 
     good, bad, other = await insert_batch(db, ["a@example.org", "not an address", "ü@bücher.example"])
     assert await Validator(db, bus).cycle() == 3
     assert await states(db) == {good: "scheduled", other: "scheduled"}
-    events = {e.delivery_id: e for e in await events_of(bus, topology.STATS, 3)}
+    events = {e.delivery_id: e for e in await events_of(bus, streams.STATS, 3)}
     assert {number: e.type for number, e in events.items()} == {good: "accepted", bad: "rejected", other: "accepted"}
     assert events[bad].text
     assert events[good].message_id == "msg_1@example.com"

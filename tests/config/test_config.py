@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 from typer.testing import CliRunner
 
-from kannon.cli.check import render
+from kannon.cli.server.check import render
 from kannon.config import (
     Config,
     Limit,

@@ -3,11 +3,11 @@
 import pytest
 
 from kannon.db.cancellations import Marked, cancel_batch, cancel_delivery, ending
-from kannon.db.database import Database
-from kannon.db.deliveries import claim_due, claim_to_validate, settle_validated
 from kannon.db.pauses import end_pause, finish_pauses, insert_pause
+from kannon.db.pool import Database
+from kannon.db.queue import claim_due, claim_to_validate, settle_validated
 from kannon.errors import Unavailable
-from kannon.mail.hold import Scope
+from kannon.mail.pauses import Scope
 from tests.support.pool import insert_batch, states
 
 BATCH = "msg_1@example.com"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from kannon.db.database import Database
 from kannon.db.keys import NewStatsKey, bounce_secrets, current_stats_key, find_verification_key
+from kannon.db.pool import Database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)

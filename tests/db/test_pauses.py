@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from kannon.db.database import Database
-from kannon.db.deliveries import (
+from kannon.db.pauses import end_pause, finish_pauses, insert_pause, list_pauses
+from kannon.db.pool import Database
+from kannon.db.queries import queries
+from kannon.db.queue import (
     Deferral,
     claim_due,
     claim_to_validate,
@@ -17,10 +19,8 @@ from kannon.db.deliveries import (
     settle_validated,
     settlement,
 )
-from kannon.db.pauses import end_pause, finish_pauses, insert_pause, list_pauses
-from kannon.db.queries import queries
 from kannon.mail.envelope import Postponement
-from kannon.mail.hold import Scope
+from kannon.mail.pauses import Scope
 from tests.support.pool import insert_batch, states
 
 BATCH = "msg_1@example.com"

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-from kannon.db.database import Database
 from kannon.db.pauses import insert_pause, list_pauses
+from kannon.db.pool import Database
 from kannon.db.retention import delete_old_batches, delete_old_templates
 from kannon.db.stats_write import ensure_partitions, insert_events, week_of
 from kannon.mail.event import Event, EventType
-from kannon.mail.hold import Scope
+from kannon.mail.pauses import Scope
 from tests.support.pool import insert_batch
 
 NOW = datetime.now(UTC)

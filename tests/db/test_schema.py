@@ -7,8 +7,8 @@ import anyio.to_thread
 import asyncpg
 import pytest
 
-from kannon.db.database import open_database
 from kannon.db.migrate import known_migrations, migrate, pending_migrations
+from kannon.db.pool import open_database
 from kannon.db.queries import SQL, queries
 from kannon.errors import SchemaMismatch, Unavailable
 from kannon.mail.states import IN_FLIGHT, State

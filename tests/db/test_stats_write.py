@@ -7,7 +7,7 @@ import anyio
 import asyncpg
 import pytest
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
 from kannon.errors import Unavailable
 from kannon.mail.event import Event, EventType

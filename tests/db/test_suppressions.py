@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.stats_write import ensure_partitions, insert_events, week_of
 from kannon.db.suppressions import (
     delete_expired_suppressions,

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from kannon.components.api.calls import STATUSES
 from kannon.mail.event import EventType
-from kannon.mail.intake import Refusal
+from kannon.mail.send_request import Refusal
 from tests.support.services import SERVICES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()

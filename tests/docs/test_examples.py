@@ -15,9 +15,9 @@ import anyio
 import pytest
 from typer.testing import CliRunner
 
-from kannon.bus.bus import Bus
+from kannon.bus.connection import Bus
 from kannon.cli import app
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from tests.support.api import TOKEN, RunningApi, a_send, running_api
 from tests.support.services import SERVICES
 
@@ -87,7 +87,7 @@ async def test_the_python_runs(api: RunningApi, monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_the_javascript_runs(api: RunningApi, db: Database, tmp_path: Path) -> None:
-    modules = ROOT / "tests" / "strangers" / "node_modules"
+    modules = ROOT / "tests" / "interop" / "node_modules"
     node = shutil.which("node")
     if not (node and modules.is_dir()) and os.environ.get("KANNON_SKIP_STRANGERS") == "1":
         pytest.skip("kannon.js is not installed")

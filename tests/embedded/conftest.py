@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from kannon.embedded.account import CAP_DAC_READ_SEARCH, Account
+from kannon.embedded.run_as import CAP_DAC_READ_SEARCH, Account
 from tests.support.processes import Program, command_line, descendants, program, until
 
 USERS = ["root", "nobody"] if os.geteuid() == 0 else ["myself"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kannon.embedded.account import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, Account, choose_account, give_to
+from kannon.embedded.run_as import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, Account, choose_account, give_to
 from tests.embedded.conftest import Servers, as_nobody, own
 from tests.support.processes import program, status_of
 

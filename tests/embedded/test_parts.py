@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from kannon.embedded import logfile
-from kannon.embedded.binaries import nats_server, postgres_bin
 from kannon.embedded.child import Plan, spawn
+from kannon.embedded.executables import nats_server, postgres_bin
 from kannon.errors import OperatorError
 from tests.support.processes import until
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from kannon.embedded import DataDir
-from kannon.embedded.account import Account
-from kannon.embedded.binaries import installed_postgres_bin
-from kannon.embedded.cluster import is_ready
 from kannon.embedded.data_dir import LAYOUT
+from kannon.embedded.executables import installed_postgres_bin
+from kannon.embedded.run_as import Account
+from kannon.embedded.upgrade import is_ready
 from tests.embedded.conftest import Start, as_nobody
 from tests.support.processes import process, until
 

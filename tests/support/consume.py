@@ -2,9 +2,9 @@
 
 import anyio
 
-from kannon.bus.bus import Bus
+from kannon.bus.connection import Bus
 from kannon.bus.consume import Limits, Message
-from kannon.bus.topology import ConsumerSpec
+from kannon.bus.streams import ConsumerSpec
 from kannon.mail.event import Event
 from kannon.wire.events import decode_event
 

@@ -10,7 +10,7 @@ import anyio
 from kannon.config import Dns, Sender
 from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import Verdict
-from kannon.smtp import Busy, Deliverer
+from kannon.outbound import Busy, Deliverer
 from tests.support.dns_server import DnsServer, Zone, serving_dns
 from tests.support.envelopes import an_envelope
 from tests.support.smtp_peer import Peer, serving

@@ -14,7 +14,7 @@ from anyio.streams.tls import TLSStream
 from kannon.components.smtp import EventPublisher, InboundSmtp, Limits, Registry
 from kannon.config import Smtp
 from kannon.errors import Unavailable
-from kannon.mail.bounce_address import make_bounce_address
+from kannon.mail.bounce.address import make_bounce_address
 from kannon.mail.event import Event
 
 SECRET = b"s" * 32

@@ -12,8 +12,8 @@ from functools import lru_cache
 import dkim
 
 from kannon.mail.batch import Attachment, Batch, Delivery
-from kannon.mail.compile import BuildSettings, compile_batch
-from kannon.mail.dkim import ED25519_SHA256, RSA_SHA256, DkimKey, generate_dkim_key
+from kannon.mail.build.dkim import ED25519_SHA256, RSA_SHA256, DkimKey, generate_dkim_key
+from kannon.mail.build.template import BuildSettings, compile_batch
 from kannon.mail.envelope import Envelope
 from kannon.mail.token import TokenKey, TokenVerifier, generate_token_key
 from kannon.mail.tracking import OFF, TrackingPolicy

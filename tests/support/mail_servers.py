@@ -18,10 +18,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tests.support.interop import listening, mails_in
 from tests.support.smtp_peer import free_port
-from tests.support.strangers import listening, mails_in
 
-UNPACKED = Path(__file__).resolve().parent.parent.parent / "build" / "strangers"
+UNPACKED = Path(__file__).resolve().parent.parent.parent / "build" / "interop"
 USERS = ("keeper", "Debian-exim", "opensmtpd", "opensmtpq")
 FIRST_UID = 64_900
 

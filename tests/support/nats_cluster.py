@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
-from kannon.embedded import binaries
+from kannon.embedded import executables
 from tests.support.kannon_process import free_port
 
 SIZE = 3
@@ -41,7 +41,7 @@ class Cluster:
         return ",".join(f"nats://127.0.0.1:{port}" for port in self._ports)
 
     def start(self, number: int) -> None:
-        command = [str(binaries.installed_nats_server()), "-c", str(self._folder / f"n{number}.conf")]
+        command = [str(executables.installed_nats_server()), "-c", str(self._folder / f"n{number}.conf")]
         with (self._folder / f"n{number}.log").open("ab") as log:
             self._processes[number] = subprocess.Popen(command, stdout=log, stderr=log)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from kannon.db.database import Database
+from kannon.db.pool import Database
 
 HTML = "<p>Hello {{ name }}</p>"
 

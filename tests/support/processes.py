@@ -17,8 +17,8 @@ from pathlib import Path
 
 import anyio
 
-from kannon.embedded.account import Account
 from kannon.embedded.child import prepare, wait_gone
+from kannon.embedded.run_as import Account
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import anyio
 
+from tests.support.interop import listening, stranger
 from tests.support.smtp_peer import free_port
-from tests.support.strangers import listening, stranger
 
 _CONFIG = """
 lua = "$RULESDIR/rspamd.lua"

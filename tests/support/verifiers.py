@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.strangers import stranger
+from tests.support.interop import stranger
 
 _PERL = Path(__file__).with_name("verify_dkim.pl")
 

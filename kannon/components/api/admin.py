@@ -13,13 +13,13 @@ import anyio.to_thread
 import structlog
 
 from kannon.components.api.arguments import MAX_PAGE, domain_name, found, plain_text
-from kannon.components.api.credentials import Admin
+from kannon.components.api.authenticator import Admin
 from kannon.db import api_keys, domains, templates
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.errors import AlreadyExists, InvalidArgument, LimitExceeded, NotFound
 from kannon.mail import ids, tenants
-from kannon.mail.dkim import generate_dkim_key
-from kannon.mail.rotation import FIRST_SELECTOR
+from kannon.mail.build.dkim import generate_dkim_key
+from kannon.mail.dns.dkim_keys import FIRST_SELECTOR
 from kannon.mail.tenants import MAX_API_KEY_NAME, MAX_TEMPLATE_TITLE
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as pb
 from kannon.wire.admin import from_ceiling, to_api_key, to_domain, to_template

@@ -16,26 +16,26 @@ from anyio.abc import TaskStatus
 from google.protobuf.descriptor import ServiceDescriptor
 from grpclib.const import Handler
 
+from kannon.accept.service import Intake, Meter, Waker
 from kannon.components.api.admin import AdminMethods
+from kannon.components.api.authenticator import AdminGate, FailedLogins, TenantGate
 from kannon.components.api.calls import Credentials, Service
-from kannon.components.api.credentials import AdminGate, FailedLogins, TenantGate
+from kannon.components.api.cancel_worker import Finishing, OutcomeBus
+from kannon.components.api.dead_letters import ParkedBus, ParkedMethods
 from kannon.components.api.destinations import DestinationMethods, SenderBus
 from kannon.components.api.dkim import DkimMethods, TxtLookup
-from kannon.components.api.finishing import Finishing, OutcomeBus
 from kannon.components.api.health import Check, HZMethods, standard_methods
-from kannon.components.api.housekeeping import Housekeeping
-from kannon.components.api.intake import Intake, Meter, Waker
 from kannon.components.api.mailer import MailerMethods
 from kannon.components.api.operations import OperationsMethods
-from kannon.components.api.parked import ParkedBus, ParkedMethods
+from kannon.components.api.retention import Housekeeping
 from kannon.components.api.server import Server
 from kannon.components.api.stats import StatsV1Methods, StatsV2Methods
 from kannon.components.api.suppressions import SuppressionMethods
 from kannon.db import api_keys
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.errors import AddressInUse, ConfigError, Unavailable
-from kannon.mail.intake import Limits, Tenant
-from kannon.measure import UNMEASURED
+from kannon.mail.send_request import Limits, Tenant
+from kannon.metrics.null_metrics import UNMEASURED
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
 from kannon.pb.admin.v1 import destinations_pb2, dkim_pb2, operations_pb2, parked_pb2, suppressions_pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2

@@ -11,12 +11,12 @@ import anyio.to_thread
 import structlog
 
 from kannon.components.api.arguments import domain_name, found, plain_text
-from kannon.components.api.credentials import Admin
+from kannon.components.api.authenticator import Admin
 from kannon.db import dkim_keys, domains
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.errors import FailedPrecondition, InvalidArgument, Unavailable
-from kannon.mail.dkim import generate_dkim_key
-from kannon.mail.rotation import KeyState, RegisteredKey, check_move, check_published
+from kannon.mail.build.dkim import generate_dkim_key
+from kannon.mail.dns.dkim_keys import KeyState, RegisteredKey, check_move, check_published
 from kannon.pb.admin.v1 import dkim_pb2 as pb
 from kannon.wire.dkim import from_algorithm, to_dkim_key
 

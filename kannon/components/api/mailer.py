@@ -1,10 +1,10 @@
 """pkg.kannon.mailer.apiv1.Mailer: sends, for tenants.
 
-In: requests whose API key was accepted. Out: SendRes. All of the work is kannon.components.api.intake's.
+In: requests whose API key was accepted. Out: SendRes. All of the work is kannon.accept.service's.
 """
 
-from kannon.components.api.credentials import Sending
-from kannon.components.api.intake import Intake
+from kannon.accept.service import Intake
+from kannon.components.api.authenticator import Sending
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes, SendTemplateReq
 
 

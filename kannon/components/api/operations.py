@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from kannon.components.api.arguments import BEGINNING, MAX_PAGE, domain_name, found, plain_text
-from kannon.components.api.credentials import Admin
-from kannon.db import cancellations, domains, operations, pauses
-from kannon.db.database import Database
-from kannon.db.operations import Which
+from kannon.components.api.authenticator import Admin
+from kannon.db import cancellations, domains, inspect, pauses
+from kannon.db.inspect import Which
+from kannon.db.pool import Database
 from kannon.db.stats_read import Span
 from kannon.errors import InvalidArgument, NotFound
-from kannon.mail.hold import Scope, spellings
-from kannon.mail.intake import MAX_ADDRESS
+from kannon.mail.pauses import Scope, spellings
+from kannon.mail.send_request import MAX_ADDRESS
 from kannon.mail.states import State
 from kannon.pb.admin.v1 import operations_pb2 as pb
 from kannon.wire.events import to_stats
@@ -47,14 +47,14 @@ class OperationsMethods:
         from_time = optional_time(request, "from_date") or BEGINNING
         to_time = optional_time(request, "to_date") or datetime.now(UTC) + timedelta(days=1)
         await self._check_domain(domain)
-        page, total = await operations.list_batches(
+        page, total = await inspect.list_batches(
             self._db, domain, Span(from_time, to_time), skip=request.skip, take=min(request.take, MAX_PAGE)
         )
         return pb.ListBatchesResponse(batches=[to_batch(b) for b in page], total=total)
 
     async def GetBatch(self, caller: Admin, request: pb.GetBatchRequest) -> pb.GetBatchResponse:
         message_id = _message_id(request.message_id)
-        progress = await operations.find_batch_progress(self._prompt, message_id)
+        progress = await inspect.find_batch_progress(self._prompt, message_id)
         return to_progress(found(progress, _no_batch(message_id)))
 
     async def ListDeliveries(self, caller: Admin, request: pb.ListDeliveriesRequest) -> pb.ListDeliveriesResponse:
@@ -67,7 +67,7 @@ class OperationsMethods:
             await self._check_domain(domain)
         else:
             await self._prompt.ping()
-        page, total = await operations.list_waiting(
+        page, total = await inspect.list_waiting(
             self._db,
             domain=domain,
             message_id=request.message_id,
@@ -80,7 +80,7 @@ class OperationsMethods:
 
     async def GetTimeline(self, caller: Admin, request: pb.GetTimelineRequest) -> pb.GetTimelineResponse:
         delivery_id = await self._delivery_of(request)
-        events, waiting = await operations.find_timeline(self._prompt, delivery_id)
+        events, waiting = await inspect.find_timeline(self._prompt, delivery_id)
         if waiting is None and not events:
             raise NotFound(_no_delivery(delivery_id))
         return pb.GetTimelineResponse(
@@ -96,7 +96,7 @@ class OperationsMethods:
         if not email:
             raise InvalidArgument("email", "must not be empty")
         plain_text(email, "email", longest=MAX_ADDRESS)
-        delivery_id = await operations.find_delivery_id(self._prompt, message_id, email)
+        delivery_id = await inspect.find_delivery_id(self._prompt, message_id, email)
         return found(delivery_id, f'email: nothing is known of mail to "{email}" in batch "{message_id}"')
 
     async def CancelBatch(self, caller: Admin, request: pb.CancelBatchRequest) -> pb.CancelBatchResponse:
@@ -115,7 +115,7 @@ class OperationsMethods:
 
     async def CancelDelivery(self, caller: Admin, request: pb.CancelDeliveryRequest) -> pb.CancelDeliveryResponse:
         delivery_id = _delivery_id(request.delivery_id)
-        waiting = await operations.find_waiting(self._prompt, delivery_id)
+        waiting = await inspect.find_waiting(self._prompt, delivery_id)
         found(waiting, f"delivery_id: no delivery {delivery_id} waits")
         marked = await cancellations.cancel_delivery(self._prompt, delivery_id)
         self._end_cancelled()
@@ -153,7 +153,7 @@ class OperationsMethods:
         if which.domain:
             await self._check_domain(which.domain)
         await self._prompt.ping()
-        count = await operations.retry_now(self._db, which)
+        count = await inspect.retry_now(self._db, which)
         await self._wake()
         log.info("retried now", which=which, count=count, by=caller.attribution)
         return pb.RetryNowResponse(count=count)
@@ -176,7 +176,7 @@ class OperationsMethods:
         found(await domains.find_domain(self._prompt, domain), f'domain: no domain "{domain}"')
 
     async def _check_batch(self, message_id: str) -> None:
-        if not await operations.batch_exists(self._prompt, message_id):
+        if not await inspect.batch_exists(self._prompt, message_id):
             raise NotFound(_no_batch(message_id))
 
 

@@ -6,9 +6,9 @@ In: a domain and a span of time [from, to). Out: pages of events, newest first, 
 from datetime import UTC, datetime
 
 from kannon.components.api.arguments import BEGINNING, domain_name, found
-from kannon.components.api.credentials import Admin
+from kannon.components.api.authenticator import Admin
 from kannon.db import domains, stats_read
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.db.stats_read import Span
 from kannon.errors import InvalidArgument
 from kannon.pb.stats.apiv1 import statsapiv1_pb2 as v1

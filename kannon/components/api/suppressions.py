@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import structlog
 
 from kannon.components.api.arguments import MAX_PAGE, domain_name, found, plain_text
-from kannon.components.api.credentials import Admin
+from kannon.components.api.authenticator import Admin
 from kannon.db import suppressions
-from kannon.db.database import Database
+from kannon.db.pool import Database
 from kannon.errors import InvalidArgument, LimitExceeded, NotFound
-from kannon.mail.intake import MAX_ADDRESS
+from kannon.mail.send_request import MAX_ADDRESS
 from kannon.mail.suppression import Suppression
 from kannon.pb.admin.v1 import suppressions_pb2 as pb
 from kannon.wire.suppressions import from_cause, from_suppression, to_suppression

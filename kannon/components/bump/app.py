@@ -13,12 +13,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import quote
 
+from kannon.components.bump.bots import Bursts, is_machine
 from kannon.components.bump.keys import VerificationKeys
-from kannon.components.bump.machines import Bursts, is_machine
 from kannon.components.bump.outbox import Outbox
 from kannon.errors import Unavailable
+from kannon.mail.build.links import web_target
 from kannon.mail.event import Event, EventType
-from kannon.mail.links import web_target
 from kannon.mail.token import Channel, Claims, parse_token
 from kannon.mail.tracking import TrackingMode
 

@@ -18,7 +18,7 @@ from anyio.abc import TaskStatus
 from kannon.components.bump.app import BumpApp
 from kannon.components.bump.keys import KeyLookup, VerificationKeys
 from kannon.components.bump.outbox import Bus, Outbox
-from kannon.web import listen_on, serve
+from kannon.http_server import listen_on, serve
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ dispatcher.py  runs them, and takes back claims whose envelope is nowhere any mo
 
 from kannon.components.dispatcher.builder import Builder, BuildOptions
 from kannon.components.dispatcher.dispatcher import Dispatcher
-from kannon.components.dispatcher.feed import Feed, FeedLimits
 from kannon.components.dispatcher.outcomes import Outcomes
+from kannon.components.dispatcher.scheduler import Feed, FeedLimits
 
 __all__ = ["BuildOptions", "Builder", "Dispatcher", "Feed", "FeedLimits", "Outcomes"]

@@ -19,13 +19,13 @@ from typing import Self
 
 import structlog
 
-from kannon.components.dispatcher.pages import Page, become_worker, build_page
+from kannon.components.dispatcher.worker import Page, become_worker, build_page
 from kannon.db.building import find_batch, list_active_dkim_keys
-from kannon.db.database import Database
 from kannon.db.keys import NewStatsKey, bounce_secrets, current_stats_key
+from kannon.db.pool import Database
 from kannon.errors import Unavailable
 from kannon.mail.batch import Delivery
-from kannon.mail.compile import BuildSettings
+from kannon.mail.build.template import BuildSettings
 from kannon.mail.envelope import Envelope
 from kannon.mail.token import TokenKey, generate_token_key
 

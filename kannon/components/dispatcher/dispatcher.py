@@ -14,14 +14,14 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.bus.bus import Backlog, PostponementHandler, Progress
+from kannon.bus.connection import Backlog, PostponementHandler, Progress
 from kannon.bus.consume import Limits, PageHandler
-from kannon.bus.topology import BOUNCES_DISPATCHER, OUTCOMES, ConsumerSpec
-from kannon.components.dispatcher.crowd import Crowds
-from kannon.components.dispatcher.feed import Feed
+from kannon.bus.streams import BOUNCES_DISPATCHER, OUTCOMES, ConsumerSpec
 from kannon.components.dispatcher.outcomes import Outcomes
-from kannon.db.database import Database
-from kannon.db.deliveries import reclaim_sending
+from kannon.components.dispatcher.scheduler import Feed
+from kannon.components.dispatcher.throttle import Crowds
+from kannon.db.pool import Database
+from kannon.db.queue import reclaim_sending
 from kannon.errors import KannonError
 
 log = structlog.get_logger()

@@ -12,12 +12,12 @@ from typing import Protocol
 import structlog
 
 from kannon.bus.consume import Message
-from kannon.db.database import Database
-from kannon.db.deliveries import Deferral, SendingDelivery, settlement
+from kannon.db.pool import Database
+from kannon.db.queue import Deferral, SendingDelivery, settlement
 from kannon.errors import Poison
 from kannon.mail.event import Event, EventType, delivery_event_id
 from kannon.mail.retry import RetryBudget
-from kannon.measure import UNMEASURED
+from kannon.metrics.null_metrics import UNMEASURED
 from kannon.wire.events import decode_event
 
 log = structlog.get_logger()

@@ -10,6 +10,6 @@ docs/operating.md says of each name what it means and what to do when it moves; 
 
 from kannon.components.metrics.component import Metrics
 from kannon.components.metrics.gauges import ComponentState, Gauges, Sources
-from kannon.components.metrics.meter import Meter
+from kannon.metrics.meter import Meter
 
 __all__ = ["ComponentState", "Gauges", "Meter", "Metrics", "Sources"]

@@ -17,9 +17,9 @@ from prometheus_client.core import GaugeMetricFamily
 
 from kannon import __version__
 from kannon.components.metrics.gauges import Gauges
-from kannon.components.metrics.meter import Meter
 from kannon.errors import AddressInUse
-from kannon.web import listen_on, serve
+from kannon.http_server import listen_on, serve
+from kannon.metrics.meter import Meter
 
 log = structlog.get_logger()
 

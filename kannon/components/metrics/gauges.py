@@ -14,10 +14,10 @@ import anyio
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from kannon.bus.bus import Backlog, Progress
-from kannon.bus.topology import CONSUMERS, PARKED_STREAM, STREAMS, ConsumerSpec
-from kannon.db.database import Database
+from kannon.bus.connection import Backlog, Progress
+from kannon.bus.streams import CONSUMERS, PARKED_STREAM, STREAMS, ConsumerSpec
 from kannon.db.metrics import count_connections, count_deliveries, count_suppressions
+from kannon.db.pool import Database
 from kannon.errors import KannonError
 from kannon.mail.states import State
 

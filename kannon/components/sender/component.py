@@ -19,18 +19,18 @@ import structlog
 from anyio.abc import TaskStatus
 
 from kannon.bus.consume import MAX_FAILURES, Limits, Message, PageHandler
-from kannon.bus.topology import SENDER, ConsumerSpec
+from kannon.bus.streams import SENDER, ConsumerSpec
 from kannon.components.sender import outcomes
-from kannon.components.sender.ledger import Arrival, Ledger, Page, Work
+from kannon.components.sender.inflight import Arrival, Ledger, Page, Work
 from kannon.components.sender.outcomes import Outcomes, Publisher, event_of
-from kannon.components.sender.postponed import Postponed
+from kannon.components.sender.throttled import Postponed
 from kannon.errors import Poison, Unavailable
 from kannon.mail.destination import Destination, SenderView
 from kannon.mail.envelope import Envelope, Postponement
 from kannon.mail.verdict import Delivered, Verdict
-from kannon.measure import UNMEASURED
+from kannon.metrics.null_metrics import UNMEASURED
+from kannon.outbound import Busy
 from kannon.pb.mailer.types.mailer_types_pb2 import EmailToSend
-from kannon.smtp import Busy
 from kannon.wire.envelopes import parse_envelope, to_envelope
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ class Meter(outcomes.Meter, Protocol):
 
 
 class Deliverer(AbstractAsyncContextManager[object], Protocol):
-    """kannon.smtp.Deliverer, or the sandbox."""
+    """kannon.outbound.Deliverer, or the sandbox."""
 
     @property
     def capacity(self) -> int: ...

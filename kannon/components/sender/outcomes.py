@@ -12,12 +12,12 @@ from typing import Protocol
 import anyio
 import structlog
 
-from kannon.components.sender.ledger import Ledger, Work
+from kannon.components.sender.inflight import Ledger, Work
 from kannon.errors import Unavailable
 from kannon.mail.envelope import Envelope
 from kannon.mail.event import Event, EventType, delivery_event_id
 from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Verdict
-from kannon.measure import UNMEASURED
+from kannon.metrics.null_metrics import UNMEASURED
 
 log = structlog.get_logger()
 

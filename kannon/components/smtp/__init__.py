@@ -7,7 +7,7 @@ postmaster.py  the Maildir
 """
 
 from kannon.components.smtp.component import InboundSmtp
-from kannon.components.smtp.intake import DeliveryRef, EventPublisher, Registry
+from kannon.components.smtp.handler import DeliveryRef, EventPublisher, Registry
 from kannon.components.smtp.limits import Limits
 
 __all__ = ["DeliveryRef", "EventPublisher", "InboundSmtp", "Limits", "Registry"]

@@ -17,13 +17,13 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.components.smtp.intake import EventPublisher, Intake, Meter, Registry
+from kannon.components.smtp.handler import EventPublisher, Intake, Meter, Registry
 from kannon.components.smtp.limits import Limits, Memory, Places
 from kannon.components.smtp.postmaster import PostmasterMailbox
 from kannon.components.smtp.session import Shared, SmtpSession
 from kannon.config import Smtp, split_listen
 from kannon.errors import AddressInUse, ConfigError
-from kannon.measure import UNMEASURED
+from kannon.metrics.null_metrics import UNMEASURED
 
 log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ from typing import Any, cast
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from kannon.components.smtp.intake import Intake, Recipient
+from kannon.components.smtp.handler import Intake, Recipient
 from kannon.components.smtp.limits import Limits, Memory
 from kannon.components.smtp.postmaster import MailboxFull
 from kannon.errors import Unavailable

@@ -1,0 +1,355 @@
+"""What components hold of NATS: publish events and envelopes, consume, wake each other, ask how much is waiting.
+
+In: mail's values. Out: protobuf on the streams of `topology`. The connection is made when first needed and kept for
+ever; while it is away every call raises Unavailable and nothing is buffered in memory behind the caller's back.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import anyio
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
+
+from kannon.bus import streams
+from kannon.bus.consume import Limits, PageHandler, consume
+from kannon.bus.dead_letters import ParkedRoom
+from kannon.bus.gather import answering, ask_all
+from kannon.bus.publish import Outgoing, Publisher
+from kannon.errors import Poison, Unavailable
+from kannon.mail.destination import SenderView
+from kannon.mail.envelope import Envelope, Postponement
+from kannon.mail.event import Event
+from kannon.wire.destinations import decode_view, encode_view
+from kannon.wire.envelopes import encode_envelope
+from kannon.wire.events import encode_event
+
+log = structlog.get_logger()
+
+CONNECT_SECONDS = 2.0
+REQUEST_SECONDS = 5.0
+RECONNECT_WAIT_SECONDS = 0.5
+ENVELOPE_OVERHEAD = 16 << 10  # subject, headers and the other fields beside the body, generously
+
+
+PostponementHandler = Callable[[list[Postponement]], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in a stream, unacknowledged messages included. `oldest` is None when nothing waits."""
+
+    messages: int
+    bytes: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits for the senders. `fresh`: no sender has seen it yet; `handed_over`: grows by one with each it has."""
+
+    backlog: Backlog
+    fresh: int
+    handed_over: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`last_seq` of the stream, the sequence up to which this consumer settled everything, and what waits for it."""
+
+    last_seq: int
+    settled_seq: int
+    waiting: int
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """Whatever nats-py raises for an absent or refusing server becomes Unavailable."""
+    try:
+        yield
+    except (NatsError, OSError, TimeoutError) as error:
+        raise Unavailable(f"NATS: {error or type(error).__name__}") from error
+
+
+class Wake:
+    """Set by a nudge from another component; `wait` returns at the nudge or after the safety net's interval."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self._event.wait()
+        self._event = anyio.Event()
+
+
+class Bus(ParkedRoom):
+    """One connection of one process; safe to use from any task of its event loop."""
+
+    def __init__(self, url: str, *, replicas: int = 1, name: str = "kannon") -> None:
+        """`url`: one or several, separated by commas. `replicas`: on how many servers each stream is kept."""
+        self._replicas = replicas
+        self._servers = [part.strip() for part in url.split(",")]
+        self._name = name
+        self._client = Client()
+        self._lock = anyio.Lock()
+        self._ensured = False
+        self._publisher: Publisher | None = None
+        self._last_error = ""
+
+    async def ready(self) -> None:
+        """Connected, and streams and consumers exist. Components call it first; raises Unavailable, OperatorError."""
+        async with self._lock:
+            if self._publisher is None:
+                await self._connect()
+            if not self._client.is_connected:
+                raise Unavailable("NATS: not connected")
+            if not self._ensured:
+                with _unavailable():
+                    js = self._client.jetstream(timeout=REQUEST_SECONDS)
+                    await streams.ensure_topology(js, replicas=self._replicas)
+                self._ensured = True
+
+    async def _connect(self) -> None:
+        # nats-py tries for ever at the first connect too; a fresh client and a limit make it one attempt.
+        client = Client()
+        try:
+            with _unavailable(), anyio.fail_after(CONNECT_SECONDS):
+                await client.connect(
+                    self._servers,
+                    name=self._name,
+                    connect_timeout=CONNECT_SECONDS,  # type: ignore[arg-type]  # a float works
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]
+                    pending_size=-1,  # while disconnected nothing is buffered: publishing fails at once
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_disconnected,
+                    reconnected_cb=self._on_reconnected,
+                )
+                publisher = Publisher(client)
+                await publisher.start()
+        except Unavailable as error:
+            with anyio.move_on_after(1, shield=True):
+                await client.close()
+            raise Unavailable(f"NATS: {self._last_error}" if self._last_error else str(error)) from None
+        self._client, self._publisher = client, publisher
+
+    async def _on_error(self, error: Exception) -> None:
+        self._last_error = str(error) or type(error).__name__
+        if self._publisher is not None:  # while connecting, whoever waits for it is told
+            log.warning("NATS", why=self._last_error)
+
+    async def _on_disconnected(self) -> None:
+        self._ensured = False  # it may come back with an empty store
+
+    async def _on_reconnected(self) -> None:
+        log.info("NATS is back")
+
+    async def ping(self) -> None:
+        """A round trip to the server. Raises Unavailable."""
+        if not self._client.is_connected:
+            raise Unavailable("NATS: not connected")
+        with _unavailable():
+            await self._client.flush(timeout=2)
+
+    async def publish_events(self, events: Sequence[Event]) -> None:
+        """To kannon.stats.*, acknowledged, told apart by event id. Raises Unavailable: repeat all."""
+        await self._publish([Outgoing(streams.STATS_SUBJECTS[e.type], e.event_id, encode_event(e)) for e in events])
+
+    async def publish_bounces(self, events: Sequence[Event]) -> None:
+        """To kannon.bounce, under the same event ids."""
+        await self._publish([Outgoing(streams.BOUNCE, e.event_id, encode_event(e)) for e in events])
+
+    async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None:
+        """To kannon.sending under "<delivery>.<attempt>.<turn>"; a body over max_payload goes by the object store."""
+        limit = self._client.max_payload - ENVELOPE_OVERHEAD
+        messages = []
+        for envelope in envelopes:
+            msg_id = f"{envelope.delivery_id}.{envelope.attempt}.{envelope.turn}"
+            body_object = ""
+            if len(envelope.body) > limit:
+                with _unavailable():
+                    store = await self._client.jetstream().object_store(streams.BODIES)
+                    await store.put(msg_id, envelope.body)
+                body_object = msg_id
+            messages.append(Outgoing(streams.SENDING, msg_id, encode_envelope(envelope, body_object=body_object)))
+        await self._publish(messages)
+
+    async def _publish(self, messages: Sequence[Outgoing]) -> None:
+        if self._publisher is None or not self._ensured:
+            await self.ready()
+        if self._publisher is not None and messages:
+            await self._publisher.publish(messages)
+
+    async def publish_postponements(self, page: Sequence[Postponement]) -> None:
+        """To whichever dispatcher hears it. It may be lost: then the claim outlives its lease and is taken back."""
+        text = json.dumps([[p.delivery_id, p.turn, p.seconds, p.rate] for p in page])
+        await self.send(streams.POSTPONED, text.encode())
+
+    async def take_postponements(self, handle: PostponementHandler, stop: anyio.Event) -> None:
+        """Hands each page to `handle` until `stop`; one of several dispatchers gets it."""
+        async with anyio.create_task_group() as group:
+
+            async def arrived(message: Msg) -> None:
+                group.start_soon(handle, [Postponement(*each) for each in json.loads(message.data)])
+
+            with _unavailable():
+                subscription = await self._client.subscribe(streams.POSTPONED, queue="dispatcher", cb=arrived)
+            try:
+                await stop.wait()
+            finally:
+                with anyio.move_on_after(2, shield=True):
+                    if self._client.is_connected:
+                        await subscription.unsubscribe()
+
+    async def answer_destinations(self, view: Callable[[], SenderView]) -> None:
+        """Says what `view` gives to whoever asks, until cancelled."""
+        with _unavailable():
+            say = answering(self._client, lambda: encode_view(view()))
+            subscription = await self._client.subscribe(streams.ASK_DESTINATIONS, cb=say)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.move_on_after(2, shield=True):
+                if self._client.is_connected:
+                    await subscription.unsubscribe()
+
+    async def ask_destinations(self) -> list[SenderView]:
+        """Of every sender that answers within a moment."""
+        await self.ready()
+        with _unavailable():
+            answers = await ask_all(self._client, streams.ASK_DESTINATIONS)
+        views = []
+        for answer in answers:
+            try:
+                views.append(decode_view(answer))
+            except Poison as error:  # a sender of another version
+                log.warning("an answer cannot be read", why=str(error))
+        return views
+
+    async def fetch_body(self, name: str) -> bytes:
+        """Raises Unavailable; Poison when it is gone for good."""
+        with _unavailable():
+            store = await self._client.jetstream().object_store(streams.BODIES)
+            try:
+                return (await store.get(name)).data or b""
+            except NotFoundError:
+                raise Poison(f"body {name} is not in the object store") from None
+
+    async def delete_body(self, name: str) -> None:
+        """After the envelope's outcome is recorded; a body left behind by a crash costs disk, not mail."""
+        with _unavailable():
+            store = await self._client.jetstream().object_store(streams.BODIES)
+            try:
+                await store.delete(name)
+            except NotFoundError:
+                return
+
+    async def consume(
+        self, spec: streams.ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event
+    ) -> None:
+        """See `kannon.bus.consume`."""
+        await self.ready()
+        await consume(self._client, self, spec, handle, limits, stop=stop)
+
+    async def backlog(self, stream: str = "kannon_sending") -> Backlog:
+        state = (await self._request(f"$JS.API.STREAM.INFO.{stream}"))["state"]
+        oldest = datetime.fromisoformat(state["first_ts"]) if state["messages"] else None
+        return Backlog(state["messages"], state["bytes"], oldest)
+
+    async def sending_queue(self) -> Queue:
+        """The sending stream as its consumer sees it."""
+        info = await self._request(f"$JS.API.CONSUMER.INFO.{streams.SENDER.stream}.{streams.SENDER.name}")
+        return Queue(
+            await self.backlog(streams.SENDER.stream), int(info["num_pending"]), int(info["delivered"]["stream_seq"])
+        )
+
+    async def progress(self, spec: streams.ConsumerSpec) -> Progress:
+        """How far a consumer has come in its stream."""
+        stream = await self._request(f"$JS.API.STREAM.INFO.{spec.stream}")
+        consumer = await self._request(f"$JS.API.CONSUMER.INFO.{spec.stream}.{spec.name}")
+        return Progress(
+            last_seq=stream["state"]["last_seq"],
+            settled_seq=consumer["ack_floor"]["stream_seq"],
+            waiting=consumer["num_pending"] + consumer["num_ack_pending"],
+        )
+
+    async def _request(self, subject: str) -> dict[str, Any]:
+        reply = await self._ask(subject)
+        if "error" in reply:
+            raise Unavailable(f"NATS: {reply['error'].get('description', 'refused')}")
+        return reply
+
+    async def _ask(self, subject: str, question: dict[str, object] | None = None) -> dict[str, Any]:
+        """The server's own API; an error is part of the answer. Raises Unavailable where there is none."""
+        if not self._client.is_connected:
+            raise Unavailable("NATS: not connected")
+        payload = json.dumps(question).encode() if question else b""
+        with _unavailable():
+            answer = await self._client.request(subject, payload, timeout=REQUEST_SECONDS)
+        return json.loads(answer.data)  # type: ignore[no-any-return]  # JSON of the server's own API
+
+    async def send(self, subject: str, payload: bytes) -> None:
+        """Core NATS: no acknowledgement. While disconnected it is dropped: what it settles is redelivered."""
+        with _unavailable():
+            await self._client.publish(subject, payload)
+
+    async def wake_validator(self) -> None:
+        await self._wake(streams.WAKE_VALIDATOR)
+
+    async def wake_dispatcher(self) -> None:
+        await self._wake(streams.WAKE_DISPATCHER)
+
+    async def _wake(self, subject: str) -> None:
+        """A nudge may be lost: polling is the safety net, so nothing is raised."""
+        if self._client.is_connected:
+            try:
+                await self._client.publish(subject, b"")
+            except (NatsError, OSError) as error:
+                log.debug("nudge lost", subject=subject, why=str(error))
+
+    @asynccontextmanager
+    async def listen(self, subject: str, stop: anyio.Event) -> AsyncIterator[Wake]:
+        """`async with bus.listen(WAKE_VALIDATOR, stop) as wake: await wake.wait(1)`; `stop` wakes it too."""
+        wake = Wake()
+
+        async def nudged(_: object) -> None:
+            wake.set()
+
+        async def stopped() -> None:
+            await stop.wait()
+            wake.set()
+
+        with _unavailable():
+            subscription = await self._client.subscribe(subject, cb=nudged)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(stopped)
+                yield wake
+                group.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+                if self._client.is_connected:
+                    await subscription.unsubscribe()
+
+    async def close(self) -> None:
+        """Flushes what is written, bounded."""
+        if self._publisher is None:
+            return
+        with anyio.move_on_after(2, shield=True):
+            if self._client.is_connected:
+                try:
+                    await self._client.flush(timeout=1)
+                except (NatsError, OSError, TimeoutError) as error:
+                    log.debug("NATS flush", why=str(error))
+            await self._client.close()

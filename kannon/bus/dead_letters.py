@@ -1,0 +1,107 @@
+"""Parked messages: what could not be handled, with the reason, kept in a stream of their own until an operator looks.
+
+In: a message's subject and payload. Out: the form in which it is kept, and back. It is one line of JSON (subject and
+reason) before the payload as it was.
+"""
+
+import base64
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from kannon.bus import streams
+from kannon.bus.publish import Outgoing
+from kannon.errors import Unavailable
+
+log = structlog.get_logger()
+
+MAX_REASON = 500
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedMessage:
+    """`sequence` is its place in the stream; `subject` is where it came from."""
+
+    sequence: int
+    parked_at: datetime
+    subject: str
+    reason: str
+    payload: bytes
+
+
+def encode_parked(subject: str, payload: bytes, reason: str) -> bytes:
+    head = json.dumps({"subject": subject, "reason": reason[:MAX_REASON]}).encode()
+    return head + b"\n" + payload
+
+
+def decode_parked(message: dict[str, Any]) -> ParkedMessage:
+    """A message as the server's API gives it."""
+    head, _, payload = base64.b64decode(message.get("data", "")).partition(b"\n")
+    kept = json.loads(head)
+    return ParkedMessage(
+        message["seq"], datetime.fromisoformat(message["time"]), kept["subject"], kept["reason"], payload
+    )
+
+
+class ParkedRoom(ABC):
+    """The bus's part that has to do with them; each verb may raise Unavailable."""
+
+    @abstractmethod
+    async def _publish(self, messages: Sequence[Outgoing]) -> None: ...
+
+    @abstractmethod
+    async def _ask(self, subject: str, question: dict[str, object] | None = None) -> dict[str, Any]: ...
+
+    async def park(self, subject: str, payload: bytes, reason: str) -> None:
+        """Keeps a message that can never be handled. The same message is kept once."""
+        log.error("message parked", subject=subject, why=reason)
+        name = f"{streams.PARKED}.{subject.removeprefix('kannon.').replace('.', '_')}"
+        msg_id = hashlib.sha256(payload).hexdigest()
+        await self._publish([Outgoing(name, msg_id, encode_parked(subject, payload, reason))])
+
+    async def list_parked(self, *, after: int, take: int) -> tuple[list[ParkedMessage], int]:
+        """Those behind the sequence `after`, in their order, and how many there are in all."""
+        found: list[ParkedMessage] = []
+        while len(found) < take:
+            start = found[-1].sequence if found else after
+            message = await self._next_parked({"seq": start + 1, "next_by_subj": f"{streams.PARKED}.>"})
+            if message is None:
+                break
+            found.append(message)
+        info = await self._ask(f"$JS.API.STREAM.INFO.{streams.PARKED_STREAM}")
+        if "error" in info:
+            raise _refused(info)
+        return found, int(info["state"]["messages"])
+
+    async def retry_parked(self, sequence: int) -> bool:
+        """Back to its subject, acknowledged, then off the parked stream: a crash in between leaves it in both, and what
+        handles it bears that. False where there is no such message."""
+        message = await self._next_parked({"seq": sequence})
+        if message is None:
+            return False
+        await self._publish([Outgoing(message.subject, f"parked.{sequence}", message.payload)])
+        return await self.delete_parked(sequence)
+
+    async def delete_parked(self, sequence: int) -> bool:
+        """False where there is no such message."""
+        subject = f"$JS.API.STREAM.MSG.DELETE.{streams.PARKED_STREAM}"
+        return (await self._ask(subject, {"seq": sequence})).get("success", False) is True
+
+    async def _next_parked(self, which: dict[str, object]) -> ParkedMessage | None:
+        reply = await self._ask(f"$JS.API.STREAM.MSG.GET.{streams.PARKED_STREAM}", which)
+        if "message" in reply:
+            return decode_parked(reply["message"])
+        if reply["error"].get("code") == _NOT_FOUND:
+            return None
+        raise _refused(reply)
+
+
+def _refused(reply: dict[str, Any]) -> Unavailable:
+    return Unavailable(f"NATS: {reply['error'].get('description', 'refused')}")

@@ -1,0 +1,86 @@
+"""`kannon batches`: what was sent, how far it is, and what can still be done about it."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from kannon.cli.connection import Session, client_command
+from kannon.cli.output import moment
+from kannon.cli.timeparse import parse_moment
+from kannon.pb.admin.v1.operations_pb2 import Batch
+
+app = typer.Typer(help="Batches: the mail of one send.", no_args_is_help=True, add_completion=False)
+
+Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
+MessageId = Annotated[str, typer.Argument(metavar="MESSAGE_ID", show_default=False)]
+
+
+@client_command(app, "list")
+async def list_(
+    session: Session,
+    domain: Domain,
+    since: Annotated[str, typer.Option(help='Made when at the earliest: "2h" ago, or an ISO time.')] = "",
+    until: Annotated[str, typer.Option(help="Made when at the latest, alike.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+) -> None:
+    """List the batches of a domain, newest first."""
+    now = datetime.now(UTC)
+    response = await session.admin.list_batches(
+        domain,
+        from_time=parse_moment(since, now, "--since") if since else None,
+        to_time=parse_moment(until, now, "--until") if until else None,
+        take=limit,
+    )
+    columns = ["created", "message", "subject", "accepted", "rejected", "waiting", ""]
+    session.output.table(columns, [_row(batch) for batch in response.batches], response)
+
+
+@client_command(app, "show")
+async def show(session: Session, message_id: MessageId) -> None:
+    """Show a batch: what waits, by state, and what happened, by type."""
+    response = await session.admin.find_batch(message_id)
+    batch = response.batch
+    rows = [
+        ["message", batch.message_id],
+        ["subject", batch.subject],
+        ["from", batch.sender_email],
+        ["template", batch.template_id or "(deleted)"],
+        ["created", moment(batch.created_at)],
+        ["scheduled", moment(batch.scheduled_time)],
+        ["accepted", str(batch.accepted_count)],
+        ["rejected", str(batch.rejected_count)],
+        *([["paused", "until kannon batches resume, or kannon queue resume"]] if batch.paused else []),
+        *([["cancelled", moment(batch.cancelled_at)]] if batch.HasField("cancelled_at") else []),
+        *[[f"waiting: {state}", str(count)] for state, count in sorted(response.waiting.items())],
+        *[[e.type, f"{e.count}, {moment(e.first_at)} to {moment(e.last_at)}"] for e in response.events],
+    ]
+    session.output.table(["", ""], rows, response)
+
+
+@client_command(app, "cancel")
+async def cancel(session: Session, message_id: MessageId) -> None:
+    """Make no further attempt, for good; what no sender has becomes a failed event."""
+    response = await session.admin.cancel_batch(message_id)
+    text = f"cancelled {response.cancelled_count}, under way {response.under_way_count}"
+    session.output.lines(text, response)
+
+
+@client_command(app, "pause")
+async def pause(session: Session, message_id: MessageId) -> None:
+    """Hold what no sender has yet."""
+    held = await session.admin.pause(message_id=message_id)
+    session.output.lines(f"paused until kannon batches resume {message_id}", held)
+
+
+@client_command(app, "resume")
+async def resume(session: Session, message_id: MessageId) -> None:
+    """Go on with a paused batch."""
+    count = await session.admin.resume(message_id=message_id)
+    session.output.lines(f"{count} deliveries that were due go on", {"released_count": count})
+
+
+def _row(batch: Batch) -> list[str]:
+    counts = [str(batch.accepted_count), str(batch.rejected_count), str(batch.waiting_count)]
+    state = "cancelled" if batch.HasField("cancelled_at") else "paused" if batch.paused else ""
+    return [moment(batch.created_at), batch.message_id, batch.subject, *counts, state]

@@ -1,0 +1,73 @@
+"""One mail of a send, rendered here and not sent: what `kannon send --dry-run` shows.
+
+In: a request and its HTML. Out: text: the header fields, then the text part, then the HTML part, filled for the first
+recipient. Nothing is tracked or signed in it: those need the server's keys.
+"""
+
+import email
+import email.policy
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from kannon.errors import OperatorError
+from kannon.mail.batch import Attachment, Batch, Delivery
+from kannon.mail.build.dkim import ED25519_SHA256, DkimKey, generate_dkim_key
+from kannon.mail.build.template import BuildSettings, compile_batch
+from kannon.mail.token import generate_token_key
+from kannon.mail.tracking import OFF
+from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendTemplateReq
+
+_NOT_SHOWN = frozenset({"dkim-signature", "content-type", "content-transfer-encoding", "mime-version"})
+
+
+def render_preview(request: SendHTMLReq | SendTemplateReq, html: str, domain: str) -> str:
+    """Raises OperatorError where no mail can be made of it."""
+    if not request.recipients:
+        raise OperatorError("there is no recipient to show a mail for")
+    batch = Batch(
+        message_id=f"msg_preview@{domain}",
+        domain=domain,
+        sender_email=request.sender.email,
+        sender_alias=request.sender.alias,
+        subject=request.subject,
+        html=html,
+        header_to=tuple(request.headers.to),
+        header_cc=tuple(request.headers.cc),
+        global_fields=dict(request.global_fields),
+        unsubscribe_url=request.one_click_unsubscribe.url_template,
+        attachments=tuple(Attachment(a.filename, a.content, a.content_type, a.content_id) for a in request.attachments),
+    )
+    now = datetime.now(UTC)
+    first = request.recipients[0]
+    delivery = Delivery(
+        0, batch.message_id, domain, first.email, dict(first.fields), OFF, secrets.token_bytes(16), 1, now
+    )
+    try:
+        return _show(compile_batch(batch, _settings()).fill(delivery, now).body)
+    except ValueError as error:
+        raise OperatorError(f"no mail can be made of this: {error}") from None
+
+
+def _settings() -> BuildSettings:
+    """Keys that live as long as the preview."""
+    private_pem, _ = generate_dkim_key(ED25519_SHA256)
+    token_key, _ = generate_token_key()
+    return BuildSettings(
+        dkim_keys=(DkimKey("preview", ED25519_SHA256, private_pem),),
+        token_key=token_key,
+        token_ttl=timedelta(days=1),
+        bounce_secret=secrets.token_bytes(32),
+        bounce_ttl=timedelta(days=1),
+    )
+
+
+def _show(body: bytes) -> str:
+    mail = email.message_from_bytes(body, policy=email.policy.default)
+    lines = [f"{name}: {value}" for name, value in mail.items() if name.lower() not in _NOT_SHOWN]
+    for part in mail.walk():
+        if part.is_multipart():
+            continue
+        lines += ["", f"--- {part.get_content_type()} {part.get_filename() or ''}".rstrip()]
+        content = part.get_content()
+        lines.append(content.rstrip() if isinstance(content, str) else f"({len(content)} bytes)")
+    return "\n".join(lines)

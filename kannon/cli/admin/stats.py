@@ -1,0 +1,161 @@
+"""`kannon stats`: what became of a domain's mail, once or as it happens."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import anyio
+import typer
+
+from kannon.cli.admin.chart import sparkline
+from kannon.cli.connection import Session, client_command
+from kannon.cli.output import moment, printable
+from kannon.cli.timeparse import parse_moment
+from kannon.pb.stats.types.stats_pb2 import Stats, StatsAggregated
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+app = typer.Typer(add_completion=False)
+
+WATCH_SECONDS = 1.0
+_PAGE = 1000
+_COLUMNS = ["time", "type", "address", "detail", "message"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """[from, to)."""
+
+    from_time: datetime
+    to_time: datetime
+
+
+@client_command(app, "stats")
+async def stats(
+    session: Session,
+    domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", show_default=False)] = "",
+    since: Annotated[str, typer.Option(help='From when: "2h" ago, or an ISO time.')] = "24h",
+    until: Annotated[str, typer.Option(help="To when, alike. Default: now.")] = "",
+    limit: Annotated[int, typer.Option(min=0, max=10000, help="How many single events to show.")] = 20,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on as it happens, until interrupted.")] = False,
+) -> None:
+    """Show counts by type and hour, and the latest events. DOMAIN may be left out where there is only one."""
+    now = datetime.now(UTC)
+    domain = domain or await _only_domain(session)
+    from_time = parse_moment(since, now, "--since")
+    if watch and sys.stdout.isatty() and not session.output.as_json:
+        await _watch(session, domain, now - from_time, limit)
+    elif watch:
+        await _follow(session, domain, now)
+    else:
+        span = Span(from_time, parse_moment(until, now, "--until") if until else now)
+        await _show_once(session, domain, span, limit)
+
+
+async def _only_domain(session: Session) -> str:
+    domains = [each.domain for each in await session.admin.list_domains()]
+    if len(domains) != 1:
+        raise typer.BadParameter(f"which of {', '.join(domains)}?" if domains else "there is no domain yet")
+    return domains[0]
+
+
+async def _show_once(session: Session, domain: str, span: Span, limit: int) -> None:
+    events = await session.admin.list_stats(domain, from_time=span.from_time, to_time=span.to_time, take=limit)
+    hours = (await session.admin.count_stats(domain, from_time=span.from_time, to_time=span.to_time)).stats
+    counts = [(name, total) for name, total, _ in _summary(hours, span)]
+    document = {"counts": dict(counts), "hours": list(hours), "total": events.total, "stats": list(events.stats)}
+    if sys.stdout.isatty() and not session.output.as_json:
+        session.output.table(["type", "count", "by hour"], _chart(hours, span), document)
+        print()
+    elif not session.output.as_json:
+        print("  ".join(f"{name} {count}" for name, count in counts) or "no events")
+    session.output.table(_COLUMNS, [_row(event) for event in events.stats], document)
+
+
+async def _watch(session: Session, domain: str, back: timedelta, limit: int) -> None:
+    """The same picture, drawn anew every second."""
+    from rich.live import Live
+
+    with Live(auto_refresh=False) as live:
+        while True:
+            now = datetime.now(UTC)
+            span = Span(now - back, now)
+            hours = (await session.admin.count_stats(domain, from_time=span.from_time, to_time=span.to_time)).stats
+            events = await session.admin.list_stats(domain, from_time=span.from_time, take=min(limit, _PAGE))
+            rows = [_row(event) for event in events.stats]
+            live.update(_picture(domain, _chart(hours, span), rows), refresh=True)
+            await anyio.sleep(WATCH_SECONDS)
+
+
+def _picture(domain: str, chart: Sequence[Sequence[str]], events: Sequence[Sequence[str]]) -> "RenderableType":
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    counts = Table("type", "count", "by hour", box=None, pad_edge=False, header_style="bold", title=Text(domain))
+    latest = Table(*_COLUMNS, box=None, pad_edge=False, header_style="bold")
+    for table, rows in ((counts, chart), (latest, events)):
+        table.title_justify = "left"
+        for row in rows:
+            table.add_row(*(Text(printable(cell), overflow="ellipsis", no_wrap=True) for cell in row))
+    return Group(counts, "", latest)
+
+
+async def _follow(session: Session, domain: str, start: datetime) -> None:
+    """Each new event is a line. Asks every second; events that come late by less than a minute are still shown, each
+    once."""
+    shown: dict[str, datetime] = {}
+    while True:
+        now = datetime.now(UTC)
+        since = max(start, now - timedelta(minutes=1))
+        page = await session.admin.list_stats(domain, from_time=since, take=_PAGE)
+        for event in reversed(page.stats):
+            if event.event_id not in shown:
+                shown[event.event_id] = event.timestamp.ToDatetime(UTC)
+                _show(session, event)
+        shown = {event_id: at for event_id, at in shown.items() if at >= since}
+        await anyio.sleep(WATCH_SECONDS)
+
+
+def _show(session: Session, event: Stats) -> None:
+    if session.output.as_json:
+        session.output.json(event)
+    else:
+        print("  ".join(printable(cell) for cell in _row(event)), flush=True)
+
+
+def _summary(hours: Sequence[StatsAggregated], span: Span) -> list[tuple[str, int, str]]:
+    """Type, count, and the line of blocks."""
+    by_type: dict[str, dict[datetime, int]] = {}
+    for each in hours:
+        by_type.setdefault(each.type, {})[each.timestamp.ToDatetime(UTC)] = each.count
+    return [(t, sum(c.values()), sparkline(c, span.from_time, span.to_time)) for t, c in sorted(by_type.items())]
+
+
+def _chart(hours: Sequence[StatsAggregated], span: Span) -> list[list[str]]:
+    return [[name, str(total), line] for name, total, line in _summary(hours, span)]
+
+
+def _row(event: Stats) -> list[str]:
+    return [moment(event.timestamp), event.type, event.email, detail(event), event.message_id]
+
+
+def detail(event: Stats) -> str:
+    """What an event says beyond its type, in one line."""
+    data = event.data
+    match data.WhichOneof("data"):
+        case "bounced":
+            return f"{data.bounced.code or ''} {data.bounced.msg}".strip()
+        case "error":
+            return f"{data.error.code or ''} {data.error.msg}".strip()
+        case "rejected":
+            return data.rejected.reason
+        case "failed":
+            return data.failed.reason
+        case "clicked":
+            return data.clicked.url
+        case _:
+            return event.host

@@ -1,0 +1,202 @@
+"""`kannon suppressions`: whom a domain does not write to any more, and why; in and out as CSV."""
+
+import csv
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from kannon.cli.admin.recipients import read_text
+from kannon.cli.connection import Session, client_command
+from kannon.cli.output import moment
+from kannon.cli.timeparse import parse_moment
+from kannon.errors import InvalidArgument, OperatorError
+from kannon.mail.send_request import MAX_ADDRESS
+from kannon.pb.admin.v1.suppressions_pb2 import Suppression
+from kannon.wire.suppressions import from_cause
+
+app = typer.Typer(help="Addresses that a domain does not write to.", no_args_is_help=True, add_completion=False)
+
+_PAGE = 1000
+_MAX_NOTE = 500  # as the server takes
+_COLUMNS = ["email", "cause", "since", "expires_at", "note", "code", "enhanced_status", "text", "host", "message_id"]
+
+Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
+Email = Annotated[str, typer.Argument(metavar="ADDRESS", show_default=False)]
+Emails = Annotated[list[str], typer.Argument(metavar="ADDRESS...", show_default=False)]
+
+
+class CauseName(StrEnum):
+    """As typed on the command line."""
+
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    MANUAL = "manual"
+
+
+@client_command(app, "list")
+async def list_(
+    session: Session,
+    domain: Domain,
+    cause: Annotated[CauseName | None, typer.Option(help="Only those of this cause.", show_default=False)] = None,
+    after: Annotated[str, typer.Option(metavar="ADDRESS", help="Those behind this address.")] = "",
+    limit: Annotated[int, typer.Option(min=0, max=1000, help="How many.")] = 100,
+) -> None:
+    """List a domain's suppressed addresses, in their order."""
+    response = await session.admin.list_suppressions(domain, cause=cause or "", after=after, take=limit)
+    rows = [[s.email, s.cause, moment(s.since), _until(s), _why(s)] for s in response.suppressions]
+    session.output.table(["address", "cause", "since", "until", "why"], rows, response)
+
+
+@client_command(app, "show")
+async def show(session: Session, domain: Domain, email: Email) -> None:
+    """Show why an address is suppressed; exit code 1 where it is not."""
+    found = await session.admin.find_suppression(domain, email)
+    rows = [["address", found.email], ["cause", found.cause], ["since", moment(found.since)], ["until", _until(found)]]
+    if found.event_id:
+        rows += [["delivery", str(found.delivery_id)], ["message", found.message_id], ["host", found.host]]
+    session.output.table(["", ""], [*rows, ["why", _why(found)]], found)
+
+
+@client_command(app, "add")
+async def add(
+    session: Session,
+    domain: Domain,
+    emails: Emails,
+    note: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
+    expires: Annotated[str, typer.Option(help='For how long, such as "90d", or until when. Default: for ever.')] = "",
+) -> None:
+    """Write to these addresses no more."""
+    until = parse_moment(expires, datetime.now(UTC), "--expires", ahead=True) if expires else None
+    entries = [Suppression(email=email, note=note, expires_at=_timestamp(until)) for email in emails]
+    count = await session.admin.add_suppressions(domain, entries)
+    session.output.lines(f"{count} added", {"count": count})
+
+
+@client_command(app, "remove")
+async def remove(session: Session, domain: Domain, emails: Emails) -> None:
+    """Write to these addresses again; exit code 1 where one was not suppressed."""
+    removed = await session.admin.remove_suppressions(domain, emails)
+    session.output.lines("\n".join(f"{email} is removed" for email in removed), {"removed": removed})
+    if len(removed) < len({email.strip().lower() for email in emails}):
+        raise OperatorError("some of these addresses were not suppressed")
+
+
+@client_command(app, "import")
+async def import_(
+    session: Session,
+    domain: Domain,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="One address a line, or CSV as export writes it; - is stdin.")
+    ],
+) -> None:
+    """Add the addresses of a file; it may be repeated."""
+    entries = list(_read(file))
+    count = 0
+    for start in range(0, len(entries), _PAGE):
+        count += await session.admin.add_suppressions(domain, entries[start : start + _PAGE])
+    session.output.lines(f"{count} of {len(entries)} added", {"count": count, "read": len(entries)})
+
+
+@client_command(app, "export")
+async def export(session: Session, domain: Domain) -> None:
+    """Print all of them as CSV, or with --json one document."""
+    found = [suppression async for suppression in _all(session, domain)]
+    if session.output.as_json:
+        session.output.json({"suppressions": found})
+        return
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for each in found:
+        times = {"since": _iso(each.since), "expires_at": _iso(each.expires_at) if each.HasField("expires_at") else ""}
+        writer.writerow([times.get(column, str(getattr(each, column))) for column in _COLUMNS])
+
+
+@client_command(app, "policy")
+async def policy(
+    session: Session,
+    domain: Domain,
+    enabled: Annotated[bool | None, typer.Option("--on/--off", help="Switch it.", show_default=False)] = None,
+) -> None:
+    """Show or switch whether the domain's bounces and complaints suppress anybody."""
+    if enabled is not None:
+        await session.admin.set_suppression(domain, enabled=enabled)
+    state = await session.admin.suppression_enabled(domain)
+    session.output.lines(f"suppression is {'on' if state else 'off'} for {domain}", {"enabled": state})
+
+
+async def _all(session: Session, domain: str) -> AsyncIterator[Suppression]:
+    after = ""
+    while page := (await session.admin.list_suppressions(domain, after=after, take=_PAGE)).suppressions:
+        for suppression in page:
+            yield suppression
+        after = page[-1].email
+
+
+def _read(file: Path) -> Iterator[Suppression]:
+    """Raises OperatorError naming the line."""
+    lines = read_text(file).removeprefix("\ufeff").splitlines(keepends=True)
+    header = next(csv.reader(lines[:1]), [])
+    added = 0
+    if not header or "@" in header[0]:
+        lines, header, added = ["email\n", *lines], ["email"], 1
+    if "email" not in header:
+        raise OperatorError(f"{file}: the first line must name the columns, one of them email")
+    reader = csv.DictReader(lines, strict=True)
+    try:
+        for row in reader:
+            if (row.get("email") or "").strip():
+                yield _entry(row)
+    except (csv.Error, ValueError) as error:
+        raise OperatorError(f"{file}: line {reader.reader.line_num - added}: {error}") from None
+    except InvalidArgument as error:
+        raise OperatorError(f"{file}: line {reader.reader.line_num - added}: {error.field}: {error.problem}") from None
+
+
+def _entry(row: Mapping[str, str | None]) -> Suppression:
+    """Checked here as the server will, which cannot know the line. Raises ValueError or InvalidArgument."""
+    email, note = (row["email"] or "").strip(), row.get("note") or ""
+    local, _, host = email.rpartition("@")
+    if not (local and host):
+        raise ValueError(f'"{email}" is no address')
+    if len(email) > MAX_ADDRESS:
+        raise ValueError(f"an address is longer than {MAX_ADDRESS} characters")
+    if len(note) > _MAX_NOTE:
+        raise ValueError(f"note: longer than {_MAX_NOTE} characters")
+    return Suppression(
+        email=email,
+        cause=from_cause(row.get("cause") or "") or "",
+        since=_stamp(row.get("since")),
+        expires_at=_stamp(row.get("expires_at")),
+        note=note,
+    )
+
+
+def _stamp(text: str | None) -> Timestamp | None:
+    return _timestamp(datetime.fromisoformat(text).astimezone(UTC)) if text else None
+
+
+def _timestamp(at: datetime | None) -> Timestamp | None:
+    if at is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(at)
+    return stamp
+
+
+def _iso(at: Timestamp) -> str:
+    return at.ToDatetime(UTC).isoformat()
+
+
+def _until(suppression: Suppression) -> str:
+    return moment(suppression.expires_at) if suppression.HasField("expires_at") else "for ever"
+
+
+def _why(suppression: Suppression) -> str:
+    said = f"{suppression.code or ''} {suppression.enhanced_status} {suppression.text}"
+    return suppression.note or " ".join(said.split())

@@ -1,0 +1,68 @@
+"""`kannon templates`: HTML that many sends share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kannon.cli.admin.recipients import read_text
+from kannon.cli.connection import Session, client_command
+
+app = typer.Typer(help="Templates of a domain.", no_args_is_help=True, add_completion=False)
+
+_PAGE = 1000
+
+Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
+TemplateId = Annotated[str, typer.Argument(metavar="TEMPLATE_ID", show_default=False)]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="HTML; - is standard input.", show_default=False)]
+
+
+@client_command(app, "create")
+async def create(
+    session: Session, domain: Domain, file: File, title: Annotated[str, typer.Option(help="For people.")] = ""
+) -> None:
+    """Store a template and print its id."""
+    template = await session.admin.create_template(domain, html=read_text(file), title=title)
+    session.output.lines(template.template_id, template)
+
+
+@client_command(app, "update")
+async def update(
+    session: Session,
+    template_id: TemplateId,
+    file: File,
+    title: Annotated[str | None, typer.Option(help="Default: unchanged.", show_default=False)] = None,
+) -> None:
+    """Replace a template's HTML; mail that is not built yet gets the new text."""
+    html = read_text(file)
+    if title is None:
+        title = (await session.admin.find_template(template_id)).title
+    template = await session.admin.update_template(template_id, html=html, title=title)
+    session.output.lines(f"{template.template_id} is updated", template)
+
+
+@client_command(app, "list")
+async def list_(session: Session, domain: Domain) -> None:
+    """List the templates of a domain, oldest first."""
+    templates, total = await session.admin.list_templates(domain, take=_PAGE)
+    while len(templates) < total:
+        page, total = await session.admin.list_templates(domain, skip=len(templates), take=_PAGE)
+        if not page:
+            break
+        templates += page
+    rows = [[t.template_id, t.title, f"{len(t.html.encode())} B"] for t in templates]
+    session.output.table(["id", "title", "size"], rows, {"templates": templates, "total": total})
+
+
+@client_command(app, "show")
+async def show(session: Session, template_id: TemplateId) -> None:
+    """Print a template's HTML."""
+    template = await session.admin.find_template(template_id)
+    session.output.lines(template.html, template)
+
+
+@client_command(app, "delete")
+async def delete(session: Session, template_id: TemplateId) -> None:
+    """Delete a template that no waiting mail needs."""
+    template = await session.admin.delete_template(template_id)
+    session.output.lines(f"{template.template_id} is deleted", template)

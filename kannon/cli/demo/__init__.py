@@ -1,0 +1,1 @@
+"""`kannon demo`: the whole way on an empty temporary data directory."""

@@ -1,0 +1,1 @@
+"""Commands that install Kannon as a systemd service, and remove it."""

@@ -1,0 +1,1 @@
+"""Commands on this machine's server: serve, check, migrate, backup, restore."""

@@ -1,0 +1,207 @@
+"""The dispatcher's feeding side: claims due deliveries, has them built and signed, publishes the envelopes.
+
+In: scheduled rows whose time has come, woken by the validator. Out: kannon.sending. The row stays `sending` until its
+outcome comes back. Pages, and what waits in the stream, are as large as the senders take in part of a second, and in
+a page the small batches go first, so a large batch does not stand in the way of another tenant's single mail.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import anyio
+import structlog
+
+from kannon.bus.connection import Queue
+from kannon.bus.streams import WAKE_DISPATCHER
+from kannon.components.dispatcher.builder import BuildFailure
+from kannon.db.pool import Database
+from kannon.db.queue import claim_due, release_sending
+from kannon.errors import KannonError
+from kannon.mail.batch import Delivery
+from kannon.mail.envelope import Envelope
+from kannon.mail.event import Event, EventType, delivery_event_id
+from kannon.metrics.null_metrics import UNMEASURED
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 1.0  # the safety net under the nudges, and the grain of retry times
+ROOM_POLL_SECONDS = 0.05
+BACKLOG_SECONDS = 0.5  # what the senders take in this time may wait in the stream: all of it stands before a new mail
+CLAIM_SECONDS = 0.25  # likewise of a page: whoever becomes due waits for those that are claimed already
+SMALLEST_PAGE = 50  # a claim costs as much as building a few mails
+SMOOTHING_SECONDS = 2.0
+PAGE_SECONDS = 30.0  # half the lease: a page that is not out by then is given back
+CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
+CHUNK_BYTES = 16 << 20
+RELEASE_DELAY = timedelta(seconds=2)
+
+
+class Wake(Protocol):
+    async def wait(self, seconds: float) -> None: ...
+
+
+class Bus(Protocol):
+    async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None: ...
+    async def publish_events(self, events: Sequence[Event]) -> None: ...
+    async def sending_queue(self) -> Queue: ...
+    def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Wake]: ...
+
+
+class Builder(Protocol):
+    async def build(
+        self, message_id: str, deliveries: Sequence[Delivery], now: datetime
+    ) -> list[Envelope | BuildFailure]: ...
+    async def estimate_bytes(self, message_id: str) -> int: ...
+
+
+class Meter(Protocol):
+    def built(self, mails: int, failures: int, seconds: float) -> None: ...
+    def dispatched(self, waited: Sequence[float]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLimits:
+    page: int
+    max_backlog: int
+    max_backlog_bytes: int
+    pages_at_once: int
+
+
+class Pace:
+    """How many envelopes a second the senders take, smoothed."""
+
+    def __init__(self) -> None:
+        self._rate = 0.0
+        self._seen: tuple[float, int] | None = None
+
+    def rate(self, now: float, handed_over: int) -> float:
+        """`handed_over` is a counter; it starts anew when the stream does."""
+        if self._seen is None or handed_over < self._seen[1]:
+            self._seen = now, handed_over
+            return self._rate
+        elapsed = now - self._seen[0]
+        if elapsed > 0:
+            weight = min(1.0, elapsed / SMOOTHING_SECONDS)
+            self._rate += ((handed_over - self._seen[1]) / elapsed - self._rate) * weight
+            self._seen = now, handed_over
+        return self._rate
+
+
+class Feed:
+    """One loop claims; each claimed page is built and published in a task of its own, so that building never waits."""
+
+    def __init__(
+        self,
+        db: Database,
+        bus: Bus,
+        builder: Builder,
+        limits: FeedLimits,
+        *,
+        clock: Callable[[], datetime],
+        meter: Meter = UNMEASURED,
+    ) -> None:
+        self._db = db
+        self._bus = bus
+        self._builder = builder
+        self._limits = limits
+        self._clock = clock
+        self._meter = meter
+        self._pages = anyio.CapacityLimiter(limits.pages_at_once)
+        self._pace = Pace()
+        self._rate = 0.0
+
+    async def run(self, stop: anyio.Event) -> None:
+        # Anew at each run: one that failed, as when PostgreSQL is away, had a place for the page that it did not get.
+        self._pages = anyio.CapacityLimiter(self._limits.pages_at_once)
+        async with self._bus.listen(WAKE_DISPATCHER, stop) as wake, anyio.create_task_group() as group:
+            while not stop.is_set():
+                room = await self._room()
+                if room <= 0:
+                    await wake.wait(ROOM_POLL_SECONDS)
+                    continue
+                slot = object()
+                await self._pages.acquire_on_behalf_of(slot)
+                page = await claim_due(self._db, min(room, self._page_size()))
+                if not page:
+                    self._pages.release_on_behalf_of(slot)
+                    await wake.wait(POLL_SECONDS)
+                    continue
+                group.start_soon(self._work, page, slot)
+
+    async def _room(self) -> int:
+        """How many more envelopes may wait: in all, and of those that no sender has seen yet."""
+        queue = await self._bus.sending_queue()
+        rate = self._rate = self._pace.rate(anyio.current_time(), queue.handed_over)
+        if queue.backlog.bytes >= self._limits.max_backlog_bytes:
+            return 0
+        enough = max(2 * self._page_size(), int(rate * BACKLOG_SECONDS))
+        return min(self._limits.max_backlog - queue.backlog.messages, enough - queue.fresh)
+
+    def _page_size(self) -> int:
+        return min(self._limits.page, max(SMALLEST_PAGE, int(self._rate * CLAIM_SECONDS)))
+
+    async def _work(self, page: list[Delivery], slot: object) -> None:
+        """Publishes the page; whatever of it is not out when this ends goes back to the queue, no attempt counted."""
+        waiting = {delivery.id: delivery for delivery in page}
+        try:
+            with anyio.fail_after(PAGE_SECONDS):
+                for chunk in await self._chunks(page):
+                    await self._publish(chunk)
+                    for delivery in chunk:
+                        del waiting[delivery.id]
+        except (KannonError, TimeoutError) as error:
+            log.warning("page not published", deliveries=len(waiting), why=str(error) or "took too long")
+        finally:
+            self._pages.release_on_behalf_of(slot)
+            if waiting:
+                with anyio.move_on_after(5, shield=True):
+                    await release_sending(self._db, list(waiting), delay=RELEASE_DELAY)
+
+    async def _chunks(self, page: Sequence[Delivery]) -> list[list[Delivery]]:
+        """By batch, and no chunk's mails larger than CHUNK_BYTES together. The smallest first: a single mail does not
+        wait for a hundred of another batch to be signed."""
+        by_batch: dict[str, list[Delivery]] = defaultdict(list)
+        for delivery in page:
+            by_batch[delivery.message_id].append(delivery)
+        chunks = []
+        for message_id, deliveries in sorted(by_batch.items(), key=lambda each: len(each[1])):
+            size = max(1, await self._builder.estimate_bytes(message_id))
+            count = max(1, min(CHUNK, CHUNK_BYTES // size))
+            chunks += [deliveries[i : i + count] for i in range(0, len(deliveries), count)]
+        return sorted(chunks, key=len)
+
+    async def _publish(self, chunk: Sequence[Delivery]) -> None:
+        """Publishes (acked); the rows stay `sending`. A crash before this leaves claims that are taken back after their
+        lease; a crash after it costs nothing, the envelope is in the stream."""
+        now = self._clock()
+        started = anyio.current_time()
+        built = await self._builder.build(chunk[0].message_id, chunk, now)
+        seconds = anyio.current_time() - started
+        envelopes = [item for item in built if isinstance(item, Envelope)]
+        await self._bus.publish_envelopes(envelopes)
+        failures = [item for item in built if isinstance(item, BuildFailure)]
+        self._meter.built(len(envelopes), len(failures), seconds)
+        self._meter.dispatched([(self._clock() - e.due_at).total_seconds() for e in envelopes if e.attempt == 1])
+        if failures:
+            # A mail that cannot be built is deferred like one that cannot be sent: visible, retried, given up in time.
+            await self._bus.publish_events([_error(failure, now) for failure in failures])
+
+
+def _error(failure: BuildFailure, now: datetime) -> Event:
+    delivery = failure.delivery
+    return Event(
+        event_id=delivery_event_id(delivery.id, delivery.attempt, EventType.ERROR),
+        type=EventType.ERROR,
+        domain=delivery.domain,
+        message_id=delivery.message_id,
+        email=delivery.email,
+        at=now,
+        delivery_id=delivery.id,
+        attempt=delivery.attempt,
+        text=failure.reason,
+        stage="build",
+    )

@@ -1,0 +1,105 @@
+"""Mail under way, as an operator sees it: batches, waiting deliveries, timelines; and what shall be tried now.
+
+Out: values of kannon.mail.queue_view and events. What is with a sender already is never touched.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kannon.db.pool import Database
+from kannon.db.queries import queries
+from kannon.db.stats_read import Span, read_event
+from kannon.mail.event import Event, EventType
+from kannon.mail.pauses import Scope
+from kannon.mail.queue_view import BatchProgress, BatchSummary, Happened, WaitingDelivery
+from kannon.mail.states import State
+
+TIMELINE_EVENTS = 1000
+"""More than any retry window holds; opens and clicks beyond are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Deliveries that are meant; what is empty restricts nothing."""
+
+    message_id: str = ""
+    delivery_id: int = 0
+    domain: str = ""
+    destinations: Sequence[str] = ()
+
+
+async def list_batches(
+    db: Database, domain: str, made: Span, *, skip: int, take: int
+) -> tuple[list[BatchSummary], int]:
+    """A page of those made in the span, newest first, and how many there are."""
+    where = {"domain": domain, "from_time": made.from_time, "to_time": made.to_time}
+    async with db.acquire() as connection:
+        total: int = await queries.count_batches(connection, **where)
+        rows = queries.list_batches(connection, **where, skip=skip, take=take)
+        return [BatchSummary(**row) async for row in rows], total
+
+
+async def batch_exists(db: Database, message_id: str) -> bool:
+    async with db.acquire() as connection:
+        found: bool = await queries.batch_exists(connection, message_id=message_id)
+    return found
+
+
+async def find_batch_progress(db: Database, message_id: str) -> BatchProgress | None:
+    async with db.acquire() as connection:
+        row = await queries.find_batch_summary(connection, message_id=message_id)
+        if row is None:
+            return None
+        waiting = queries.count_waiting_by_state(connection, message_id=message_id)
+        by_state = {State(r["state"]): r["count"] async for r in waiting}
+        found = queries.count_events_by_type(connection, message_id=message_id)
+        events = {EventType(r["type"]): Happened(r["count"], r["first_at"], r["last_at"]) async for r in found}
+        return BatchProgress(BatchSummary(**row), by_state, events)
+
+
+async def list_waiting(
+    db: Database, *, domain: str, message_id: str, email: str, state: str, skip: int, take: int
+) -> tuple[list[WaitingDelivery], int]:
+    """A page, the next due first, and how many there are; empty texts restrict nothing."""
+    where = {"domain": domain, "message_id": message_id, "email": email, "state": state}
+    async with db.acquire() as connection:
+        total: int = await queries.count_waiting(connection, **where)
+        rows = queries.list_waiting(connection, **where, skip=skip, take=take)
+        return [_waiting(row) async for row in rows], total
+
+
+async def find_waiting(db: Database, delivery_id: int) -> WaitingDelivery | None:
+    """None where it has ended, or never was."""
+    async with db.acquire() as connection:
+        row = await queries.find_waiting(connection, delivery_id=delivery_id)
+    return None if row is None else _waiting(row)
+
+
+async def find_timeline(db: Database, delivery_id: int) -> tuple[list[Event], WaitingDelivery | None]:
+    """Oldest first; and where it stands, None when it has ended."""
+    waiting = await find_waiting(db, delivery_id)
+    async with db.acquire() as connection:
+        events = queries.list_timeline(connection, delivery_id=delivery_id, take=TIMELINE_EVENTS)
+        return [read_event(e) async for e in events], waiting
+
+
+async def find_delivery_id(db: Database, message_id: str, email: str) -> int | None:
+    """The delivery of a batch to an address, in flight or long over."""
+    async with db.acquire() as connection:
+        found: int | None = await queries.find_delivery_id(connection, message_id=message_id, email=email)
+    return found
+
+
+async def retry_now(db: Database, which: Which) -> int:
+    """How many will be tried at once."""
+    async with db.acquire() as connection:
+        count: int = await queries.retry_now(connection, **asdict(which))
+    return count
+
+
+def _waiting(row: Any) -> WaitingDelivery:
+    values = dict(row)
+    values["state"] = State(values["state"])
+    values["paused_by"] = tuple(Scope(scope) for scope in values["paused_by"])
+    return WaitingDelivery(**values)

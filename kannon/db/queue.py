@@ -1,0 +1,216 @@
+"""The pool: claims and settlements of deliveries, a page at a time."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kannon.db.pool import Database
+from kannon.db.queries import queries
+from kannon.mail.batch import Delivery
+from kannon.mail.envelope import Postponement
+from kannon.mail.tracking import TrackingMode, TrackingPolicy
+
+if TYPE_CHECKING:
+    from kannon.db.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class UnvalidatedDelivery:
+    """A claimed row whose address nobody has looked at yet."""
+
+    id: int
+    message_id: str
+    domain: str
+    email: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRef:
+    """Whose delivery an id is, in flight or long over."""
+
+    domain: str
+    message_id: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendingDelivery:
+    """A row waiting for its outcome, locked by the transaction that found it. `answer_code`: the last one that a server
+    gave in any attempt, 0 where none has answered."""
+
+    id: int
+    message_id: str
+    domain: str
+    email: str
+    attempts: int
+    due_at: datetime
+    answer_code: int
+    answer_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """A row that is tried again at `next_attempt_at`, and why."""
+
+    id: int
+    attempts: int
+    next_attempt_at: datetime
+    code: int
+    stage: str
+    host: str
+    text: str
+
+
+class Place(NamedTuple):
+    """A tenant's mail for one destination domain."""
+
+    domain: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """No room for `seconds`; then `rate` mails a second, planned ahead for `spread` seconds."""
+
+    place: Place
+    seconds: float
+    rate: float
+    spread: float
+
+
+async def claim_to_validate(db: Database, page: int) -> list[UnvalidatedDelivery]:
+    """Moves up to `page` rows to validating, fair between domains. Committed when it returns."""
+    async with db.acquire() as connection:
+        return [UnvalidatedDelivery(*row) async for row in queries.claim_to_validate(connection, page=page)]
+
+
+async def settle_validated(db: Database, *, valid: Sequence[int], rejected: Sequence[int]) -> None:
+    """Valid rows become scheduled, rejected ones are deleted, together."""
+    async with db.transaction() as connection:
+        if valid:
+            await queries.settle_validated(connection, ids=valid)
+        if rejected:
+            await queries.delete_validated(connection, ids=rejected)
+
+
+async def reclaim_validating(db: Database, lease: timedelta) -> int:
+    """Rows whose claim outlived the lease go back; how many."""
+    async with db.acquire() as connection:
+        return _affected(await queries.reclaim_validating(connection, lease=lease))
+
+
+async def claim_due(db: Database, page: int) -> list[Delivery]:
+    """Moves up to `page` due rows to sending, oldest first, fair between domains; what a pause holds is put aside on
+    the way. Committed when it returns."""
+    async with db.acquire() as connection:
+        while True:
+            rows = [row async for row in queries.claim_due(connection, page=page)]
+            claimed = [_delivery(row) for row in rows if not row["held"]]
+            if claimed or not rows:
+                return claimed
+
+
+def _delivery(row: Any) -> Delivery:
+    return Delivery(
+        id=row["id"],
+        message_id=row["message_id"],
+        domain=row["domain"],
+        email=row["email"],
+        fields=json.loads(row["fields"]),
+        policy=TrackingPolicy(TrackingMode(row["opens"]), TrackingMode(row["links"])),
+        secret=row["secret"].bytes,
+        attempt=row["attempts"] + 1,
+        due_at=row["due_at"],
+        turn=row["turn"],
+    )
+
+
+async def release_sending(db: Database, ids: Sequence[int], *, delay: timedelta) -> None:
+    """Back to scheduled without an attempt: nothing of them went out."""
+    async with db.acquire() as connection:
+        await queries.release_sending(connection, ids=ids, delay=delay)
+
+
+async def postpone_sending(db: Database, postponements: Sequence[Postponement]) -> dict[int, Place]:
+    """Back to scheduled without an attempt; rows that do not wait for this very envelope stay as they are. Gives where
+    the others go to."""
+    async with db.acquire() as connection:
+        rows = queries.postpone_sending(
+            connection,
+            ids=[p.delivery_id for p in postponements],
+            turns=[p.turn for p in postponements],
+            seconds=[p.seconds for p in postponements],
+        )
+        return {row["id"]: Place(row["domain"], row["destination"]) async for row in rows}
+
+
+async def delay_crowd(db: Database, crowds: Sequence[Crowd], *, behind: int, window: int) -> int:
+    """Moves the due mail of these crowds to later, as far as it is among the next `window` of its domain; how many."""
+    async with db.acquire() as connection:
+        done = await queries.delay_crowd(
+            connection,
+            domains=[crowd.place.domain for crowd in crowds],
+            destinations=[crowd.place.destination for crowd in crowds],
+            seconds=[crowd.seconds for crowd in crowds],
+            rates=[crowd.rate for crowd in crowds],
+            spreads=[crowd.spread for crowd in crowds],
+            behind=behind,
+            window=window,
+        )
+    return _affected(done)
+
+
+async def reclaim_sending(db: Database, claimed_before: datetime) -> int:
+    """Rows claimed before then, whose envelope is nowhere any more, go back; how many."""
+    async with db.acquire() as connection:
+        return _affected(await queries.reclaim_sending(connection, claimed_before=claimed_before))
+
+
+async def find_delivery(db: Database, delivery_id: int) -> DeliveryRef | None:
+    """Any delivery this server ever made, as far back as the statistics reach."""
+    async with db.acquire() as connection:
+        row = await queries.find_delivery(connection, delivery_id=delivery_id)
+        return None if row is None else DeliveryRef(row["domain"], row["message_id"], row["email"])
+
+
+class Settlement:
+    """Rows found here stay locked until the transaction around them ends."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+
+    async def find(self, ids: Sequence[int]) -> dict[int, SendingDelivery]:
+        """By id; those that are settled already are absent."""
+        rows = [SendingDelivery(*row) async for row in queries.find_sending(self._connection, ids=ids)]
+        return {row.id: row for row in rows}
+
+    async def delete(self, ids: Sequence[int]) -> None:
+        await queries.delete_deliveries(self._connection, ids=ids)
+
+    async def reschedule(self, deferrals: Sequence[Deferral]) -> None:
+        await queries.reschedule_deliveries(
+            self._connection,
+            ids=[d.id for d in deferrals],
+            attempts=[d.attempts for d in deferrals],
+            next_attempts=[d.next_attempt_at for d in deferrals],
+            codes=[d.code for d in deferrals],
+            stages=[d.stage for d in deferrals],
+            hosts=[d.host for d in deferrals],
+            texts=[d.text for d in deferrals],
+        )
+
+
+@asynccontextmanager
+async def settlement(db: Database) -> AsyncIterator[Settlement]:
+    """One transaction over a page of outcomes: `async with settlement(db) as s: rows = await s.find(ids) …`."""
+    async with db.transaction() as connection:
+        yield Settlement(connection)
+
+
+def _affected(status: str) -> int:
+    """`UPDATE 12` → 12."""
+    return int(status.rsplit(" ", 1)[1])

@@ -1,0 +1,71 @@
+"""DNS look-ups of what a domain publishes, as texts: for `kannon domains dns --verify`, and for the API.
+
+In: a name and a kind of record. Out: the records found, none where there are none. A name server that does not answer
+is Unavailable: nothing is known then. Nothing is cached: who asks has just changed something.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
+
+import dns.asyncresolver
+import dns.exception
+import dns.nameserver
+import dns.resolver
+import dns.reversename
+
+from kannon.config import split_listen
+from kannon.errors import Unavailable
+from kannon.mail.dns.records import Kind
+
+LIFETIME_SECONDS = 10.0
+
+Lookup = Callable[[str, Kind], Awaitable[list[str]]]
+
+
+def make_lookup(nameservers: Sequence[str]) -> Lookup:
+    """`nameservers` as in dns.nameservers; none: the system's, which are read at the first look-up."""
+
+    @cache
+    def resolver() -> dns.asyncresolver.Resolver:
+        made = dns.asyncresolver.Resolver(configure=not nameservers)
+        if nameservers:
+            made.nameservers = [dns.nameserver.Do53Nameserver(*_address(each)) for each in nameservers]
+        return made
+
+    async def ask(name: str, kind: str) -> list[str]:
+        try:
+            answer = await resolver().resolve(name, kind, lifetime=LIFETIME_SECONDS, search=False)
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            return []
+        except dns.exception.DNSException as error:
+            raise Unavailable(f"DNS: {name} {kind}: {error}") from None
+        if kind == "TXT":
+            return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
+        return [record.to_text() for record in answer]
+
+    async def look_up(name: str, kind: Kind) -> list[str]:
+        name = name.rstrip(".") + "."
+        match kind:
+            case Kind.TXT | Kind.MX:
+                return await ask(name, kind.value)
+            case Kind.ADDRESS:
+                return await ask(name, "A") + await ask(name, "AAAA")
+            case Kind.PTR:
+                addresses = await look_up(name, Kind.ADDRESS)
+                return [each for a in addresses for each in await ask(str(dns.reversename.from_address(a)), "PTR")]
+
+    return look_up
+
+
+def make_txt_lookup(nameservers: Sequence[str]) -> Callable[[str], Awaitable[list[str]]]:
+    """As make_lookup, of TXT records."""
+    look_up = make_lookup(nameservers)
+
+    async def look_up_txt(name: str, /) -> list[str]:
+        return await look_up(name, Kind.TXT)
+
+    return look_up_txt
+
+
+def _address(text: str) -> tuple[str, int]:
+    return split_listen(text) if text.startswith("[") or text.count(":") == 1 else (text, 53)

@@ -1,0 +1,121 @@
+"""Backups of the embedded database: pg_dump writes one, pg_restore reads it back, both over the server's own socket.
+
+In: a data directory whose server answers, a file. Out: the file complete and on disk, or the database it held.
+The backups that Kannon makes by itself, before it changes what is there, lie in data_dir/backups; the last three stay.
+Refuses (OperatorError) a file that is no backup or is damaged, and a disk that is full; a file appears whole or not.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from signal import SIGKILL
+from typing import Final
+
+from kannon.embedded import logfile
+from kannon.embedded.child import Plan, spawn
+from kannon.embedded.data_dir import hand_over, sync_directory
+from kannon.embedded.run_as import choose_account
+from kannon.errors import OperatorError
+
+KEPT: Final = 3
+_SUFFIX: Final = ".dump"
+# Both tools run in data_dir: a path of the socket that is short, and that their account can follow.
+_HERE: Final = "/proc/self/cwd"
+
+
+@dataclass(frozen=True)
+class Backups:
+    """`bin` holds pg_dump and pg_restore, of the server's major version or a newer one; `home` its data and socket."""
+
+    data_dir: Path
+    bin: Path
+    home: str = "postgres"
+
+    async def write(self, file: Path, *, database: str = "kannon") -> None:
+        """The whole database as it is at this moment, while it is in use. Raises OperatorError."""
+        fresh = file.with_name(f".{file.name}.new")
+        try:
+            fresh.unlink(missing_ok=True)
+            with _opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as target:
+                await self._run(
+                    ["pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--dbname={self._uri(database)}"],
+                    f"{file} cannot be written",
+                    target=target,
+                )
+                os.fsync(target)
+            fresh.rename(file)
+            sync_directory(file.parent)
+        except OSError as error:
+            raise OperatorError(f"{file} cannot be written: {error.strerror}") from None
+        finally:
+            with suppress(OSError):
+                fresh.unlink()
+
+    async def check(self, file: Path) -> None:
+        """Reads all of it, into nothing. Raises OperatorError."""
+        problem = f"{file} is not a backup of Kannon, or is damaged"
+        with _opened(file, os.O_RDONLY) as source, _opened(Path(os.devnull), os.O_WRONLY) as target:
+            await self._run(["pg_restore", "--file=-"], problem, source=source, target=target)
+
+    async def read(self, file: Path, *, database: str) -> None:
+        """Into an empty database, in one transaction. Raises OperatorError."""
+        arguments = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction")
+        with _opened(file, os.O_RDONLY) as source:
+            await self._run(
+                ["pg_restore", *arguments, f"--dbname={self._uri(database)}"],
+                f"{file} cannot be restored",
+                source=source,
+            )
+
+    async def keep(self, name: str, *, clock: Callable[[], datetime]) -> Path:
+        """Writes data_dir/backups/<time>-<name>.dump and removes the oldest beyond KEPT. Raises OperatorError."""
+        folder = self.data_dir / "backups"
+        file = folder / f"{clock():%Y%m%dT%H%M%SZ}-{name}{_SUFFIX}"
+        try:
+            if not folder.exists():
+                folder.mkdir(mode=0o700)
+                hand_over(folder)
+        except OSError as error:
+            raise OperatorError(f"{folder} cannot be used: {error.strerror}") from None
+        await self.write(file)
+        hand_over(file)
+        for old in sorted(folder.glob(f"*{_SUFFIX}"))[:-KEPT]:
+            old.unlink(missing_ok=True)
+        return file
+
+    def _uri(self, database: str) -> str:
+        return f"postgresql://kannon@/{database}?host={_HERE}/{self.home}"
+
+    async def _run(
+        self, argv: Sequence[str], problem: str, *, source: int | None = None, target: int | None = None
+    ) -> None:
+        home, log = self.data_dir / self.home, self.data_dir / "logs" / "backup.log"
+        program = self.bin / argv[0]
+        account = choose_account(home, (program, home))
+        start = logfile.begin(log)
+        child = spawn(
+            Plan([str(program), *argv[1:]], self.data_dir, log, account, SIGKILL, source=source, target=target)
+        )
+        hand_over(log)
+        try:
+            failed = await child.wait() != 0
+        finally:
+            await child.stop(())
+        if failed:
+            raise OperatorError(f"{problem}: {logfile.last_problem(log, start) or child.describe_end()}")
+
+
+@contextmanager
+def _opened(file: Path, flags: int) -> Iterator[int]:
+    """Opened by us, whoever the tool runs as. Private if it is new."""
+    try:
+        handle = os.open(file, flags, 0o600)
+    except OSError as error:
+        raise OperatorError(f"{file} cannot be opened: {error.strerror}") from None
+    try:
+        yield handle
+    finally:
+        os.close(handle)

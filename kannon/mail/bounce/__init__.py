@@ -1,0 +1,6 @@
+"""Reading what comes back to a bounce address: failure, delay, complaint, prose (RFC 3464, 5965, 3834)."""
+
+from kannon.mail.bounce.read import read_report
+from kannon.mail.bounce.report import Report, ReportKind
+
+__all__ = ["Report", "ReportKind", "read_report"]

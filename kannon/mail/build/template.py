@@ -1,0 +1,180 @@
+"""From a batch to its mails: everything the recipients share is made once, and each mail is then filled in.
+
+In: `Batch` and `BuildSettings`, plain data that may come from another process. Out of `compile_batch`: a
+`CompiledBatch`; out of its `fill`: one signed `Envelope`. No clock and no randomness: the same delivery at the same
+time is the same mail, and on a retry only its Date and signature differ.
+
+Filling costs little beside the RSA signature: literals are quoted-printable and canonical for DKIM already, attachments
+are base64, and a mail is one join.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from kannon.mail.address import parse_address, parse_mailbox
+from kannon.mail.batch import Batch, Delivery
+from kannon.mail.bounce.address import make_bounce_address
+from kannon.mail.build.dkim import DkimKey, DkimSigner
+from kannon.mail.build.headers import (
+    Header,
+    encode_unstructured,
+    format_date,
+    format_mailbox,
+    format_mailboxes,
+    format_url,
+    make_header,
+)
+from kannon.mail.build.links import FlatTemplate, find_pieces
+from kannon.mail.build.mime import Frame, build_frame
+from kannon.mail.build.placeholders import Field, Segment, fields_for, fill_plain, fill_url, split_placeholders
+from kannon.mail.build.quoted_printable import Encoded, encode_piece, relax_body
+from kannon.mail.build.render import Copy, Slot, html_parts, text_parts
+from kannon.mail.build.text import html_to_text
+from kannon.mail.build.tracking_urls import BatchTracking, Reader
+from kannon.mail.envelope import Envelope
+from kannon.mail.message_id import issued_at, make_message_id
+from kannon.mail.token import TokenKey, TokenSigner
+
+_ONE_CLICK = "List-Unsubscribe=One-Click"  # RFC 8058 §3.1
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """What building needs besides the batch. `base_url` empty: https://stats.<domain>. `bounce_ttl` is the retry window
+    and 30 days. One DKIM signature is made per key, in this order."""
+
+    dkim_keys: tuple[DkimKey, ...]
+    token_key: TokenKey
+    token_ttl: timedelta
+    bounce_secret: bytes
+    bounce_ttl: timedelta
+    base_url: str = ""
+    autoescape: bool = True
+
+
+def compile_batch(batch: Batch, settings: BuildSettings) -> "CompiledBatch":
+    """Raises ValueError where no mail can be made of it: a sender or shown address that is none, or unusable keys."""
+    if not settings.dkim_keys:
+        raise ValueError(f"no DKIM key for {batch.domain}")
+    return CompiledBatch(batch, settings)
+
+
+class CompiledBatch:
+    """Holds parsed keys, so it stays in the process that made it; its inputs may travel."""
+
+    def __init__(self, batch: Batch, settings: BuildSettings) -> None:
+        self._batch = batch
+        self._settings = settings
+        self._signers = [DkimSigner(key, batch.domain) for key in settings.dkim_keys]
+        base_url = settings.base_url or f"https://stats.{batch.domain}"
+        self._tracking = BatchTracking(TokenSigner(settings.token_key), base_url, batch.domain, settings.token_ttl)
+        self._subject = split_placeholders(batch.subject)
+        self._unsubscribe = split_placeholders(batch.unsubscribe_url) if batch.unsubscribe_url else None
+        frame = build_frame(batch.message_id, batch.attachments)
+        self._headers = _constant_headers(batch, frame)
+        self._body = _Body(batch.html, frame, autoescape=settings.autoescape)
+
+    def fill(self, delivery: Delivery, now: datetime) -> Envelope:
+        """One recipient's mail. Raises ValueError for an address that is none (the validator keeps those away)."""
+        recipient = parse_address(delivery.email)
+        fields = fields_for(delivery.email, self._batch.global_fields, delivery.fields)
+        wire, body_hash = self._body.fill(Copy(fields, Reader(self._tracking, delivery, now)))
+        headers = self._fill_headers(str(recipient), fields, delivery.secret, now)
+        canonical = [(header.name, header.canonical) for header in headers]
+        signatures = [signer.sign(canonical, body_hash, now) for signer in self._signers]
+        settings = self._settings
+        expires = issued_at(delivery.due_at, now, settings.bounce_ttl) + settings.bounce_ttl
+        return Envelope(
+            delivery_id=delivery.id,
+            message_id=delivery.message_id,
+            domain=delivery.domain,
+            mail_from=make_bounce_address(delivery.id, self._batch.domain, settings.bounce_secret, expires),
+            rcpt_to=delivery.email,
+            body=b"".join([*signatures, *[header.wire for header in headers], b"\r\n", *wire]),
+            attempt=delivery.attempt,
+            due_at=delivery.due_at,
+            turn=delivery.turn,
+        )
+
+    def _fill_headers(self, recipient: str, fields: dict[str, str], secret: bytes, now: datetime) -> list[Header]:
+        """In the order they are sent; each occurs once."""
+        constant = self._headers
+        subject = encode_unstructured(fill_plain(self._subject, fields), column=len("Subject: "))
+        headers = [
+            make_header("Date", format_date(now)),
+            constant["from"],
+            constant["to"] if "to" in constant else make_header("To", recipient),
+            *([constant["cc"]] if "cc" in constant else []),
+            make_header("Subject", subject),
+            make_header("Message-ID", f"<{make_message_id(secret, self._batch.domain)}>"),
+            constant["x-pool-message-id"],
+        ]
+        if self._unsubscribe is not None and (url := fill_url(self._unsubscribe, fields)) is not None:
+            headers += [make_header("List-Unsubscribe", format_url(url)), constant["list-unsubscribe-post"]]
+        return [*headers, constant["mime-version"], constant["content-type"]]
+
+
+def _constant_headers(batch: Batch, frame: Frame) -> dict[str, Header]:
+    """By name in lower case."""
+    headers = [
+        make_header("From", format_mailbox(batch.sender_alias, parse_address(batch.sender_email))),
+        make_header("X-Pool-Message-Id", batch.message_id),
+        make_header("List-Unsubscribe-Post", _ONE_CLICK),
+        make_header("MIME-Version", "1.0"),
+        make_header("Content-Type", frame.content_type),
+    ]
+    for name, shown in (("To", batch.header_to), ("Cc", batch.header_cc)):
+        if shown:
+            headers.append(make_header(name, format_mailboxes([parse_mailbox(text) for text in shown])))
+    return {header.name: header for header in headers}
+
+
+class _Body:
+    """The MIME body as one list of pieces, of which some are filled in."""
+
+    def __init__(self, source: str, frame: Frame, *, autoescape: bool) -> None:
+        segments = split_placeholders(source.replace("\r\n", "\n").replace("\r", "\n"))
+        if not autoescape:
+            segments = [replace(s, raw=True) if isinstance(s, Field) else s for s in segments]
+        self._wire: list[bytes] = []
+        self._canonical: list[bytes] = []
+        self._slots: dict[tuple[Slot, bool], list[int]] = {}  # (slot, is it the last piece) → where it stands
+        self._add_frame(frame.before)
+        self._add_text(text_parts(_to_text(segments)))
+        self._add_frame(frame.between)
+        self._add_text(html_parts(find_pieces(segments)))
+        self._add_frame(frame.after)
+
+    def _add_frame(self, lines: bytes) -> None:
+        self._add(Encoded(lines, relax_body(lines)))
+
+    def _add_text(self, parts: Sequence[str | Slot]) -> None:
+        for i, part in enumerate(parts, 1):
+            if isinstance(part, str):
+                self._add(encode_piece(part, last=i == len(parts)))
+            else:
+                self._slots.setdefault((part, i == len(parts)), []).append(len(self._wire))
+                self._wire.append(b"")
+                self._canonical.append(b"")
+
+    def _add(self, piece: Encoded) -> None:
+        self._wire.append(piece.wire)
+        self._canonical.append(piece.canonical)
+
+    def fill(self, copy: Copy) -> tuple[list[bytes], bytes]:
+        """The pieces to send, and the SHA-256 of the canonical body (RFC 6376 §3.7)."""
+        wire, canonical = self._wire.copy(), self._canonical.copy()
+        for (slot, last), places in self._slots.items():
+            piece = encode_piece(slot(copy), last=last)
+            for place in places:
+                wire[place], canonical[place] = piece.wire, piece.canonical
+        digest = hashlib.sha256(b"".join(canonical[:-1]))
+        digest.update(canonical[-1])  # the frame's end with the attachments, which may be large
+        return wire, digest.digest()
+
+
+def _to_text(segments: Sequence[Segment]) -> list[Segment]:
+    template = FlatTemplate(segments)
+    return template.restore(html_to_text(template.text))

@@ -1,0 +1,83 @@
+"""What a copy's pixel and links tell of its reader: the tracking URLs of one delivery.
+
+In: the delivery and its tracking policy. Out: URLs `<base>/o/<token>` and `<base>/c/<token>`. Whom a token names is
+up to the mode: the recipient (identified, full), a pseudonym that all URLs of the delivery share, or nobody: then all
+recipients of the batch get the very same URL.
+"""
+
+from datetime import datetime, timedelta
+
+from kannon.mail.batch import Delivery
+from kannon.mail.message_id import anonymous_address, issued_at, make_pseudonym, track_address
+from kannon.mail.token import Channel, Claims, TokenSigner
+from kannon.mail.tracking import TrackingMode
+
+_MAX_SHARED = 10_000  # anonymous URLs kept per batch; they differ only where a link has placeholders in it
+
+
+class BatchTracking:
+    """What the readers of one batch share: key, base URL, lifetime, and the anonymous URLs made so far."""
+
+    def __init__(self, signer: TokenSigner, base_url: str, domain: str, lifetime: timedelta) -> None:
+        self.signer = signer
+        self.base_url = base_url
+        self.domain = domain
+        self.lifetime = lifetime
+        self._shared: dict[Claims, str] = {}
+
+    def sign(self, claims: Claims) -> str:
+        if claims.mode is not TrackingMode.ANONYMOUS:
+            return self.signer.sign(claims)
+        if claims not in self._shared:
+            if len(self._shared) >= _MAX_SHARED:
+                self._shared.clear()
+            self._shared[claims] = self.signer.sign(claims)
+        return self._shared[claims]
+
+
+class Reader:
+    """Of one delivery's copy."""
+
+    def __init__(self, batch: BatchTracking, delivery: Delivery, now: datetime) -> None:
+        self._batch = batch
+        self._delivery = delivery
+        issued = issued_at(delivery.due_at, now, batch.lifetime)
+        self._issued = int(issued.timestamp())
+        self._expires = int((issued + batch.lifetime).timestamp())
+        self._made: dict[tuple[Channel, str], str] = {}
+
+    def pixel_url(self) -> str | None:
+        """None where opens are not tracked."""
+        return self._url(Channel.OPEN, self._delivery.policy.opens)
+
+    def link_url(self, target: str) -> str | None:
+        """None where links are not tracked."""
+        return self._url(Channel.CLICK, self._delivery.policy.links, target)
+
+    def _url(self, channel: Channel, mode: TrackingMode, target: str = "") -> str | None:
+        if mode in (TrackingMode.OFF, TrackingMode.UNSPECIFIED):
+            return None
+        if (channel, target) not in self._made:
+            token = self._batch.sign(self._claims(channel, mode, target))
+            self._made[channel, target] = f"{self._batch.base_url}/{channel}/{token}"
+        return self._made[channel, target]
+
+    def _claims(self, channel: Channel, mode: TrackingMode, target: str) -> Claims:
+        domain = self._batch.domain
+        email, delivery_id = self._delivery.email, self._delivery.id
+        if mode is TrackingMode.ANONYMOUS:
+            email, delivery_id = anonymous_address(domain), 0
+        elif mode is TrackingMode.PSEUDONYMOUS:
+            # The delivery's id would lead to the recipient through its other events.
+            email, delivery_id = track_address(make_pseudonym(self._delivery.secret), domain), 0
+        return Claims(
+            channel=channel,
+            mode=mode,
+            domain=domain,
+            message_id=self._delivery.message_id,
+            email=email,
+            issued=self._issued,
+            expires=self._expires,
+            delivery_id=delivery_id,
+            url=target,
+        )

@@ -1,0 +1,109 @@
+"""The life of a DKIM key: made, published, signing, replaced, deleted; and when each step may be taken.
+
+In: what is known of a domain's keys, and what the DNS answered. Out: the selector of the next key, whether a key's
+record belongs in the DNS, and FailedPrecondition for a step that may not be taken now. Refuses to let a domain be
+without an RSA signature, and to take a key away while somebody may still want to verify with it.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from kannon.errors import FailedPrecondition
+from kannon.mail.build.dkim import RSA_SHA256
+from kannon.mail.dns.records import Record, dkim_record, judge
+
+FIRST_SELECTOR = "kannon"
+SWITCH = timedelta(minutes=2)
+"""So long a dispatcher may go on signing with a key that was retired: it loads the keys of a batch once a minute."""
+
+
+class KeyState(StrEnum):
+    NEXT = "next"  # made; signs nothing until it is activated
+    ACTIVE = "active"  # signs; at most one of each algorithm
+    RETIRED = "retired"  # signs no more; stays published until its mail is out
+    DELETED = "deleted"  # its private key is gone, its selector is never used again
+
+
+MOVES: dict[KeyState, frozenset[KeyState]] = {
+    KeyState.NEXT: frozenset({KeyState.ACTIVE, KeyState.DELETED}),
+    KeyState.ACTIVE: frozenset({KeyState.RETIRED}),
+    KeyState.RETIRED: frozenset({KeyState.ACTIVE, KeyState.DELETED}),  # active: back to it, if the new one is no good
+    KeyState.DELETED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredKey:
+    """A row of dkim_keys without its secret. `under_way`: a delivery that it may have signed has no outcome yet."""
+
+    domain: str
+    selector: str
+    algorithm: str
+    public_key: str
+    state: KeyState
+    created_at: datetime
+    retired_at: datetime | None = None
+    deleted_at: datetime | None = None
+    under_way: bool = False
+
+    @property
+    def record(self) -> Record:
+        return dkim_record(self.domain, self.selector, self.algorithm, self.public_key)
+
+    def needed_until(self, window: timedelta) -> datetime | None:
+        """The earliest time at which its record may go; None where there is no such time to tell.
+
+        `window` is the retry window: a server behind the recipient's may hold a mail before it verifies it, and will
+        hardly hold it longer than we do.
+        """
+        return self.retired_at + SWITCH + window if self.state is KeyState.RETIRED and self.retired_at else None
+
+    def to_publish(self, now: datetime, window: timedelta) -> bool:
+        """Whether its record belongs in the DNS."""
+        if self.state is KeyState.RETIRED:
+            until = self.needed_until(window)
+            return self.under_way or (until is not None and now < until)
+        return self.state is not KeyState.DELETED
+
+
+def next_selector(used: Iterable[str]) -> str:
+    """kannon, kannon2, kannon3 …; never one that was used before, deleted ones included."""
+    numbers = [int(match[1] or 1) for each in used if (match := re.fullmatch(rf"{FIRST_SELECTOR}(\d{{0,9}})", each))]
+    number = max(numbers, default=0) + 1
+    return FIRST_SELECTOR if number == 1 else f"{FIRST_SELECTOR}{number}"
+
+
+def check_move(key: RegisteredKey, state: KeyState) -> None:
+    """Raises FailedPrecondition."""
+    if key.state is KeyState.ACTIVE and state is KeyState.RETIRED and key.algorithm == RSA_SHA256:
+        # RFC 8463 §1: many verifiers know RSA only.
+        raise FailedPrecondition("selector: no mail goes without an RSA signature; activate another RSA key instead")
+    if state in MOVES[key.state]:
+        return
+    if key.state is KeyState.ACTIVE:
+        instead = "activate another key first" if key.algorithm == RSA_SHA256 else "retire it first"
+        raise FailedPrecondition(f'selector: "{key.selector}" signs mail; {instead}')
+    raise FailedPrecondition(f'selector: "{key.selector}" cannot become {state}, it is {key.state}')
+
+
+def check_published(key: RegisteredKey, found: Sequence[str]) -> None:
+    """`found`: texts of the TXT records of its name. Raises FailedPrecondition naming the record and what is wrong."""
+    record = key.record
+    finding = judge(record, found)
+    if not finding.good:
+        raise FailedPrecondition(f"{record.name} TXT: {finding.text}; to be published is: {record.value}")
+
+
+def check_out(key: RegisteredKey, now: datetime, window: timedelta) -> None:
+    """Whether all mail it signed is out. Raises FailedPrecondition."""
+    until = key.needed_until(window)
+    if until is not None and now < until:
+        raise FailedPrecondition(
+            f'selector: "{key.selector}" is needed until {until.isoformat(timespec="seconds")}: mail that it signed may'
+            " still be on its way"
+        )
+    if key.under_way:
+        raise FailedPrecondition(f'selector: "{key.selector}" is needed: deliveries that it signed have no outcome yet')

@@ -1,0 +1,278 @@
+"""One connection to one server: bytes and deadlines for the dialogue, and the polite end.
+
+In: an `Exchange` at a time. Out: the same exchange, done. Every stage has a deadline for its whole reply, so a byte a
+second does not keep a connection; a body is written in blocks, each with a deadline, and at a minimum rate. Callbacks
+instead of streams: a mail costs two writes, two reads and one wake-up of its task.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import cast
+
+from kannon.mail.verdict import Stage
+from kannon.outbound.client.dialogue import (
+    SERVICE_CLOSING,
+    Ask,
+    Exchange,
+    Extensions,
+    Mail,
+    RawReply,
+    ReplyReader,
+    Transaction,
+)
+from kannon.outbound.trouble import Failure, Kind
+
+# RFC 5321 §4.5.3.2: minimum time-outs, in seconds. Connect is this project's own choice.
+STAGE_SECONDS = {
+    Stage.CONNECT: 30.0,
+    Stage.GREETING: 300.0,  # RFC 5321 §4.5.3.2.1: initial 220
+    Stage.EHLO: 300.0,
+    Stage.STARTTLS: 300.0,
+    Stage.AUTH: 300.0,
+    Stage.MAIL: 300.0,  # RFC 5321 §4.5.3.2.2: MAIL
+    Stage.RCPT: 300.0,  # RFC 5321 §4.5.3.2.3: RCPT
+    Stage.DATA: 120.0,  # RFC 5321 §4.5.3.2.4: DATA initiation
+    Stage.BODY: 180.0,  # RFC 5321 §4.5.3.2.5: each block
+    Stage.DOT: 600.0,  # RFC 5321 §4.5.3.2.6: DATA termination
+}
+MINIMUM_BYTES_PER_SECOND = 500
+QUIT_SECONDS = 5.0  # RFC 5321 §4.1.1.10 wants the reply read; nothing depends on it
+BLOCK = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom the connection is with. `preferred`: no host of the destination is preferred to this one. `tls` is empty in
+    clear text."""
+
+    host: str
+    address: str
+    preferred: bool = True
+    tls: str = ""
+
+
+class Session(asyncio.Protocol):
+    """Made by `opening`. Not usable from two tasks at once: the site lends it to one delivery after another."""
+
+    def __init__(self, scale: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._scale = scale
+        self._transport: asyncio.Transport | None = None
+        self._reader = ReplyReader()
+        self._greeting = Ask(Stage.GREETING, b"")
+        self._exchange: Exchange | None = self._greeting
+        self._waiter: asyncio.Future[None] | None = self._loop.create_future()
+        self._lost: Failure | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._unwritten = memoryview(b"")
+        self._body_deadline = 0.0
+        self._paused = False
+        self._quitting = False
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+        self.peer = Peer("", "")
+        self.extensions = Extensions()
+        self.mails = 0
+        self.idle_since = 0.0
+
+    # -- what callers use
+
+    async def ask(self, stage: Stage, line: bytes) -> RawReply | Failure:
+        """One command and its reply, whatever the reply says."""
+        exchange = Ask(stage, line)
+        await self._run(exchange)
+        return exchange.outcome
+
+    async def greeting(self) -> RawReply | Failure:
+        """The peer speaks first, perhaps before anybody waits for it: this exchange is open from the beginning."""
+        await self._finished()
+        return self._greeting.outcome
+
+    async def send(self, mail: Mail) -> Transaction:
+        """One mail. Cancelling closes the connection, since the peer's state is then unknown."""
+        transaction = Transaction(mail, self.extensions, reset=self.mails > 0)
+        self.mails += 1
+        await self._run(transaction)
+        if not transaction.reusable:
+            self.abort()
+        return transaction
+
+    @property
+    def lost(self) -> Failure | None:
+        """How the connection ended, if it has; its stage is that of the exchange that was open."""
+        return self._lost
+
+    @property
+    def usable(self) -> bool:
+        return self._lost is None and not self._quitting
+
+    @property
+    def has_input(self) -> bool:
+        """Bytes have been read which no command asked for."""
+        return self._reader.pending or self._lost is not None
+
+    def quit(self) -> None:
+        """RFC 5321 §4.1.1.10. Returns at once; `closed` is done when the connection is gone, at the latest after
+        QUIT_SECONDS. Whatever happens here changes no verdict."""
+        if not self.usable or self._transport is None:
+            self.abort()
+            return
+        self._quitting = True
+        self._transport.write(b"QUIT\r\n")
+        self._set_deadline(QUIT_SECONDS * self._scale)
+
+    def abort(self) -> None:
+        self._quitting = True
+        if self._transport is None:
+            self.connection_lost(None)
+        else:
+            self._transport.abort()
+
+    def replace_transport(self, transport: asyncio.Transport) -> None:
+        """After STARTTLS the session goes on encrypted; EHLO comes next, and says anew what is offered."""
+        self._transport = transport
+        self._reader = ReplyReader()
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        assert self._transport is not None, "made by opening, hence connected"  # noqa: S101  # for the type checker
+        return self._transport
+
+    async def _run(self, exchange: Exchange) -> None:
+        if self._lost is not None or self._transport is None:
+            lost = self._lost
+            kind, reason = (lost.kind, lost.reason) if lost else (Kind.CLOSED, "connection closed")
+            exchange.on_lost(Failure(kind, exchange.stage, reason=reason))
+            return
+        self._exchange = exchange
+        self._waiter = self._loop.create_future()
+        data = exchange.start()
+        if data:
+            self._transport.write(data)
+        self._set_deadline(STAGE_SECONDS[exchange.stage] * self._scale)
+        await self._finished()
+
+    async def _finished(self) -> None:
+        try:
+            if self._waiter is not None:
+                await self._waiter
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        finally:
+            self._exchange = self._waiter = None
+            self._deadline = 0.0
+
+    # -- what the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._set_deadline(STAGE_SECONDS[Stage.GREETING] * self._scale)
+
+    def data_received(self, data: bytes) -> None:
+        replies = self._reader.feed(data)
+        for reply in replies:
+            exchange = self._exchange
+            if exchange is None or exchange.done:
+                self._unasked(reply)
+                return
+            self._advance(exchange, reply)
+        if self._reader.broken:
+            self._fail(Kind.GARBAGE, self._reader.broken)
+            self.abort()  # idle or not: nothing is read any more, and nobody else would end it
+
+    def _advance(self, exchange: Exchange, reply: RawReply) -> None:
+        parts = exchange.on_reply(reply)
+        if exchange.done:
+            self._finish()
+            return
+        if parts:
+            self._write(exchange, parts)
+        self._set_deadline(STAGE_SECONDS[exchange.stage] * self._scale)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._fail(Kind.CLOSED, f"connection lost: {exc}" if exc else "connection closed by the peer")
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._exchange is not None and not self._exchange.done and self._exchange.stage is Stage.BODY:
+            self._set_deadline(STAGE_SECONDS[Stage.BODY] * self._scale)
+            self._write_blocks(self._exchange)
+
+    # -- writing
+
+    def _write(self, exchange: Exchange, parts: tuple[bytes, ...]) -> None:
+        if exchange.stage is not Stage.BODY:
+            self.transport.writelines(parts)
+            return
+        size = sum(map(len, parts))
+        if size <= BLOCK:
+            self.transport.writelines(parts)
+            exchange.stage = Stage.DOT
+            return
+        self._unwritten = memoryview(b"".join(parts))
+        self._body_deadline = self._loop.time() + self._scale * (
+            STAGE_SECONDS[Stage.BODY] + size / MINIMUM_BYTES_PER_SECOND
+        )
+        self._write_blocks(exchange)
+
+    def _write_blocks(self, exchange: Exchange) -> None:
+        while self._unwritten and not self._paused and self._lost is None:
+            self.transport.write(self._unwritten[:BLOCK])
+            self._unwritten = self._unwritten[BLOCK:]
+        if not self._unwritten and self._lost is None:
+            exchange.stage = Stage.DOT
+            self._set_deadline(STAGE_SECONDS[Stage.DOT] * self._scale)
+
+    # -- deadlines: one timer a connection, moved lazily, since most deadlines only ever move forward
+
+    def _set_deadline(self, seconds: float) -> None:
+        deadline = self._loop.time() + seconds
+        if self._exchange is not None and self._exchange.stage is Stage.BODY:
+            deadline = min(deadline, self._body_deadline)
+        self._deadline = deadline
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._deadline == 0.0:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+            return
+        stage = self._exchange.stage if self._exchange is not None else Stage.DOT
+        self._fail(Kind.TIMEOUT, f"timed out at {stage}")
+        self.abort()
+
+    # -- ends
+
+    def _unasked(self, reply: RawReply) -> None:
+        """A reply to nothing: the 421 of a peer tired of waiting, the answer to QUIT, or a peer out of step."""
+        quitting = self._quitting
+        kind = Kind.CLOSED if reply.code == SERVICE_CLOSING or quitting else Kind.GARBAGE
+        self._fail(kind, f"a reply nobody asked for: {reply.code} {reply.parsed().text}")
+        self.abort()
+
+    def _fail(self, kind: Kind, reason: str) -> None:
+        if self._lost is None:
+            stage = self._exchange.stage if self._exchange is not None else Stage.DOT
+            self._lost = Failure(kind, stage, reason=reason)
+        if self._exchange is not None and not self._exchange.done:
+            self._exchange.on_lost(self._lost)
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

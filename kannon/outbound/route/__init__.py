@@ -1,0 +1,1 @@
+"""Where mail for a domain goes: routes, MX look-ups, addresses."""

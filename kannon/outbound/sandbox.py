@@ -1,0 +1,114 @@
+"""Delivery into a folder instead of the world: `sender.mode = "sandbox"`.
+
+In: an envelope. Out: a verdict, as of a `Deliverer`, whose place it takes. Mail that is taken is kept in a Maildir,
+octet for octet under two trace headers; the simulator's addresses (kannon.mail.simulator) answer as their names say,
+and what they send back goes over SMTP to this installation's own inbound server, through the same stages as a
+stranger's. It opens no connection to anywhere else.
+"""
+
+import os
+import secrets
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from kannon.config import Dns, Route, Sender, Smtp, split_listen
+from kannon.mail.destination import Destination
+from kannon.mail.envelope import Envelope
+from kannon.mail.simulator import simulate
+from kannon.mail.verdict import Delivered, Verdict
+from kannon.outbound.deliver import Deliverer
+from kannon.outbound.site.site import Busy
+
+log = structlog.get_logger()
+
+ANSWER_TRIES = 5
+ANSWER_RETRY_SECONDS = 1.0
+
+
+class Sandbox:
+    """`async with Sandbox(folder, config.sender, config.smtp) as sandbox:`"""
+
+    def __init__(self, folder: Path, sender: Sender, smtp: Smtp) -> None:
+        self._folder = folder
+        self._capacity = sender.concurrency
+        self._back = Deliverer(sender.model_copy(update={"routes": [_route_to(smtp)], "source_ips": []}), Dns())
+        self._group: TaskGroup | None = None
+        self._kept = 0
+
+    @property
+    def capacity(self) -> int:
+        return self._capacity
+
+    async def __aenter__(self) -> Self:
+        for name in ("tmp", "new", "cur"):
+            (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self._back.__aenter__()
+        self._group = await anyio.create_task_group().__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        group, self._group = self._group, None
+        assert group is not None, "entered"  # noqa: S101  # for the type checker
+        group.cancel_scope.cancel()
+        try:
+            return await group.__aexit__(kind, error, trace)
+        finally:
+            await self._back.__aexit__(kind, error, trace)
+
+    def turn_away(self) -> None:
+        """Nothing waits here."""
+
+    def destinations(self) -> list[Destination]:
+        return [Destination("sandbox", 0, 0, 0, self._capacity, f"{self._kept} mails kept")]
+
+    async def deliver(self, envelope: Envelope) -> Verdict | Busy:
+        verdict, answer = simulate(envelope)
+        if isinstance(verdict, Delivered):
+            await anyio.to_thread.run_sync(_keep, self._folder, envelope)
+            self._kept += 1
+        if answer and self._group is not None:
+            self._group.start_soon(self._answer, envelope, answer)
+        return verdict
+
+    async def _answer(self, envelope: Envelope, answer: bytes) -> None:
+        """To the bounce address, from nobody, as reports are sent (RFC 5321 §4.5.5)."""
+        back = Envelope(
+            delivery_id=envelope.delivery_id,
+            message_id=envelope.message_id,
+            domain=envelope.domain,
+            mail_from="",
+            rcpt_to=envelope.mail_from,
+            body=answer,
+            attempt=1,
+            due_at=envelope.due_at,
+        )
+        verdict: Verdict | Busy = Busy(0.0)
+        for _ in range(ANSWER_TRIES):
+            verdict = await self._back.deliver(back)
+            if isinstance(verdict, Delivered):
+                return
+            await anyio.sleep(verdict.retry_in if isinstance(verdict, Busy) else ANSWER_RETRY_SECONDS)
+        log.warning("the simulator's answer was not taken", to=envelope.mail_from, verdict=verdict)
+
+
+def _route_to(smtp: Smtp) -> Route:
+    """Our own inbound server, by the address it listens on."""
+    host, port = split_listen(smtp.listen)
+    return Route(domain="*", host={"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port=port or 1, tls="none")  # noqa: S104
+
+
+def _keep(folder: Path, envelope: Envelope) -> None:
+    """Written under `tmp`, then moved: a reader of `new` sees whole mails only."""
+    name = f"{time.time_ns()}.P{os.getpid()}R{secrets.token_hex(8)}.kannon"
+    trace = f"Return-Path: <{envelope.mail_from}>\r\nDelivered-To: {envelope.rcpt_to}\r\n".encode()
+    temporary = folder / "tmp" / name
+    temporary.write_bytes(trace + envelope.body)
+    temporary.rename(folder / "new" / name)

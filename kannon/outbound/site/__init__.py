@@ -1,0 +1,1 @@
+"""One destination (an MX site): its connections, its limits and its waiting mail."""

@@ -1,0 +1,357 @@
+"""The server below the methods: bounds, broken clients, deadlines, draining, health, reflection."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpclib.const import Status
+from grpclib.health.v1.health_grpc import HealthStub
+from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpclib.reflection.v1.reflection_grpc import ServerReflectionStub
+from grpclib.reflection.v1.reflection_pb2 import ServerReflectionRequest
+
+from kannon.components.api import Api, ApiSettings, bodies, server
+from kannon.db.pool import Database
+from kannon.dns_lookup import make_txt_lookup
+from kannon.errors import AddressInUse, ConfigError, Unavailable
+from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub
+from kannon.pb.admin.apiv1.adminapiv1_pb2 import GetDomainsReq, GetDomainsResponse, HZRequest
+from tests.support.api import ADMIN, LIMITS, TOKEN, NoBus, a_send, refusal, running_api
+from tests.support.h2_client import H2Client, framed, grpc_headers, h2_client
+from tests.support.services import SERVICES
+
+GET_DOMAINS = "/pkg.kannon.admin.apiv1.Api/GetDomains"
+SEND = "/pkg.kannon.mailer.apiv1.Mailer/SendHTML"
+CHECK = "/grpc.health.v1.Health/Check"
+ADMIN_HEADER = ("x-kannon-admin-token", TOKEN)
+
+
+async def ask(
+    client: H2Client, path: str, body: bytes, *headers: tuple[str | bytes, str | bytes]
+) -> tuple[int | None, str]:
+    stream = await client.open(grpc_headers(path, *headers))
+    await client.send(stream, body)
+    answer = await client.answer(stream)
+    return answer.status, answer.message
+
+
+async def test_a_message_over_the_limit_is_refused_by_its_prefix(db: Database) -> None:
+    async with running_api(db, max_request_bytes=1000) as api, h2_client(api.host, api.port) as client:
+        for path in (GET_DOMAINS, CHECK):
+            stream = await client.open(grpc_headers(path, ADMIN_HEADER))
+            # Five bytes of four GiB; the rest is never sent, and nobody waits for it.
+            await client.send(stream, framed(b"", length=2**32 - 1), end=False)
+            answer = await client.answer(stream)
+            assert answer.status == Status.RESOURCE_EXHAUSTED.value
+            assert "1000" in answer.message
+        assert (await ask(client, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
+
+
+async def test_credentials_are_judged_before_a_byte_of_the_body(db: Database) -> None:
+    async with running_api(db) as api, h2_client(api.host, api.port) as client:
+        for path, text in ((SEND, "invalid or wrong auth"), (GET_DOMAINS, "invalid admin token")):
+            stream = await client.open(grpc_headers(path))
+            answer = await client.answer(stream)
+            assert (answer.status, answer.message) == (Status.UNAUTHENTICATED.value, text)
+
+
+BROKEN_BODIES = {
+    "compressed": (framed(b"", compressed=True), Status.UNIMPLEMENTED),
+    "no message": (b"", Status.INVALID_ARGUMENT),
+    "half a prefix": (b"\0\0", Status.INVALID_ARGUMENT),
+    "shorter than announced": (framed(b"abc", length=10), Status.INVALID_ARGUMENT),
+    "not protobuf": (framed(b"\xff\xff\xff"), Status.INVALID_ARGUMENT),
+    "text that is not UTF-8": (framed(b"\x0a\x02\xff\xfe"), Status.INVALID_ARGUMENT),
+}
+
+
+async def test_broken_bodies_get_a_status(db: Database) -> None:
+    async with running_api(db) as api, h2_client(api.host, api.port) as client:
+        for name, (body, status) in BROKEN_BODIES.items():
+            found, text = await ask(client, "/pkg.kannon.admin.apiv1.Api/GetDomain", body, ADMIN_HEADER)
+            assert found == status.value, (name, text)
+        assert (await ask(client, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
+
+
+async def test_a_body_in_many_and_in_empty_frames_is_read(db: Database) -> None:
+    async with running_api(db) as api, h2_client(api.host, api.port) as client:
+        await api.create_domain("example.com")
+        stream = await client.open(grpc_headers(GET_DOMAINS, ADMIN_HEADER))
+        for byte in framed(b"\x7a\x03abc"):  # an unknown field
+            await client.send(stream, bytes([byte]), end=False)
+            await client.send(stream, b"", end=False)
+        await client.send(stream, b"", end=True)
+        answer = await client.answer(stream)
+    assert answer.status == 0
+    assert GetDomainsResponse.FromString(answer.data[5:]).domains[0].domain == "example.com"
+
+
+BROKEN_HEADERS: dict[str, tuple[tuple[str | bytes, str | bytes], int]] = {
+    "timeout without unit": (("grpc-timeout", "10"), Status.INVALID_ARGUMENT.value),
+    "endless timeout": (("grpc-timeout", "9" * 400 + "S"), Status.INVALID_ARGUMENT.value),
+    "timeout that has passed": (("grpc-timeout", "1n"), Status.DEADLINE_EXCEEDED.value),
+    "binary value that is none": (("x-bin", "a"), Status.INVALID_ARGUMENT.value),
+    "binary value beyond ASCII": ((b"x-bin", b"\xff\xff"), Status.INVALID_ARGUMENT.value),
+    "attribution that is not UTF-8": ((b"x-kannon-attribution", b"\xff"), Status.INVALID_ARGUMENT.value),
+    "attribution that is too long": (("x-kannon-attribution", "x" * 257), Status.INVALID_ARGUMENT.value),
+    "attribution in UTF-8": ((b"x-kannon-attribution", "Zoë".encode()), 0),
+}
+
+
+async def test_broken_headers_get_a_status_and_leave_the_connection(db: Database) -> None:
+    async with running_api(db) as api, h2_client(api.host, api.port) as client:
+        for name, (header, status) in BROKEN_HEADERS.items():
+            assert (await ask(client, GET_DOMAINS, framed(b""), ADMIN_HEADER, header))[0] == status, name
+
+
+async def test_unknown_methods_and_content_types_are_refused(db: Database) -> None:
+    async with running_api(db) as api, h2_client(api.host, api.port) as client:
+        assert (await ask(client, "/pkg.kannon.admin.apiv1.Api/Nothing", framed(b"")))[0] == Status.UNIMPLEMENTED.value
+        headers = [(n, "application/json" if n == "content-type" else v) for n, v in grpc_headers(GET_DOMAINS)]
+        stream = await client.open(headers, end=True)
+        assert (await client.answer(stream)).headers[":status"] == "415"
+
+
+async def test_frames_of_unknown_types_are_ignored(db: Database) -> None:
+    async with running_api(db) as api, h2_client(api.host, api.port) as client:
+        await client.raw(b"\x00\x00\x06" + b"\xee" + b"\x00" + bytes(4) + b"grease")  # length, type, flags, stream
+        assert (await ask(client, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
+
+
+@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00" + bytes(100), bytes(100)])
+async def test_what_is_not_http2_is_closed(db: Database, garbage: bytes) -> None:
+    async with running_api(db) as api:
+        reader, writer = await asyncio.open_connection(api.host, api.port)
+        writer.write(garbage)
+        with anyio.fail_after(5):
+            while await reader.read(1000):
+                pass
+        writer.close()
+        assert await refusal(api.admin.GetDomains(GetDomainsReq(), metadata=ADMIN)) == (Status.OK, "")
+
+
+async def test_a_client_that_resets_its_call_stops_the_work(db: Database) -> None:
+    """The lock is held by us: the send waits for it until its client leaves, and nothing is stored."""
+    async with running_api(db) as api, h2_client(api.host, api.port) as client:
+        await api.create_domain("example.com")
+        key = await api.create_key("example.com")
+        async with db.transaction() as connection:
+            await connection.execute("LOCK TABLE sending_pool_emails IN EXCLUSIVE MODE")
+            stream = await client.open(grpc_headers(SEND, *key.items()))
+            await client.send(stream, framed(a_send().SerializeToString()))
+            await _until_someone_waits(connection)
+            client.h2.reset_stream(stream)
+            await client.flush()
+            assert (await ask(client, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
+            await _until_nobody_waits(connection)
+        async with db.acquire() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM messages") == 0
+
+
+async def test_a_deadline_is_kept(db: Database) -> None:
+    async with running_api(db) as api:
+        await api.create_domain("example.com")
+        key = await api.create_key("example.com")
+        async with db.transaction() as connection:
+            await connection.execute("LOCK TABLE sending_pool_emails IN EXCLUSIVE MODE")
+            with pytest.raises(TimeoutError):
+                await api.mailer.SendHTML(a_send(), metadata=key, timeout=0.2)
+            await _until_nobody_waits(connection)
+        async with h2_client(api.host, api.port) as client, db.transaction() as connection:
+            await connection.execute("LOCK TABLE sending_pool_emails IN EXCLUSIVE MODE")
+            body = framed(a_send().SerializeToString())
+            found, _ = await ask(client, SEND, body, *key.items(), ("grpc-timeout", "200m"))
+            assert found == Status.DEADLINE_EXCEEDED.value
+
+
+async def test_a_stop_lets_running_calls_complete_and_takes_no_new_ones(db: Database) -> None:
+    async with running_api(db) as api, h2_client(api.host, api.port) as busy, h2_client(api.host, api.port) as idle:
+        await api.create_domain("example.com")
+        key = await api.create_key("example.com")
+        assert (await ask(idle, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
+        async with db.transaction() as connection:
+            await connection.execute("LOCK TABLE sending_pool_emails IN EXCLUSIVE MODE")
+            running = await busy.open(grpc_headers(SEND, *key.items()))
+            await busy.send(running, framed(a_send().SerializeToString()))
+            await _until_someone_waits(connection)
+            api.stop.set()
+            with anyio.fail_after(5):
+                await _until_refused(api.host, api.port)
+            late = await ask(busy, GET_DOMAINS, framed(b""), ADMIN_HEADER)
+            assert late == (Status.UNAVAILABLE.value, "the server is stopping")
+        answer = await busy.answer(running)
+        assert answer.status == 0
+        with anyio.fail_after(5):
+            await busy.until_closed()
+            await idle.until_closed()
+        assert busy.goodbye
+        assert idle.goodbye
+    async with db.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM messages") == 1
+
+
+async def test_a_stop_does_not_wait_for_streams_without_an_end(db: Database) -> None:
+    async with running_api(db) as api, h2_client(api.host, api.port) as client:
+        stream = await client.open(grpc_headers("/grpc.health.v1.Health/Watch"))
+        await client.send(stream, framed(b""))
+        serving = HealthCheckResponse(status=HealthCheckResponse.SERVING).SerializeToString()
+        while not client.answers[stream].data.endswith(serving):
+            await client.read()
+        api.stop.set()
+        with anyio.fail_after(5):
+            await client.until_closed()
+
+
+async def test_idle_connections_are_closed(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(server, "FIRST_CALL_SECONDS", 0.05)
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.1)
+    async with running_api(db) as api:
+        reader, writer = await asyncio.open_connection(api.host, api.port)  # says nothing at all
+        async with h2_client(api.host, api.port) as used:
+            assert (await ask(used, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
+            with anyio.fail_after(5):
+                while await reader.read(1000):
+                    pass
+                await used.until_closed()
+            assert used.goodbye
+        writer.close()
+
+
+async def test_a_body_that_stalls_is_given_up(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "STALL_SECONDS", 0.05)
+    async with running_api(db) as api, h2_client(api.host, api.port) as client:
+        stream = await client.open(grpc_headers(GET_DOMAINS, ADMIN_HEADER))
+        await client.send(stream, framed(b"abc", length=10), end=False)
+        assert (await client.answer(stream)).status == Status.DEADLINE_EXCEEDED.value
+
+
+async def test_large_bodies_take_turns(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "LARGE_BYTES", 10)
+    monkeypatch.setattr(server, "LARGE_AT_ONCE", 1)
+    large = framed(b"\x7a\x14" + bytes(20))
+    async with running_api(db) as api, h2_client(api.host, api.port) as client:
+        first = await client.open(grpc_headers(GET_DOMAINS, ADMIN_HEADER))
+        await client.send(first, large[:10], end=False)
+        second = await client.open(grpc_headers(GET_DOMAINS, ADMIN_HEADER))
+        await client.send(second, large)
+        assert (await ask(client, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0  # small ones pass
+        assert not client.answers[second].ended
+        await client.send(first, large[10:])
+        assert (await client.answer(first)).status == 0
+        assert (await client.answer(second)).status == 0
+
+
+async def test_an_unexpected_error_shows_nothing_of_itself(db: Database) -> None:
+    async with db.acquire() as connection:
+        await connection.execute("ALTER TABLE domains RENAME COLUMN domain TO renamed")
+    async with running_api(db) as api:
+        answer = await refusal(api.admin.GetDomains(GetDomainsReq(), metadata=ADMIN))
+    assert answer == (Status.INTERNAL, "internal error")
+
+
+async def test_a_taken_address_is_the_operators_fault(db: Database) -> None:
+    async with running_api(db) as api:
+        other = Api(ApiSettings(api.host, api.port, TOKEN, 1000, LIMITS), db, NoBus(), {}, make_txt_lookup([]))
+        with pytest.raises(AddressInUse, match=rf"^api\.listen: 127\.0\.0\.1:{api.port}: [A-Z][^\n]+$"):
+            await other.run(anyio.Event(), task_status=anyio.TASK_STATUS_IGNORED)
+
+
+async def test_a_certificate_that_cannot_be_read_is_the_operators_fault(db: Database, tmp_path: Path) -> None:
+    file = tmp_path / "cert.pem"
+    for text in (None, "not a certificate"):
+        if text is not None:
+            file.write_text(text)
+        settings = ApiSettings("127.0.0.1", 0, TOKEN, 1000, LIMITS, tls_cert=str(file), tls_key=str(file))
+        api = Api(settings, db, NoBus(), {}, make_txt_lookup([]))
+        with pytest.raises(ConfigError, match=r"^configuration: api\.tls_cert, api\.tls_key: [^\n]+$"):
+            await api.run(anyio.Event(), task_status=anyio.TASK_STATUS_IGNORED)
+
+
+async def test_health_speaks_for_each_service_and_for_all(db: Database) -> None:
+    async with running_api(db) as api:
+        health = HealthStub(api.channel)
+        for name in ("", *(service.full_name for service in SERVICES)):
+            response = await health.Check(HealthCheckRequest(service=name))
+            assert response.status == HealthCheckResponse.SERVING, name
+        status, _ = await refusal(health.Check(HealthCheckRequest(service="nobody")))
+        assert status is Status.NOT_FOUND
+
+
+async def test_hz_names_what_fails_and_tells_nothing_more(db: Database) -> None:
+    async def well() -> None:
+        return None
+
+    async def away() -> None:
+        raise Unavailable("postgres://user:secret@host")
+
+    async def broken() -> None:
+        raise RuntimeError("/etc/kannon")
+
+    async def hangs() -> None:
+        await anyio.sleep_forever()
+
+    checks = {"postgres": away, "nats": well, "bug": broken}
+    async with running_api(db, checks=checks) as api:
+        result = (await HZServiceStub(api.channel).HZ(HZRequest())).result
+    assert dict(result) == {"postgres": "unavailable", "bug": "unavailable"}
+    async with running_api(db, checks={"nats": hangs}) as api:
+        with anyio.fail_after(3):
+            result = (await HZServiceStub(api.channel).HZ(HZRequest())).result
+    assert dict(result) == {"nats": "does not answer"}
+
+
+async def test_reflection_describes_every_service(db: Database) -> None:
+    async with running_api(db) as api, ServerReflectionStub(api.channel).ServerReflectionInfo.open() as stream:
+        await stream.send_message(ServerReflectionRequest(list_services=""))
+        listed = await stream.recv_message()
+        assert listed is not None
+        names = [s.name for s in listed.list_services_response.service]
+        assert sorted(names) == sorted(service.full_name for service in SERVICES)
+        for name in names:
+            await stream.send_message(ServerReflectionRequest(file_containing_symbol=name))
+            found = await stream.recv_message()
+            assert found is not None
+            [raw] = found.file_descriptor_response.file_descriptor_proto
+            described = FileDescriptorProto.FromString(raw)
+            assert name in [f"{described.package}.{service.name}" for service in described.service]
+            assert described.name.startswith("kannon/")
+        await stream.end()
+
+
+async def _until_someone_waits(connection: Any) -> None:
+    with anyio.fail_after(5):
+        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await anyio.lowlevel.checkpoint()
+
+
+async def _until_nobody_waits(connection: Any) -> None:
+    with anyio.fail_after(5):
+        while await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await anyio.lowlevel.checkpoint()
+
+
+async def _until_refused(host: str, port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            return
+        writer.close()
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_connections_are_counted(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    async with running_api(db) as api, h2_client(api.host, api.port) as first, h2_client(api.host, api.port) as second:
+        for client in (first, second):
+            assert (await ask(client, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
+        reader, writer = await asyncio.open_connection(api.host, api.port)
+        with anyio.fail_after(5):
+            await reader.read()  # to its end
+        writer.close()
+        assert (await ask(first, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0

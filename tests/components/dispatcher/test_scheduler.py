@@ -1,0 +1,184 @@
+"""From claimed rows to envelopes on the bus, over real PostgreSQL, NATS and build workers."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+
+from kannon.bus import streams
+from kannon.bus.connection import Bus
+from kannon.components.dispatcher import Builder, BuildOptions, Feed, FeedLimits
+from kannon.components.dispatcher.builder import BuildFailure
+from kannon.components.dispatcher.scheduler import Pace
+from kannon.db.pool import Database
+from kannon.db.queue import claim_due
+from kannon.errors import Unavailable
+from kannon.mail.batch import Delivery
+from kannon.mail.build.dkim import generate_dkim_key
+from kannon.wire.envelopes import parse_envelope
+from tests.support.consume import events_of, take
+from tests.support.pool import insert_batch, insert_domain, states
+
+OPTIONS = BuildOptions("", autoescape=True, token_ttl=timedelta(days=90), bounce_ttl=timedelta(days=31))
+LIMITS = FeedLimits(page=50, max_backlog=1000, max_backlog_bytes=1 << 30, pages_at_once=2)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def insert_dkim_key(db: Database, domain: str = "example.com") -> None:
+    private_pem, public_key = generate_dkim_key("ed25519-sha256")
+    await insert_domain(db, domain)
+    async with db.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO dkim_keys (domain, selector, algorithm, private_pem, public_key, active)"
+            " VALUES ($1, 'kannon', 'ed25519-sha256', $2, $3, true)",
+            domain,
+            private_pem,
+            public_key,
+        )
+
+
+@pytest.fixture
+async def builder(db: Database) -> AsyncIterator[Builder]:
+    async with Builder(db, OPTIONS, workers=1, clock=now) as builder:
+        yield builder
+
+
+async def until_it_fails(builder: Builder, page: list[Delivery]) -> None:
+    while True:
+        await builder.build("msg_1@example.com", page, now())
+
+
+async def run_feed(feed: Feed, bus: Bus, envelopes: int) -> None:
+    """Until so many envelopes are in the stream."""
+    stop = anyio.Event()
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(feed.run, stop)
+            while (await bus.backlog()).messages < envelopes:
+                await anyio.lowlevel.checkpoint()
+            stop.set()
+
+
+async def test_due_rows_become_signed_envelopes(db: Database, bus: Bus, builder: Builder) -> None:
+    await insert_dkim_key(db)
+    emails = [f"a{n}@example.org" for n in range(120)]
+    ids = await insert_batch(db, emails, state="scheduled", fields='{"name": "Ada & Co"}')
+    await run_feed(Feed(db, bus, builder, LIMITS, clock=now), bus, 120)
+    envelopes = [parse_envelope(m.payload) for m in await take(bus, streams.SENDER, 120)]
+    assert sorted(int(e.email_id) for e in envelopes) == ids
+    assert {e.to for e in envelopes} == set(emails)
+    assert all(e.body.startswith(b"DKIM-Signature: ") and b"Ada &amp; Co" in e.body for e in envelopes)
+    assert all(e.attempt == 1 and e.return_path.endswith("@example.com") for e in envelopes)
+    assert set((await states(db)).values()) == {"sending"}
+
+
+async def test_it_stops_claiming_while_the_stream_is_full(db: Database, bus: Bus, builder: Builder) -> None:
+    await insert_dkim_key(db)
+    await insert_batch(db, [f"a{n}@example.org" for n in range(60)], state="scheduled")
+    limits = replace(LIMITS, page=10, max_backlog=20, pages_at_once=1)
+    await run_feed(Feed(db, bus, builder, limits, clock=now), bus, 20)
+    assert 20 <= (await bus.backlog()).messages <= 30
+    assert list((await states(db)).values()).count("scheduled") >= 30
+
+
+async def test_however_often_claiming_fails_it_goes_on_afterwards(db: Database, bus: Bus, builder: Builder) -> None:
+    await insert_dkim_key(db)
+    await insert_batch(db, ["a@example.org"], state="scheduled")
+    feed = Feed(db, bus, builder, LIMITS, clock=now)
+    async with db.acquire() as connection:
+        await connection.execute("ALTER TABLE sending_pool_emails RENAME TO elsewhere")
+        for _ in range(LIMITS.pages_at_once):
+            with pytest.raises(ExceptionGroup), anyio.fail_after(10):
+                await feed.run(anyio.Event())
+        await connection.execute("ALTER TABLE elsewhere RENAME TO sending_pool_emails")
+    await run_feed(feed, bus, 1)
+
+
+async def test_a_single_mail_is_built_before_the_large_batch_it_was_claimed_with(
+    db: Database, bus: Bus, builder: Builder
+) -> None:
+    await insert_dkim_key(db)
+    await insert_dkim_key(db, "other.com")
+    await insert_batch(db, [f"a{n}@example.org" for n in range(300)], state="scheduled")
+    await insert_batch(db, ["single@example.org"], domain="other.com", state="scheduled")
+    await run_feed(Feed(db, bus, builder, replace(LIMITS, pages_at_once=1), clock=now), bus, 100)
+    envelopes = [parse_envelope(m.payload) for m in await take(bus, streams.SENDER, 100)]
+    assert envelopes[0].to == "single@example.org"
+
+
+def test_the_pace_follows_the_senders() -> None:
+    pace = Pace()
+    assert pace.rate(0.0, 1000) == 0
+    assert [round(pace.rate(float(t), 1000 + 500 * t)) for t in range(1, 6)] == [250, 375, 438, 469, 484]
+    assert round(pace.rate(100.0, 3500)) == 0  # they stopped
+    assert round(pace.rate(101.0, 10)) == 0  # the stream was made anew
+    assert pace.rate(102.0, 510) == 250
+
+
+async def test_a_mail_that_cannot_be_built_is_deferred_with_its_reason(
+    db: Database, bus: Bus, builder: Builder
+) -> None:
+    await insert_batch(db, ["a@example.org"], domain="nokey.com", state="scheduled")
+    await insert_dkim_key(db)
+    await insert_batch(db, ["b@example.org"], state="scheduled")
+    await run_feed(Feed(db, bus, builder, LIMITS, clock=now), bus, 1)
+    [error] = await events_of(bus, streams.OUTCOMES, 1)
+    assert (error.type, error.stage, error.email, error.attempt) == ("error", "build", "a@example.org", 1)
+    assert "no active DKIM key" in error.text
+
+
+async def test_a_worker_that_dies_costs_a_retried_page_and_no_mail(db: Database, bus: Bus) -> None:
+    await insert_dkim_key(db)
+    await insert_batch(db, [f"a{n}@example.org" for n in range(5)], state="scheduled")
+    page = await claim_due(db, 10)
+    async with Builder(db, OPTIONS, workers=1, clock=now) as builder:
+        assert len(await builder.build("msg_1@example.com", page, now())) == 5
+        [worker] = _children()
+        os.kill(worker, signal.SIGKILL)
+        with pytest.raises(Unavailable, match="worker died"):
+            await until_it_fails(builder, page)
+        assert not any(isinstance(b, BuildFailure) for b in await builder.build("msg_1@example.com", page, now()))
+
+
+async def test_a_page_that_cannot_be_published_goes_back_without_an_attempt(
+    db: Database, bus: Bus, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert_dkim_key(db)
+    [delivery] = await insert_batch(db, ["a@example.org"], state="scheduled")
+    released = anyio.Event()
+
+    async def refuse(*_: object) -> None:
+        released.set()
+        raise Unavailable("NATS refused: maximum messages exceeded")
+
+    monkeypatch.setattr(bus, "publish_envelopes", refuse)
+    stop = anyio.Event()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(Feed(db, bus, builder, LIMITS, clock=now).run, stop)
+            await released.wait()
+            stop.set()
+    assert await states(db) == {delivery: "scheduled"}
+    async with db.acquire() as connection:
+        assert await connection.fetchval("SELECT attempts FROM sending_pool_emails") == 0
+
+
+def _children() -> list[int]:
+    """Build workers: our children that run Python's spawn entry."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
+            if parent == str(os.getpid()) and "spawn_main" in (entry / "cmdline").read_text():
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it ended meanwhile
+    return found

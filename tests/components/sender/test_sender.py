@@ -1,0 +1,420 @@
+"""The sender between a real NATS and a scripted SMTP peer: what is reported, what is acked, and what is never sent
+twice."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import pytest
+
+from kannon.bus.connection import Bus
+from kannon.bus.publish import Outgoing
+from kannon.bus.streams import SENDING, STATS
+from kannon.components.sender import Sender
+from kannon.components.sender.inflight import REMEMBERED, Arrival, Ledger, Work
+from kannon.config import Dns
+from kannon.config import Sender as Settings
+from kannon.embedded import DataDir, EmbeddedNats
+from kannon.errors import Unavailable
+from kannon.mail.envelope import Envelope, Postponement
+from kannon.mail.event import Event, EventType
+from kannon.mail.verdict import Stage, Verdict
+from kannon.outbound import Busy, Deliverer
+from kannon.wire.envelopes import encode_envelope
+from tests.support import smtp_peer
+from tests.support.consume import events_of
+from tests.support.envelopes import BODY, an_envelope
+from tests.support.eventually import eventually
+from tests.support.smtp_peer import Peer, after, free_port, serving
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+def a_sender(bus: Bus, port: int, **options: object) -> Sender:
+    settings = {
+        "hostname": "me.test",
+        "routes": [{"domain": "*", "host": "127.0.0.1", "port": port}],
+        "timeout_scale": 0.1,
+        **options,
+    }
+    return Sender(Deliverer(Settings.model_validate(settings), Dns()), bus, clock=lambda: NOON)
+
+
+@asynccontextmanager
+async def running(sender: Sender) -> AsyncIterator[anyio.Event]:
+    """Gives its `stop`, and sets it at the end."""
+    stop = anyio.Event()
+    async with anyio.create_task_group() as group:
+        await group.start(lambda *, task_status: sender.run(stop, task_status=task_status))
+        yield stop
+        stop.set()
+
+
+@pytest.fixture
+async def bus(nats_url: str) -> AsyncIterator[Bus]:
+    bus = Bus(nats_url)
+    await bus.ready()
+    yield bus
+    await bus.close()
+
+
+async def drained(bus: Bus) -> None:
+    """Until every envelope has been acked."""
+    with anyio.fail_after(10):
+        while (await bus.backlog()).messages:  # the condition is NATS's
+            await anyio.sleep(0.01)
+
+
+async def sent(bus: Bus, peer: Peer, *envelopes: Envelope, **options: object) -> list[Event]:
+    """Sends them, and gives their outcomes in order of delivery id."""
+    await bus.publish_envelopes(envelopes)
+    async with serving(peer) as port, running(a_sender(bus, port, **options)):
+        await drained(bus)
+    return sorted(await events_of(bus, STATS, len(envelopes)), key=lambda event: event.delivery_id)
+
+
+# -- what is reported
+
+
+async def test_a_delivered_mail(bus: Bus) -> None:
+    peer = Peer()
+    (event,) = await sent(bus, peer, an_envelope(delivery_id=7, attempt=3))
+    assert event == Event(
+        event_id="7.3.delivered",
+        type=EventType.DELIVERED,
+        domain="sender.test",
+        message_id="msg_test@sender.test",
+        email="b@dest.test",
+        at=NOON,
+        delivery_id=7,
+        attempt=3,
+        enhanced_status="2.0.0",
+        host="127.0.0.1",
+    )
+    assert peer.mails == [BODY + b".\r\n"]
+
+
+async def test_a_refused_mail_is_a_permanent_bounce(bus: Bus) -> None:
+    (event,) = await sent(bus, Peer({Stage.RCPT: "550 5.1.1 no such user"}), an_envelope())
+    assert (event.event_id, event.type, event.permanent) == ("1.1.bounced", EventType.BOUNCED, True)
+    assert (event.code, event.enhanced_status, event.text) == (550, "5.1.1", "no such user")
+    assert (event.stage, event.host) == ("rcpt", "127.0.0.1")
+
+
+async def test_a_deferred_mail_is_an_error_with_the_remotes_wish(bus: Bus) -> None:
+    (event,) = await sent(bus, Peer({Stage.DOT: "451 4.7.1 greylisted, try again in 10 minutes"}), an_envelope())
+    assert (event.event_id, event.type, event.permanent) == ("1.1.error", EventType.ERROR, False)
+    assert (event.code, event.stage, event.retry_after_seconds) == (451, "dot", 600)
+
+
+async def test_without_a_reply_the_code_is_0_and_the_text_says_where(bus: Bus) -> None:
+    await bus.publish_envelopes([an_envelope()])
+    async with running(a_sender(bus, free_port())):
+        await drained(bus)
+    (event,) = await events_of(bus, STATS, 1)
+    assert (event.type, event.code, event.stage) == (EventType.ERROR, 0, "connect")
+    assert event.text == "connect: 127.0.0.1: Connection refused"
+
+
+async def test_many_mails_each_once(bus: Bus) -> None:
+    peer = Peer()
+    events = await sent(bus, peer, *(an_envelope(delivery_id=n) for n in range(1, 501)))
+    assert [event.delivery_id for event in events] == list(range(1, 501))
+    assert len(peer.mails) == 500
+
+
+async def test_a_mail_larger_than_a_message_of_the_bus(bus: Bus) -> None:
+    large = BODY + (b"y" * 76 + b"\r\n") * 30_000
+    peer = Peer()
+    (event,) = await sent(bus, peer, an_envelope(body=large))
+    assert event.type is EventType.DELIVERED
+    assert peer.mails == [large + b".\r\n"]
+    assert (await bus.backlog("OBJ_kannon_bodies")).messages <= 1  # the mark of deletion
+    assert (await bus.backlog("OBJ_kannon_bodies")).bytes < 10_000
+
+
+async def test_what_is_no_envelope_is_set_aside_and_its_neighbours_go(bus: Bus) -> None:
+    await publish_raw(bus, b"\xff\xff\xff", "not an envelope")
+    peer = Peer()
+    (event,) = await sent(bus, peer, an_envelope())
+    assert event.type is EventType.DELIVERED
+    assert (await bus.backlog("kannon_parked")).messages == 1
+
+
+async def publish_raw(bus: Bus, payload: bytes, msg_id: str) -> None:
+    """Past the deduplication by delivery and attempt."""
+    await bus._publish([Outgoing(SENDING, msg_id, payload)])
+
+
+# -- what is not an attempt
+
+
+async def test_mail_for_a_destination_that_is_down_waits_in_the_stream(bus: Bus) -> None:
+    port = free_port()
+    await bus.publish_envelopes([an_envelope(delivery_id=n) for n in range(1, 11)])
+    peer = Peer()
+    async with running(a_sender(bus, port)) as stop:
+        events = await events_of(bus, STATS, 1)
+        assert [event.type for event in events] == [EventType.ERROR]
+        async with serving(peer, port=port):
+            events += await events_of(bus, STATS, 9)
+        stop.set()
+    assert [event.type for event in events[1:]] == [EventType.DELIVERED] * 9
+    assert len(peer.mails) == 9
+
+
+# -- how much at once
+
+
+async def test_the_bytes_in_work_are_bounded_whatever_the_number_of_mails(bus: Bus) -> None:
+    body = BODY + (b"y" * 76 + b"\r\n") * 13_000  # a megabyte
+    await bus.publish_envelopes([an_envelope(delivery_id=n, body=body) for n in range(1, 61)])
+    gate = asyncio.Event()
+    peer = Peer(gate=gate)
+    async with serving(peer) as port:
+        options = {"hostname": "me.test", "routes": [{"domain": "*", "host": "127.0.0.1", "port": port}]}
+        deliverer = Deliverer(Settings.model_validate(options), Dns())
+        sender = Sender(deliverer, bus, clock=lambda: NOON, max_bytes=20_000_000)
+        async with running(sender):
+            await eventually(lambda: len(peer.mails) == 2)
+            held = [await in_work(bus) for _ in range(200)]
+            gate.set()
+            while held[-1]:
+                held.append(await in_work(bus))
+    assert len(peer.mails) == 60
+    assert 8 <= max(held) <= 20
+
+
+async def in_work(bus: Bus) -> int:
+    """How many envelopes the sender holds, or has put back."""
+    queue = await bus.sending_queue()
+    return queue.backlog.messages - queue.fresh
+
+
+# -- never twice
+
+
+class Unruly(Bus):
+    """A real bus whose outcomes can be refused, and which keeps what it did in order."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.refuses = False
+        self.deeds: list[str] = []
+
+    async def publish_events(self, events: Sequence[Event]) -> None:
+        if self.refuses:
+            self.deeds.append("refused")
+            raise Unavailable("full")
+        await super().publish_events(events)
+        self.deeds += [f"recorded {event.delivery_id}" for event in events]
+
+    async def send(self, subject: str, payload: bytes) -> None:
+        self.deeds.append(payload.decode())
+        await super().send(subject, payload)
+
+
+@pytest.fixture
+async def unruly(nats_url: str) -> AsyncIterator[Unruly]:
+    bus = Unruly(nats_url)
+    await bus.ready()
+    yield bus
+    await bus.close()
+
+
+async def test_the_outcome_is_recorded_before_the_envelope_is_acked(unruly: Unruly) -> None:
+    peer = Peer()
+    await unruly.publish_envelopes([an_envelope()])
+    async with serving(peer) as port, running(a_sender(unruly, port)):
+        await drained(unruly)
+    assert unruly.deeds == ["recorded 1", "+ACK"]
+
+
+async def test_while_outcomes_cannot_be_recorded_nothing_is_sent(unruly: Unruly) -> None:
+    peer = Peer()
+    unruly.refuses = True
+    await unruly.publish_envelopes([an_envelope(delivery_id=1)])
+    async with serving(peer) as port, running(a_sender(unruly, port)):
+        await eventually(lambda: "refused" in unruly.deeds)
+        await unruly.publish_envelopes([an_envelope(delivery_id=n) for n in range(2, 50)])
+        await eventually(lambda: unruly.deeds.count("refused") > 2)
+        assert len(peer.mails) == 1
+        assert "+ACK" not in unruly.deeds
+        unruly.refuses = False
+        await drained(unruly)
+    assert len(peer.mails) == 49
+    assert sorted(deed for deed in unruly.deeds if deed.startswith("rec")) == sorted(
+        f"recorded {n}" for n in range(1, 50)
+    )
+
+
+async def test_an_envelope_that_comes_again_after_its_outcome_is_acked_and_not_sent(bus: Bus) -> None:
+    peer = Peer()
+    envelope = an_envelope()
+    await bus.publish_envelopes([envelope])
+    async with serving(peer) as port, running(a_sender(bus, port)):
+        await drained(bus)
+        await publish_raw(bus, encode_envelope(envelope), "the same again")
+        await drained(bus)
+    assert len(peer.mails) == 1
+
+
+async def test_an_envelope_that_comes_again_while_it_is_being_sent_joins_it(bus: Bus) -> None:
+    gate = asyncio.Event()
+    peer = Peer(gate=gate)
+    envelope = an_envelope()
+    await bus.publish_envelopes([envelope])
+    async with serving(peer) as port, running(a_sender(bus, port)):
+        await eventually(lambda: len(peer.mails) == 1)
+        await publish_raw(bus, encode_envelope(envelope), "the same again")
+        await publish_raw(bus, encode_envelope(an_envelope(delivery_id=2)), "another")
+        await eventually(lambda: len(peer.mails) == 2)  # so the one before it has come too
+        gate.set()
+        await drained(bus)
+    assert len(peer.mails) == 2
+
+
+async def test_another_attempt_is_another_mail(bus: Bus) -> None:
+    peer = Peer()
+    await sent(bus, peer, an_envelope(attempt=1), an_envelope(attempt=2))
+    assert len(peer.mails) == 2
+
+
+async def test_nats_going_away_in_the_middle_of_a_mail(tmp_path: Path) -> None:
+    """The mail is finished, its outcome kept, recorded when NATS is back, and the mail is not sent again."""
+    gate = asyncio.Event()
+    peer = Peer(gate=gate)
+    with DataDir.open(tmp_path) as data_dir:
+        nats = EmbeddedNats(data_dir.path)
+        await nats.start()
+        bus = Bus(nats.url)
+        await bus.ready()
+        await bus.publish_envelopes([an_envelope()])
+        async with serving(peer) as port, running(a_sender(bus, port)):
+            await eventually(lambda: len(peer.mails) == 1)
+            await nats.stop()
+            gate.set()
+            await eventually(lambda: peer.used[Stage.DOT] == 1)
+            await nats.start()
+            await reconnected(bus)
+            await drained(bus)
+        assert [event.event_id for event in await events_of(bus, STATS, 1)] == ["1.1.delivered"]
+        await bus.close()
+        await nats.stop()
+        nats.close()
+    assert len(peer.mails) == 1
+
+
+async def test_an_outcome_that_nats_lost_with_its_store_is_told_again(tmp_path: Path) -> None:
+    """The pool, finding neither envelope nor outcome, asks again by the next turn; the mail has been sent."""
+    peer = Peer()
+    with DataDir.open(tmp_path) as data_dir:
+        nats = EmbeddedNats(data_dir.path)
+        await nats.start()
+        bus = Bus(nats.url)
+        await bus.ready()
+        await bus.publish_envelopes([an_envelope()])
+        async with serving(peer) as port, running(a_sender(bus, port)):
+            await drained(bus)
+            await nats.stop()
+            for store in data_dir.path.rglob("jetstream"):
+                shutil.rmtree(store)
+            await nats.start()
+            await reconnected(bus)
+            assert (await bus.backlog("kannon_stats")).messages == 0
+            await bus.publish_envelopes([an_envelope(turn=1)])
+            await drained(bus)
+        assert [event.event_id for event in await events_of(bus, STATS, 1)] == ["1.1.delivered"]
+        await bus.close()
+        await nats.stop()
+        nats.close()
+    assert len(peer.mails) == 1
+
+
+async def reconnected(bus: Bus) -> None:
+    with anyio.fail_after(10):
+        while True:
+            try:
+                return await bus.ready()
+            except Unavailable:
+                await anyio.sleep(0.05)
+
+
+# -- stopping
+
+
+async def test_stop_lets_open_mails_finish_and_puts_the_others_back(bus: Bus) -> None:
+    gate = asyncio.Event()
+    peer = Peer(gate=gate)
+    await bus.publish_envelopes([an_envelope(delivery_id=n) for n in range(1, 31)])
+    async with serving(peer) as port, running(a_sender(bus, port)) as stop:
+        await eventually(lambda: len(peer.mails) == 2)
+        stop.set()
+        await anyio.wait_all_tasks_blocked()
+        gate.set()
+    events = await events_of(bus, STATS, 2)
+    assert {event.type for event in events} == {EventType.DELIVERED}
+    assert len(peer.mails) == 2
+    assert (await bus.backlog()).messages == 28
+    # And they are there for the next one at once.
+    async with serving(peer) as port, running(a_sender(bus, port)):
+        await drained(bus)
+    assert len(peer.mails) == 30
+
+
+async def test_cut_in_the_middle_of_a_mail_it_goes_on_at_the_next_run(bus: Bus) -> None:
+    peer = Peer({Stage.RCPT: after(1, "250 ok", first=smtp_peer.hang)})
+    async with serving(peer) as port:
+        sender = a_sender(bus, port)
+        await bus.publish_envelopes([an_envelope()])
+        async with anyio.create_task_group() as group:
+            await group.start(lambda *, task_status: sender.run(anyio.Event(), task_status=task_status))
+            await eventually(lambda: peer.used[Stage.RCPT] == 1)
+            group.cancel_scope.cancel()
+        async with running(sender):
+            await drained(bus)
+    assert len(peer.mails) == 1
+
+
+# -- the ledger
+
+
+def test_the_memory_of_what_was_recorded_is_bounded() -> None:
+    ledger = Ledger()
+    event = Event("1.1.delivered", EventType.DELIVERED, "sender.test", "m", "b@dest.test", NOON)
+    for number in range(REMEMBERED + 10):
+        work = Work((number, 1), 0, "", [])
+        assert ledger.arrive(work) is Arrival.NEW
+        ledger.recorded(work, event)
+    assert ledger.arrive(Work((REMEMBERED, 1), 0, "", [])) is Arrival.RECORDED
+    assert ledger.arrive(Work((3, 1), 0, "", [])) is Arrival.NEW
+
+
+async def test_a_long_wait_gives_the_envelope_back_to_the_pool(bus: Bus) -> None:
+    class Full(Deliverer):
+        async def deliver(self, envelope: Envelope) -> Verdict | Busy:
+            return Busy(30.0)
+
+    got: list[list[Postponement]] = []
+    stop, heard = anyio.Event(), anyio.Event()
+
+    async def take_it(page: list[Postponement]) -> None:
+        got.append(page)
+        stop.set()
+        heard.set()
+
+    await bus.publish_envelopes([an_envelope(delivery_id=n) for n in (1, 2)])
+    sender = Sender(Full(Settings(), Dns()), bus, clock=lambda: datetime.now(UTC))
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(bus.take_postponements, take_it, stop)
+            await bus.ping()
+            await group.start(sender.run, stop)
+            await heard.wait()
+    given_back = [p for page in got for p in page]
+    assert sorted(given_back, key=lambda p: p.delivery_id) == [Postponement(1, 0, 30.0), Postponement(2, 0, 30.0)]
+    assert (await bus.backlog()).messages == 0

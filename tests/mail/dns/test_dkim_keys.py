@@ -1,0 +1,88 @@
+"""The life of a DKIM key: selectors, moves, and how long a key that signs no more stays published."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kannon.components.dispatcher.builder import PAGE_SECONDS
+from kannon.errors import FailedPrecondition
+from kannon.mail.build.dkim import ED25519_SHA256, RSA_SHA256
+from kannon.mail.dns.dkim_keys import (
+    SWITCH,
+    KeyState,
+    RegisteredKey,
+    check_move,
+    check_out,
+    check_published,
+    next_selector,
+)
+
+AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+WINDOW = timedelta(hours=24)
+RSA = RegisteredKey("example.com", "kannon2", RSA_SHA256, "KEY", KeyState.NEXT, AT)
+RETIRED = replace(RSA, state=KeyState.RETIRED, retired_at=AT)
+ED = replace(RSA, algorithm=ED25519_SHA256)
+
+
+@pytest.mark.parametrize(
+    ("used", "selector"),
+    [
+        ([], "kannon"),
+        (["kannon"], "kannon2"),
+        (["kannon2"], "kannon3"),
+        (["kannon9", "kannon", "kannon10"], "kannon11"),
+        (["mail", "kannon-7", "Kannon8", "kannonx", "kannon3 "], "kannon"),
+        (["kannon" + "9" * 40], "kannon"),
+    ],
+)
+def test_no_selector_comes_twice(used: list[str], selector: str) -> None:
+    assert next_selector(used) == selector
+
+
+def allowed(key: RegisteredKey, wanted: KeyState) -> bool:
+    try:
+        check_move(key, wanted)
+    except FailedPrecondition:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("key", [RSA, ED], ids=["rsa", "ed25519"])
+def test_moves(key: RegisteredKey) -> None:
+    moves = {(a.value, b.value) for a in KeyState for b in KeyState if allowed(replace(key, state=a), b)}
+    either = {("next", "active"), ("next", "deleted"), ("retired", "active"), ("retired", "deleted")}
+    assert moves == (either if key is RSA else either | {("active", "retired")})
+
+
+def test_a_former_key_is_needed_until_its_mail_is_out() -> None:
+    until = AT + SWITCH + WINDOW
+    for key, now, needed in [
+        (RETIRED, AT, True),
+        (RETIRED, until - timedelta(seconds=1), True),
+        (RETIRED, until, False),
+        (replace(RETIRED, under_way=True), until + timedelta(days=9), True),
+        (RSA, AT, True),
+        (replace(RSA, state=KeyState.ACTIVE), AT, True),
+        (replace(RETIRED, state=KeyState.DELETED, deleted_at=AT), AT, False),
+    ]:
+        assert key.to_publish(now, WINDOW) is needed
+    with pytest.raises(FailedPrecondition, match=r"needed until 2026-03-05T05:08:07\+00:00"):
+        check_out(RETIRED, AT, WINDOW)
+    with pytest.raises(FailedPrecondition, match="have no outcome yet"):
+        check_out(replace(RETIRED, under_way=True), until, WINDOW)
+    check_out(RETIRED, until, WINDOW)
+    check_out(RSA, AT, WINDOW)  # it never signed
+
+
+def test_the_switch_lasts_longer_than_a_dispatcher_keeps_its_keys() -> None:
+    assert timedelta(seconds=PAGE_SECONDS) < SWITCH
+
+
+def test_what_is_not_published_is_named() -> None:
+    check_published(RSA, ["v=DKIM1; p=KEY"])
+    with pytest.raises(FailedPrecondition) as refused:
+        check_published(RSA, ["v=DKIM1; p=OLD"])
+    assert str(refused.value) == (
+        "kannon2._domainkey.example.com TXT: publishes another key; to be published is: v=DKIM1; k=rsa; p=KEY"
+    )

@@ -1,0 +1,98 @@
+"""What to publish in the DNS, and the verdict on what is found there."""
+
+import pytest
+
+from kannon.mail.build.dkim import ED25519_SHA256, RSA_SHA256
+from kannon.mail.dns.records import Finding, Kind, Purpose, Record, Servers, dkim_record, judge, records_for
+
+KEY = dkim_record("example.com", "sel", RSA_SHA256, "KEY+/=")
+RECORDS = {r.purpose: r for r in records_for("example.com", [KEY], Servers("mx.example.net", "mx.example.net"))}
+
+CASES: list[tuple[Purpose, list[str], bool]] = [
+    (Purpose.DKIM, ["v=DKIM1; k=rsa; p=KEY+/="], True),
+    (Purpose.DKIM, ["p = KEY +/= ; t=s"], True),
+    (Purpose.DKIM, [], False),
+    (Purpose.DKIM, ["v=DKIM1; p="], False),
+    (Purpose.DKIM, ["v=DKIM1; p=OTHER"], False),
+    (Purpose.DKIM, ["v=DKIM1; p=OTHER", "v=DKIM1; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; k=rsa; h=sha1:sha256; s=email; t=s; n=a note; p=KEY+/="], True),
+    (Purpose.DKIM, ["v=DKIM1; k=rsa; s=*; p=KEY+/="], True),
+    (Purpose.DKIM, ["v=DKIM2; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; k=ed25519; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; h=sha1; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; s=tlsrpt; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; t=y; p=KEY+/="], False),
+    (Purpose.DKIM, ["v=DKIM1; t=s:y; p=KEY+/="], False),
+    (Purpose.DKIM, ["KEY+/="], False),
+    (Purpose.DKIM, [""], False),
+    (Purpose.SPF, ["v=spf1 include:x.net +A:MX.example.net -all"], True),
+    (Purpose.SPF, ["text", "v=spf1 a:mx.example.net ~all"], True),
+    (Purpose.SPF, ["v=spf10 a:mx.example.net"], False),
+    (Purpose.SPF, ["v=spf1 include:mx.example.net ~all"], False),
+    (Purpose.SPF, ["v=spf1 a:mx.example.net ~all", "v=spf1 -all"], False),
+    (Purpose.SPF, [], False),
+    (Purpose.DMARC, ["v=DMARC1; p=quarantine; pct=5"], True),
+    (Purpose.DMARC, ["v=DMARC1"], False),
+    (Purpose.DMARC, [], False),
+    (Purpose.BOUNCES, ["20 other.net.", "10 MX.example.net."], True),
+    (Purpose.BOUNCES, ["10 other.net."], False),
+    (Purpose.BOUNCES, [], False),
+    (Purpose.TRACKING, ["192.0.2.1"], True),
+    (Purpose.TRACKING, [], False),
+    (Purpose.HOST, ["2001:db8::1"], True),
+    (Purpose.REVERSE, ["mx.example.net."], True),
+    (Purpose.REVERSE, ["host-1.isp.example."], False),
+    (Purpose.REVERSE, [], False),
+]
+
+
+@pytest.mark.parametrize(("purpose", "found", "good"), CASES)
+def test_verdicts(purpose: Purpose, found: list[str], good: bool) -> None:
+    finding = judge(RECORDS[purpose], found)
+    assert finding.good is good
+    assert bool(finding.text) is not good
+    assert bool(finding.mend) is not good
+
+
+def test_what_is_published_will_do() -> None:
+    for record in RECORDS.values():
+        assert judge(record, [record.value]) == Finding(True, ""), record
+
+
+def test_a_tracking_host_of_the_operators_own_replaces_stats() -> None:
+    records = records_for("example.com", [KEY], Servers("mx.a.net", "in.a.net", "links.a.net"))
+    assert {r.name for r in records if r.purpose is Purpose.TRACKING} == {"links.a.net"}
+    assert [r.value for r in records if r.purpose is Purpose.BOUNCES] == ["10 in.a.net."]
+    assert isinstance(records[0], Record)
+
+
+def test_the_record_of_each_algorithm() -> None:
+    first = dkim_record("example.com", "sel", RSA_SHA256, "K")
+    assert first == Record(Purpose.DKIM, "sel._domainkey.example.com", Kind.TXT, "v=DKIM1; k=rsa; p=K")
+    second = dkim_record("example.com", "sel2", ED25519_SHA256, "K")
+    assert (second.name, second.value) == ("sel2._domainkey.example.com", "v=DKIM1; k=ed25519; p=K")
+    # RFC 6376 §3.6.1: without k= it is an RSA key.
+    assert judge(KEY, ["p=KEY+/="]).good
+    assert judge(second, ["p=K"]).text == "says k=rsa, the key is k=ed25519"
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ([], "missing"),
+        (["v=spf1 -all"], "is no DKIM key"),
+        (["v=DKIM1; p="], "is a revoked key: p= is empty"),
+        (["v=DKIM1; p=KEY"], "ends after 3 characters of the key: a TXT string holds 255, split it"),
+        (["v=DKIM1; p=OTHER"], "publishes another key"),
+        (["p=KEY+/=", "p=KEY+/="], "more than one record: verifiers pick any"),
+    ],
+)
+def test_what_is_wrong_with_a_key_is_said(found: list[str], text: str) -> None:
+    assert judge(KEY, found).text == text
+
+
+def test_an_spf_record_is_completed_in_front_of_its_all() -> None:
+    record = RECORDS[Purpose.SPF]
+    mechanism = record.value.split()[1]
+    assert f'"v=spf1 mx {mechanism} -all"' in judge(record, ["v=spf1 mx -all"]).mend
+    assert f'"v=spf1 mx {mechanism}"' in judge(record, ["v=spf1 mx"]).mend
