@@ -19,7 +19,7 @@ from kannon.bus.connection import Bus
 from kannon.bus.streams import STATS
 from kannon.components.api import Api, ApiSettings
 from kannon.components.bump import Bump
-from kannon.components.dispatcher import Builder, BuildOptions, Dispatcher, Feed, FeedLimits, Outcomes
+from kannon.components.dispatcher import Builder, BuildOptions, Dispatcher, Outcomes, Scheduler, SchedulerLimits
 from kannon.components.metrics import ComponentState, Gauges, Meter, Metrics, Sources
 from kannon.components.sender import Sender
 from kannon.components.smtp import InboundSmtp
@@ -102,14 +102,14 @@ class Wired:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What components are made of. `sole`: the database is embedded, so nobody else works on it."""
+    """What components are made of. `single_node`: the database is embedded, so nobody else works on it."""
 
     config: Config
     data_dir: DataDir
     db: Database
     bus: Bus
     meter: Meter
-    sole: bool
+    single_node: bool
 
 
 async def wire(
@@ -139,7 +139,7 @@ async def wire(
     db = await open_database(postgres_url or "postgres://", pool_size=config.postgres.pool_size)
     bus = Bus(nats_url, replicas=config.nats.replicas)
     schema = Schema(postgres_url, migrate=embedded or migrate, keep=keep)
-    parts = Parts(config, data_dir, db, bus, Meter(), sole=embedded)
+    parts = Parts(config, data_dir, db, bus, Meter(), single_node=embedded)
     components = {name: _component(name, parts) for name in enabled}
 
     # The listeners and the sender need no schema to stand up: a reader or a remote server gets an answer while
@@ -169,7 +169,7 @@ def _metrics(
     if isinstance(sender, Sender):
         sources = replace(sources, destinations=sender.destinations)
     if isinstance(bump, Bump):
-        sources = replace(sources, readings=bump.readings)
+        sources = replace(sources, engagement=bump.engagement)
     chosen = "listen" in config.model_fields_set
     return Metrics(parts.meter, Gauges(sources), listen=config.listen, chosen=chosen)
 
@@ -194,7 +194,7 @@ def _component(name: str, parts: Parts) -> Component:
             checks = {"postgres": db.ping, "nats": bus.ping}
             return Api(settings, db, bus, checks, make_txt_lookup(config.dns.nameservers), meter)
         case "validator":
-            return Validator(db, bus, sole=parts.sole, meter=meter)
+            return Validator(db, bus, single_node=parts.single_node, meter=meter)
         case "dispatcher":
             return _dispatcher(parts)
         case "sender":
@@ -235,7 +235,7 @@ def _dispatcher(parts: Parts) -> Dispatcher:
         bounce_ttl=config.retry.window + BOUNCE_GRACE,
     )
     budget = RetryBudget(config.retry.window, config.retry.first, config.retry.max)
-    limits = FeedLimits(
+    limits = SchedulerLimits(
         page=config.dispatcher.page,
         max_backlog=config.dispatcher.max_backlog,
         max_backlog_bytes=config.dispatcher.max_backlog_bytes,
@@ -243,5 +243,7 @@ def _dispatcher(parts: Parts) -> Dispatcher:
     )
     builder = Builder(db, options, workers=config.dispatcher.workers, clock=now)
     outcomes = Outcomes(db, bus, budget=budget, clock=now, chance=random.random, meter=parts.meter)
-    feed = Feed(db, bus, builder, limits, clock=now, meter=parts.meter)
-    return Dispatcher(db, bus, feed, outcomes, builder, lease=config.dispatcher.lease, sole=parts.sole, clock=now)
+    feed = Scheduler(db, bus, builder, limits, clock=now, meter=parts.meter)
+    return Dispatcher(
+        db, bus, feed, outcomes, builder, lease=config.dispatcher.lease, single_node=parts.single_node, clock=now
+    )

@@ -26,8 +26,8 @@ from kannon.mail import ids
 from kannon.mail.send_request import (
     MAX_ADDRESS,
     Limits,
-    RecipientGate,
-    Refusal,
+    RecipientChecker,
+    RejectReason,
     Submission,
     Tenant,
     check_rest,
@@ -35,7 +35,7 @@ from kannon.mail.send_request import (
     check_template,
 )
 from kannon.mail.suppression import address_key
-from kannon.metrics.null_metrics import UNMEASURED
+from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendRes
 from kannon.wire.sends import Answer, Asked, SendRequest, recipients_of, request_digest, to_send_res, to_submission
 
@@ -47,10 +47,10 @@ _RECIPIENTS_PER_TURN = 250  # 1 to 3 ms of judging
 log = structlog.get_logger(__name__)
 
 
-class Waker(Protocol):
+class Notifier(Protocol):
     """Of the bus: tells the validators that there is work. May fail; they look for themselves every second."""
 
-    async def wake_validator(self) -> None: ...
+    async def notify_validator(self) -> None: ...
 
 
 class Meter(Protocol):
@@ -58,15 +58,15 @@ class Meter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class AcceptService:
     """`suppression` False: `suppression.enabled` is off, nobody is left out."""
 
     db: Database
     limits: Limits
-    waker: Waker
+    waker: Notifier
     suppression: bool = True
-    meter: Meter = UNMEASURED
-    _turns: "Turns" = field(default_factory=lambda: Turns())
+    meter: Meter = NULL_METRICS
+    _turns: "KeyedLock" = field(default_factory=lambda: KeyedLock())
 
     async def submit(self, tenant: Tenant, request: SendRequest, idempotency_key: str) -> SendRes:
         """Raises CallerError, Unavailable; then nothing is stored."""
@@ -77,7 +77,7 @@ class Intake:
             async with db.acquire() as connection:
                 response = await self._take(connection, tenant, request)
         try:
-            await self.waker.wake_validator()
+            await self.waker.notify_validator()
         except Exception as error:
             log.warning("validator not woken", reason=str(error))
         return response
@@ -113,7 +113,7 @@ class Intake:
         check_rest(send, tenant, self.limits, html_bytes or 0)
         leaves_out = self.suppression and tenant.suppresses
         suppressed = await _find_suppressed(connection, tenant, request) if leaves_out else frozenset()
-        deliveries, rejected = await _judge(RecipientGate(send, tenant, suppressed), recipients_of(request))
+        deliveries, rejected = await _judge(RecipientChecker(send, tenant, suppressed), recipients_of(request))
         batch = _batch(send, tenant, datetime.now(UTC), len(rejected))
         await insert_batch(connection, batch, deliveries)
         self.meter.taken(len(deliveries), [reason for _, reason in rejected])
@@ -122,7 +122,7 @@ class Intake:
         return to_send_res(answer)
 
 
-class Turns:
+class KeyedLock:
     """Repeats of one key in this process wait here, not each with a connection of its own; between processes the row
     of the key makes them wait."""
 
@@ -154,13 +154,13 @@ async def _find_suppressed(connection: "Connection", tenant: Tenant, request: Se
 
 
 async def _judge(
-    gate: RecipientGate, recipients: Iterable[Asked]
-) -> tuple[list[NewDelivery], list[tuple[str, Refusal]]]:
+    gate: RecipientChecker, recipients: Iterable[Asked]
+) -> tuple[list[NewDelivery], list[tuple[str, RejectReason]]]:
     deliveries: list[NewDelivery] = []
-    rejected: list[tuple[str, Refusal]] = []
+    rejected: list[tuple[str, RejectReason]] = []
     for position, asked in enumerate(recipients, 1):
         verdict = gate.judge(asked.email, asked.fields, asked.tracking)
-        if isinstance(verdict, Refusal):
+        if isinstance(verdict, RejectReason):
             rejected.append((asked.email, verdict))
         else:
             fields = dumps(verdict.fields) if verdict.fields else "{}"

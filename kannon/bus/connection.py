@@ -20,12 +20,12 @@ from nats.js.errors import NotFoundError
 
 from kannon.bus import streams
 from kannon.bus.consume import Limits, PageHandler, consume
-from kannon.bus.dead_letters import ParkedRoom
+from kannon.bus.dead_letters import DeadLetters
 from kannon.bus.gather import answering, ask_all
 from kannon.bus.publish import Outgoing, Publisher
 from kannon.errors import Poison, Unavailable
 from kannon.mail.destination import SenderView
-from kannon.mail.envelope import Envelope, Postponement
+from kannon.mail.envelope import Envelope, ThrottledDelivery
 from kannon.mail.event import Event
 from kannon.wire.destinations import decode_view, encode_view
 from kannon.wire.envelopes import encode_envelope
@@ -39,7 +39,7 @@ RECONNECT_WAIT_SECONDS = 0.5
 ENVELOPE_OVERHEAD = 16 << 10  # subject, headers and the other fields beside the body, generously
 
 
-PostponementHandler = Callable[[list[Postponement]], Coroutine[Any, Any, None]]
+PostponementHandler = Callable[[list[ThrottledDelivery]], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Wake:
         self._event = anyio.Event()
 
 
-class Bus(ParkedRoom):
+class Bus(DeadLetters):
     """One connection of one process; safe to use from any task of its event loop."""
 
     def __init__(self, url: str, *, replicas: int = 1, name: str = "kannon") -> None:
@@ -191,17 +191,17 @@ class Bus(ParkedRoom):
         if self._publisher is not None and messages:
             await self._publisher.publish(messages)
 
-    async def publish_postponements(self, page: Sequence[Postponement]) -> None:
+    async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None:
         """To whichever dispatcher hears it. It may be lost: then the claim outlives its lease and is taken back."""
         text = json.dumps([[p.delivery_id, p.turn, p.seconds, p.rate] for p in page])
         await self.send(streams.POSTPONED, text.encode())
 
-    async def take_postponements(self, handle: PostponementHandler, stop: anyio.Event) -> None:
+    async def take_throttled(self, handle: PostponementHandler, stop: anyio.Event) -> None:
         """Hands each page to `handle` until `stop`; one of several dispatchers gets it."""
         async with anyio.create_task_group() as group:
 
             async def arrived(message: Msg) -> None:
-                group.start_soon(handle, [Postponement(*each) for each in json.loads(message.data)])
+                group.start_soon(handle, [ThrottledDelivery(*each) for each in json.loads(message.data)])
 
             with _unavailable():
                 subscription = await self._client.subscribe(streams.POSTPONED, queue="dispatcher", cb=arrived)
@@ -304,10 +304,10 @@ class Bus(ParkedRoom):
         with _unavailable():
             await self._client.publish(subject, payload)
 
-    async def wake_validator(self) -> None:
+    async def notify_validator(self) -> None:
         await self._wake(streams.WAKE_VALIDATOR)
 
-    async def wake_dispatcher(self) -> None:
+    async def notify_dispatcher(self) -> None:
         await self._wake(streams.WAKE_DISPATCHER)
 
     async def _wake(self, subject: str) -> None:

@@ -26,7 +26,7 @@ _NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
-class ParkedMessage:
+class DeadLetter:
     """`sequence` is its place in the stream; `subject` is where it came from."""
 
     sequence: int
@@ -36,21 +36,19 @@ class ParkedMessage:
     payload: bytes
 
 
-def encode_parked(subject: str, payload: bytes, reason: str) -> bytes:
+def encode_dead_letter(subject: str, payload: bytes, reason: str) -> bytes:
     head = json.dumps({"subject": subject, "reason": reason[:MAX_REASON]}).encode()
     return head + b"\n" + payload
 
 
-def decode_parked(message: dict[str, Any]) -> ParkedMessage:
+def decode_dead_letter(message: dict[str, Any]) -> DeadLetter:
     """A message as the server's API gives it."""
     head, _, payload = base64.b64decode(message.get("data", "")).partition(b"\n")
     kept = json.loads(head)
-    return ParkedMessage(
-        message["seq"], datetime.fromisoformat(message["time"]), kept["subject"], kept["reason"], payload
-    )
+    return DeadLetter(message["seq"], datetime.fromisoformat(message["time"]), kept["subject"], kept["reason"], payload)
 
 
-class ParkedRoom(ABC):
+class DeadLetters(ABC):
     """The bus's part that has to do with them; each verb may raise Unavailable."""
 
     @abstractmethod
@@ -64,11 +62,11 @@ class ParkedRoom(ABC):
         log.error("message parked", subject=subject, why=reason)
         name = f"{streams.PARKED}.{subject.removeprefix('kannon.').replace('.', '_')}"
         msg_id = hashlib.sha256(payload).hexdigest()
-        await self._publish([Outgoing(name, msg_id, encode_parked(subject, payload, reason))])
+        await self._publish([Outgoing(name, msg_id, encode_dead_letter(subject, payload, reason))])
 
-    async def list_parked(self, *, after: int, take: int) -> tuple[list[ParkedMessage], int]:
+    async def list_dead_letters(self, *, after: int, take: int) -> tuple[list[DeadLetter], int]:
         """Those behind the sequence `after`, in their order, and how many there are in all."""
-        found: list[ParkedMessage] = []
+        found: list[DeadLetter] = []
         while len(found) < take:
             start = found[-1].sequence if found else after
             message = await self._next_parked({"seq": start + 1, "next_by_subj": f"{streams.PARKED}.>"})
@@ -80,24 +78,24 @@ class ParkedRoom(ABC):
             raise _refused(info)
         return found, int(info["state"]["messages"])
 
-    async def retry_parked(self, sequence: int) -> bool:
+    async def retry_dead_letters(self, sequence: int) -> bool:
         """Back to its subject, acknowledged, then off the parked stream: a crash in between leaves it in both, and what
         handles it bears that. False where there is no such message."""
         message = await self._next_parked({"seq": sequence})
         if message is None:
             return False
         await self._publish([Outgoing(message.subject, f"parked.{sequence}", message.payload)])
-        return await self.delete_parked(sequence)
+        return await self.delete_dead_letters(sequence)
 
-    async def delete_parked(self, sequence: int) -> bool:
+    async def delete_dead_letters(self, sequence: int) -> bool:
         """False where there is no such message."""
         subject = f"$JS.API.STREAM.MSG.DELETE.{streams.PARKED_STREAM}"
         return (await self._ask(subject, {"seq": sequence})).get("success", False) is True
 
-    async def _next_parked(self, which: dict[str, object]) -> ParkedMessage | None:
+    async def _next_parked(self, which: dict[str, object]) -> DeadLetter | None:
         reply = await self._ask(f"$JS.API.STREAM.MSG.GET.{streams.PARKED_STREAM}", which)
         if "message" in reply:
-            return decode_parked(reply["message"])
+            return decode_dead_letter(reply["message"])
         if reply["error"].get("code") == _NOT_FOUND:
             return None
         raise _refused(reply)

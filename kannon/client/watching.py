@@ -184,14 +184,14 @@ class WatchCalls(Calls):
 
     # Parked messages
 
-    async def list_parked(self, *, after: int = 0, take: int = 100) -> parked.ListParkedResponse:
+    async def list_dead_letters(self, *, after: int = 0, take: int = 100) -> parked.ListParkedResponse:
         """Messages that nobody could handle, in the order in which they were set aside."""
         return await self._ask(self._parked.ListParked, parked.ListParkedRequest(after=after, take=take))
 
-    async def retry_parked(self, sequence: int) -> None:
+    async def retry_dead_letters(self, sequence: int) -> None:
         await self._ask(self._parked.RetryParked, parked.RetryParkedRequest(sequence=sequence))
 
-    async def delete_parked(self, sequence: int) -> None:
+    async def delete_dead_letters(self, sequence: int) -> None:
         await self._ask(self._parked.DeleteParked, parked.DeleteParkedRequest(sequence=sequence))
 
     # Destinations

@@ -23,7 +23,7 @@ from kannon.db.suppressions import delete_expired_suppressions
 from kannon.errors import Poison, Unavailable
 from kannon.mail.event import REPORT, Event
 from kannon.mail.suppression import Suppression, SuppressionRule
-from kannon.metrics.null_metrics import UNMEASURED
+from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.wire.events import decode_event
 
 log = structlog.get_logger()
@@ -56,7 +56,7 @@ class Stats:
         retention: timedelta,
         rule: SuppressionRule,
         clock: Callable[[], datetime],
-        meter: Meter = UNMEASURED,
+        meter: Meter = NULL_METRICS,
     ) -> None:
         self._db = db
         self._bus = bus

@@ -18,7 +18,7 @@ from kannon.db.pool import Database
 from kannon.db.queue import UnvalidatedDelivery, claim_to_validate, reclaim_validating, settle_validated
 from kannon.mail.address import check_recipient
 from kannon.mail.event import Event, EventType, delivery_event_id
-from kannon.metrics.null_metrics import UNMEASURED
+from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ class Wake(Protocol):
 class Bus(Protocol):
     async def ready(self) -> None: ...
     async def publish_events(self, events: Sequence[Event]) -> None: ...
-    async def wake_dispatcher(self) -> None: ...
+    async def notify_dispatcher(self) -> None: ...
     def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Wake]: ...
 
 
@@ -44,14 +44,15 @@ class Meter(Protocol):
 
 
 class Validator:
-    """One cycle is one page. `sole` as in the dispatcher: claims of an earlier process need not wait out a lease."""
+    """One cycle is one page. `single_node` as in the dispatcher: claims of an earlier process need not wait out a
+    lease."""
 
     name = "validator"
 
-    def __init__(self, db: Database, bus: Bus, *, sole: bool = False, meter: Meter = UNMEASURED) -> None:
+    def __init__(self, db: Database, bus: Bus, *, single_node: bool = False, meter: Meter = NULL_METRICS) -> None:
         self._db = db
         self._bus = bus
-        self._sole = sole
+        self._sole = single_node
         self._meter = meter
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -83,7 +84,7 @@ class Validator:
             valid=[row.id for row in page if problems[row.id] is None],
             rejected=[row.id for row in page if problems[row.id] is not None],
         )
-        await self._bus.wake_dispatcher()
+        await self._bus.notify_dispatcher()
         now = datetime.now(UTC)
         self._meter.validated([(now - row.created_at).total_seconds() for row in page])
 

@@ -12,7 +12,7 @@ from kannon.db.queries import queries
 from kannon.db.stats_read import Span, read_event
 from kannon.mail.event import Event, EventType
 from kannon.mail.pauses import Scope
-from kannon.mail.queue_view import BatchProgress, BatchSummary, Happened, WaitingDelivery
+from kannon.mail.queue_view import BatchProgress, BatchSummary, EventCount, WaitingDelivery
 from kannon.mail.states import State
 
 TIMELINE_EVENTS = 1000
@@ -54,7 +54,7 @@ async def find_batch_progress(db: Database, message_id: str) -> BatchProgress | 
         waiting = queries.count_waiting_by_state(connection, message_id=message_id)
         by_state = {State(r["state"]): r["count"] async for r in waiting}
         found = queries.count_events_by_type(connection, message_id=message_id)
-        events = {EventType(r["type"]): Happened(r["count"], r["first_at"], r["last_at"]) async for r in found}
+        events = {EventType(r["type"]): EventCount(r["count"], r["first_at"], r["last_at"]) async for r in found}
         return BatchProgress(BatchSummary(**row), by_state, events)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.mail.batch import Delivery
-from kannon.mail.envelope import Postponement
+from kannon.mail.envelope import ThrottledDelivery
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class ThrottledDestination:
     """No room for `seconds`; then `rate` mails a second, planned ahead for `spread` seconds."""
 
     place: Place
@@ -135,11 +135,11 @@ async def release_sending(db: Database, ids: Sequence[int], *, delay: timedelta)
         await queries.release_sending(connection, ids=ids, delay=delay)
 
 
-async def postpone_sending(db: Database, postponements: Sequence[Postponement]) -> dict[int, Place]:
+async def return_throttled(db: Database, postponements: Sequence[ThrottledDelivery]) -> dict[int, Place]:
     """Back to scheduled without an attempt; rows that do not wait for this very envelope stay as they are. Gives where
     the others go to."""
     async with db.acquire() as connection:
-        rows = queries.postpone_sending(
+        rows = queries.return_throttled(
             connection,
             ids=[p.delivery_id for p in postponements],
             turns=[p.turn for p in postponements],
@@ -148,10 +148,10 @@ async def postpone_sending(db: Database, postponements: Sequence[Postponement]) 
         return {row["id"]: Place(row["domain"], row["destination"]) async for row in rows}
 
 
-async def delay_crowd(db: Database, crowds: Sequence[Crowd], *, behind: int, window: int) -> int:
+async def delay_throttled(db: Database, crowds: Sequence[ThrottledDestination], *, behind: int, window: int) -> int:
     """Moves the due mail of these crowds to later, as far as it is among the next `window` of its domain; how many."""
     async with db.acquire() as connection:
-        done = await queries.delay_crowd(
+        done = await queries.delay_throttled(
             connection,
             domains=[crowd.place.domain for crowd in crowds],
             destinations=[crowd.place.destination for crowd in crowds],

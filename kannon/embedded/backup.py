@@ -17,7 +17,7 @@ from typing import Final
 from kannon.embedded import logfile
 from kannon.embedded.child import Plan, spawn
 from kannon.embedded.data_dir import hand_over, sync_directory
-from kannon.embedded.run_as import choose_account
+from kannon.embedded.run_as import choose_run_as
 from kannon.errors import OperatorError
 
 KEPT: Final = 3
@@ -94,7 +94,7 @@ class Backups:
     ) -> None:
         home, log = self.data_dir / self.home, self.data_dir / "logs" / "backup.log"
         program = self.bin / argv[0]
-        account = choose_account(home, (program, home))
+        account = choose_run_as(home, (program, home))
         start = logfile.begin(log)
         child = spawn(
             Plan([str(program), *argv[1:]], self.data_dir, log, account, SIGKILL, source=source, target=target)

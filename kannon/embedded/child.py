@@ -16,7 +16,7 @@ from typing import Final
 
 import anyio
 
-from kannon.embedded.run_as import Account
+from kannon.embedded.run_as import RunAs
 from kannon.errors import OperatorError
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -52,7 +52,7 @@ class Plan:
     argv: Sequence[str]
     directory: Path
     log: Path
-    account: Account | None = None
+    account: RunAs | None = None
     death_signal: signal.Signals = signal.SIGTERM
     stdin: bytes = b""
     source: int | None = None
@@ -140,7 +140,7 @@ async def wait_gone(pid: int, gone: Callable[[], bool]) -> None:
             os.close(watch)
 
 
-def prepare(account: Account | None, death_signal: signal.Signals) -> Callable[[], None]:
+def prepare(account: RunAs | None, death_signal: signal.Signals) -> Callable[[], None]:
     """What the forked child does before exec (`preexec_fn`), built beforehand so that it only makes system calls."""
     parent = os.getpid()
     header, data = _CapHeader(_CAPABILITY_VERSION_3, 0), (_CapData * 2)()

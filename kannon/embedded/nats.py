@@ -17,9 +17,9 @@ import anyio
 
 from kannon.embedded import executables
 from kannon.embedded.child import Child, Plan
-from kannon.embedded.run_as import Account, choose_account, give_to
+from kannon.embedded.run_as import RunAs, choose_run_as, give_to
 from kannon.embedded.server import Server
-from kannon.embedded.stale_process import read_pid, stop_leftover
+from kannon.embedded.stale_process import read_pid, stop_stale
 
 _HOST: Final = "127.0.0.1"
 _USER: Final = "kannon"
@@ -70,12 +70,12 @@ class EmbeddedNats(Server):
         self._reservation.close()
 
     async def _prepare(self) -> Plan:
-        account = choose_account(self._home, (self._binary, self._home, self._settings))
+        account = choose_run_as(self._home, (self._binary, self._home, self._settings))
         give_to(account, self._home)
         self._write_settings(account)
         pid = read_pid(self._home / "nats.pid")
         if pid is not None:
-            await stop_leftover(pid, self._argv(), self.stop_steps)
+            await stop_stale(pid, self._argv(), self.stop_steps)
         return Plan(self._argv(), self._data_dir, self._log, account, signal.SIGTERM)
 
     async def _answers(self, child: Child) -> bool:
@@ -89,7 +89,7 @@ class EmbeddedNats(Server):
     def _argv(self) -> list[str]:
         return [str(self._binary), "-c", str(self._settings)]
 
-    def _write_settings(self, account: Account | None) -> None:
+    def _write_settings(self, account: RunAs | None) -> None:
         text = _SETTINGS.format(
             listen=_quote(f"{_HOST}:{self._port}"),
             pid_file=_quote(str(self._home / "nats.pid")),

@@ -20,9 +20,9 @@ from kannon.embedded import executables, logfile
 from kannon.embedded.backup import Backups
 from kannon.embedded.child import Child, Plan, spawn
 from kannon.embedded.data_dir import hand_over, sync_directory
-from kannon.embedded.run_as import Account, choose_account, give_to
+from kannon.embedded.run_as import RunAs, choose_run_as, give_to
 from kannon.embedded.server import Server
-from kannon.embedded.stale_process import read_pid, stop_leftover
+from kannon.embedded.stale_process import read_pid, stop_stale
 from kannon.embedded.upgrade import Cluster, bring_over, data_major, is_ready, program_major
 from kannon.errors import OperatorError
 
@@ -118,7 +118,7 @@ class EmbeddedPostgres(Server):
     async def _prepare(self) -> Plan:
         self._refuse_foreign_data()
         # Settings lie outside the directory that the account owns: root writes nothing where others may plant links.
-        account = choose_account(self._home, (self._bin / "postgres", self._home, self._settings))
+        account = choose_run_as(self._home, (self._bin / "postgres", self._home, self._settings))
         durable = "on" if self._durable else "off"
         self._settings.write_text(_SETTINGS.format(durable=durable, max_connections=self._max_connections))
         self._settings.chmod(0o644)
@@ -136,7 +136,7 @@ class EmbeddedPostgres(Server):
     def _argv(self) -> list[str]:
         return [str(self._bin / "postgres"), "-D", str(self._home), "-c", f"config_file={self._settings}"]
 
-    def _plan(self, argv: list[str], account: Account | None, stdin: bytes = b"") -> Plan:
+    def _plan(self, argv: list[str], account: RunAs | None, stdin: bytes = b"") -> Plan:
         return Plan(argv, self._data_dir, self._log, account, signal.SIGQUIT, stdin)
 
     async def _stop_leftover(self) -> None:
@@ -144,14 +144,14 @@ class EmbeddedPostgres(Server):
         pid = read_pid(file)
         if pid is None:
             return
-        await stop_leftover(pid, self._argv(), self.stop_steps)
+        await stop_stale(pid, self._argv(), self.stop_steps)
         if _works_in(pid, self._home):
             raise OperatorError(f"{self._home} is in use by a PostgreSQL that is not Kannon's (pid {pid})")
         if Path(f"/proc/{pid}").exists():
             # The pid is somebody else's by now (they repeat in containers); PostgreSQL would refuse to start.
             file.unlink(missing_ok=True)
 
-    async def _make(self, place: Path, account: Account | None) -> None:
+    async def _make(self, place: Path, account: RunAs | None) -> None:
         """A cluster and its database, made beside `place` and moved there complete and on disk."""
         # Asked first: what PostgreSQL would say about a full disk it could not write into its log.
         free = shutil.disk_usage(self._data_dir).free
@@ -185,7 +185,7 @@ class EmbeddedPostgres(Server):
             problem = logfile.last_problem(self._log, start) or child.describe_end()
             raise OperatorError(f"{self._home} cannot be initialised: {problem}")
 
-    async def _bring_over(self, account: Account | None) -> None:
+    async def _bring_over(self, account: RunAs | None) -> None:
         """Data of an older major version becomes ours, by dump and restore."""
         major, ours = data_major(self._home), program_major(self._bin)
         if major == ours:

@@ -1,6 +1,6 @@
 """Who the child servers run as. PostgreSQL refuses root, so a root Kannon gives its children an unprivileged account.
 
-In: the directory a child will own, and the paths it must reach. Out: `Account`, or None when Kannon itself is not root.
+In: the directory a child will own, and the paths it must reach. Out: `RunAs`, or None when Kannon itself is not root.
 Data and programs may live below a directory that only root can enter (/root, say). Nothing there is chmod'ed: the child
 then keeps one capability that lets it pass, and nothing else of root's.
 """
@@ -24,7 +24,7 @@ _NAMES = ("kannon", "nobody")
 
 
 @dataclass(frozen=True)
-class Account:
+class RunAs:
     """An unprivileged user, and the capability it must keep to reach its files (None: mode bits suffice)."""
 
     uid: int
@@ -32,7 +32,7 @@ class Account:
     capability: int | None = None
 
 
-def choose_account(owned: Path, must_reach: Iterable[Path]) -> Account | None:
+def choose_run_as(owned: Path, must_reach: Iterable[Path]) -> RunAs | None:
     """The account for a child whose data is `owned`: its owner if it has one, else kannon, else nobody.
 
     None when this process is not root: children then run as what it is. Raises OperatorError where root may not change
@@ -46,20 +46,20 @@ def choose_account(owned: Path, must_reach: Iterable[Path]) -> Account | None:
             "root here may not change its user, and PostgreSQL does not run as root: start Kannon as another user"
         )
     user = _find_user(owned)
-    account = Account(user.pw_uid, user.pw_gid)
+    account = RunAs(user.pw_uid, user.pw_gid)
     closed = [path for path in must_reach if not _can_reach(account, path)]
     if not closed:
         return account
     # Docker's default set has only the wider one of the two.
     for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
         if capability in held:
-            return Account(user.pw_uid, user.pw_gid, capability)
+            return RunAs(user.pw_uid, user.pw_gid, capability)
     raise OperatorError(
         f"{closed[0]} cannot be reached by the user {user.pw_name}: choose another data_dir or start as another user"
     )
 
 
-def give_to(account: Account | None, directory: Path) -> None:
+def give_to(account: RunAs | None, directory: Path) -> None:
     """Creates `directory` (0700) and hands it over, with all it holds if root owned it (a restored backup)."""
     directory.mkdir(mode=0o700, exist_ok=True)
     if account is None or directory.stat().st_uid == account.uid:
@@ -84,11 +84,11 @@ def _find_user(owned: Path) -> pwd.struct_passwd:
     raise OperatorError(f"PostgreSQL does not run as root and there is no user named {' or '.join(_NAMES)}")
 
 
-def _can_reach(account: Account, path: Path) -> bool:
+def _can_reach(account: RunAs, path: Path) -> bool:
     return all(_may_enter(account, parent.stat()) for parent in path.resolve().parents)
 
 
-def _may_enter(account: Account, status: os.stat_result) -> bool:
+def _may_enter(account: RunAs, status: os.stat_result) -> bool:
     if status.st_uid == account.uid:
         return bool(status.st_mode & stat.S_IXUSR)
     if status.st_gid == account.gid:

@@ -33,7 +33,7 @@ def is_running(pid: int, argv: Sequence[str]) -> bool:
     return Path(words[0]).name == Path(argv[0]).name and words[1:] == list(argv[1:])
 
 
-async def stop_leftover(pid: int, argv: Sequence[str], steps: Sequence[tuple[signal.Signals, float]]) -> None:
+async def stop_stale(pid: int, argv: Sequence[str], steps: Sequence[tuple[signal.Signals, float]]) -> None:
     """Stops it by `steps`, then SIGKILL. Raises Unavailable if it outlives even that."""
     for number, seconds in (*steps, (signal.SIGKILL, 5.0)):
         if not is_running(pid, argv):

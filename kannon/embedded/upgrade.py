@@ -25,7 +25,7 @@ from kannon.embedded import logfile
 from kannon.embedded.backup import Backups
 from kannon.embedded.child import Child, Plan, spawn
 from kannon.embedded.data_dir import sync_directory
-from kannon.embedded.run_as import Account
+from kannon.embedded.run_as import RunAs
 from kannon.errors import OperatorError
 
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ class Cluster:
     home: Path
     bin: Path
     log: Path
-    account: Account | None
+    account: RunAs | None
 
     def backups(self, tools: Path) -> Backups:
         return Backups(self.home.parent, tools, self.home.name)

@@ -24,7 +24,7 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
-class Postponement:
+class ThrottledDelivery:
     """An envelope that the sender gave back unsent: its destination has no room for so many seconds. `rate` is how many
     mails a second it takes, 0 where nothing is known."""
 

@@ -32,7 +32,7 @@ class BatchSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class EventCount:
     """How often, and when first and last."""
 
     count: int
@@ -46,7 +46,7 @@ class BatchProgress:
 
     summary: BatchSummary
     waiting: Mapping[State, int]
-    events: Mapping[EventType, Happened]
+    events: Mapping[EventType, EventCount]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Intake: what a send must look like, and which of its recipients are taken.
 
 In: a `Submission` and what is known of the tenant. Out: nothing, or the first fault as the CallerError it is; and for
-each recipient, in order, a `Taken` or the reason it is refused. Refuses to judge address syntax of recipients: that is
-the validator's, whose answer is an event.
+each recipient, in order, a `AcceptedRecipient` or the reason it is refused. Refuses to judge address syntax of
+recipients: that is the validator's, whose answer is an event.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -80,7 +80,7 @@ class Tenant:
     suppresses: bool = False
 
 
-class Refusal(StrEnum):
+class RejectReason(StrEnum):
     """Why a recipient is not taken; the order is the order of the checks."""
 
     INVALID_EMAIL = "invalid_email"
@@ -93,7 +93,7 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class AcceptedRecipient:
     """A recipient that becomes a delivery; `policy` is the effective one, frozen from now on."""
 
     email: str
@@ -200,7 +200,7 @@ def _refuse(text: str, characters: str, name: str) -> None:
             raise InvalidArgument(name, "must not hold a NUL" if character == "\x00" else "must not hold a line break")
 
 
-class RecipientGate:
+class RecipientChecker:
     """Judges one call's recipients in order; it remembers the addresses it has seen. `suppressed` are those that the
     domain does not write to, in the form in which addresses are compared."""
 
@@ -213,32 +213,32 @@ class RecipientGate:
         self._suppressed = suppressed
         self._seen: set[str] = set()
 
-    def judge(self, email: str, fields: Mapping[str, str], stated: StatedTracking) -> Taken | Refusal:
+    def judge(self, email: str, fields: Mapping[str, str], stated: StatedTracking) -> AcceptedRecipient | RejectReason:
         email = email.strip()
         if not email or len(email) > MAX_ADDRESS or _UNSTORABLE in email:
-            return Refusal.INVALID_EMAIL
+            return RejectReason.INVALID_EMAIL
         identity = _identity(email)
         if identity in self._seen:
-            return Refusal.DUPLICATE
+            return RejectReason.DUPLICATE
         self._seen.add(identity)
         policy = self._batch_policy
         if stated is not NOTHING_STATED:
             if not stated.known:
-                return Refusal.UNSUPPORTED_TRACKING_MODE
+                return RejectReason.UNSUPPORTED_TRACKING_MODE
             if stated.opens > self._ceiling.opens or stated.links > self._ceiling.links:
-                return Refusal.TRACKING_ABOVE_CEILING
+                return RejectReason.TRACKING_ABOVE_CEILING
             policy = effective_policy(policy, stated.policy)
         if self._unsubscribe_url is not None or self._subject_fields:
             merged = fields_for(email, self._global_fields, fields)
             if self._unsubscribe_url is not None and not unsubscribe_url_resolves(self._unsubscribe_url, merged):
-                return Refusal.UNSUBSCRIBE_URL_UNRESOLVED
+                return RejectReason.UNSUBSCRIBE_URL_UNRESOLVED
             if any(not _fits_subject(merged.get(name, "")) for name in self._subject_fields):
-                return Refusal.INVALID_FIELD
+                return RejectReason.INVALID_FIELD
         if any(_UNSTORABLE in key or _UNSTORABLE in value for key, value in fields.items()):
-            return Refusal.INVALID_FIELD
+            return RejectReason.INVALID_FIELD
         if self._suppressed and address_key(email) in self._suppressed:
-            return Refusal.SUPPRESSED
-        return Taken(email, fields, policy)
+            return RejectReason.SUPPRESSED
+        return AcceptedRecipient(email, fields, policy)
 
 
 def _identity(email: str) -> str:

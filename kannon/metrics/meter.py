@@ -11,9 +11,9 @@ from prometheus_client import Metric
 from kannon.mail.address import registrable_domain
 from kannon.mail.bounce import ReportKind
 from kannon.mail.event import Event, EventType
-from kannon.mail.send_request import Refusal
+from kannon.mail.send_request import RejectReason
 from kannon.mail.suppression import Cause, Suppression
-from kannon.metrics.series import Busiest, Count, Timing
+from kannon.metrics.series import Count, Timing, TopLabels
 
 ACCEPTED = "accepted"
 STAGES = ("validate", "dispatch", "deliver", "store")
@@ -24,8 +24,8 @@ class Meter:
     """Of one process; handed to each component as the Protocol it asks for."""
 
     def __init__(self) -> None:
-        self._destinations = Busiest()
-        results = [(ACCEPTED,), *((reason.value,) for reason in Refusal)]
+        self._destinations = TopLabels()
+        results = [(ACCEPTED,), *((reason.value,) for reason in RejectReason)]
         self._recipients = Count(
             "kannon_recipients", "Recipients of sends, by what became of them.", ["result"], results
         )

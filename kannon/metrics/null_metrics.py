@@ -10,7 +10,7 @@ from kannon.mail.event import Event
 from kannon.mail.suppression import Suppression
 
 
-class Unmeasured:
+class NullMetrics:
     """In place of metrics where nobody wants them."""
 
     def taken(self, accepted: int, refusals: Collection[str]) -> None:
@@ -47,4 +47,4 @@ class Unmeasured:
         """stats: addresses that are written to no more."""
 
 
-UNMEASURED = Unmeasured()
+NULL_METRICS = NullMetrics()

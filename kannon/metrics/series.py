@@ -78,7 +78,7 @@ class Timing:
         gathered.clear()
 
 
-class Busiest:
+class TopLabels:
     """Names that may become label values: only those seen often, and only so many of them; the rest is `other`.
 
     A name that has one keeps it, for a counter must not go backwards.

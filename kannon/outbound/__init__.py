@@ -9,6 +9,6 @@ failure means, and whether another host is asked).
 
 from kannon.outbound.deliver import Deliverer
 from kannon.outbound.sandbox import Sandbox
-from kannon.outbound.site.site import Busy
+from kannon.outbound.site.site import Throttled
 
-__all__ = ["Busy", "Deliverer", "Sandbox"]
+__all__ = ["Deliverer", "Sandbox", "Throttled"]

@@ -1,9 +1,9 @@
 """From an envelope to a verdict: the one function callers need, and the owner of everything behind it.
 
-In: an `Envelope`. Out: a `Verdict`, or `Busy` when the destination has no room, which is no attempt. Never an
+In: an `Envelope`. Out: a `Verdict`, or `Throttled` when the destination has no room, which is no attempt. Never an
 exception for anything a remote does. At most `sender.concurrency` mails are being sent at once; those that wait (for
 DNS, a connection, a place) are bounded too: when too many do, the one that has waited longest is turned away as
-`Busy`, so deliveries to servers that hang make room for the others.
+`Throttled`, so deliveries to servers that hang make room for the others.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ from kannon.mail.address import canonical_domain
 from kannon.mail.destination import Destination
 from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Stage, Verdict
-from kannon.outbound.client.connect import Access, Opener, Target
+from kannon.outbound.client.connect import Connector, Target, TransportPolicy
 from kannon.outbound.client.dialogue import Mail, Transaction, prepare, unable
 from kannon.outbound.client.session import Session
 from kannon.outbound.client.tls import make_contexts
-from kannon.outbound.limiter import STALLED_SECONDS, Claim, Place, Slots
+from kannon.outbound.limiter import STALLED_SECONDS, Claim, Limiter, Place
 from kannon.outbound.route.resolver import Resolver
-from kannon.outbound.route.routing import NoPlan, Plan, Router
-from kannon.outbound.site.site import Busy, Site
+from kannon.outbound.route.routing import NextHop, NoHop, Router
+from kannon.outbound.site.site import Site, Throttled
 from kannon.outbound.trouble import Failure, Kind, asks_another_host, classify, worse
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-_Key = tuple[str, Access, bool]
+_Key = tuple[str, TransportPolicy, bool]
 
 SITE_SECONDS = 600.0  # an unused destination is remembered so long
 MAX_RESTING = 10_000  # and so many of them
@@ -58,14 +58,14 @@ class Deliverer:
         self._sender = sender
         self._dns = dns
         self._scale = sender.timeout_scale
-        self._slots = Slots(sender.concurrency)
+        self._slots = Limiter(sender.concurrency)
         self._max_held = max(2 * sender.concurrency, 100)
         self._held: dict[anyio.CancelScope, float] = {}  # since when; waiters for a connection are held by their site
         self._max_idle = 5 * sender.concurrency  # connections of all destinations, kept for the next mail
         self._sites: dict[_Key, Site] = {}  # in use, by their plans' key
         self._resting: dict[_Key, tuple[float, Site]] = {}  # the others, in the order of since when
         hostname = sender.hostname or own_name()
-        self._opener = Opener(hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
+        self._opener = Connector(hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
         self._resolver = Resolver(dns.nameservers, self.spawn, scale=max(self._scale, MIN_DNS_SCALE))
         self._router = Router(sender, hostname, self._resolver)
         self._group: TaskGroup | None = None
@@ -102,32 +102,32 @@ class Deliverer:
         return await group.__aexit__(kind, error, trace)
 
     def turn_away(self) -> None:
-        """For stopping: whatever waits becomes Busy, whatever is being sent goes on."""
+        """For stopping: whatever waits becomes Throttled, whatever is being sent goes on."""
         self._stopping = True
         for scope in self._held:
             scope.cancel()
         for site in self._sites.values():
             site.turn_away(time.monotonic(), 0.0)
 
-    async def deliver(self, envelope: Envelope) -> Verdict | Busy:
+    async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
         """One try, at most two hosts that were spoken to about the mail. Cancelling closes the connection in use."""
         local, _, domain = envelope.rcpt_to.rpartition("@")
         try:
             domain = canonical_domain(domain)
         except ValueError:
             return Refused(BAD_ADDRESS, Stage.DNS, "")
-        plan: Plan | NoPlan | Busy | None = self._router.known(domain)
+        plan: NextHop | NoHop | Throttled | None = self._router.known(domain)
         if plan is None:
             plan = await self._hold(self._router.plan(domain))
-        if isinstance(plan, Busy):
+        if isinstance(plan, Throttled):
             return plan
-        if isinstance(plan, NoPlan):
+        if isinstance(plan, NoHop):
             return classify(plan.failure, "")
         site = self._site(plan)
-        session: Session | Failure | Busy | None = site.lend() or site.turned_away(envelope.domain)
+        session: Session | Failure | Throttled | None = site.lend() or site.turned_away(envelope.domain)
         if session is None:
-            session = Busy(0.0) if self._stopping else await site.wait(envelope.domain)
-        if isinstance(session, Busy):
+            session = Throttled(0.0) if self._stopping else await site.wait(envelope.domain)
+        if isinstance(session, Throttled):
             return session
         if isinstance(session, Failure):
             return classify(session, plan.groups[0][0])
@@ -160,7 +160,7 @@ class Deliverer:
             raise RuntimeError("the deliverer has not been entered")
         self._group.start_soon(_run, job)
 
-    async def open(self, plan: Plan, avoid: Set[str]) -> Session | Failure:
+    async def open(self, plan: NextHop, avoid: Set[str]) -> Session | Failure:
         """The first of the plan's addresses that lets us in; else the failure that came furthest."""
         worst: Failure | None = None
         async with aclosing(self._router.targets(plan)) as targets:
@@ -175,7 +175,7 @@ class Deliverer:
                     worst = worse(worst, opened) if worst else opened
         return worst or Failure(Kind.CONNECT, Stage.CONNECT, reason="no other host")
 
-    async def knows_another(self, plan: Plan, avoid: Set[str]) -> bool:
+    async def knows_another(self, plan: NextHop, avoid: Set[str]) -> bool:
         async with aclosing(self._router.targets(plan)) as targets:
             async for target in targets:
                 if isinstance(target, Target) and target.address not in avoid:
@@ -184,7 +184,7 @@ class Deliverer:
 
     # -- inside
 
-    def _site(self, plan: Plan) -> Site:
+    def _site(self, plan: NextHop) -> Site:
         key = plan.key
         site = self._sites.get(key)
         if site is None:
@@ -193,7 +193,7 @@ class Deliverer:
         site.plan = plan
         return site
 
-    async def _hold(self, waiting: Awaitable[T]) -> T | Busy:
+    async def _hold(self, waiting: Awaitable[T]) -> T | Throttled:
         """Waits, and is turned away when others need the room and this has taken long."""
         with anyio.CancelScope() as scope:
             self._held[scope] = time.monotonic()
@@ -203,7 +203,7 @@ class Deliverer:
                 return await waiting
             finally:
                 del self._held[scope]
-        return Busy(0.0 if self._stopping else HELD_SECONDS * self._scale)
+        return Throttled(0.0 if self._stopping else HELD_SECONDS * self._scale)
 
     async def _reap(self) -> None:
         while True:
@@ -243,7 +243,7 @@ class Deliverer:
         for site in self._sites.values():
             site.turn_away(before, HELD_SECONDS * self._scale)
 
-    async def _send(self, site: Site, mail: Mail, session: Session) -> Verdict | Busy:
+    async def _send(self, site: Site, mail: Mail, session: Session) -> Verdict | Throttled:
         """The mail over `session`, and where that fails in a way another host may mend, over one to another host."""
         tried: set[str] = set()
         verdict: Deferred | Refused | None = None
@@ -254,7 +254,7 @@ class Deliverer:
                 site.give_back(session)
                 return classify(missing, peer.host, peer.tls)
             transaction = await self._transact(site, mail, session)
-            if isinstance(transaction, Busy):
+            if isinstance(transaction, Throttled):
                 return verdict or transaction
             if transaction.accepted is not None:
                 return Delivered(transaction.accepted.parsed(), peer.host, peer.tls)
@@ -269,15 +269,15 @@ class Deliverer:
                     return verdict or classify(failure, peer.host, peer.tls)
             opened = await self._hold(site.another_host(session, tried))
             if not isinstance(opened, Session):
-                return verdict or (opened if isinstance(opened, Busy) else classify(opened, peer.host))
+                return verdict or (opened if isinstance(opened, Throttled) else classify(opened, peer.host))
             session = opened
 
-    async def _transact(self, site: Site, mail: Mail, session: Session) -> Transaction | Busy:
+    async def _transact(self, site: Site, mail: Mail, session: Session) -> Transaction | Throttled:
         claim = Claim.PROVEN if site.proven else Claim.FIRST if site.in_flight == 1 else Claim.FURTHER
-        place: Place | Busy | None = self._slots.take_now(claim)
+        place: Place | Throttled | None = self._slots.take_now(claim)
         if place is None:
             place = await self._hold(self._slots.take(claim))
-        if isinstance(place, Busy):
+        if isinstance(place, Throttled):
             site.give_back(session)
             return place
         try:

@@ -30,7 +30,7 @@ class Place:
     stalled: bool = False
 
 
-class Slots:
+class Limiter:
     def __init__(self, total: int) -> None:
         self._total = total
         self._places: dict[Place, None] = {}  # in order of `since`

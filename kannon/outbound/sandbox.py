@@ -23,7 +23,7 @@ from kannon.mail.envelope import Envelope
 from kannon.mail.simulator import simulate
 from kannon.mail.verdict import Delivered, Verdict
 from kannon.outbound.deliver import Deliverer
-from kannon.outbound.site.site import Busy
+from kannon.outbound.site.site import Throttled
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class Sandbox:
     def destinations(self) -> list[Destination]:
         return [Destination("sandbox", 0, 0, 0, self._capacity, f"{self._kept} mails kept")]
 
-    async def deliver(self, envelope: Envelope) -> Verdict | Busy:
+    async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
         verdict, answer = simulate(envelope)
         if isinstance(verdict, Delivered):
             await anyio.to_thread.run_sync(_keep, self._folder, envelope)
@@ -90,12 +90,12 @@ class Sandbox:
             attempt=1,
             due_at=envelope.due_at,
         )
-        verdict: Verdict | Busy = Busy(0.0)
+        verdict: Verdict | Throttled = Throttled(0.0)
         for _ in range(ANSWER_TRIES):
             verdict = await self._back.deliver(back)
             if isinstance(verdict, Delivered):
                 return
-            await anyio.sleep(verdict.retry_in if isinstance(verdict, Busy) else ANSWER_RETRY_SECONDS)
+            await anyio.sleep(verdict.retry_in if isinstance(verdict, Throttled) else ANSWER_RETRY_SECONDS)
         log.warning("the simulator's answer was not taken", to=envelope.mail_from, verdict=verdict)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kannon.mail.batch import Attachment
-from kannon.mail.send_request import NOTHING_STATED, Refusal, StatedTracking, Submission
+from kannon.mail.send_request import NOTHING_STATED, RejectReason, StatedTracking, Submission
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import RejectedRecipient, SendHTMLReq, SendRes, SendTemplateReq
 from kannon.wire.events import timestamp
 from kannon.wire.times import optional_time
@@ -35,7 +35,7 @@ class Answer:
     template_id: str
     scheduled_at: datetime
     accepted_count: int
-    rejected: Sequence[tuple[str, Refusal]]
+    rejected: Sequence[tuple[str, RejectReason]]
 
 
 def to_submission(request: SendRequest) -> Submission:

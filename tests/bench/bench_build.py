@@ -16,9 +16,9 @@ from kannon.mail.batch import Attachment, Batch
 from kannon.mail.bounce.address import make_bounce_address
 from kannon.mail.build.dkim import PADDING, SHA256
 from kannon.mail.build.placeholders import fields_for
-from kannon.mail.build.render import Copy
+from kannon.mail.build.render import RenderContext
 from kannon.mail.build.template import compile_batch
-from kannon.mail.build.tracking_urls import Reader
+from kannon.mail.build.tracking_urls import TrackingUrls
 from kannon.mail.tracking import IDENTIFIED, OFF
 from tests.support.mail import BOUNCE_SECRET, DOMAIN, NOW, batch, delivery, dkim_pair, settings
 
@@ -60,11 +60,11 @@ def main(mails: int) -> None:
     signing = best(lambda: key.sign(b"x" * 900, PADDING, SHA256), mails)
     total = best(lambda: compiled.fill(to, NOW), mails)
 
-    def body(of: Reader) -> object:
-        return compiled._body.fill(Copy(fields, of))
+    def body(of: TrackingUrls) -> object:
+        return compiled._body.fill(RenderContext(fields, of))
 
-    tracked_body = best(lambda: body(Reader(compiled._tracking, to, NOW)), mails)
-    plain_body = best(lambda: body(Reader(compiled._tracking, untracked, NOW)), mails)
+    tracked_body = best(lambda: body(TrackingUrls(compiled._tracking, to, NOW)), mails)
+    plain_body = best(lambda: body(TrackingUrls(compiled._tracking, untracked, NOW)), mails)
     headers = best(lambda: compiled._fill_headers(to.email, fields, to.secret, NOW), mails)
     bounce = best(lambda: make_bounce_address(7, DOMAIN, BOUNCE_SECRET, NOW + timedelta(days=31)), mails)
     steps = {

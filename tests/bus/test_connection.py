@@ -12,7 +12,7 @@ from kannon.bus.connection import Bus
 from kannon.bus.consume import Limits, Message
 from kannon.embedded import DataDir, EmbeddedNats
 from kannon.errors import OperatorError, Poison, Unavailable
-from kannon.mail.envelope import Envelope, Postponement
+from kannon.mail.envelope import Envelope, ThrottledDelivery
 from kannon.mail.event import Event, EventType
 from kannon.wire.envelopes import parse_envelope
 from kannon.wire.events import decode_event
@@ -204,7 +204,7 @@ async def test_a_nudge_wakes_and_stop_wakes_too(bus: Bus) -> None:
     with anyio.fail_after(5):
         async with bus.listen(streams.WAKE_VALIDATOR, stop) as wake:
             await bus.ping()
-            await bus.wake_validator()
+            await bus.notify_validator()
             await wake.wait(60)
             stop.set()
             await wake.wait(60)
@@ -212,19 +212,19 @@ async def test_a_nudge_wakes_and_stop_wakes_too(bus: Bus) -> None:
 
 
 async def test_postponements_reach_one_dispatcher(bus: Bus) -> None:
-    page = [Postponement(1, 0, 2.5), Postponement(2, 3, 30.0)]
+    page = [ThrottledDelivery(1, 0, 2.5), ThrottledDelivery(2, 3, 30.0)]
     stop = anyio.Event()
-    got: list[list[Postponement]] = []
+    got: list[list[ThrottledDelivery]] = []
 
-    async def take_it(arrived: list[Postponement]) -> None:
+    async def take_it(arrived: list[ThrottledDelivery]) -> None:
         got.append(arrived)
         stop.set()
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             for _ in range(2):
-                group.start_soon(bus.take_postponements, take_it, stop)
+                group.start_soon(bus.take_throttled, take_it, stop)
             await bus.ping()
             await bus.ping()
-            await bus.publish_postponements(page)
+            await bus.publish_throttled(page)
     assert got == [page]

@@ -48,7 +48,7 @@ async def test_a_nudge_wakes_it_and_stop_ends_it(db: Database, bus: Bus) -> None
         async with anyio.create_task_group() as group:
             await group.start(Validator(db, bus).run, stop)
             [delivery] = await insert_batch(db, ["a@example.org"])
-            await bus.wake_validator()
+            await bus.notify_validator()
             while (await states(db))[delivery] != "scheduled":
                 await anyio.lowlevel.checkpoint()
             stop.set()
@@ -59,7 +59,7 @@ async def test_claims_of_an_earlier_process_are_taken_back_at_once_where_it_is_a
     stop = anyio.Event()
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
-            await group.start(Validator(db, bus, sole=True).run, stop)
+            await group.start(Validator(db, bus, single_node=True).run, stop)
             while (await states(db))[delivery] != "scheduled":
                 await anyio.lowlevel.checkpoint()
             stop.set()

@@ -13,13 +13,13 @@ from kannon.db.queue import (
     Deferral,
     claim_due,
     claim_to_validate,
-    postpone_sending,
     reclaim_sending,
     release_sending,
+    return_throttled,
     settle_validated,
     settlement,
 )
-from kannon.mail.envelope import Postponement
+from kannon.mail.envelope import ThrottledDelivery
 from kannon.mail.pauses import Scope
 from tests.support.pool import insert_batch, states
 
@@ -63,7 +63,7 @@ async def deferred(db: Database, delivery_id: int) -> None:
 
 
 async def postponed(db: Database, delivery_id: int) -> None:
-    await postpone_sending(db, [Postponement(delivery_id, 0, 0.0)])
+    await return_throttled(db, [ThrottledDelivery(delivery_id, 0, 0.0)])
 
 
 async def released(db: Database, delivery_id: int) -> None:

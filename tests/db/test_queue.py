@@ -8,21 +8,21 @@ import pytest
 
 from kannon.db.pool import Database
 from kannon.db.queue import (
-    Crowd,
     Deferral,
     Place,
+    ThrottledDestination,
     claim_due,
     claim_to_validate,
-    delay_crowd,
+    delay_throttled,
     find_delivery,
-    postpone_sending,
     reclaim_sending,
     reclaim_validating,
     release_sending,
+    return_throttled,
     settle_validated,
     settlement,
 )
-from kannon.mail.envelope import Postponement
+from kannon.mail.envelope import ThrottledDelivery
 from tests.support.pool import insert_batch, states
 
 ADDRESSES = [f"a{n}@example.org" for n in range(10)]
@@ -105,11 +105,11 @@ async def test_a_postponed_delivery_waits_without_an_attempt_and_gets_another_en
     first, second = await insert_batch(db, ADDRESSES[:2], state="scheduled")
     assert {d.turn for d in await claim_due(db, 10)} == {0}
     # Of the second, an envelope of another turn is spoken of: it is not this one that was given back.
-    await postpone_sending(db, [Postponement(first, 0, 0.0), Postponement(second, 7, 0.0)])
+    await return_throttled(db, [ThrottledDelivery(first, 0, 0.0), ThrottledDelivery(second, 7, 0.0)])
     assert await states(db) == {first: "scheduled", second: "sending"}
     [again] = await claim_due(db, 10)
     assert (again.id, again.attempt, again.turn) == (first, 1, 1)
-    await postpone_sending(db, [Postponement(first, 1, 3600.0)])
+    await return_throttled(db, [ThrottledDelivery(first, 1, 3600.0)])
     assert await claim_due(db, 10) == []
 
 
@@ -122,6 +122,6 @@ async def test_a_batch_that_comes_into_an_empty_table_is_claimed_at_once(db: Dat
             assert len(await claim_to_validate(db, 500)) == 500
         else:
             assert len(await claim_due(db, 500)) == 500
-            crowd = Crowd(Place("example.com", "slow.test"), seconds=5.0, rate=20.0, spread=10.0)
-            assert await delay_crowd(db, [crowd], behind=0, window=10_000) == 10_000
+            crowd = ThrottledDestination(Place("example.com", "slow.test"), seconds=5.0, rate=20.0, spread=10.0)
+            assert await delay_throttled(db, [crowd], behind=0, window=10_000) == 10_000
     assert len(ids) == 30_000

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from kannon.components.api.calls import STATUSES
 from kannon.mail.event import EventType
-from kannon.mail.send_request import Refusal
+from kannon.mail.send_request import RejectReason
 from tests.support.services import SERVICES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -23,7 +23,7 @@ def test_each_service_is_listed_with_exactly_its_methods(service: ServiceDescrip
 def test_each_status_and_each_reason_is_explained() -> None:
     rows = re.findall(r"^\| ([A-Z_]+) \|", TEXT, re.M)
     assert {status.name for status in STATUSES.values()} <= set(rows)
-    assert re.findall(r"^\| `([a-z_]+)` \|", TEXT, re.M) == [reason.value for reason in Refusal]
+    assert re.findall(r"^\| `([a-z_]+)` \|", TEXT, re.M) == [reason.value for reason in RejectReason]
 
 
 def test_each_type_of_event_is_named() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from kannon.embedded.run_as import CAP_DAC_READ_SEARCH, Account
+from kannon.embedded.run_as import CAP_DAC_READ_SEARCH, RunAs
 from tests.support.processes import Program, command_line, descendants, program, until
 
 USERS = ["root", "nobody"] if os.geteuid() == 0 else ["myself"]
@@ -47,13 +47,13 @@ Start = Callable[..., AbstractContextManager[Servers]]
 
 
 @pytest.fixture(params=USERS)
-def account(request: pytest.FixtureRequest) -> Account | None:
+def account(request: pytest.FixtureRequest) -> RunAs | None:
     """Who the program runs as; None: as the tests do."""
     return account_named(request.param)
 
 
 @pytest.fixture
-def start(account: Account | None, tmp_path: Path) -> Start:
+def start(account: RunAs | None, tmp_path: Path) -> Start:
     """`with start(data_dir) as servers`; `without` takes capabilities away from a root program."""
 
     @contextmanager
@@ -66,12 +66,12 @@ def start(account: Account | None, tmp_path: Path) -> Start:
 
 
 @pytest.fixture
-def data_dir(account: Account | None, tmp_path: Path) -> Path:
+def data_dir(account: RunAs | None, tmp_path: Path) -> Path:
     return own(tmp_path / "data", account)
 
 
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[Account | None, Path]:
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[RunAs | None, Path]:
     """Data that is made already, for each account that asked for it."""
     return {}
 
@@ -79,8 +79,8 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[Account | None, 
 @pytest.fixture
 async def made_dir(
     start: Start,
-    account: Account | None,
-    templates: dict[Account | None, Path],
+    account: RunAs | None,
+    templates: dict[RunAs | None, Path],
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
@@ -95,11 +95,11 @@ async def made_dir(
     return tmp_path / "made"
 
 
-def account_named(user: str) -> Account | None:
+def account_named(user: str) -> RunAs | None:
     return as_nobody() if user == "nobody" else None
 
 
-def own(path: Path, account: Account | None) -> Path:
+def own(path: Path, account: RunAs | None) -> Path:
     """A new directory that belongs to the account, and to nobody else."""
     path.mkdir(parents=True)
     path.chmod(0o700)
@@ -108,7 +108,7 @@ def own(path: Path, account: Account | None) -> Path:
     return path
 
 
-def as_nobody() -> Account:
+def as_nobody() -> RunAs:
     """An ordinary user that may look (the checkout or pytest's directory may be root's alone) but not touch."""
     user = pwd.getpwnam("nobody")
-    return Account(user.pw_uid, user.pw_gid, CAP_DAC_READ_SEARCH)
+    return RunAs(user.pw_uid, user.pw_gid, CAP_DAC_READ_SEARCH)

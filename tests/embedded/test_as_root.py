@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kannon.embedded.run_as import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, Account, choose_account, give_to
+from kannon.embedded.run_as import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, RunAs, choose_run_as, give_to
 from tests.embedded.conftest import Servers, as_nobody, own
 from tests.support.processes import program, status_of
 
@@ -107,7 +107,7 @@ async def test_an_account_that_takes_over_what_root_began(tmp_path: Path) -> Non
 
 async def test_a_user_id_without_a_name_is_told_so(tmp_path: Path) -> None:
     """initdb wants a name; containers often have none."""
-    nameless = Account(54321, 54321, CAP_DAC_READ_SEARCH)
+    nameless = RunAs(54321, 54321, CAP_DAC_READ_SEARCH)
     data_dir = own(tmp_path / "data", nameless)
     with program(
         "tests.support.embedded_program", str(data_dir), stderr=tmp_path / "stderr", account=nameless
@@ -120,13 +120,13 @@ def test_no_capability_where_none_is_needed() -> None:
     with tempfile.TemporaryDirectory() as parent:
         home = Path(parent) / "postgres"
         Path(parent).chmod(0o711)
-        account = choose_account(home, (home,))
+        account = choose_run_as(home, (home,))
         assert account is not None
         assert account.uid != 0
         assert account.capability is None
         Path(parent).chmod(0o700)
-        closed = choose_account(home, (home,))
-        assert closed == Account(account.uid, account.gid, CAP_DAC_READ_SEARCH)
+        closed = choose_run_as(home, (home,))
+        assert closed == RunAs(account.uid, account.gid, CAP_DAC_READ_SEARCH)
 
 
 def test_links_in_what_is_handed_over_are_not_followed(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_links_in_what_is_handed_over_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "link").symlink_to(outside)
     (tmp_path / "home" / "folder").symlink_to(tmp_path)
-    give_to(Account(65534, 65534), tmp_path / "home")
+    give_to(RunAs(65534, 65534), tmp_path / "home")
     assert outside.stat().st_uid == 0
     assert tmp_path.stat().st_uid == 0
     assert (tmp_path / "home").stat().st_uid == 65534

@@ -8,7 +8,7 @@ import pytest
 from kannon.embedded import DataDir
 from kannon.embedded.data_dir import LAYOUT
 from kannon.embedded.executables import installed_postgres_bin
-from kannon.embedded.run_as import Account
+from kannon.embedded.run_as import RunAs
 from kannon.embedded.upgrade import is_ready
 from tests.embedded.conftest import Start, as_nobody
 from tests.support.processes import process, until
@@ -73,7 +73,7 @@ async def test_data_that_another_program_made(start: Start, made_dir: Path) -> N
     assert tree(made_dir / "postgres") == before
 
 
-async def test_data_that_another_server_uses(start: Start, made_dir: Path, account: Account | None) -> None:
+async def test_data_that_another_server_uses(start: Start, made_dir: Path, account: RunAs | None) -> None:
     """A server started by hand: it is neither stopped nor robbed of its data."""
     programs = installed_postgres_bin()
     sockets = ["-c", "listen_addresses=", "-c", "unix_socket_directories=."]

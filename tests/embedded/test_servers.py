@@ -14,7 +14,7 @@ import nats
 import pytest
 from nats.js import JetStreamContext
 
-from kannon.embedded.run_as import Account
+from kannon.embedded.run_as import RunAs
 from kannon.embedded.stale_process import read_pid
 from tests.embedded.conftest import USERS, Servers, Start, Urls, account_named, own
 from tests.support.processes import account_of, all_gone, command_line, descendants, process, program, status_of, until
@@ -205,7 +205,7 @@ async def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(start: Start, m
             assert stranger.poll() is None
 
 
-async def test_restoring_below_a_new_path(start: Start, account: Account | None, data_dir: Path) -> None:
+async def test_restoring_below_a_new_path(start: Start, account: RunAs | None, data_dir: Path) -> None:
     with start(data_dir / "old") as servers:
         await remember(await servers.ready())
         await servers.program.stop()

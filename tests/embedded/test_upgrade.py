@@ -9,7 +9,7 @@ import pytest
 
 from kannon.embedded import DataDir, EmbeddedPostgres, executables
 from kannon.embedded.child import Plan, spawn
-from kannon.embedded.run_as import choose_account, give_to
+from kannon.embedded.run_as import choose_run_as, give_to
 from kannon.embedded.upgrade import Cluster, data_major, program_major
 from kannon.errors import OperatorError
 
@@ -28,7 +28,7 @@ async def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     monkeypatch.setattr(executables, "older_postgres_bin", lambda _, major: programs if major != 18 else None)
     with DataDir.open(tmp_path / "data") as opened:
         home, log = opened.path / "postgres", opened.path / "logs" / "postgres.log"
-        account = choose_account(home, (programs, home))
+        account = choose_run_as(home, (programs, home))
         give_to(account, home)
         (opened.path / "conf").mkdir()
         (opened.path / "conf" / "postgresql.conf").touch()

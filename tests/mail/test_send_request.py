@@ -12,12 +12,12 @@ from kannon.mail import ids
 from kannon.mail.batch import Attachment
 from kannon.mail.send_request import (
     NOTHING_STATED,
+    AcceptedRecipient,
     Limits,
-    RecipientGate,
-    Refusal,
+    RecipientChecker,
+    RejectReason,
     StatedTracking,
     Submission,
-    Taken,
     Tenant,
     check_rest,
     encoded_size,
@@ -70,34 +70,35 @@ def test_media_types_that_do_not(media_type: str) -> None:
 def test_the_first_reason_that_matches_is_the_one_given() -> None:
     """Each recipient would be refused for all the reasons from its own on."""
     url = "https://example.com/{{ id }}"
-    gate = RecipientGate(a_submission(subject="{{ s }}", unsubscribe_url=url), TENANT)
+    gate = RecipientChecker(a_submission(subject="{{ s }}", unsubscribe_url=url), TENANT)
     bad = {"s": "\n"}
-    assert gate.judge(" ", bad, StatedTracking(9, 9)) is Refusal.INVALID_EMAIL
-    assert gate.judge("a@b.de", bad, StatedTracking(9, 9)) is Refusal.UNSUPPORTED_TRACKING_MODE
-    assert gate.judge("A@b.de", bad, StatedTracking(5, 0)) is Refusal.TRACKING_ABOVE_CEILING
-    assert gate.judge("b@b.de", bad, NOTHING_STATED) is Refusal.UNSUBSCRIBE_URL_UNRESOLVED
-    assert gate.judge("c@b.de", bad | {"id": "1"}, NOTHING_STATED) is Refusal.INVALID_FIELD
-    assert gate.judge("a@B.de", {"id": "1"}, NOTHING_STATED) is Refusal.DUPLICATE  # refused, but seen
+    assert gate.judge(" ", bad, StatedTracking(9, 9)) is RejectReason.INVALID_EMAIL
+    assert gate.judge("a@b.de", bad, StatedTracking(9, 9)) is RejectReason.UNSUPPORTED_TRACKING_MODE
+    assert gate.judge("A@b.de", bad, StatedTracking(5, 0)) is RejectReason.TRACKING_ABOVE_CEILING
+    assert gate.judge("b@b.de", bad, NOTHING_STATED) is RejectReason.UNSUBSCRIBE_URL_UNRESOLVED
+    assert gate.judge("c@b.de", bad | {"id": "1"}, NOTHING_STATED) is RejectReason.INVALID_FIELD
+    assert gate.judge("a@B.de", {"id": "1"}, NOTHING_STATED) is RejectReason.DUPLICATE  # refused, but seen
     taken = gate.judge("d@b.de", {"id": "1", "s": "fine"}, StatedTracking(1, 0))
-    assert taken == Taken("d@b.de", {"id": "1", "s": "fine"}, TrackingPolicy(TrackingMode.OFF, TrackingMode.IDENTIFIED))
+    policy = TrackingPolicy(TrackingMode.OFF, TrackingMode.IDENTIFIED)
+    assert taken == AcceptedRecipient("d@b.de", {"id": "1", "s": "fine"}, policy)
 
 
 def test_a_field_of_the_batch_counts_in_the_subject_unless_the_recipient_has_its_own() -> None:
-    gate = RecipientGate(a_submission(subject="{{ s }}", global_fields={"s": "a\rb"}), TENANT)
-    assert gate.judge("a@b.de", {}, NOTHING_STATED) is Refusal.INVALID_FIELD
-    assert isinstance(gate.judge("b@b.de", {"s": "own"}, NOTHING_STATED), Taken)
+    gate = RecipientChecker(a_submission(subject="{{ s }}", global_fields={"s": "a\rb"}), TENANT)
+    assert gate.judge("a@b.de", {}, NOTHING_STATED) is RejectReason.INVALID_FIELD
+    assert isinstance(gate.judge("b@b.de", {"s": "own"}, NOTHING_STATED), AcceptedRecipient)
 
 
 def test_a_recipient_above_the_batch_but_not_the_domain_gets_the_batchs_mode() -> None:
-    gate = RecipientGate(a_submission(tracking=StatedTracking(2, 0)), TENANT)
+    gate = RecipientChecker(a_submission(tracking=StatedTracking(2, 0)), TENANT)
     taken = gate.judge("a@b.de", {}, StatedTracking(4, 3))
-    assert isinstance(taken, Taken)
+    assert isinstance(taken, AcceptedRecipient)
     assert taken.policy == TrackingPolicy(TrackingMode.ANONYMOUS, TrackingMode.PSEUDONYMOUS)
 
 
 def test_judging_takes_time_in_proportion() -> None:
     def seconds(count: int) -> float:
-        gate = RecipientGate(a_submission(subject="{{" * 500), TENANT)
+        gate = RecipientChecker(a_submission(subject="{{" * 500), TENANT)
         start = time.process_time()
         for number in range(count):
             gate.judge(f"{number}@b.de", {"name": "x"}, NOTHING_STATED)

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from kannon.mail.verdict import Deferred, Delivered, Refused, Stage, Verdict
-from kannon.outbound import Busy
+from kannon.outbound import Throttled
 from kannon.outbound.site.site import QUEUE_NEW
 from tests.support import smtp_peer
 from tests.support.delivering import deliver_many, deliver_patiently, delivering, delivering_to
@@ -26,7 +26,7 @@ async def test_a_destination_that_is_down_is_probed_by_one_while_its_mail_waits(
         assert first.stage is Stage.CONNECT
         assert "refused" in first.reason
         waiting = await deliverer.deliver(an_envelope())
-        assert isinstance(waiting, Busy)
+        assert isinstance(waiting, Throttled)
         assert 0 < waiting.retry_in < 5
         assert deliverer.destinations()[0].next_probe_in is not None
         async with serving(peer, port=port):
@@ -41,7 +41,7 @@ async def test_only_one_connection_probes() -> None:
 
         async def keep_trying() -> None:
             with anyio.move_on_after(0.5):
-                while isinstance(verdict := await deliverer.deliver(an_envelope()), Busy):
+                while isinstance(verdict := await deliverer.deliver(an_envelope()), Throttled):
                     await anyio.sleep(min(verdict.retry_in, 0.05))
 
         await asyncio.gather(*(keep_trying() for _ in range(20)))
@@ -67,7 +67,7 @@ async def test_a_destination_that_loses_every_connection_is_down() -> None:
     async with delivering_to(peer) as deliverer:
         for _ in range(3):
             assert isinstance(await deliverer.deliver(an_envelope()), Deferred)
-        assert isinstance(await deliverer.deliver(an_envelope()), Busy)
+        assert isinstance(await deliverer.deliver(an_envelope()), Throttled)
 
 
 async def test_the_host_on_record_is_the_one_that_said_it() -> None:
@@ -88,7 +88,7 @@ async def test_a_host_that_lets_us_in_and_puts_us_out_in_one_breath_is_down(more
         assert isinstance(verdict, Deferred)
         assert (verdict.stage, verdict.reply) == (Stage.EHLO, None)
         assert "what?" in verdict.reason or "421 too busy" in verdict.reason
-        assert isinstance(await deliverer.deliver(an_envelope()), Busy)
+        assert isinstance(await deliverer.deliver(an_envelope()), Throttled)
     assert peer.connections == 1
 
 
@@ -107,7 +107,7 @@ async def test_more_mail_than_an_unknown_destination_should_hold_is_put_back() -
     gate = asyncio.Event()
     peer = Peer(gate=gate)
     async with delivering_to(peer) as deliverer, anyio.create_task_group() as group:
-        verdicts: list[Verdict | Busy] = []
+        verdicts: list[Verdict | Throttled] = []
 
         async def one() -> None:
             verdicts.append(await deliverer.deliver(an_envelope()))
@@ -115,8 +115,8 @@ async def test_more_mail_than_an_unknown_destination_should_hold_is_put_back() -
         for _ in range(100):
             group.start_soon(one)
         await eventually(lambda: len(verdicts) >= 100 - 2 - QUEUE_NEW)
-        assert all(isinstance(each, Busy) and each.rate > 0 for each in verdicts)
-        waits = sorted(each.retry_in for each in verdicts if isinstance(each, Busy))
+        assert all(isinstance(each, Throttled) and each.rate > 0 for each in verdicts)
+        waits = sorted(each.retry_in for each in verdicts if isinstance(each, Throttled))
         assert waits[0] < waits[-1] <= 30  # they do not all come back at once
         gate.set()
 
@@ -168,7 +168,7 @@ async def test_a_cancelled_delivery_closes_its_connection_and_harms_no_other() -
 async def test_stopping_turns_away_who_waits_and_lets_finish_who_sends() -> None:
     gate = asyncio.Event()
     peer = Peer(gate=gate)
-    verdicts: list[Verdict | Busy] = []
+    verdicts: list[Verdict | Throttled] = []
     async with delivering_to(peer) as deliverer, anyio.create_task_group() as group:
 
         async def one() -> None:
@@ -179,7 +179,7 @@ async def test_stopping_turns_away_who_waits_and_lets_finish_who_sends() -> None
         await eventually(lambda: len(peer.mails) == 2)
         deliverer.turn_away()
         await eventually(lambda: len(verdicts) == 8)
-        assert all(each == Busy(0.0) for each in verdicts)
+        assert all(each == Throttled(0.0) for each in verdicts)
         gate.set()
     assert sum(isinstance(each, Delivered) for each in verdicts) == 2
 

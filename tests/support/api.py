@@ -12,7 +12,7 @@ from grpclib.client import Channel
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from kannon.bus.dead_letters import ParkedMessage
+from kannon.bus.dead_letters import DeadLetter
 from kannon.components.api import Api, ApiSettings
 from kannon.components.api.component import ApiBus
 from kannon.components.api.health import Check
@@ -41,24 +41,24 @@ class NoBus:
     nudges: int = 0
     error: Exception | None = None
 
-    async def wake_validator(self) -> None:
+    async def notify_validator(self) -> None:
         self.nudges += 1
         if self.error is not None:
             raise self.error
 
-    async def wake_dispatcher(self) -> None:
-        await self.wake_validator()
+    async def notify_dispatcher(self) -> None:
+        await self.notify_validator()
 
     async def publish_events(self, events: Sequence[Event]) -> None:
         raise Unavailable("NATS: not connected")
 
-    async def list_parked(self, *, after: int, take: int) -> tuple[list[ParkedMessage], int]:
+    async def list_dead_letters(self, *, after: int, take: int) -> tuple[list[DeadLetter], int]:
         raise Unavailable("NATS: not connected")
 
-    async def retry_parked(self, sequence: int) -> bool:
+    async def retry_dead_letters(self, sequence: int) -> bool:
         raise Unavailable("NATS: not connected")
 
-    async def delete_parked(self, sequence: int) -> bool:
+    async def delete_dead_letters(self, sequence: int) -> bool:
         raise Unavailable("NATS: not connected")
 
     async def ask_destinations(self) -> list[SenderView]:

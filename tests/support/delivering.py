@@ -10,7 +10,7 @@ import anyio
 from kannon.config import Dns, Sender
 from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import Verdict
-from kannon.outbound import Busy, Deliverer
+from kannon.outbound import Deliverer, Throttled
 from tests.support.dns_server import DnsServer, Zone, serving_dns
 from tests.support.envelopes import an_envelope
 from tests.support.smtp_peer import Peer, serving
@@ -40,9 +40,9 @@ async def delivering_to(*peers: Peer, **options: Any) -> AsyncIterator[Deliverer
 
 
 async def deliver_patiently(deliverer: Deliverer, mail: str | Envelope = "b@dest.test") -> Verdict:
-    """As the bus does: what was Busy comes again."""
+    """As the bus does: what was Throttled comes again."""
     envelope = an_envelope(mail) if isinstance(mail, str) else mail
-    while isinstance(verdict := await deliverer.deliver(envelope), Busy):
+    while isinstance(verdict := await deliverer.deliver(envelope), Throttled):
         await anyio.sleep(verdict.retry_in)
     return verdict
 

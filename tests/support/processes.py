@@ -18,7 +18,7 @@ from pathlib import Path
 import anyio
 
 from kannon.embedded.child import prepare, wait_gone
-from kannon.embedded.run_as import Account
+from kannon.embedded.run_as import RunAs
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0
@@ -60,7 +60,7 @@ class Program:
 
 
 @contextmanager
-def process(argv: Sequence[str], account: Account) -> Iterator[subprocess.Popen[bytes]]:
+def process(argv: Sequence[str], account: RunAs) -> Iterator[subprocess.Popen[bytes]]:
     """Any process, silent, killed at the end of its `with`."""
     become = prepare(account if os.geteuid() == 0 else None, signal.SIGKILL)
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=become) as started:
@@ -72,7 +72,7 @@ def process(argv: Sequence[str], account: Account) -> Iterator[subprocess.Popen[
 
 @contextmanager
 def program(
-    module: str, *arguments: str, stderr: Path, account: Account | None = None, without: Sequence[int] = ()
+    module: str, *arguments: str, stderr: Path, account: RunAs | None = None, without: Sequence[int] = ()
 ) -> Iterator[Program]:
     """Runs `python -m module` as `account`; `without` names capabilities that even root then lacks."""
     become = prepare(account, signal.SIGKILL)
@@ -135,13 +135,11 @@ def status_of(pid: int) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def account_of(pid: int) -> Account:
+def account_of(pid: int) -> RunAs:
     """Who it runs as, with the one capability it may have kept."""
     fields = status_of(pid)
     mask = int(fields["CapEff"], 16)
-    return Account(
-        int(fields["Uid"].split()[0]), int(fields["Gid"].split()[0]), mask.bit_length() - 1 if mask else None
-    )
+    return RunAs(int(fields["Uid"].split()[0]), int(fields["Gid"].split()[0]), mask.bit_length() - 1 if mask else None)
 
 
 def _wait_gone(pid: int) -> None:

@@ -19,7 +19,7 @@ async def list_(
     limit: Annotated[int, typer.Option(min=0, max=1000, help="How many.")] = 100,
 ) -> None:
     """List them, the first one set aside first; --json has what they hold."""
-    response = await session.admin.list_parked(after=after, take=limit)
+    response = await session.admin.list_dead_letters(after=after, take=limit)
     rows = [[str(m.sequence), moment(m.parked_at), m.subject, f"{m.size} B", m.reason] for m in response.messages]
     session.output.table(["sequence", "since", "subject", "size", "why"], rows, response)
 
@@ -27,12 +27,12 @@ async def list_(
 @client_command(app, "retry")
 async def retry(session: Session, sequence: Sequence) -> None:
     """Send one back to where it came from, after an update that can handle it."""
-    await session.admin.retry_parked(sequence)
+    await session.admin.retry_dead_letters(sequence)
     session.output.lines(f"{sequence} is on its way again", {"sequence": sequence})
 
 
 @client_command(app, "delete")
 async def delete(session: Session, sequence: Sequence) -> None:
     """Throw one away."""
-    await session.admin.delete_parked(sequence)
+    await session.admin.delete_dead_letters(sequence)
     session.output.lines(f"{sequence} is deleted", {"sequence": sequence})

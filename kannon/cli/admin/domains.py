@@ -9,7 +9,7 @@ import typer
 
 from kannon.cli.admin import dkim
 from kannon.cli.connection import Session, client_command
-from kannon.mail.dns.records import Finding, Record, Servers, judge, records_for
+from kannon.mail.dns.records import Record, RecordCheck, Servers, judge, records_for
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import Domain
 from kannon.pb.tracking.types import tracking_pb2
 from kannon.pb.tracking.types.tracking_pb2 import TrackingMode
@@ -91,7 +91,7 @@ async def dns(
     servers = Servers(sending, config.smtp.hostname or sending, tracking)
     keys = await session.admin.list_dkim_keys(domain.domain)
     records = records_for(domain.domain, [dkim.record(key) for key in keys if key.publish], servers)
-    findings: list[Finding] = []
+    findings: list[RecordCheck] = []
     if verify:
         from kannon.dns_lookup import make_lookup  # the resolver takes longer to import than all the rest
 
@@ -102,7 +102,7 @@ async def dns(
         raise typer.Exit(1)
 
 
-def _print_records(session: Session, records: list[Record], findings: list[Finding]) -> None:
+def _print_records(session: Session, records: list[Record], findings: list[RecordCheck]) -> None:
     columns = ["for", "name", "type", "value"]
     rows = [[r.purpose.value, r.name, r.kind.value, r.value] for r in records]
     document: list[dict[str, object]] = [dict(zip(("purpose", *columns[1:]), row, strict=True)) for row in rows]

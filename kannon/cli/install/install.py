@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from kannon.cli.errors import operator_faults
-from kannon.cli.install.install_paths import ACCOUNT, Bundle, Places, run
+from kannon.cli.install.install_paths import ACCOUNT, Bundle, InstallPaths, run
 from kannon.errors import OperatorError
 
 RootOption = Annotated[Path, typer.Option("--root", help="Install below this folder instead of /.")]
@@ -24,14 +24,14 @@ RootOption = Annotated[Path, typer.Option("--root", help="Install below this fol
 def install(root: RootOption = Path("/")) -> None:
     """Install this executable as a systemd service."""
     with operator_faults():
-        places, bundle = Places(root.absolute()), Bundle.find()
+        places, bundle = InstallPaths(root.absolute()), Bundle.find()
         try:
             _install(places, bundle)
         except OSError as error:
             raise OperatorError(f"{error.filename or places.root} cannot be written: {error.strerror}") from None
 
 
-def _install(places: Places, bundle: Bundle) -> None:
+def _install(places: InstallPaths, bundle: Bundle) -> None:
     check_root(places)
     if places.packaged_unit.exists():
         raise OperatorError(f"a package of the distribution is installed ({places.packaged_unit}): remove it first")
@@ -57,7 +57,7 @@ def _install(places: Places, bundle: Bundle) -> None:
     typer.echo(f"Next: {next_step}")
 
 
-def check_root(places: Places) -> None:
+def check_root(places: InstallPaths) -> None:
     """Raises OperatorError."""
     if os.geteuid() != 0:
         raise OperatorError("only root may do this")
@@ -65,12 +65,12 @@ def check_root(places: Places) -> None:
         raise OperatorError(f"{places.root} has no systemd: start kannon serve by other means")
 
 
-def systemd_runs(places: Places) -> bool:
+def systemd_runs(places: InstallPaths) -> bool:
     # sd_booted(3)
     return places.root == Path("/") and Path("/run/systemd/system").is_dir()
 
 
-def _make_user(places: Places, bundle: Bundle) -> None:
+def _make_user(places: InstallPaths, bundle: Bundle) -> None:
     if _account_of(places) is not None:
         typer.echo(f"kept user {ACCOUNT}")
         return
@@ -80,7 +80,7 @@ def _make_user(places: Places, bundle: Bundle) -> None:
     typer.echo(f"made user {ACCOUNT}")
 
 
-def _account_of(places: Places) -> tuple[int, int] | None:
+def _account_of(places: InstallPaths) -> tuple[int, int] | None:
     try:
         lines = (places.root / "etc/passwd").read_text().splitlines()
     except FileNotFoundError:
@@ -91,7 +91,7 @@ def _account_of(places: Places) -> tuple[int, int] | None:
     return None
 
 
-def _install_program(places: Places, bundle: Bundle) -> None:
+def _install_program(places: InstallPaths, bundle: Bundle) -> None:
     place = places.program
     if place.exists() and (bundle.program.samefile(place) or _same_tree(bundle.program, place)):
         typer.echo(f"kept {place}")

@@ -16,7 +16,7 @@ ACCOUNT = "kannon"
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class InstallPaths:
     """`root` is the machine; programs go below /usr/local."""
 
     root: Path

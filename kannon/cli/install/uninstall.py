@@ -11,21 +11,21 @@ import typer
 
 from kannon.cli.errors import operator_faults
 from kannon.cli.install.install import RootOption, check_root, systemd_runs
-from kannon.cli.install.install_paths import ACCOUNT, Places, run
+from kannon.cli.install.install_paths import ACCOUNT, InstallPaths, run
 from kannon.errors import OperatorError
 
 
 def uninstall(root: RootOption = Path("/")) -> None:
     """Remove the service; configuration and data stay."""
     with operator_faults():
-        places = Places(root.absolute())
+        places = InstallPaths(root.absolute())
         try:
             _uninstall(places)
         except OSError as error:
             raise OperatorError(f"{error.filename or places.root} cannot be removed: {error.strerror}") from None
 
 
-def _uninstall(places: Places) -> None:
+def _uninstall(places: InstallPaths) -> None:
     check_root(places)
     if places.unit.exists() and systemd_runs(places):
         run("systemctl", "disable", "--now", "kannon")

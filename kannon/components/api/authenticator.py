@@ -1,7 +1,7 @@
 """Who calls: the administrator by a token, a tenant by an API key.
 
-In: metadata and the peer's address. Out: `Admin`, `Sending`, or Unauthenticated with one text for every reason. Failed
-logins of one peer are answered no faster than a few a second; right credentials are never delayed.
+In: metadata and the peer's address. Out: `Admin`, `TenantCaller`, or Unauthenticated with one text for every reason.
+Failed logins of one peer are answered no faster than a few a second; right credentials are never delayed.
 """
 
 import base64
@@ -37,7 +37,7 @@ class Admin:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class TenantCaller:
     """A tenant's call to the Mailer; `idempotency_key` is empty where none was given."""
 
     tenant: Tenant
@@ -73,7 +73,7 @@ class FailedLogins:
         return min(max(0.0, full_at - now - self._burst / self._per_second), self._longest_wait)
 
 
-class AdminGate:
+class AdminAuthenticator:
     """`x-kannon-admin-token`. An empty configured token lets nobody in."""
 
     def __init__(self, token: str, failed: FailedLogins) -> None:
@@ -90,21 +90,21 @@ class AdminGate:
         return Admin(_attribution(credentials))
 
 
-class TenantGate:
+class TenantAuthenticator:
     """`authorization: Basic base64(domain:key)`. The look-up is made in every case, also for what cannot be a key."""
 
     def __init__(self, find_tenant: FindTenant, failed: FailedLogins) -> None:
         self._find_tenant = find_tenant
         self._failed = failed
 
-    async def authenticate(self, credentials: Credentials) -> Sending:
+    async def authenticate(self, credentials: Credentials) -> TenantCaller:
         domain, secret = parse_basic(credentials.metadata.get("authorization", ""))
         tenant = await self._find_tenant(domain, hashlib.sha256(secret.encode()).digest())
         if tenant is None:
             await anyio.sleep(self._failed.charge(credentials.peer))
             log.warning("wrong API key", peer=credentials.peer, domain=domain)
             raise Unauthenticated("invalid or wrong auth")
-        return Sending(tenant, _idempotency_key(credentials))
+        return TenantCaller(tenant, _idempotency_key(credentials))
 
 
 def parse_basic(header: str) -> tuple[str, str]:

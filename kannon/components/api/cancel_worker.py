@@ -31,7 +31,7 @@ class OutcomeBus(Protocol):
     async def publish_events(self, events: Sequence[Event]) -> None: ...
 
 
-class Finishing:
+class CancelWorker:
     """`run` is the task; `nudge` has it look at once."""
 
     def __init__(self, db: Database, bus: OutcomeBus) -> None:

@@ -16,18 +16,18 @@ from anyio.abc import TaskStatus
 from google.protobuf.descriptor import ServiceDescriptor
 from grpclib.const import Handler
 
-from kannon.accept.service import Intake, Meter, Waker
+from kannon.accept.service import AcceptService, Meter, Notifier
 from kannon.components.api.admin import AdminMethods
-from kannon.components.api.authenticator import AdminGate, FailedLogins, TenantGate
+from kannon.components.api.authenticator import AdminAuthenticator, FailedLogins, TenantAuthenticator
 from kannon.components.api.calls import Credentials, Service
-from kannon.components.api.cancel_worker import Finishing, OutcomeBus
-from kannon.components.api.dead_letters import ParkedBus, ParkedMethods
+from kannon.components.api.cancel_worker import CancelWorker, OutcomeBus
+from kannon.components.api.dead_letters import DeadLetterBus, DeadLetterMethods
 from kannon.components.api.destinations import DestinationMethods, SenderBus
 from kannon.components.api.dkim import DkimMethods, TxtLookup
 from kannon.components.api.health import Check, HZMethods, standard_methods
 from kannon.components.api.mailer import MailerMethods
 from kannon.components.api.operations import OperationsMethods
-from kannon.components.api.retention import Housekeeping
+from kannon.components.api.retention import Retention
 from kannon.components.api.server import Server
 from kannon.components.api.stats import StatsV1Methods, StatsV2Methods
 from kannon.components.api.suppressions import SuppressionMethods
@@ -35,7 +35,7 @@ from kannon.db import api_keys
 from kannon.db.pool import Database
 from kannon.errors import AddressInUse, ConfigError, Unavailable
 from kannon.mail.send_request import Limits, Tenant
-from kannon.metrics.null_metrics import UNMEASURED
+from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
 from kannon.pb.admin.v1 import destinations_pb2, dkim_pb2, operations_pb2, parked_pb2, suppressions_pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
@@ -63,10 +63,10 @@ class ApiSettings:
     tls_key: str = ""
 
 
-class ApiBus(Waker, OutcomeBus, ParkedBus, SenderBus, Protocol):
+class ApiBus(Notifier, OutcomeBus, DeadLetterBus, SenderBus, Protocol):
     """What the API asks of the bus."""
 
-    async def wake_dispatcher(self) -> None: ...
+    async def notify_dispatcher(self) -> None: ...
 
 
 class Api:
@@ -81,7 +81,7 @@ class Api:
         bus: ApiBus,
         checks: Mapping[str, Check],
         look_up: TxtLookup,
-        meter: Meter = UNMEASURED,
+        meter: Meter = NULL_METRICS,
     ) -> None:
         self._settings = settings
         self._db = db
@@ -93,7 +93,7 @@ class Api:
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
         tls = _tls(self._settings)
-        finishing = Finishing(self._db, self._bus)
+        finishing = CancelWorker(self._db, self._bus)
         server = Server(self._methods(finishing), max_message_bytes=self._settings.max_request_bytes)
         try:
             self.addresses = await self._listen(server, tls)
@@ -101,7 +101,7 @@ class Api:
             async with anyio.create_task_group() as group:
                 group.start_soon(server.watch)
                 group.start_soon(finishing.run)
-                group.start_soon(Housekeeping(self._db, self._settings.retention).run)
+                group.start_soon(Retention(self._db, self._settings.retention).run)
                 task_status.started()
                 await stop.wait()
                 await server.drain()
@@ -117,19 +117,19 @@ class Api:
         except OSError as error:
             raise AddressInUse.because("api.listen", f"{settings.host}:{settings.port}", error) from None
 
-    def _methods(self, finishing: Finishing) -> dict[str, Handler]:
+    def _methods(self, finishing: CancelWorker) -> dict[str, Handler]:
         prompt = self._db.prompt()
         failed = FailedLogins()
-        admin = AdminGate(self._settings.admin_token, failed).authenticate
+        admin = AdminAuthenticator(self._settings.admin_token, failed).authenticate
 
         async def find_tenant(domain: str, secret_sha256: bytes) -> Tenant | None:
             return await api_keys.find_tenant(prompt, domain, secret_sha256)
 
-        intake = Intake(
+        intake = AcceptService(
             self._db, self._settings.limits, self._bus, suppression=self._settings.suppression, meter=self._meter
         )
         operations = OperationsMethods(self._db, end_cancelled=finishing.nudge, wake=self._wake_dispatcher)
-        tenant = TenantGate(find_tenant, failed).authenticate
+        tenant = TenantAuthenticator(find_tenant, failed).authenticate
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(intake), tenant),
             Service(_service(adminapiv1_pb2, "Api"), AdminMethods(prompt, self._settings.limits.max_bytes), admin),
@@ -138,7 +138,7 @@ class Api:
             Service(_service(statsapiv2_pb2, "StatsApiV2"), StatsV2Methods(self._db), admin),
             Service(_service(operations_pb2, "Operations"), operations, admin),
             Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(prompt), admin),
-            Service(_service(parked_pb2, "Parked"), ParkedMethods(self._bus), admin),
+            Service(_service(parked_pb2, "Parked"), DeadLetterMethods(self._bus), admin),
             Service(_service(destinations_pb2, "Destinations"), DestinationMethods(self._bus), admin),
             Service(_service(dkim_pb2, "Dkim"), DkimMethods(prompt, self._look_up, self._settings.retry_window), admin),
         ]
@@ -150,7 +150,7 @@ class Api:
     async def _wake_dispatcher(self) -> None:
         """Only sooner than its next look."""
         try:
-            await self._bus.wake_dispatcher()
+            await self._bus.notify_dispatcher()
         except Unavailable as error:
             log.debug("dispatcher not woken", reason=str(error))
 

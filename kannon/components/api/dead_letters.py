@@ -4,7 +4,7 @@ from typing import Protocol
 
 import structlog
 
-from kannon.bus.dead_letters import ParkedMessage
+from kannon.bus.dead_letters import DeadLetter
 from kannon.components.api.arguments import MAX_PAGE
 from kannon.components.api.authenticator import Admin
 from kannon.errors import InvalidArgument, NotFound
@@ -16,30 +16,30 @@ _LARGEST = 2**63 - 1
 log = structlog.get_logger(__name__)
 
 
-class ParkedBus(Protocol):
-    async def list_parked(self, *, after: int, take: int) -> tuple[list[ParkedMessage], int]: ...
-    async def retry_parked(self, sequence: int) -> bool: ...
-    async def delete_parked(self, sequence: int) -> bool: ...
+class DeadLetterBus(Protocol):
+    async def list_dead_letters(self, *, after: int, take: int) -> tuple[list[DeadLetter], int]: ...
+    async def retry_dead_letters(self, sequence: int) -> bool: ...
+    async def delete_dead_letters(self, sequence: int) -> bool: ...
 
 
-class ParkedMethods:
-    def __init__(self, bus: ParkedBus) -> None:
+class DeadLetterMethods:
+    def __init__(self, bus: DeadLetterBus) -> None:
         self._bus = bus
 
     async def ListParked(self, caller: Admin, request: pb.ListParkedRequest) -> pb.ListParkedResponse:
         if request.after >= _LARGEST:
             raise InvalidArgument("after", "is not the sequence of a message")
-        page, total = await self._bus.list_parked(after=request.after, take=min(request.take, MAX_PAGE))
+        page, total = await self._bus.list_dead_letters(after=request.after, take=min(request.take, MAX_PAGE))
         return pb.ListParkedResponse(messages=[_to_message(message) for message in page], total=total)
 
     async def RetryParked(self, caller: Admin, request: pb.RetryParkedRequest) -> pb.RetryParkedResponse:
-        if not await self._bus.retry_parked(_sequence(request.sequence)):
+        if not await self._bus.retry_dead_letters(_sequence(request.sequence)):
             raise NotFound(f"sequence: no message {request.sequence} is parked")
         log.info("parked message sent back", sequence=request.sequence, by=caller.attribution)
         return pb.RetryParkedResponse()
 
     async def DeleteParked(self, caller: Admin, request: pb.DeleteParkedRequest) -> pb.DeleteParkedResponse:
-        if not await self._bus.delete_parked(_sequence(request.sequence)):
+        if not await self._bus.delete_dead_letters(_sequence(request.sequence)):
             raise NotFound(f"sequence: no message {request.sequence} is parked")
         log.info("parked message deleted", sequence=request.sequence, by=caller.attribution)
         return pb.DeleteParkedResponse()
@@ -51,7 +51,7 @@ def _sequence(number: int) -> int:
     return number
 
 
-def _to_message(message: ParkedMessage) -> pb.ParkedMessage:
+def _to_message(message: DeadLetter) -> pb.ParkedMessage:
     return pb.ParkedMessage(
         sequence=message.sequence,
         parked_at=timestamp(message.parked_at),

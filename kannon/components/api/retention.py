@@ -16,7 +16,7 @@ EVERY = timedelta(minutes=10)
 log = structlog.get_logger(__name__)
 
 
-class Housekeeping:
+class Retention:
     """`run` is the task."""
 
     def __init__(self, db: Database, kept: timedelta) -> None:

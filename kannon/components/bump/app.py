@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import quote
 
-from kannon.components.bump.bots import Bursts, is_machine
+from kannon.components.bump.bots import ScanBursts, is_bot
 from kannon.components.bump.keys import VerificationKeys
 from kannon.components.bump.outbox import Outbox
 from kannon.errors import Unavailable
@@ -68,7 +68,7 @@ class BumpApp:
         self._base_path = base_path
         self._clock = clock
         self._new_id = new_id
-        self._bursts = Bursts()
+        self._bursts = ScanBursts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -114,7 +114,7 @@ class BumpApp:
             self._bursts.looked(copy, now)
             return
         user_agent = headers.get(b"user-agent", b"").decode("utf-8", "replace").replace("\0", "")[:_MAX_USER_AGENT]
-        machine = is_machine(user_agent, ip, headers)
+        machine = is_bot(user_agent, ip, headers)
         if claims.channel is Channel.CLICK:
             machine |= self._bursts.followed(copy, claims.url, now)
         full = claims.mode is TrackingMode.FULL

@@ -28,7 +28,7 @@ _BURST = timedelta(seconds=2)
 _MAX_COPIES = 10_000
 
 
-def is_machine(user_agent: str, ip: str, headers: Mapping[bytes, bytes]) -> bool:
+def is_bot(user_agent: str, ip: str, headers: Mapping[bytes, bytes]) -> bool:
     """By what the request itself says. `headers` have lower-case names."""
     if _is_machine_agent(user_agent) or _is_machine_address(ip):
         return True
@@ -48,7 +48,7 @@ def _is_machine_address(ip: str) -> bool:
         return False
 
 
-class Bursts:
+class ScanBursts:
     """Which links of which copies were followed in the last two seconds; bounded, the oldest forgotten first."""
 
     def __init__(self) -> None:

@@ -51,7 +51,7 @@ class Bump:
         self.addresses: list[tuple[str, int]] = []
         """Where it listens, once started."""
 
-    def readings(self) -> tuple[int, int]:
+    def engagement(self) -> tuple[int, int]:
         """Of events whose reader was answered: those that wait for the bus, those dropped when it was away too long."""
         return len(self._outbox), self._outbox.dropped
 

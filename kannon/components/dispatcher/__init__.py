@@ -10,6 +10,6 @@ dispatcher.py  runs them, and takes back claims whose envelope is nowhere any mo
 from kannon.components.dispatcher.builder import Builder, BuildOptions
 from kannon.components.dispatcher.dispatcher import Dispatcher
 from kannon.components.dispatcher.outcomes import Outcomes
-from kannon.components.dispatcher.scheduler import Feed, FeedLimits
+from kannon.components.dispatcher.scheduler import Scheduler, SchedulerLimits
 
-__all__ = ["BuildOptions", "Builder", "Dispatcher", "Feed", "FeedLimits", "Outcomes"]
+__all__ = ["BuildOptions", "Builder", "Dispatcher", "Outcomes", "Scheduler", "SchedulerLimits"]

@@ -18,8 +18,8 @@ from kannon.bus.connection import Backlog, PostponementHandler, Progress
 from kannon.bus.consume import Limits, PageHandler
 from kannon.bus.streams import BOUNCES_DISPATCHER, OUTCOMES, ConsumerSpec
 from kannon.components.dispatcher.outcomes import Outcomes
-from kannon.components.dispatcher.scheduler import Feed
-from kannon.components.dispatcher.throttle import Crowds
+from kannon.components.dispatcher.scheduler import Scheduler
+from kannon.components.dispatcher.throttle import ThrottledDestinations
 from kannon.db.pool import Database
 from kannon.db.queue import reclaim_sending
 from kannon.errors import KannonError
@@ -34,12 +34,13 @@ class Bus(Protocol):
     async def ready(self) -> None: ...
     async def backlog(self) -> Backlog: ...
     async def progress(self, spec: ConsumerSpec) -> Progress: ...
-    async def take_postponements(self, handle: PostponementHandler, stop: anyio.Event) -> None: ...
+    async def take_throttled(self, handle: PostponementHandler, stop: anyio.Event) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
 
 class Dispatcher:
-    """Several of them, in several processes, share pool and consumers. `sole` says that there is this one only (the
+    """Several of them, in several processes, share pool and consumers. `single_node` says that there is this one only
+    (the
     embedded database): then whatever was claimed before it started is nobody's, and its lease need not be waited out.
     """
 
@@ -49,12 +50,12 @@ class Dispatcher:
         self,
         db: Database,
         bus: Bus,
-        feed: Feed,
+        feed: Scheduler,
         outcomes: Outcomes,
         builder: AbstractAsyncContextManager[object],
         *,
         lease: timedelta,
-        sole: bool,
+        single_node: bool,
         clock: Callable[[], datetime],
     ) -> None:
         self._db = db
@@ -62,9 +63,9 @@ class Dispatcher:
         self._feed = feed
         self._outcomes = outcomes
         self._builder = builder
-        self._crowds = Crowds(db)
+        self._crowds = ThrottledDestinations(db)
         self._lease = lease
-        self._sole = sole
+        self._sole = single_node
         self._started: datetime | None = None
         self._clock = clock
         self._observed: tuple[datetime, int] | None = None  # what `_reclaim` saw last time
@@ -82,7 +83,7 @@ class Dispatcher:
                 for spec in (OUTCOMES, BOUNCES_DISPATCHER):
                     work.start_soon(partial(self._bus.consume, spec, self._outcomes.handle_page, limits, stop=stop))
                 work.start_soon(self._feed.run, stop)
-                work.start_soon(self._bus.take_postponements, self._crowds.postpone, stop)
+                work.start_soon(self._bus.take_throttled, self._crowds.postpone, stop)
                 task_status.started()
             group.cancel_scope.cancel()
 

@@ -17,7 +17,7 @@ from kannon.db.queue import Deferral, SendingDelivery, settlement
 from kannon.errors import Poison
 from kannon.mail.event import Event, EventType, delivery_event_id
 from kannon.mail.retry import RetryBudget
-from kannon.metrics.null_metrics import UNMEASURED
+from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.wire.events import decode_event
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ class Outcomes:
         budget: RetryBudget,
         clock: Callable[[], datetime],
         chance: Callable[[], float],
-        meter: Meter = UNMEASURED,
+        meter: Meter = NULL_METRICS,
     ) -> None:
         self._db = db
         self._bus = bus

@@ -24,7 +24,7 @@ from kannon.errors import KannonError
 from kannon.mail.batch import Delivery
 from kannon.mail.envelope import Envelope
 from kannon.mail.event import Event, EventType, delivery_event_id
-from kannon.metrics.null_metrics import UNMEASURED
+from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ class Meter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FeedLimits:
+class SchedulerLimits:
     page: int
     max_backlog: int
     max_backlog_bytes: int
@@ -91,7 +91,7 @@ class Pace:
         return self._rate
 
 
-class Feed:
+class Scheduler:
     """One loop claims; each claimed page is built and published in a task of its own, so that building never waits."""
 
     def __init__(
@@ -99,10 +99,10 @@ class Feed:
         db: Database,
         bus: Bus,
         builder: Builder,
-        limits: FeedLimits,
+        limits: SchedulerLimits,
         *,
         clock: Callable[[], datetime],
-        meter: Meter = UNMEASURED,
+        meter: Meter = NULL_METRICS,
     ) -> None:
         self._db = db
         self._bus = bus

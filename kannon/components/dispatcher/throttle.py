@@ -13,9 +13,9 @@ import anyio
 import structlog
 
 from kannon.db.pool import Database
-from kannon.db.queue import Crowd, Place, delay_crowd, postpone_sending
+from kannon.db.queue import Place, ThrottledDestination, delay_throttled, return_throttled
 from kannon.errors import KannonError
-from kannon.mail.envelope import Postponement
+from kannon.mail.envelope import ThrottledDelivery
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class _Seen:
     until: float  # from then on whoever comes back has been spread over `spread` and found it crowded again
 
 
-class Crowds:
+class ThrottledDestinations:
     """`postpone` is called from several tasks at once."""
 
     def __init__(self, db: Database) -> None:
@@ -44,16 +44,16 @@ class Crowds:
         self._seen: dict[Place, _Seen] = {}
         self._one_at_a_time = anyio.Lock()
 
-    async def postpone(self, page: list[Postponement]) -> None:
+    async def postpone(self, page: list[ThrottledDelivery]) -> None:
         """A page that cannot be written is not repeated: the leases of its rows run out instead."""
         try:
-            places = await postpone_sending(self._db, page)
+            places = await return_throttled(self._db, page)
             async with self._one_at_a_time:
                 await self._delay(self._crowds(places, page))
         except KannonError as error:
             log.warning("postponed deliveries not rescheduled", deliveries=len(page), why=str(error))
 
-    def _crowds(self, places: dict[int, Place], page: Sequence[Postponement]) -> list[Crowd]:
+    def _crowds(self, places: dict[int, Place], page: Sequence[ThrottledDelivery]) -> list[ThrottledDestination]:
         """Those of this page that have not been looked at this moment."""
         now = anyio.current_time()
         known = sorted(
@@ -66,17 +66,17 @@ class Crowds:
             if seen is not None and now - seen.at < QUIET_SECONDS:
                 continue
             self._seen[place] = seen = _again(seen, now, seconds)
-            crowds.append(Crowd(place, seconds, (rate or HOPED_RATE) * AHEAD, seen.spread))
+            crowds.append(ThrottledDestination(place, seconds, (rate or HOPED_RATE) * AHEAD, seen.spread))
         if len(self._seen) > MAX_REMEMBERED:
             self._seen = {place: seen for place, seen in self._seen.items() if now < seen.until}
         return crowds
 
-    async def _delay(self, crowds: Sequence[Crowd]) -> None:
+    async def _delay(self, crowds: Sequence[ThrottledDestination]) -> None:
         for first in range(0, len(crowds), CROWDS_AT_ONCE):
             some = crowds[first : first + CROWDS_AT_ONCE]
             done, count = 0, WINDOW
             while count >= WINDOW // 2:
-                count = await delay_crowd(self._db, some, behind=done, window=WINDOW)
+                count = await delay_throttled(self._db, some, behind=done, window=WINDOW)
                 done += count
             if done:
                 log.debug("a crowd waits in the pool", deliveries=done, places=[crowd.place for crowd in some])

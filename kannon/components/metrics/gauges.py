@@ -63,7 +63,7 @@ class Sources:
     clock: Callable[[], datetime]
     states: Callable[[], Sequence[ComponentState]]
     destinations: Callable[[], Sequence[Destination]] = tuple
-    readings: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    engagement: Callable[[], tuple[int, int]] = lambda: (0, 0)
     """Opens and clicks that bump has answered: how many wait for the bus, and how many were dropped."""
 
 
@@ -122,7 +122,7 @@ class Gauges:
         return [mails, connections, known]
 
     def _of_readings(self) -> list[Metric]:
-        waiting_count, lost_count = self._sources.readings()
+        waiting_count, lost_count = self._sources.engagement()
         waiting = GaugeMetricFamily("kannon_readings_waiting", "Opens and clicks that wait for NATS in memory.")
         waiting.add_metric([], waiting_count)
         lost = CounterMetricFamily("kannon_readings_lost", "Opens and clicks dropped because NATS was away too long.")

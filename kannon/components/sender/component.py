@@ -21,15 +21,15 @@ from anyio.abc import TaskStatus
 from kannon.bus.consume import MAX_FAILURES, Limits, Message, PageHandler
 from kannon.bus.streams import SENDER, ConsumerSpec
 from kannon.components.sender import outcomes
-from kannon.components.sender.inflight import Arrival, Ledger, Page, Work
+from kannon.components.sender.inflight import Arrival, InFlight, InFlightEnvelope, Page
 from kannon.components.sender.outcomes import Outcomes, Publisher, event_of
-from kannon.components.sender.throttled import Postponed
+from kannon.components.sender.throttled import ThrottledReturns
 from kannon.errors import Poison, Unavailable
 from kannon.mail.destination import Destination, SenderView
-from kannon.mail.envelope import Envelope, Postponement
+from kannon.mail.envelope import Envelope, ThrottledDelivery
 from kannon.mail.verdict import Delivered, Verdict
-from kannon.metrics.null_metrics import UNMEASURED
-from kannon.outbound import Busy
+from kannon.metrics.null_metrics import NULL_METRICS
+from kannon.outbound import Throttled
 from kannon.pb.mailer.types.mailer_types_pb2 import EmailToSend
 from kannon.wire.envelopes import parse_envelope, to_envelope
 
@@ -46,7 +46,7 @@ TOLD = 1000  # destinations in one answer, which is one message of the bus
 class Bus(Publisher, Protocol):
     async def ready(self) -> None: ...
     async def fetch_body(self, name: str) -> bytes: ...
-    async def publish_postponements(self, page: Sequence[Postponement]) -> None: ...
+    async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None: ...
     async def answer_destinations(self, view: Callable[[], SenderView]) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
@@ -61,7 +61,7 @@ class Deliverer(AbstractAsyncContextManager[object], Protocol):
 
     @property
     def capacity(self) -> int: ...
-    async def deliver(self, envelope: Envelope) -> Verdict | Busy: ...
+    async def deliver(self, envelope: Envelope) -> Verdict | Throttled: ...
     def turn_away(self) -> None: ...
     def destinations(self) -> list[Destination]: ...
 
@@ -78,7 +78,7 @@ class Sender:
         *,
         clock: Callable[[], datetime],
         max_bytes: int = 0,
-        meter: Meter = UNMEASURED,
+        meter: Meter = NULL_METRICS,
     ) -> None:
         """`max_bytes` of envelopes are in work at most; 0: as many as the deliverer has room for."""
         self._deliverer = deliverer
@@ -86,9 +86,9 @@ class Sender:
         self._clock = clock
         self._max_bytes = max_bytes
         self._meter = meter
-        self._ledger = Ledger()
+        self._ledger = InFlight()
         self._outcomes = Outcomes(bus, self._ledger, meter)
-        self._postponed = Postponed(bus)
+        self._postponed = ThrottledReturns(bus)
         self._large = anyio.CapacityLimiter(BODIES_AT_ONCE)
         self._group: asyncio.TaskGroup | None = None
 
@@ -146,9 +146,11 @@ class Sender:
         try:
             parsed = parse_envelope(message.payload)
         except Poison as poison:
-            await Work((0, 0), 0, "", [(message, page)]).park(str(poison))
+            await InFlightEnvelope((0, 0), 0, "", [(message, page)]).park(str(poison))
             return
-        work = Work((int(parsed.email_id), parsed.attempt), parsed.turn, parsed.body_object, [(message, page)])
+        work = InFlightEnvelope(
+            (int(parsed.email_id), parsed.attempt), parsed.turn, parsed.body_object, [(message, page)]
+        )
         arrival = self._ledger.arrive(work)
         if arrival is Arrival.RECORDED:
             if event := self._ledger.lost_outcome(work):
@@ -159,7 +161,7 @@ class Sender:
             assert self._group is not None, "pages come while run is running"  # noqa: S101  # for the type checker
             self._group.create_task(self._carry(work, parsed))
 
-    async def _carry(self, work: Work, parsed: EmailToSend) -> None:
+    async def _carry(self, work: InFlightEnvelope, parsed: EmailToSend) -> None:
         """One envelope to its verdict, or back onto the bus."""
         try:
             if not parsed.body_object:
@@ -184,13 +186,13 @@ class Sender:
             self._ledger.leave(work)  # cancelled: the next run meets it as new
             raise
 
-    async def _deliver(self, work: Work, envelope: Envelope) -> None:
+    async def _deliver(self, work: InFlightEnvelope, envelope: Envelope) -> None:
         if not await self._outcomes.may_send():
             await self._put_back(work, 0.0)
             return
         started = anyio.current_time()
         verdict = await self._deliverer.deliver(envelope)
-        if isinstance(verdict, Busy):
+        if isinstance(verdict, Throttled):
             if verdict.retry_in >= POSTPONE_SECONDS and not work.body_object:
                 self._ledger.leave(work)
                 self._postponed.add(work, _postponement(envelope, verdict))
@@ -214,11 +216,11 @@ class Sender:
             )
         self._outcomes.add(work, event)
 
-    async def _put_back(self, work: Work, delay_seconds: float) -> None:
+    async def _put_back(self, work: InFlightEnvelope, delay_seconds: float) -> None:
         self._ledger.leave(work)
         await work.nak(delay_seconds)
 
-    async def _give_up_on(self, work: Work) -> None:
+    async def _give_up_on(self, work: InFlightEnvelope) -> None:
         message, _ = work.messages[0]
         if message.num_delivered < MAX_FAILURES:
             await self._put_back(work, BODY_RETRY_SECONDS)
@@ -227,5 +229,5 @@ class Sender:
             await work.park("it failed again and again")
 
 
-def _postponement(envelope: Envelope, busy: Busy) -> Postponement:
-    return Postponement(envelope.delivery_id, envelope.turn, busy.retry_in, busy.rate)
+def _postponement(envelope: Envelope, busy: Throttled) -> ThrottledDelivery:
+    return ThrottledDelivery(envelope.delivery_id, envelope.turn, busy.retry_in, busy.rate)

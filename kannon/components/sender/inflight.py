@@ -45,7 +45,7 @@ class Arrival(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Work:
+class InFlightEnvelope:
     """One envelope in work, and every message that brought it."""
 
     key: Key
@@ -78,16 +78,16 @@ class Work:
             page.settle_one()
 
 
-class Ledger:
+class InFlight:
     def __init__(self) -> None:
-        self._in_work: dict[Key, Work] = {}
+        self._in_work: dict[Key, InFlightEnvelope] = {}
         self._recorded: OrderedDict[Key, tuple[int, Event]] = OrderedDict()  # with the turn that it was the outcome of
         self._changed = anyio.Event()
 
     def __len__(self) -> int:
         return len(self._in_work)
 
-    def arrive(self, work: Work) -> Arrival:
+    def arrive(self, work: InFlightEnvelope) -> Arrival:
         """NEW: `work` is entered and the caller carries it on."""
         if work.key in self._recorded:
             return Arrival.RECORDED
@@ -97,18 +97,18 @@ class Ledger:
         known.messages += work.messages
         return Arrival.IN_WORK
 
-    def lost_outcome(self, work: Work) -> Event | None:
+    def lost_outcome(self, work: InFlightEnvelope) -> Event | None:
         """Of what arrived as recorded: its outcome, if that is asked for anew."""
         turn, event = self._recorded[work.key]
         return event if work.turn > turn else None
 
-    def recorded(self, work: Work, event: Event) -> None:
+    def recorded(self, work: InFlightEnvelope, event: Event) -> None:
         self.leave(work)
         self._recorded[work.key] = work.turn, event
         if len(self._recorded) > REMEMBERED:
             self._recorded.popitem(last=False)
 
-    def leave(self, work: Work) -> None:
+    def leave(self, work: InFlightEnvelope) -> None:
         """Put back or parked: the next time it is new."""
         self._in_work.pop(work.key, None)
         if not self._in_work:

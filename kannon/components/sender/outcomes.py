@@ -12,12 +12,12 @@ from typing import Protocol
 import anyio
 import structlog
 
-from kannon.components.sender.inflight import Ledger, Work
+from kannon.components.sender.inflight import InFlight, InFlightEnvelope
 from kannon.errors import Unavailable
 from kannon.mail.envelope import Envelope
 from kannon.mail.event import Event, EventType, delivery_event_id
 from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Verdict
-from kannon.metrics.null_metrics import UNMEASURED
+from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
 
@@ -37,11 +37,11 @@ class Meter(Protocol):
 class Outcomes:
     """`run` is the task that records; `add` and `may_send` are called by deliveries."""
 
-    def __init__(self, bus: Publisher, ledger: Ledger, meter: Meter = UNMEASURED) -> None:
+    def __init__(self, bus: Publisher, ledger: InFlight, meter: Meter = NULL_METRICS) -> None:
         self._bus = bus
         self._meter = meter
         self._ledger = ledger
-        self._gathered: list[tuple[Work, Event]] = []
+        self._gathered: list[tuple[InFlightEnvelope, Event]] = []
         self._some = anyio.Event()
         self._open = anyio.Event()
         self._open.set()
@@ -65,7 +65,7 @@ class Outcomes:
     def blocked(self) -> bool:
         return not self._open.is_set()
 
-    def add(self, work: Work, event: Event) -> None:
+    def add(self, work: InFlightEnvelope, event: Event) -> None:
         self._gathered.append((work, event))
         self._some.set()
 

@@ -1,4 +1,4 @@
-"""Postponed: envelopes whose destination has no room for a while go back to the pool, not around in the stream.
+"""ThrottledReturns: envelopes whose destination has no room for a while go back to the pool, not around in the stream.
 
 In: a piece of work and how long its destination wants to be left alone. Out: the envelopes are acked, and one message
 tells a dispatcher of all that gathered. So the stream holds what can be sent now, and one slow destination's mail does
@@ -11,9 +11,9 @@ from typing import Protocol
 import anyio
 import structlog
 
-from kannon.components.sender.inflight import Work
+from kannon.components.sender.inflight import InFlightEnvelope
 from kannon.errors import Unavailable
-from kannon.mail.envelope import Postponement
+from kannon.mail.envelope import ThrottledDelivery
 
 log = structlog.get_logger()
 
@@ -22,18 +22,18 @@ GATHER_SECONDS = 0.05
 
 
 class Publisher(Protocol):
-    async def publish_postponements(self, page: Sequence[Postponement]) -> None: ...
+    async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None: ...
 
 
-class Postponed:
+class ThrottledReturns:
     """`run` is the task that sends them; `add` is called by deliveries."""
 
     def __init__(self, bus: Publisher) -> None:
         self._bus = bus
-        self._gathered: list[tuple[Work, Postponement]] = []
+        self._gathered: list[tuple[InFlightEnvelope, ThrottledDelivery]] = []
         self._some = anyio.Event()
 
-    def add(self, work: Work, postponement: Postponement) -> None:
+    def add(self, work: InFlightEnvelope, postponement: ThrottledDelivery) -> None:
         self._gathered.append((work, postponement))
         self._some.set()
 
@@ -50,6 +50,6 @@ class Postponed:
             for work, _ in page:
                 await work.ack()
             try:
-                await self._bus.publish_postponements([postponement for _, postponement in page])
+                await self._bus.publish_throttled([postponement for _, postponement in page])
             except Unavailable as error:
                 log.warning("postponed envelopes wait for their leases", count=len(page), why=str(error))

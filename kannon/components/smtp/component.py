@@ -17,13 +17,13 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.components.smtp.handler import EventPublisher, Intake, Meter, Registry
-from kannon.components.smtp.limits import Limits, Memory, Places
+from kannon.components.smtp.handler import EventPublisher, MailHandler, Meter, Registry
+from kannon.components.smtp.limits import ConnectionLimiter, Limits, Memory
 from kannon.components.smtp.postmaster import PostmasterMailbox
 from kannon.components.smtp.session import Shared, SmtpSession
 from kannon.config import Smtp, split_listen
 from kannon.errors import AddressInUse, ConfigError
-from kannon.metrics.null_metrics import UNMEASURED
+from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
 
@@ -44,15 +44,15 @@ class InboundSmtp:
         registry: Registry,
         publisher: EventPublisher,
         limits: Limits | None = None,
-        meter: Meter = UNMEASURED,
+        meter: Meter = NULL_METRICS,
     ) -> None:
         self._config = config
         self._limits = limits or Limits(max_bytes=config.max_bytes, max_connections=config.max_connections)
         self._hostname = config.hostname or socket.gethostname()
         limits = self._limits
         mailbox = PostmasterMailbox(data_dir / "postmaster", limits.max_unread, limits.max_unread_bytes)
-        self._intake = Intake(registry, publisher, mailbox, self._hostname, meter=meter)
-        self._places = Places(self._limits)
+        self._intake = MailHandler(registry, publisher, mailbox, self._hostname, meter=meter)
+        self._places = ConnectionLimiter(self._limits)
         self._sessions: dict[SmtpSession, None] = {}  # whoever was of use last, or came last, is last
         self._shared: Shared | None = None
         self._empty = anyio.Event()
@@ -89,7 +89,7 @@ class InboundSmtp:
         host, port = split_listen(self._config.listen)
         loop = asyncio.get_running_loop()
         try:
-            return await loop.create_server(partial(Door, self), host, port, backlog=BACKLOG)
+            return await loop.create_server(partial(Acceptor, self), host, port, backlog=BACKLOG)
         except OSError as error:
             raise AddressInUse.because("smtp.listen", self._config.listen, error) from None
 
@@ -135,7 +135,7 @@ class InboundSmtp:
             self._empty.set()
 
 
-class Door(asyncio.Protocol):
+class Acceptor(asyncio.Protocol):
     """Stands at every new connection: hands it to a session, or says 421 and closes, at hardly any cost."""
 
     def __init__(self, component: InboundSmtp) -> None:

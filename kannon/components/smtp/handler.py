@@ -23,7 +23,7 @@ from kannon.mail.address import canonical_domain
 from kannon.mail.bounce import Report, ReportKind, read_report
 from kannon.mail.bounce.address import parse_bounce_address
 from kannon.mail.event import REPORT, Event, EventType
-from kannon.metrics.null_metrics import UNMEASURED
+from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ class PostmasterRecipient:
 Recipient = BounceRecipient | PostmasterRecipient
 
 
-class Intake:
+class MailHandler:
     """`hostname` is ours: postmaster there, or without any domain, is the postmaster too."""
 
     def __init__(
@@ -90,7 +90,7 @@ class Intake:
         mailbox: PostmasterMailbox,
         hostname: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        meter: Meter = UNMEASURED,
+        meter: Meter = NULL_METRICS,
     ) -> None:
         self._registry = registry
         self._publisher = publisher

@@ -53,7 +53,7 @@ class Memory:
         self._free += count
 
 
-class Places:
+class ConnectionLimiter:
     """Counts connections in all and per peer: an IPv4 address, or an IPv6 /64, which is one customer."""
 
     def __init__(self, limits: Limits) -> None:

@@ -1,6 +1,7 @@
 """One inbound SMTP connection: aiosmtpd's dialogue under our limits.
 
-In: a connection that was let in, an Intake. Out: replies; mail handed to the Intake, and 250 only when it is stored.
+In: a connection that was let in, an MailHandler. Out: replies; mail handed to the MailHandler, and 250 only when it
+is stored.
 aiosmtpd parses and sequences commands; replaced here is what it leaves open: deadlines for every phase, budgets of
 commands and errors, a DATA reader whose memory is bounded, STARTTLS through the loop's public call, an address parser
 for exactly the grammar of paths, and replies without versions or exception texts.
@@ -20,7 +21,7 @@ from typing import Any, cast
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from kannon.components.smtp.handler import Intake, Recipient
+from kannon.components.smtp.handler import MailHandler, Recipient
 from kannon.components.smtp.limits import Limits, Memory
 from kannon.components.smtp.postmaster import MailboxFull
 from kannon.errors import Unavailable
@@ -38,7 +39,7 @@ _RECEIVED = re.compile(rb"(?im)^received[ \t]*:")
 
 
 class Transaction(Envelope):
-    """The envelope under way, with what the Intake said of each recipient."""
+    """The envelope under way, with what the MailHandler said of each recipient."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class Ended(ConnectionResetError):
 class Shared:
     """What all sessions of a server have in common."""
 
-    intake: Intake
+    intake: MailHandler
     limits: Limits
     memory: Memory
     hostname: str

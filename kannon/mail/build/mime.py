@@ -37,7 +37,7 @@ _MAX_VALUE = 60  # characters of a parameter on one line
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class MimeSkeleton:
     """`before`, text, `between`, HTML, `after`: the body. `content_type` is the message's own."""
 
     content_type: str
@@ -46,7 +46,7 @@ class Frame:
     after: bytes
 
 
-def build_frame(seed: str, attachments: Sequence[Attachment]) -> Frame:
+def build_skeleton(seed: str, attachments: Sequence[Attachment]) -> MimeSkeleton:
     """`seed` names the boundaries; the same seed and attachments give the same bytes."""
     # RFC 2045 §6.7: "=_" occurs in no quoted-printable and no base64 text, so these boundaries occur in no part.
     digest = hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest()[:24]
@@ -66,7 +66,7 @@ def build_frame(seed: str, attachments: Sequence[Attachment]) -> Frame:
         opening = _open(outer) + _head([("Content-Type", content_type)]) + opening
         content_type = f'multipart/mixed; boundary="{outer}"'
         closing += b"".join(_open(outer, after_part=i > 0) + _part(a) for i, a in enumerate(attached)) + _close(outer)
-    return Frame(content_type, opening, between + _text_head("html"), closing)
+    return MimeSkeleton(content_type, opening, between + _text_head("html"), closing)
 
 
 def _open(boundary: str, *, after_part: bool = False) -> bytes:

@@ -1,7 +1,7 @@
 """The places of a mail's texts that differ from copy to copy, and how each is filled.
 
 In: what a template was cut into (kannon.mail.build.links, kannon.mail.build.placeholders). Out: slots; each turns one
-recipient's `Copy` into the text that stands there.
+recipient's `RenderContext` into the text that stands there.
 """
 
 import html
@@ -12,18 +12,18 @@ from functools import lru_cache, partial
 from kannon.mail.build.links import Link, Markup, Piece, Pixel, fill_target, find_links
 from kannon.mail.build.placeholders import Field, Segment
 from kannon.mail.build.text import html_to_text
-from kannon.mail.build.tracking_urls import Reader
+from kannon.mail.build.tracking_urls import TrackingUrls
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class RenderContext:
     """One recipient's: the values that fill it, and the reader its tracking URLs speak of."""
 
     fields: Mapping[str, str]
-    reader: Reader
+    reader: TrackingUrls
 
 
-Slot = Callable[[Copy], str]
+Slot = Callable[[RenderContext], str]
 """Equal places of a text share one slot, so each value is made once a copy."""
 
 
@@ -39,7 +39,7 @@ def html_parts(pieces: Sequence[Piece]) -> list[str | Slot]:
     return [piece if isinstance(piece, str) else slots[piece] for piece in pieces]
 
 
-def _fill_text(field: Field, copy: Copy) -> str:
+def _fill_text(field: Field, copy: RenderContext) -> str:
     value = copy.fields.get(field.key)
     if value is None:
         return field.source
@@ -61,14 +61,14 @@ def _html_slot(piece: Field | Link | Markup | Pixel) -> Slot:
             return _fill_pixel
 
 
-def _fill_field(field: Field, copy: Copy) -> str:
+def _fill_field(field: Field, copy: RenderContext) -> str:
     value = copy.fields.get(field.key)
     if value is None:
         return field.source
     return value if field.raw else html.escape(value)
 
 
-def _fill_link(link: Link, copy: Copy) -> str:
+def _fill_link(link: Link, copy: RenderContext) -> str:
     target = fill_target(link, copy.fields)
     url = copy.reader.link_url(target) if target is not None else None
     if url is not None:
@@ -76,7 +76,7 @@ def _fill_link(link: Link, copy: Copy) -> str:
     return "".join([s if isinstance(s, str) else _fill_field(s, copy) for s in link.written])
 
 
-def _fill_markup(markup: Markup, copy: Copy) -> str:
+def _fill_markup(markup: Markup, copy: RenderContext) -> str:
     value = copy.fields.get(markup.field.key)
     if value is None:
         return markup.field.source
@@ -90,6 +90,6 @@ def _links_of(value: str) -> tuple[Piece, ...]:
     return tuple(find_links(value))
 
 
-def _fill_pixel(copy: Copy) -> str:
+def _fill_pixel(copy: RenderContext) -> str:
     url = copy.reader.pixel_url()
     return f'<img src="{html.escape(url)}" width="1" height="1" alt="">' if url is not None else ""

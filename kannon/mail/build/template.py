@@ -27,12 +27,12 @@ from kannon.mail.build.headers import (
     make_header,
 )
 from kannon.mail.build.links import FlatTemplate, find_pieces
-from kannon.mail.build.mime import Frame, build_frame
+from kannon.mail.build.mime import MimeSkeleton, build_skeleton
 from kannon.mail.build.placeholders import Field, Segment, fields_for, fill_plain, fill_url, split_placeholders
 from kannon.mail.build.quoted_printable import Encoded, encode_piece, relax_body
-from kannon.mail.build.render import Copy, Slot, html_parts, text_parts
+from kannon.mail.build.render import RenderContext, Slot, html_parts, text_parts
 from kannon.mail.build.text import html_to_text
-from kannon.mail.build.tracking_urls import BatchTracking, Reader
+from kannon.mail.build.tracking_urls import BatchTracking, TrackingUrls
 from kannon.mail.envelope import Envelope
 from kannon.mail.message_id import issued_at, make_message_id
 from kannon.mail.token import TokenKey, TokenSigner
@@ -72,7 +72,7 @@ class CompiledBatch:
         self._tracking = BatchTracking(TokenSigner(settings.token_key), base_url, batch.domain, settings.token_ttl)
         self._subject = split_placeholders(batch.subject)
         self._unsubscribe = split_placeholders(batch.unsubscribe_url) if batch.unsubscribe_url else None
-        frame = build_frame(batch.message_id, batch.attachments)
+        frame = build_skeleton(batch.message_id, batch.attachments)
         self._headers = _constant_headers(batch, frame)
         self._body = _Body(batch.html, frame, autoescape=settings.autoescape)
 
@@ -80,7 +80,7 @@ class CompiledBatch:
         """One recipient's mail. Raises ValueError for an address that is none (the validator keeps those away)."""
         recipient = parse_address(delivery.email)
         fields = fields_for(delivery.email, self._batch.global_fields, delivery.fields)
-        wire, body_hash = self._body.fill(Copy(fields, Reader(self._tracking, delivery, now)))
+        wire, body_hash = self._body.fill(RenderContext(fields, TrackingUrls(self._tracking, delivery, now)))
         headers = self._fill_headers(str(recipient), fields, delivery.secret, now)
         canonical = [(header.name, header.canonical) for header in headers]
         signatures = [signer.sign(canonical, body_hash, now) for signer in self._signers]
@@ -116,7 +116,7 @@ class CompiledBatch:
         return [*headers, constant["mime-version"], constant["content-type"]]
 
 
-def _constant_headers(batch: Batch, frame: Frame) -> dict[str, Header]:
+def _constant_headers(batch: Batch, frame: MimeSkeleton) -> dict[str, Header]:
     """By name in lower case."""
     headers = [
         make_header("From", format_mailbox(batch.sender_alias, parse_address(batch.sender_email))),
@@ -134,7 +134,7 @@ def _constant_headers(batch: Batch, frame: Frame) -> dict[str, Header]:
 class _Body:
     """The MIME body as one list of pieces, of which some are filled in."""
 
-    def __init__(self, source: str, frame: Frame, *, autoescape: bool) -> None:
+    def __init__(self, source: str, frame: MimeSkeleton, *, autoescape: bool) -> None:
         segments = split_placeholders(source.replace("\r\n", "\n").replace("\r", "\n"))
         if not autoescape:
             segments = [replace(s, raw=True) if isinstance(s, Field) else s for s in segments]
@@ -163,7 +163,7 @@ class _Body:
         self._wire.append(piece.wire)
         self._canonical.append(piece.canonical)
 
-    def fill(self, copy: Copy) -> tuple[list[bytes], bytes]:
+    def fill(self, copy: RenderContext) -> tuple[list[bytes], bytes]:
         """The pieces to send, and the SHA-256 of the canonical body (RFC 6376 §3.7)."""
         wire, canonical = self._wire.copy(), self._canonical.copy()
         for (slot, last), places in self._slots.items():

@@ -35,7 +35,7 @@ class BatchTracking:
         return self._shared[claims]
 
 
-class Reader:
+class TrackingUrls:
     """Of one delivery's copy."""
 
     def __init__(self, batch: BatchTracking, delivery: Delivery, now: datetime) -> None:

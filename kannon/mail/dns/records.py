@@ -1,7 +1,7 @@
 """What a domain's owner publishes in the DNS so that its mail is believed, and whether what is found there will do.
 
 In: the domain, its DKIM keys and the names of the servers; for the check also what the DNS answered. Out: `Record`s to
-publish, and a `Finding` for each. Looks nothing up itself.
+publish, and a `RecordCheck` for each. Looks nothing up itself.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Servers:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RecordCheck:
     """`good`: will do. Otherwise `text` says what is wrong, `mend` what to do about it."""
 
     good: bool
@@ -59,7 +59,7 @@ class Finding:
     mend: str = ""
 
 
-GOOD = Finding(True, "")
+GOOD = RecordCheck(True, "")
 _ADD = "add this record"
 
 
@@ -86,7 +86,7 @@ def records_for(domain: str, keys: Sequence[Record], servers: Servers) -> list[R
     ]
 
 
-def judge(record: Record, found: Sequence[str]) -> Finding:
+def judge(record: Record, found: Sequence[str]) -> RecordCheck:
     """`found`: texts of TXT records (their strings joined), "preference host" of MX, addresses, or names of PTR."""
     match record.purpose:
         case Purpose.DKIM:
@@ -96,7 +96,7 @@ def judge(record: Record, found: Sequence[str]) -> Finding:
         case Purpose.DMARC:
             if any(text.lower().replace(" ", "").startswith("v=dmarc1;p=") for text in found):
                 return GOOD
-            return Finding(False, "missing: mailbox providers want one from who sends in bulk", _ADD)
+            return RecordCheck(False, "missing: mailbox providers want one from who sends in bulk", _ADD)
         case Purpose.BOUNCES:
             return _judge_bounces(record, found)
         case Purpose.REVERSE:
@@ -104,30 +104,30 @@ def judge(record: Record, found: Sequence[str]) -> Finding:
             if record.value.lower() in names:
                 return GOOD
             mend = f"ask who gave you the address to name it {record.value}"
-            return Finding(False, f"names {', '.join(names)}" if names else "missing", mend)
+            return RecordCheck(False, f"names {', '.join(names)}" if names else "missing", mend)
         case _:
             if found:
                 return GOOD
-            return Finding(False, "has no address", f"add an A, AAAA or CNAME record that leads to {record.value}")
+            return RecordCheck(False, "has no address", f"add an A, AAAA or CNAME record that leads to {record.value}")
 
 
-def _judge_bounces(record: Record, found: Sequence[str]) -> Finding:
+def _judge_bounces(record: Record, found: Sequence[str]) -> RecordCheck:
     hosts = [text.split()[-1].rstrip(".").lower() for text in found if text.split()]
     wanted = record.value.split()[-1].rstrip(".").lower()
     if wanted in hosts:
         return GOOD
     if not hosts:
-        return Finding(False, "missing", _ADD)
+        return RecordCheck(False, "missing", _ADD)
     mend = f"replace it with this record, or have {hosts[0]} relay what is for bounce addresses to {wanted}"
-    return Finding(False, f"leads to {', '.join(hosts)}: bounces go there", mend)
+    return RecordCheck(False, f"leads to {', '.join(hosts)}: bounces go there", mend)
 
 
-def _judge_dkim(record: Record, found: Sequence[str]) -> Finding:
+def _judge_dkim(record: Record, found: Sequence[str]) -> RecordCheck:
     if len(found) != 1:
         # RFC 6376 §3.6.2.2: with more than one, the result is undefined.
         if not found:
-            return Finding(False, "missing", _ADD)
-        return Finding(False, "more than one record: verifiers pick any", "delete all but this one")
+            return RecordCheck(False, "missing", _ADD)
+        return RecordCheck(False, "more than one record: verifiers pick any", "delete all but this one")
     wanted, tags = _tags(record.value), _tags(found[0])
     key, kind = tags.get("p"), tags.get("k", "rsa")
     # RFC 6376 §3.6.1: what each tag means to a verifier.
@@ -149,16 +149,18 @@ def _judge_dkim(record: Record, found: Sequence[str]) -> Finding:
         problem = "is in test mode (t=y): verifiers take the mail as unsigned"
     else:
         return GOOD
-    return Finding(False, problem, "replace it with this record")
+    return RecordCheck(False, problem, "replace it with this record")
 
 
-def _judge_spf(record: Record, found: Sequence[str]) -> Finding:
+def _judge_spf(record: Record, found: Sequence[str]) -> RecordCheck:
     policies = [text for text in found if text.lower() == "v=spf1" or text.lower().startswith("v=spf1 ")]
     if len(policies) > 1:
         # RFC 7208 §4.5: permerror
-        return Finding(False, "more than one record: that counts as none", "make one of them, with the terms of all")
+        return RecordCheck(
+            False, "more than one record: that counts as none", "make one of them, with the terms of all"
+        )
     if not policies:
-        return Finding(False, "missing", _ADD)
+        return RecordCheck(False, "missing", _ADD)
     mechanism = record.value.split()[1]
     terms = policies[0].split()
     if mechanism.lower() in [term.lstrip("+").lower() for term in terms]:
@@ -167,7 +169,7 @@ def _judge_spf(record: Record, found: Sequence[str]) -> Finding:
     place = next((i for i, term in enumerate(terms) if term.lstrip("+-~?").lower() == "all"), len(terms))
     complete = " ".join([*terms[:place], mechanism, *terms[place:]])
     mend = f'unless it allows the host in another way, change it to "{complete}"'
-    return Finding(False, f"does not name {mechanism}", mend)
+    return RecordCheck(False, f"does not name {mechanism}", mend)
 
 
 def _tags(text: str) -> dict[str, str]:

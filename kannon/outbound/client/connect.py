@@ -1,6 +1,7 @@
 """From an address to a session that is ready for mail: connect, greeting, EHLO, STARTTLS, AUTH.
 
-In: host, address and how it may be entered (`Access`). Out: a `Session`, or the `Failure` that stopped it. A handshake
+In: host, address and how it may be entered (`TransportPolicy`). Out: a `Session`, or the `Failure` that stopped it. A
+handshake
 that fails under opportunistic TLS is followed by one more connection in clear, within the same try. Bytes that were
 injected behind the reply to STARTTLS end it: somebody is in the way.
 """
@@ -26,7 +27,7 @@ _NO_ESMTP = frozenset({500, 502})  # RFC 5321 §4.2.4: the command is not known 
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class TransportPolicy:
     """How the servers of a destination are entered."""
 
     port: int
@@ -44,7 +45,7 @@ class Target:
     preferred: bool = True
 
 
-class Opener:
+class Connector:
     """Opens sessions under our own name."""
 
     def __init__(self, hostname: str, contexts: TlsContexts, scale: float, source_ips: list[str]) -> None:
@@ -53,7 +54,7 @@ class Opener:
         self._scale = scale
         self._sources = {version: [ip for ip in source_ips if ip_address(ip).version == version] for version in (4, 6)}
 
-    async def open(self, target: Target, access: Access, site: str) -> Session | Failure:
+    async def open(self, target: Target, access: TransportPolicy, site: str) -> Session | Failure:
         """`site` picks the source address: always the same one for the same destination, as greylisting wants."""
         result = await self._attempt(target, access, site, encrypt=access.tls != "none")
         failed = isinstance(result, Failure) and result.kind is Kind.TLS and result.stage is Stage.STARTTLS
@@ -62,7 +63,7 @@ class Opener:
             result = await self._attempt(target, access, site, encrypt=False)
         return result
 
-    async def _attempt(self, target: Target, access: Access, site: str, *, encrypt: bool) -> Session | Failure:
+    async def _attempt(self, target: Target, access: TransportPolicy, site: str, *, encrypt: bool) -> Session | Failure:
         session = await self._connect(target, access.port, site)
         if isinstance(session, Failure):
             return session
@@ -99,7 +100,9 @@ class Opener:
             return session
         return Failure(Kind.CONNECT, Stage.CONNECT, reason=f"{target.address}: connecting timed out")
 
-    async def _enter(self, session: Session, target: Target, access: Access, *, encrypt: bool) -> Failure | None:
+    async def _enter(
+        self, session: Session, target: Target, access: TransportPolicy, *, encrypt: bool
+    ) -> Failure | None:
         greeting = await session.greeting()
         if failure := _unless(greeting, Stage.GREETING):
             return failure
@@ -120,7 +123,7 @@ class Opener:
             session.extensions = parse_extensions(reply)
         return _unless(reply, Stage.EHLO)
 
-    async def _secure(self, session: Session, target: Target, access: Access) -> Failure | None:
+    async def _secure(self, session: Session, target: Target, access: TransportPolicy) -> Failure | None:
         needed = access.tls in ("required", "verify")
         if not session.extensions.starttls:
             return Failure(Kind.TLS, Stage.STARTTLS, reason="STARTTLS is not offered") if needed else None
@@ -133,7 +136,7 @@ class Opener:
             return None if refused and not needed else failure
         return await self._handshake(session, target, access) or await self._ehlo(session)
 
-    async def _handshake(self, session: Session, target: Target, access: Access) -> Failure | None:
+    async def _handshake(self, session: Session, target: Target, access: TransportPolicy) -> Failure | None:
         seconds = STAGE_SECONDS[Stage.STARTTLS] * self._scale
         try:
             transport = await asyncio.get_running_loop().start_tls(
@@ -155,7 +158,7 @@ class Opener:
         session.peer = replace(session.peer, tls=describe(tls, verified=access.tls == "verify"))
         return None
 
-    async def _authenticate(self, session: Session, access: Access) -> Failure | None:
+    async def _authenticate(self, session: Session, access: TransportPolicy) -> Failure | None:
         """RFC 4954 §4; PLAIN (RFC 4616) before LOGIN. The password goes in clear only where the route says tls =
         "none", or to this very machine."""
         if not session.peer.tls and access.tls != "none" and not ip_address(session.peer.address).is_loopback:

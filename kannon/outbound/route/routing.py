@@ -1,6 +1,6 @@
 """Where a domain's mail goes: a route, its MX hosts, or itself (RFC 5321 §5.1, RFC 7505).
 
-In: a domain in A-labels. Out: a `Plan`, or the `Failure` that DNS states. The addresses behind a plan's hosts are
+In: a domain in A-labels. Out: a `NextHop`, or the `Failure` that DNS states. The addresses behind a plan's hosts are
 looked up when they are dialled, one host after another, and checked there: what is dialled is what was checked.
 """
 
@@ -16,7 +16,7 @@ import anyio
 
 from kannon.config import Route, Sender
 from kannon.mail.verdict import Reply, Stage
-from kannon.outbound.client.connect import Access, Target
+from kannon.outbound.client.connect import Target, TransportPolicy
 from kannon.outbound.route.addresses import LOOP, is_routable, refusal
 from kannon.outbound.route.resolver import Answer, Resolver, Status
 from kannon.outbound.site.limits import SiteLimits, limits_of
@@ -33,24 +33,24 @@ NO_ROUTE = Reply(550, "the domain has neither MX nor address records", "5.4.4")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class NextHop:
     """`site` names the destination, alike for all domains with the same MX set. `groups`: hosts of equal preference."""
 
     site: str
     groups: tuple[tuple[str, ...], ...]
-    access: Access
+    access: TransportPolicy
     public_only: bool
     limits: SiteLimits
     expires: float
 
     @property
-    def key(self) -> tuple[str, Access, bool]:
+    def key(self) -> tuple[str, TransportPolicy, bool]:
         """Equal where connections may be shared: a route may lead, encrypted or inside, to what others reach by MX."""
         return self.site, self.access, self.public_only
 
 
 @dataclass(frozen=True, slots=True)
-class NoPlan:
+class NoHop:
     failure: Failure
     expires: float
 
@@ -62,26 +62,26 @@ class Router:
         self._sender = sender
         self._hostname = hostname.lower()
         self._resolver = resolver
-        self._plans: dict[str, Plan | NoPlan] = {}
+        self._plans: dict[str, NextHop | NoHop] = {}
 
-    def known(self, domain: str) -> Plan | NoPlan | None:
+    def known(self, domain: str) -> NextHop | NoHop | None:
         plan = self._plans.get(domain)
         return plan if plan is not None and plan.expires > time.monotonic() else None
 
-    async def plan(self, domain: str) -> Plan | NoPlan:
+    async def plan(self, domain: str) -> NextHop | NoHop:
         plan = self._by_route(domain) or await self._by_mx(domain)
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()  # the answers below are still there: a new plan costs no query
         self._plans[domain] = plan
         return plan
 
-    def _by_route(self, domain: str) -> Plan | None:
+    def _by_route(self, domain: str) -> NextHop | None:
         route = best_route(domain, self._sender.routes)
         if route is None:
             return None
-        access = Access(route.port, route.tls, route.username, route.password.get_secret_value())
+        access = TransportPolicy(route.port, route.tls, route.username, route.password.get_secret_value())
         host = route.host.lower().rstrip(".").removeprefix("[").removesuffix("]")
-        return Plan(
+        return NextHop(
             site=f"{host}:{route.port}" + (f" as {route.username}" if route.username else ""),
             groups=((host,),),
             access=access,
@@ -90,7 +90,7 @@ class Router:
             expires=time.monotonic() + ROUTE_SECONDS,
         )
 
-    async def _by_mx(self, domain: str) -> Plan | NoPlan:
+    async def _by_mx(self, domain: str) -> NextHop | NoHop:
         mx = await self._resolver.lookup(domain, "MX")
         if mx.status is Status.NO_NAME:
             return _fact(NO_DOMAIN, mx)
@@ -106,7 +106,7 @@ class Router:
             return _fact(LOOP, mx)
         return self._public_plan(records, mx.expires)
 
-    async def _by_address(self, domain: str, mx: Answer) -> Plan | NoPlan:
+    async def _by_address(self, domain: str, mx: Answer) -> NextHop | NoHop:
         """RFC 5321 §5.1: without MX records the domain itself is its exchanger, with preference 0."""
         for kind in ("A", "AAAA"):
             answer = await self._resolver.lookup(domain, kind)
@@ -123,21 +123,21 @@ class Router:
         ours = min((preference for preference, host in records if host == self._hostname), default=None)
         return records if ours is None else [each for each in records if each[0] < ours]
 
-    def _public_plan(self, records: list[tuple[int, str]], expires: float) -> Plan:
+    def _public_plan(self, records: list[tuple[int, str]], expires: float) -> NextHop:
         records = sorted(set(records))
         preferences = sorted({preference for preference, _ in records})
         groups = tuple(tuple(host for p, host in records if p == preference) for preference in preferences)
         hosts = [host for _, host in records]
-        return Plan(
+        return NextHop(
             site=" ".join(sorted(hosts)) + f":{self._sender.port}",
             groups=groups,
-            access=Access(self._sender.port),
+            access=TransportPolicy(self._sender.port),
             public_only=not self._sender.allow_private_mx,
             limits=limits_of(hosts, self._sender),
             expires=expires,
         )
 
-    async def targets(self, plan: Plan) -> AsyncGenerator[Target | Failure, None]:
+    async def targets(self, plan: NextHop) -> AsyncGenerator[Target | Failure, None]:
         """At most MAX_ADDRESSES addresses in the order they are to be asked, and why a host has none."""
         left = MAX_ADDRESSES
         for rank, group in enumerate(plan.groups):
@@ -196,12 +196,12 @@ def best_route(domain: str, routes: list[Route]) -> Route | None:
     return best[1] if best else None
 
 
-def _fact(reply: Reply, answer: Answer) -> NoPlan:
-    return NoPlan(Failure(Kind.FACT, Stage.DNS, reply), answer.expires)
+def _fact(reply: Reply, answer: Answer) -> NoHop:
+    return NoHop(Failure(Kind.FACT, Stage.DNS, reply), answer.expires)
 
 
-def _failed(answer: Answer) -> NoPlan:
-    return NoPlan(Failure(Kind.LOOKUP, Stage.DNS, reason=answer.reason), answer.expires)
+def _failed(answer: Answer) -> NoHop:
+    return NoHop(Failure(Kind.LOOKUP, Stage.DNS, reason=answer.reason), answer.expires)
 
 
 def _literal(host: str) -> str:

@@ -15,7 +15,7 @@ MAX_PROBE_SECONDS = 60.0
 SUSPEND_SECONDS = 120.0
 
 
-class Outage:
+class CircuitBreaker:
     """`scale` is sender.timeout_scale."""
 
     __slots__ = ("_failure", "_failures", "_next_probe", "_probe_seconds", "_scale", "_since")

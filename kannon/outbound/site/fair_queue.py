@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Line(Generic[T]):
+class FairQueue(Generic[T]):
     def __init__(self) -> None:
         self._tenants: OrderedDict[str, OrderedDict[T, float]] = OrderedDict()  # in order of turns; since when
         self._tenant_of: dict[T, str] = {}

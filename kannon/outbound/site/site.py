@@ -1,7 +1,7 @@
 """One destination: the connections to an MX site, and who waits for them.
 
 In: deliveries that want a session (`lend`, `wait`), of which tenant, and what came of each mail (`went_well`,
-`went_badly`). Out: a `Session`; or a `Failure`, the reason no host could be reached; or `Busy`, which costs the
+`went_badly`). Out: a `Session`; or a `Failure`, the reason no host could be reached; or `Throttled`, which costs the
 delivery nothing. Connections are opened by tasks of the pool's own, so a server that does not answer holds up nobody
 but those who wait for it; `pace` says how many there may be, `line` who comes next. A destination whose every host
 fails is down (`outage`): one connection probes it while its mail waits outside.
@@ -17,10 +17,10 @@ from typing import Any, Protocol
 from kannon.mail.verdict import Stage
 from kannon.outbound.client.dialogue import RawReply
 from kannon.outbound.client.session import Session
-from kannon.outbound.route.routing import Plan
-from kannon.outbound.site.circuit_breaker import PROBE_SECONDS, Outage
+from kannon.outbound.route.routing import NextHop
+from kannon.outbound.site.circuit_breaker import PROBE_SECONDS, CircuitBreaker
 from kannon.outbound.site.concurrency import Pace
-from kannon.outbound.site.fair_queue import Line
+from kannon.outbound.site.fair_queue import FairQueue
 from kannon.outbound.trouble import Failure, Kind, is_about_the_host
 
 QUEUE_SECONDS = 1.0  # as much as a destination works off in this time may wait in memory
@@ -31,7 +31,7 @@ LONGEST_BUSY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Busy:
+class Throttled:
     """No connection is free, or the destination is being probed: try again in so many seconds. No attempt was made.
     `rate`: mails a second that it takes; 0: unknown."""
 
@@ -39,7 +39,7 @@ class Busy:
     rate: float = 0.0
 
 
-Lent = Session | Failure | Busy
+Lent = Session | Failure | Throttled
 
 
 class Pool(Protocol):
@@ -47,21 +47,21 @@ class Pool(Protocol):
 
     def spawn(self, job: Coroutine[Any, Any, None]) -> None: ...
 
-    async def open(self, plan: Plan, avoid: Set[str]) -> Session | Failure:
+    async def open(self, plan: NextHop, avoid: Set[str]) -> Session | Failure:
         """The first host that lets us in, those at the addresses `avoid` left out."""
         ...
 
-    async def knows_another(self, plan: Plan, avoid: Set[str]) -> bool:
+    async def knows_another(self, plan: NextHop, avoid: Set[str]) -> bool:
         """Whether `open` would dial at all."""
         ...
 
 
 class Site:
-    def __init__(self, plan: Plan, pool: Pool, scale: float) -> None:
+    def __init__(self, plan: NextHop, pool: Pool, scale: float) -> None:
         self.plan = plan
         self.failure = ""  # how the last one read
         self._last: RawReply | None = None  # to the dot of the last mail, unless that failed
-        self.outage = Outage(scale)
+        self.outage = CircuitBreaker(scale)
         self._pace = Pace(plan.limits, time.monotonic())
         self._pool = pool
         self._scale = scale
@@ -70,7 +70,7 @@ class Site:
         self._opening = 0
         self._open_again_at = 0.0
         self._preferred_answers = False
-        self._waiting: Line[asyncio.Future[Lent]] = Line()
+        self._waiting: FairQueue[asyncio.Future[Lent]] = FairQueue()
         self._next_room = 0.0
         self._pump_timer: asyncio.TimerHandle | None = None
 
@@ -86,7 +86,7 @@ class Site:
             return None
         return self._take_idle()
 
-    def turned_away(self, tenant: str) -> Failure | Busy | None:
+    def turned_away(self, tenant: str) -> Failure | Throttled | None:
         """Why a delivery should not even wait, or None. Where the line is full, a tenant with fewer in it may join, and
         the last of the one with most goes."""
         now = time.monotonic()
@@ -104,7 +104,7 @@ class Site:
         # Whoever is turned away comes back when, at the present speed, those before have gone.
         self._next_room = max(self._next_room, now + SHORTEST_BUSY_SECONDS) + 1 / speed
         self._next_room = min(self._next_room, now + LONGEST_BUSY_SECONDS)
-        busy = Busy(self._next_room - now, speed)
+        busy = Throttled(self._next_room - now, speed)
         makes_way = self._waiting.make_way(tenant)
         if makes_way is None:
             return busy
@@ -197,7 +197,7 @@ class Site:
     def turn_away(self, before: float, retry_in: float) -> None:
         """Those who have waited since `before` or longer."""
         for place in self._waiting.late(before):
-            _answer(place, Busy(retry_in))
+            _answer(place, Throttled(retry_in))
 
     def close(self) -> list["asyncio.Future[None]"]:
         """QUIT to all. Returns what to wait for."""
@@ -244,13 +244,13 @@ class Site:
 
     # -- inside
 
-    def _turned_away_while_down(self, now: float) -> Failure | Busy | None:
+    def _turned_away_while_down(self, now: float) -> Failure | Throttled | None:
         seconds = self.outage.seconds_to_probe(now)
         if not seconds and not self._opening and not self.in_flight:
             return None  # this one is the probe
         if suspended := self.outage.suspended(now):
             return suspended
-        return Busy(max(seconds, SHORTEST_BUSY_SECONDS * self._scale) + _jitter())
+        return Throttled(max(seconds, SHORTEST_BUSY_SECONDS * self._scale) + _jitter())
 
     def _failed(self, failure: Failure) -> None:
         self.failure = str(failure)
@@ -332,7 +332,7 @@ class Site:
         self.outage.begin(failure, now, random.random())  # noqa: S311  # jitter
         self._pace.enough(1)
         while self._waiting:
-            self._answer_one(Busy(self.outage.seconds_to_probe(now) + _jitter()))
+            self._answer_one(Throttled(self.outage.seconds_to_probe(now) + _jitter()))
 
     def _add(self, session: Session) -> None:
         self._sessions.add(session)

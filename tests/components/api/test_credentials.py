@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpclib.client import UnaryUnaryMethod
 from grpclib.const import Status
 
-from kannon.components.api.authenticator import AdminGate, FailedLogins, parse_basic
+from kannon.components.api.authenticator import AdminAuthenticator, FailedLogins, parse_basic
 from kannon.components.api.calls import Credentials
 from kannon.db.pool import Database
 from kannon.errors import InvalidArgument, Unauthenticated
@@ -138,7 +138,7 @@ async def test_hz_is_open(db: Database) -> None:
 async def test_attribution_is_bounded_and_clean(db: Database, attribution: str, status: Status) -> None:
     # grpclib's client refuses to send some of these; tests/components/api/test_server.py sends raw bytes.
 
-    gate = AdminGate(TOKEN, FailedLogins())
+    gate = AdminAuthenticator(TOKEN, FailedLogins())
     credentials = Credentials(ADMIN | {"x-kannon-attribution": attribution}, "peer")
     if status is Status.OK:
         assert (await gate.authenticate(credentials)).attribution == attribution
@@ -149,7 +149,7 @@ async def test_attribution_is_bounded_and_clean(db: Database, attribution: str, 
 
 async def test_an_empty_configured_token_opens_nothing() -> None:
 
-    gate = AdminGate("", FailedLogins())
+    gate = AdminAuthenticator("", FailedLogins())
     for given in ({}, {"x-kannon-admin-token": ""}):
         with pytest.raises(Unauthenticated):
             await gate.authenticate(Credentials(given, "peer"))

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpclib.const import Status
 
 from kannon.bus.connection import Bus
-from kannon.components.api.cancel_worker import Finishing
+from kannon.components.api.cancel_worker import CancelWorker
 from kannon.db.cancellations import cancel_batch
 from kannon.db.pauses import end_pause
 from kannon.db.pool import Database
@@ -291,8 +291,8 @@ async def test_an_end_that_was_told_before_a_crash_is_told_once(db: Database, bu
         batch = await send(api, 3)
     await cancel_batch(db, batch.message_id)
     with pytest.raises(Unavailable):
-        await Finishing(db, Crashing()).end_page()
-    assert await Finishing(db, bus).end_page() == 3
+        await CancelWorker(db, Crashing()).end_page()
+    assert await CancelWorker(db, bus).end_page() == 3
     await gone(db)
     assert sorted(await published(nats_url), key=lambda e: e.delivery_id) == told  # the same ids: told once
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from kannon.components.api.retention import Housekeeping
+from kannon.components.api.retention import Retention
 from kannon.db.pool import Database
 from tests.support.api import a_send, running_api
 from tests.support.pool import states
@@ -22,7 +22,7 @@ async def test_a_batch_is_kept_while_it_waits_and_as_long_as_statistics_are(db: 
     async with running_api(db) as api:
         await api.create_domain("example.com")
         await api.mailer.SendHTML(a_send(), metadata=await api.create_key("example.com"))
-    house, now = Housekeeping(db, YEAR), datetime.now(UTC)
+    house, now = Retention(db, YEAR), datetime.now(UTC)
     await house.keep_house(now + 2 * YEAR)
     assert (await count(db, "messages"), len(await states(db))) == (1, 1)
     async with db.acquire() as connection:

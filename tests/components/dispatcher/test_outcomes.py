@@ -8,9 +8,9 @@ import pytest
 
 from kannon.components.dispatcher.outcomes import Outcomes
 from kannon.db.pool import Database
-from kannon.db.queue import claim_due, postpone_sending
+from kannon.db.queue import claim_due, return_throttled
 from kannon.errors import Unavailable
-from kannon.mail.envelope import Postponement
+from kannon.mail.envelope import ThrottledDelivery
 from kannon.mail.event import Event, EventType, delivery_event_id
 from kannon.mail.retry import RetryBudget
 from kannon.wire.events import encode_event
@@ -127,7 +127,7 @@ async def test_out_of_budget_it_ends_as_what_the_servers_said(
         await handle(make(db, ledger), [error])
     async with db.acquire() as connection:
         await connection.execute("UPDATE sending_pool_emails SET state = 'sending', claimed_at = now()")
-    await postpone_sending(db, [Postponement(delivery, 0, 5.0)])
+    await return_throttled(db, [ThrottledDelivery(delivery, 0, 5.0)])
     assert ledger.events == []
     error = outcome(delivery, EventType.ERROR, attempt=9, code=event_code, text="no answer again")
     assert await handle(make(db, ledger, datetime.now(UTC) + timedelta(hours=2)), [error]) == ["ack"]

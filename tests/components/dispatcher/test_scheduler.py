@@ -12,7 +12,7 @@ import pytest
 
 from kannon.bus import streams
 from kannon.bus.connection import Bus
-from kannon.components.dispatcher import Builder, BuildOptions, Feed, FeedLimits
+from kannon.components.dispatcher import Builder, BuildOptions, Scheduler, SchedulerLimits
 from kannon.components.dispatcher.builder import BuildFailure
 from kannon.components.dispatcher.scheduler import Pace
 from kannon.db.pool import Database
@@ -25,7 +25,7 @@ from tests.support.consume import events_of, take
 from tests.support.pool import insert_batch, insert_domain, states
 
 OPTIONS = BuildOptions("", autoescape=True, token_ttl=timedelta(days=90), bounce_ttl=timedelta(days=31))
-LIMITS = FeedLimits(page=50, max_backlog=1000, max_backlog_bytes=1 << 30, pages_at_once=2)
+LIMITS = SchedulerLimits(page=50, max_backlog=1000, max_backlog_bytes=1 << 30, pages_at_once=2)
 
 
 def now() -> datetime:
@@ -56,7 +56,7 @@ async def until_it_fails(builder: Builder, page: list[Delivery]) -> None:
         await builder.build("msg_1@example.com", page, now())
 
 
-async def run_feed(feed: Feed, bus: Bus, envelopes: int) -> None:
+async def run_feed(feed: Scheduler, bus: Bus, envelopes: int) -> None:
     """Until so many envelopes are in the stream."""
     stop = anyio.Event()
     with anyio.fail_after(20):
@@ -71,7 +71,7 @@ async def test_due_rows_become_signed_envelopes(db: Database, bus: Bus, builder:
     await insert_dkim_key(db)
     emails = [f"a{n}@example.org" for n in range(120)]
     ids = await insert_batch(db, emails, state="scheduled", fields='{"name": "Ada & Co"}')
-    await run_feed(Feed(db, bus, builder, LIMITS, clock=now), bus, 120)
+    await run_feed(Scheduler(db, bus, builder, LIMITS, clock=now), bus, 120)
     envelopes = [parse_envelope(m.payload) for m in await take(bus, streams.SENDER, 120)]
     assert sorted(int(e.email_id) for e in envelopes) == ids
     assert {e.to for e in envelopes} == set(emails)
@@ -84,7 +84,7 @@ async def test_it_stops_claiming_while_the_stream_is_full(db: Database, bus: Bus
     await insert_dkim_key(db)
     await insert_batch(db, [f"a{n}@example.org" for n in range(60)], state="scheduled")
     limits = replace(LIMITS, page=10, max_backlog=20, pages_at_once=1)
-    await run_feed(Feed(db, bus, builder, limits, clock=now), bus, 20)
+    await run_feed(Scheduler(db, bus, builder, limits, clock=now), bus, 20)
     assert 20 <= (await bus.backlog()).messages <= 30
     assert list((await states(db)).values()).count("scheduled") >= 30
 
@@ -92,7 +92,7 @@ async def test_it_stops_claiming_while_the_stream_is_full(db: Database, bus: Bus
 async def test_however_often_claiming_fails_it_goes_on_afterwards(db: Database, bus: Bus, builder: Builder) -> None:
     await insert_dkim_key(db)
     await insert_batch(db, ["a@example.org"], state="scheduled")
-    feed = Feed(db, bus, builder, LIMITS, clock=now)
+    feed = Scheduler(db, bus, builder, LIMITS, clock=now)
     async with db.acquire() as connection:
         await connection.execute("ALTER TABLE sending_pool_emails RENAME TO elsewhere")
         for _ in range(LIMITS.pages_at_once):
@@ -109,7 +109,7 @@ async def test_a_single_mail_is_built_before_the_large_batch_it_was_claimed_with
     await insert_dkim_key(db, "other.com")
     await insert_batch(db, [f"a{n}@example.org" for n in range(300)], state="scheduled")
     await insert_batch(db, ["single@example.org"], domain="other.com", state="scheduled")
-    await run_feed(Feed(db, bus, builder, replace(LIMITS, pages_at_once=1), clock=now), bus, 100)
+    await run_feed(Scheduler(db, bus, builder, replace(LIMITS, pages_at_once=1), clock=now), bus, 100)
     envelopes = [parse_envelope(m.payload) for m in await take(bus, streams.SENDER, 100)]
     assert envelopes[0].to == "single@example.org"
 
@@ -129,7 +129,7 @@ async def test_a_mail_that_cannot_be_built_is_deferred_with_its_reason(
     await insert_batch(db, ["a@example.org"], domain="nokey.com", state="scheduled")
     await insert_dkim_key(db)
     await insert_batch(db, ["b@example.org"], state="scheduled")
-    await run_feed(Feed(db, bus, builder, LIMITS, clock=now), bus, 1)
+    await run_feed(Scheduler(db, bus, builder, LIMITS, clock=now), bus, 1)
     [error] = await events_of(bus, streams.OUTCOMES, 1)
     assert (error.type, error.stage, error.email, error.attempt) == ("error", "build", "a@example.org", 1)
     assert "no active DKIM key" in error.text
@@ -163,7 +163,7 @@ async def test_a_page_that_cannot_be_published_goes_back_without_an_attempt(
     stop = anyio.Event()
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
-            group.start_soon(Feed(db, bus, builder, LIMITS, clock=now).run, stop)
+            group.start_soon(Scheduler(db, bus, builder, LIMITS, clock=now).run, stop)
             await released.wait()
             stop.set()
     assert await states(db) == {delivery: "scheduled"}

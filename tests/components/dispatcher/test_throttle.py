@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from kannon.components.dispatcher import throttle
-from kannon.components.dispatcher.throttle import AHEAD, FIRST_SECONDS, LONGEST_SECONDS, Crowds, _again
+from kannon.components.dispatcher.throttle import AHEAD, FIRST_SECONDS, LONGEST_SECONDS, ThrottledDestinations, _again
 from kannon.db.pool import Database
 from kannon.db.queue import claim_due
-from kannon.mail.envelope import Postponement
+from kannon.mail.envelope import ThrottledDelivery
 from tests.support.pool import insert_batch, states
 
 
@@ -28,7 +28,7 @@ async def test_the_mail_behind_it_waits_in_order_and_other_mail_does_not(db: Dat
     assert len(await claim_due(db, 10)) == 10
     fast = await insert_batch(db, ["b@fast.test"], name="2", state="scheduled")
     other = await insert_batch(db, ["c@slow.test"], domain="other.com", state="scheduled")
-    await Crowds(db).postpone([Postponement(each, 0, 6.0, 20.0) for each in slow[:10]])
+    await ThrottledDestinations(db).postpone([ThrottledDelivery(each, 0, 6.0, 20.0) for each in slow[:10]])
     seconds = await waits(db, slow)
     assert all(5 < each < 6.1 for each in seconds[:10])
     wanted = [6.0 + place / (20.0 * AHEAD) for place in range(1, 51)]
@@ -40,7 +40,7 @@ async def test_a_crowd_larger_than_a_window_is_delayed_whole(db: Database, monke
     monkeypatch.setattr(throttle, "WINDOW", 20)
     slow = await insert_batch(db, [f"a{n}@slow.test" for n in range(70)], state="scheduled")
     [first] = await claim_due(db, 1)
-    await Crowds(db).postpone([Postponement(first.id, 0, 5.0, 1.0)])
+    await ThrottledDestinations(db).postpone([ThrottledDelivery(first.id, 0, 5.0, 1.0)])
     assert await claim_due(db, 100) == []
     behind = [each for each in slow if each != first.id]
     longest = max(await waits(db, behind))
@@ -50,18 +50,18 @@ async def test_a_crowd_larger_than_a_window_is_delayed_whole(db: Database, monke
 async def test_an_envelope_of_another_turn_delays_nobody(db: Database) -> None:
     ids = await insert_batch(db, ["a@slow.test", "b@slow.test"], state="scheduled")
     [first] = await claim_due(db, 1)
-    await Crowds(db).postpone([Postponement(first.id, 3, 60.0, 1.0)])
+    await ThrottledDestinations(db).postpone([ThrottledDelivery(first.id, 3, 60.0, 1.0)])
     assert sorted((await states(db)).values()) == ["scheduled", "sending"]
     assert min(await waits(db, ids)) < 0
 
 
 async def test_the_same_crowd_is_not_looked_at_all_the_time(db: Database) -> None:
-    crowds = Crowds(db)
+    crowds = ThrottledDestinations(db)
     await insert_batch(db, ["a@slow.test", "b@slow.test"], state="scheduled")
     first, second = await claim_due(db, 2)
-    await crowds.postpone([Postponement(first.id, 0, 5.0)])
+    await crowds.postpone([ThrottledDelivery(first.id, 0, 5.0)])
     [late] = await insert_batch(db, ["c@slow.test"], name="2", state="scheduled")
-    await crowds.postpone([Postponement(second.id, 0, 5.0)])
+    await crowds.postpone([ThrottledDelivery(second.id, 0, 5.0)])
     assert [delivery.id for delivery in await claim_due(db, 10)] == [late]
 
 

@@ -91,7 +91,7 @@ async def test_pool_streams_components_and_connections(meter: Meter, sources: So
     await bus.publish_events([event(EventType.DELIVERED)])
     await bus.park("kannon.stats.open", b"junk", "not an event")
     sites = [Site(3, 2, 4), Site(1, 0, 0, next_probe_in=5.0)]
-    found = await read(meter, replace(sources, destinations=lambda: sites, readings=lambda: (7, 1)))
+    found = await read(meter, replace(sources, destinations=lambda: sites, engagement=lambda: (7, 1)))
     assert {name: found[name] for name in found if name.startswith("kannon_deliveries")} == {
         "kannon_deliveries to_validate": 0,
         "kannon_deliveries validating": 0,

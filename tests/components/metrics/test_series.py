@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from kannon.metrics.series import BUCKETS, OTHER, Busiest, Count, Timing
+from kannon.metrics.series import BUCKETS, OTHER, Count, Timing, TopLabels
 
 
 def lines(collector: Count | Timing) -> list[str]:
@@ -43,7 +43,7 @@ def test_a_timing_sorts_into_buckets_however_many_come(number: int) -> None:
 
 
 def test_only_the_busiest_have_a_name() -> None:
-    names = Busiest(often=3, most=2, remembered=5)
+    names = TopLabels(often=3, most=2, remembered=5)
     assert [names.label("gmail.com") for _ in range(5)] == [OTHER] * 3 + ["gmail.com"] * 2
     for number in range(100):
         assert names.label(f"small{number}.example") == OTHER

@@ -15,15 +15,15 @@ from kannon.bus.connection import Bus
 from kannon.bus.publish import Outgoing
 from kannon.bus.streams import SENDING, STATS
 from kannon.components.sender import Sender
-from kannon.components.sender.inflight import REMEMBERED, Arrival, Ledger, Work
+from kannon.components.sender.inflight import REMEMBERED, Arrival, InFlight, InFlightEnvelope
 from kannon.config import Dns
 from kannon.config import Sender as Settings
 from kannon.embedded import DataDir, EmbeddedNats
 from kannon.errors import Unavailable
-from kannon.mail.envelope import Envelope, Postponement
+from kannon.mail.envelope import Envelope, ThrottledDelivery
 from kannon.mail.event import Event, EventType
 from kannon.mail.verdict import Stage, Verdict
-from kannon.outbound import Busy, Deliverer
+from kannon.outbound import Deliverer, Throttled
 from kannon.wire.envelopes import encode_envelope
 from tests.support import smtp_peer
 from tests.support.consume import events_of
@@ -384,25 +384,25 @@ async def test_cut_in_the_middle_of_a_mail_it_goes_on_at_the_next_run(bus: Bus) 
 
 
 def test_the_memory_of_what_was_recorded_is_bounded() -> None:
-    ledger = Ledger()
+    ledger = InFlight()
     event = Event("1.1.delivered", EventType.DELIVERED, "sender.test", "m", "b@dest.test", NOON)
     for number in range(REMEMBERED + 10):
-        work = Work((number, 1), 0, "", [])
+        work = InFlightEnvelope((number, 1), 0, "", [])
         assert ledger.arrive(work) is Arrival.NEW
         ledger.recorded(work, event)
-    assert ledger.arrive(Work((REMEMBERED, 1), 0, "", [])) is Arrival.RECORDED
-    assert ledger.arrive(Work((3, 1), 0, "", [])) is Arrival.NEW
+    assert ledger.arrive(InFlightEnvelope((REMEMBERED, 1), 0, "", [])) is Arrival.RECORDED
+    assert ledger.arrive(InFlightEnvelope((3, 1), 0, "", [])) is Arrival.NEW
 
 
 async def test_a_long_wait_gives_the_envelope_back_to_the_pool(bus: Bus) -> None:
     class Full(Deliverer):
-        async def deliver(self, envelope: Envelope) -> Verdict | Busy:
-            return Busy(30.0)
+        async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
+            return Throttled(30.0)
 
-    got: list[list[Postponement]] = []
+    got: list[list[ThrottledDelivery]] = []
     stop, heard = anyio.Event(), anyio.Event()
 
-    async def take_it(page: list[Postponement]) -> None:
+    async def take_it(page: list[ThrottledDelivery]) -> None:
         got.append(page)
         stop.set()
         heard.set()
@@ -411,10 +411,11 @@ async def test_a_long_wait_gives_the_envelope_back_to_the_pool(bus: Bus) -> None
     sender = Sender(Full(Settings(), Dns()), bus, clock=lambda: datetime.now(UTC))
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
-            group.start_soon(bus.take_postponements, take_it, stop)
+            group.start_soon(bus.take_throttled, take_it, stop)
             await bus.ping()
             await group.start(sender.run, stop)
             await heard.wait()
     given_back = [p for page in got for p in page]
-    assert sorted(given_back, key=lambda p: p.delivery_id) == [Postponement(1, 0, 30.0), Postponement(2, 0, 30.0)]
+    expected = [ThrottledDelivery(1, 0, 30.0), ThrottledDelivery(2, 0, 30.0)]
+    assert sorted(given_back, key=lambda p: p.delivery_id) == expected
     assert (await bus.backlog()).messages == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from kannon.components.smtp.limits import Limits, Places
+from kannon.components.smtp.limits import ConnectionLimiter, Limits
 from tests.support.inbound import DOMAIN, FAILURE, Peer, Running, bounce_to, running
 
 LIMITS = Limits()
@@ -72,7 +72,7 @@ async def test_who_names_no_recipient_makes_room_however_busy(tmp_path: Path, us
 
 
 def test_places_are_counted_by_customer() -> None:
-    places = Places(replace(LIMITS, max_connections=10, max_per_peer=2))
+    places = ConnectionLimiter(replace(LIMITS, max_connections=10, max_per_peer=2))
     for peer in ("203.0.113.1", "::ffff:203.0.113.1"):
         assert places.may_enter(peer)
         places.enter(peer)

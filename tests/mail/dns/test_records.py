@@ -3,7 +3,7 @@
 import pytest
 
 from kannon.mail.build.dkim import ED25519_SHA256, RSA_SHA256
-from kannon.mail.dns.records import Finding, Kind, Purpose, Record, Servers, dkim_record, judge, records_for
+from kannon.mail.dns.records import Kind, Purpose, Record, RecordCheck, Servers, dkim_record, judge, records_for
 
 KEY = dkim_record("example.com", "sel", RSA_SHA256, "KEY+/=")
 RECORDS = {r.purpose: r for r in records_for("example.com", [KEY], Servers("mx.example.net", "mx.example.net"))}
@@ -56,7 +56,7 @@ def test_verdicts(purpose: Purpose, found: list[str], good: bool) -> None:
 
 def test_what_is_published_will_do() -> None:
     for record in RECORDS.values():
-        assert judge(record, [record.value]) == Finding(True, ""), record
+        assert judge(record, [record.value]) == RecordCheck(True, ""), record
 
 
 def test_a_tracking_host_of_the_operators_own_replaces_stats() -> None:

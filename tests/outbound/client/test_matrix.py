@@ -16,7 +16,7 @@ from kannon.config import Dns, Route, Sender
 from kannon.mail.event import EventType
 from kannon.mail.retry import RetryBudget
 from kannon.mail.verdict import Deferred, Delivered, Refused, Stage, Verdict
-from kannon.outbound import Busy, Deliverer
+from kannon.outbound import Deliverer, Throttled
 from kannon.outbound.route.resolver import RecordType, Status
 from tests.support import smtp_peer
 from tests.support.certificates import make_authority
@@ -91,8 +91,8 @@ def expected(stage: Stage, behaviour: str) -> Expected:
 
 @dataclass(frozen=True)
 class Outcome:
-    alone: Verdict | Busy
-    with_next: Verdict | Busy
+    alone: Verdict | Throttled
+    with_next: Verdict | Throttled
     next_got: int
 
 

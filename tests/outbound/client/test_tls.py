@@ -11,7 +11,7 @@ import pytest
 
 from kannon.config import Sender
 from kannon.mail.verdict import Deferred, Delivered, Stage
-from kannon.outbound import Busy, Deliverer
+from kannon.outbound import Deliverer, Throttled
 from kannon.outbound.client import connect
 from kannon.outbound.client.tls import make_contexts
 from tests.support import smtp_peer
@@ -341,4 +341,4 @@ def test_nobody_prints_the_password() -> None:
         {"routes": [{"domain": "*", "host": "relay.test", "username": "u", "password": "hunter2"}]}
     )
     assert "hunter2" not in repr(sender)
-    assert Busy(1.0).retry_in == 1.0
+    assert Throttled(1.0).retry_in == 1.0

@@ -10,7 +10,7 @@ import pytest
 
 from kannon.config import Route
 from kannon.mail.verdict import Deferred, Delivered, Refused, Stage, Verdict
-from kannon.outbound import Busy
+from kannon.outbound import Throttled
 from kannon.outbound.route import resolver, routing
 from kannon.outbound.route.addresses import LOOP, PRIVATE, is_own, refusal
 from kannon.outbound.route.resolver import MAX_CNAMES, Resolver, Status
@@ -32,7 +32,7 @@ from tests.support.envelopes import an_envelope
 from tests.support.smtp_peer import Peer, free_port, serving
 
 
-async def verdict_for(zone: Zone, *, follow: bool = True, **options: object) -> tuple[Verdict | Busy, Peer]:
+async def verdict_for(zone: Zone, *, follow: bool = True, **options: object) -> tuple[Verdict | Throttled, Peer]:
     """A mail to dest.test, with a good peer at 127.0.0.1 and ::1."""
     peer = Peer()
     dns = DnsServer(zone, follow=follow)

@@ -4,8 +4,8 @@ import anyio
 import pytest
 
 from kannon.mail.verdict import Stage
-from kannon.outbound.limiter import Claim, Slots
-from kannon.outbound.site.circuit_breaker import DOWN_AFTER, MAX_PROBE_SECONDS, SUSPEND_SECONDS, Outage
+from kannon.outbound.limiter import Claim, Limiter
+from kannon.outbound.site.circuit_breaker import DOWN_AFTER, MAX_PROBE_SECONDS, SUSPEND_SECONDS, CircuitBreaker
 from kannon.outbound.site.concurrency import (
     MAILS_A_SECOND_FEARED,
     MAILS_A_SECOND_HOPED,
@@ -79,7 +79,7 @@ def test_the_rate_is_kept_and_a_quiet_second_caught_up() -> None:
 
 
 def test_an_outage_is_probed_less_and_less_often_and_at_last_suspends() -> None:
-    outage = Outage(1.0)
+    outage = CircuitBreaker(1.0)
     now = 0.0
     waits = []
     for _ in range(10):
@@ -99,7 +99,7 @@ def test_an_outage_is_probed_less_and_less_often_and_at_last_suspends() -> None:
 
 
 def test_lost_connections_make_it_down_only_in_a_row() -> None:
-    outage = Outage(1.0)
+    outage = CircuitBreaker(1.0)
     for _ in range(DOWN_AFTER - 1):
         assert not outage.lost_one()
     outage.over()
@@ -109,7 +109,7 @@ def test_lost_connections_make_it_down_only_in_a_row() -> None:
 
 
 async def test_places_the_unproven_cannot_take_them_all() -> None:
-    slots = Slots(8)
+    slots = Limiter(8)
     firsts = [slots.take_now(Claim.FIRST) for _ in range(5)]
     assert [place is not None for place in firsts] == [True] * 4 + [False]
     assert slots.take_now(Claim.FURTHER) is None
@@ -118,7 +118,7 @@ async def test_places_the_unproven_cannot_take_them_all() -> None:
 
 
 async def test_places_are_given_up_by_mails_without_an_end() -> None:
-    slots = Slots(2)
+    slots = Limiter(2)
     stalled = slots.take_now(Claim.FIRST)
     assert stalled is not None
     assert slots.take_now(Claim.FIRST) is None
@@ -132,7 +132,7 @@ async def test_places_are_given_up_by_mails_without_an_end() -> None:
 
 
 async def test_as_many_again_may_be_stalled_and_no_more() -> None:
-    slots = Slots(2)
+    slots = Limiter(2)
     for _ in range(3):
         place = slots.take_now(Claim.PROVEN), slots.take_now(Claim.PROVEN)
         slots.let_go(before=float("inf"))
@@ -141,7 +141,7 @@ async def test_as_many_again_may_be_stalled_and_no_more() -> None:
 
 
 async def test_who_gives_up_waiting_for_a_place_leaves_nothing_behind() -> None:
-    slots = Slots(1)
+    slots = Limiter(1)
     slots.take_now(Claim.PROVEN)
     for _ in range(3):
         with anyio.move_on_after(0.001):

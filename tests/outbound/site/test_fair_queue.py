@@ -5,8 +5,8 @@ import asyncio
 import anyio
 
 from kannon.mail.verdict import Delivered, Verdict
-from kannon.outbound import Busy
-from kannon.outbound.site.fair_queue import Line
+from kannon.outbound import Throttled
+from kannon.outbound.site.fair_queue import FairQueue
 from kannon.outbound.site.site import QUEUE_NEW
 from tests.support.delivering import delivering_to
 from tests.support.envelopes import BODY, an_envelope
@@ -14,15 +14,15 @@ from tests.support.eventually import eventually
 from tests.support.smtp_peer import Peer
 
 
-def a_line(*tenants: str) -> Line[int]:
+def a_line(*tenants: str) -> FairQueue[int]:
     """The first who joins is 0, and each comes a second after the one before."""
-    line: Line[int] = Line()
+    line: FairQueue[int] = FairQueue()
     for number, tenant in enumerate(tenants):
         line.join(tenant, number, float(number))
     return line
 
 
-def drained(line: Line[int]) -> list[int | None]:
+def drained(line: FairQueue[int]) -> list[int | None]:
     return [line.next() for _ in range(len(line))]
 
 
@@ -75,7 +75,7 @@ def test_an_empty_line_has_nobody_to_make_way() -> None:
 async def test_a_single_mail_passes_the_line_of_another_tenant_at_the_same_destination() -> None:
     gate = asyncio.Event()
     peer = Peer(gate=gate)
-    verdicts: list[tuple[str, Verdict | Busy]] = []
+    verdicts: list[tuple[str, Verdict | Throttled]] = []
     async with delivering_to(peer, per_destination=2) as deliverer, anyio.create_task_group() as group:
 
         async def one(tenant: str) -> None:
@@ -91,7 +91,7 @@ async def test_a_single_mail_passes_the_line_of_another_tenant_at_the_same_desti
         group.start_soon(one, "single.test")
         await eventually(lambda: len(verdicts) == 1)
         assert verdicts[0][0] == "many.test"  # the line was full: its last one made way
-        assert isinstance(verdicts[0][1], Busy)
+        assert isinstance(verdicts[0][1], Throttled)
         gate.set()
         await eventually(lambda: len(verdicts) == 2 + QUEUE_NEW + 1)
     assert isinstance(dict(verdicts[1:])["single.test"], Delivered)

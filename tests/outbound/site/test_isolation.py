@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from kannon.mail.verdict import Delivered, Refused, Stage, Verdict
-from kannon.outbound import Busy, Deliverer
+from kannon.outbound import Deliverer, Throttled
 from tests.support import smtp_peer
 from tests.support.delivering import delivering
 from tests.support.dns_server import DROP, Zone
@@ -43,11 +43,11 @@ async def destinations(
 
 
 async def deliver_patiently(deliverer: Deliverer, to: str, room: anyio.CapacityLimiter | None = None) -> Verdict:
-    """As the bus does: what was Busy comes again, and no more are in work than `room`."""
+    """As the bus does: what was Throttled comes again, and no more are in work than `room`."""
     while True:
         async with room or anyio.CapacityLimiter(1):
             verdict = await deliverer.deliver(an_envelope(to))
-        if not isinstance(verdict, Busy):
+        if not isinstance(verdict, Throttled):
             return verdict
         await anyio.sleep(verdict.retry_in)
 
