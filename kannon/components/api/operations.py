@@ -1,7 +1,7 @@
 """kannon.admin.v1.Operations: batches and deliveries under way, and what can still be done about them.
 
 In: requests of the administrator. Out: pages, timelines, counts. Nothing here needs the bus: what is cancelled is
-marked, for good, when the answer is given, and ended by kannon.components.api.ending.
+marked, for good, when the answer is given, and ended by kannon.components.api.cancel_worker.
 """
 
 from collections.abc import Awaitable, Callable
