@@ -53,9 +53,9 @@ is
 .IR sender.hostname .
 Lists are JSON.
 .TP
-.B KANNON_CONFIG, KANNON_SERVER, KANNON_TOKEN
+.B KANNON_CONFIG, KANNON_SERVER, KANNON_TOKEN, KANNON_CA, KANNON_KEY
 Stand for
-.BR --config ", " --server " and " --token .
+.BR --config ", " --server ", " --token ", " --ca " and " --key .
 .TP
 .B KANNON_RUNTIME_DIR
 Where the single executable unpacks itself; by default

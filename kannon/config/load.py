@@ -6,6 +6,7 @@ CREDENTIALS_DIRECTORY; they win over the file, too. Out: `Config`, or all faults
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +18,12 @@ from pydantic_settings import SettingsError
 from kannon.config.model import ENV_PREFIX, Config
 from kannon.errors import ConfigError
 
-CLIENT_VARIABLES = frozenset({"KANNON_CONFIG", "KANNON_SERVER", "KANNON_TOKEN", "KANNON_RUNTIME_DIR"})
+CLIENT_VARIABLES = frozenset(
+    {"KANNON_CONFIG", "KANNON_SERVER", "KANNON_TOKEN", "KANNON_CA", "KANNON_KEY", "KANNON_RUNTIME_DIR"}
+)
 """Read by the command line and by the single executable's launcher, not part of the model."""
+_SERVICE_LINK = re.compile(r"(_\w+?)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+_SERVICE_PORT = re.compile(r"(tcp|udp|sctp)://")
 CREDENTIAL_PREFIX = "kannon_"
 """What systemd makes of `LoadCredential=kannon:<folder>`: the name, an underscore, and a file's name in the folder."""
 PLACES = (Path("kannon.toml"), Path("/etc/kannon/kannon.toml"))
@@ -84,11 +89,20 @@ def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
     known = {f"{ENV_PREFIX}{name}".upper() for name in Config.model_fields}
     return [
         f"{name}: unknown variable"
-        for name in sorted(environ)
+        for name, value in sorted(environ.items())
         if name.upper().startswith(ENV_PREFIX)
         and name not in CLIENT_VARIABLES
         and name.upper().split("__", 1)[0] not in known
+        and not _is_service_link(name, value)
     ]
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """What Kubernetes gives every pod beside a Service named kannon, or kannon-something (`enableServiceLinks`). Only
+    the value distinguishes KANNON_SMTP_PORT of such a Service from a misspelled key."""
+    if name.endswith("_PORT") and _SERVICE_PORT.match(value):
+        return True
+    return _SERVICE_LINK.fullmatch(name.removeprefix(ENV_PREFIX.rstrip("_"))) is not None
 
 
 def _fault(error: dict[str, Any]) -> str:

@@ -117,6 +117,42 @@ def test_all_faults_are_named_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert caught.value.exit_code == 78
 
 
+def test_every_variable_of_the_command_line_is_none_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_commands = set(
+        re.findall(r'envvar="(KANNON_\w+)"', "".join(f.read_text() for f in Path("kannon/cli").glob("*.py")))
+    )
+    of_launcher = set(re.findall(r'getenv\("(KANNON_\w+)"\)', Path("packaging/launcher.c").read_text()))
+    assert {"KANNON_CONFIG", "KANNON_SERVER", "KANNON_TOKEN", "KANNON_CA", "KANNON_KEY"} <= of_commands
+    assert of_launcher == {"KANNON_RUNTIME_DIR"}
+    for name in of_commands | of_launcher:
+        monkeypatch.setenv(name, "x")
+    assert load_config() == Config()
+
+
+def test_the_variables_of_a_kubernetes_service_named_kannon_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named kannon, and named kannon-smtp."""
+    for service in ("KANNON", "KANNON_SMTP"):
+        monkeypatch.setenv(f"{service}_SERVICE_HOST", "10.0.0.7")
+        monkeypatch.setenv(f"{service}_SERVICE_PORT", "50051")
+        monkeypatch.setenv(f"{service}_SERVICE_PORT_GRPC_WEB", "50051")
+        monkeypatch.setenv(f"{service}_PORT", "tcp://10.0.0.7:50051")
+        monkeypatch.setenv(f"{service}_PORT_50051_TCP", "tcp://10.0.0.7:50051")
+        monkeypatch.setenv(f"{service}_PORT_50051_TCP_PROTO", "tcp")
+        monkeypatch.setenv(f"{service}_PORT_50051_TCP_PORT", "50051")
+        monkeypatch.setenv(f"{service}_PORT_50051_TCP_ADDR", "10.0.0.7")
+    assert load_config() == Config()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("KANNON_SENDER_PORT", "26"), ("KANNON_PORT", "26"), ("KANNON_KEYS", "x"), ("KANNON_SMTP_LISTEN", "0.0.0.0:25")],
+)
+def test_a_misspelled_variable_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"{name}: unknown variable"):
+        load_config()
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
