@@ -3,15 +3,15 @@
 aiosql reads the files; each name stands once in the whole folder and is wrapped by exactly one function in kannon/db/.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import aiosql
 
-_ROOT = Path(getattr(sys, "_MEIPASS", Path(__file__).resolve().parent.parent.parent))
-"""Where sql/ lies: the unpacked executable, or the source tree."""
+_PACKAGE = Path(__file__).resolve().parent.parent
+_PLACES = (_PACKAGE / "sql", _PACKAGE.parent / "sql")
+"""The package kannon.sql, where a wheel and the executable have it; and the top of the source tree."""
 
-SQL = _ROOT / "sql"
+SQL = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
 
 queries: Any = aiosql.from_path(SQL / "queries", "asyncpg", mandatory_parameters=False)

@@ -75,6 +75,23 @@ def version(executable: Path, **env: str) -> str:
     return done.stdout
 
 
+def test_it_completes_in_the_shell(executable: Path, tmp_path: Path) -> None:
+    """The shell is found out by walking up the processes, and what is installed asks the executable again."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "kannon").symlink_to(executable)
+    env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
+    asked = 'COMP_WORDS=(kannon queue re); COMP_CWORD=2; _kannon_completion kannon; echo "${COMPREPLY[@]}"'
+    for script in (
+        f'eval "$(kannon --show-completion)"; {asked}',
+        f"kannon --install-completion > installed; . ~/.bashrc; {asked}",
+    ):
+        said = subprocess.run(
+            ["bash", "--norc", "-c", script], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert (said.stdout.split(), said.stderr) == (["retry", "resume"], "")
+    assert "completion installed" in (tmp_path / "installed").read_text()
+
+
 @pytest.mark.alone
 async def test_it_is_ready_soon(tmp_path: Path) -> None:
     cold, warm = list[float](), list[float]()

@@ -57,12 +57,12 @@ def test_twice_is_once(downloaded: Machine) -> None:
 
 def test_an_upgrade_replaces_the_program_and_keeps_the_rest(downloaded: Machine) -> None:
     downloaded.must("/root/kannon", "install")
-    downloaded.sh("echo old > /usr/local/libexec/kannon/_internal/sql/old; echo '# old' >> " + UNIT)
+    downloaded.sh("echo old > /usr/local/libexec/kannon/_internal/kannon/sql/old; echo '# old' >> " + UNIT)
     said = downloaded.must("/root/kannon", "install")
     assert "replaced /usr/local/libexec/kannon\n" in said
     assert f"replaced {UNIT}\n" in said
     assert "kept /etc/kannon/kannon.toml\n" in said
-    assert downloaded.run("test", "-e", "/usr/local/libexec/kannon/_internal/sql/old").code == 1
+    assert downloaded.run("test", "-e", "/usr/local/libexec/kannon/_internal/kannon/sql/old").code == 1
     assert downloaded.sh("ls /usr/local/libexec") == "kannon\n"
 
 
