@@ -29,7 +29,7 @@ from kannon.config import Config, split_listen
 from kannon.db import domains, keys
 from kannon.db.pool import Database, open_database
 from kannon.db.queue import DeliveryRef, find_delivery
-from kannon.db.schema import Schema
+from kannon.db.schema import Schema, check_schema
 from kannon.dns_lookup import make_txt_lookup
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.errors import Unavailable
@@ -191,7 +191,7 @@ def _component(name: str, parts: Parts) -> Component:
                 tls_cert=config.api.tls_cert,
                 tls_key=config.api.tls_key,
             )
-            checks = {"postgres": db.ping, "nats": bus.ping}
+            checks: dict[str, Callable[[], Awaitable[None]]] = {"postgres": partial(check_schema, db), "nats": bus.ping}
             return Api(settings, db, bus, checks, make_txt_lookup(config.dns.nameservers), meter)
         case "validator":
             return Validator(db, bus, single_node=parts.single_node, meter=meter)

@@ -15,6 +15,7 @@ import asyncpg
 
 from kannon.db.pool import AWAY, COMMAND_SECONDS, CONNECT_SECONDS, describe
 from kannon.db.queries import queries
+from kannon.db.schema import find_version
 from kannon.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -35,10 +36,9 @@ async def schema_version(url: str) -> int | None:
     """The newest migration applied; None for a database that is not Kannon's, or is empty. Raises Unavailable."""
     async with _connected(url) as connection:
         try:
-            version: int | None = await queries.find_schema_version(connection)
+            return await find_version(connection)
         except asyncpg.UndefinedTableError:
             return None
-        return version
 
 
 async def create_restored(url: str) -> None:

@@ -5,14 +5,23 @@ this program, the process ends with one line. The embedded one is backed up firs
 """
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.db.migrate import NOT_OURS, migrate, pending_migrations
+from kannon.db.migrate import NOT_OURS, known_migrations, migrate, pending_migrations
+from kannon.db.pool import Database
+from kannon.db.queries import queries
 from kannon.errors import OperatorError, SchemaMismatch, Unavailable
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from kannon.db.pool import Connection
 
 log = structlog.get_logger()
 
@@ -48,3 +57,22 @@ class Schema:
                 log.info("migrated", migration=migration.name)
         task_status.started()
         await stop.wait()
+
+
+async def check_schema(db: Database) -> None:
+    """Returns where the database answers and has all tables of this program. Raises Unavailable."""
+    async with db.acquire() as connection:
+        version = await find_version(connection)
+    if (version or 0) < _newest():
+        raise Unavailable("PostgreSQL: the database is not migrated yet")
+
+
+async def find_version(connection: "Connection | asyncpg.Connection[asyncpg.Record]") -> int | None:
+    """The newest migration applied; None before the first one."""
+    version: int | None = await queries.find_schema_version(connection)
+    return version
+
+
+@cache
+def _newest() -> int:
+    return len(known_migrations())

@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 
 from kannon.db.migrate import known_migrations, migrate, pending_migrations
-from kannon.db.pool import open_database
+from kannon.db.pool import Database, open_database
 from kannon.db.queries import SQL, queries
+from kannon.db.schema import check_schema
 from kannon.errors import SchemaMismatch, Unavailable
 from kannon.mail.states import IN_FLIGHT, State
 from tools.dump_schema import SCHEMA, dump
@@ -32,6 +33,20 @@ async def test_a_newer_schema_is_refused(postgres_url: str) -> None:
         await migrate(postgres_url)
     with pytest.raises(SchemaMismatch):
         await pending_migrations(postgres_url)
+
+
+async def test_a_schema_is_there_once_its_last_migration_is(db: Database, postgres_url: str) -> None:
+    await check_schema(db)
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("INSERT INTO schema_migrations (version, name) VALUES (9999, 'later')")
+    await check_schema(db)  # a process of the next version migrates while this one still serves
+    await connection.execute("DELETE FROM schema_migrations WHERE version >= $1", len(known_migrations()))
+    with pytest.raises(Unavailable, match="not migrated yet"):
+        await check_schema(db)
+    await connection.execute("DELETE FROM schema_migrations")
+    with pytest.raises(Unavailable, match="not migrated yet"):
+        await check_schema(db)
+    await connection.close()
 
 
 async def test_a_server_that_is_away_is_unavailable() -> None:

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import anyio
@@ -33,6 +34,7 @@ from kannon.components.api.stats import StatsV1Methods, StatsV2Methods
 from kannon.components.api.suppressions import SuppressionMethods
 from kannon.db import api_keys
 from kannon.db.pool import Database
+from kannon.db.schema import check_schema
 from kannon.errors import AddressInUse, ConfigError, Unavailable
 from kannon.mail.send_request import Limits, Tenant
 from kannon.metrics.null_metrics import NULL_METRICS
@@ -142,7 +144,9 @@ class Api:
             Service(_service(destinations_pb2, "Destinations"), DestinationMethods(self._bus), admin),
             Service(_service(dkim_pb2, "Dkim"), DkimMethods(prompt, self._look_up, self._settings.retry_window), admin),
         ]
-        table = standard_methods([service.descriptor.full_name for service in services], self._db.ping)
+        table = standard_methods(
+            [service.descriptor.full_name for service in services], partial(check_schema, self._db)
+        )
         for service in services:
             table |= service.table()
         return table

@@ -14,7 +14,9 @@ from grpclib.const import Status
 from grpclib.health.v1.health_grpc import HealthStub
 from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from kannon.db.migrate import migrate
 from kannon.db.pool import Database, open_database
+from kannon.db.schema import check_schema
 from kannon.errors import Unavailable
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import (
     CreateAPIKeyRequest,
@@ -76,6 +78,13 @@ async def opened(url: str) -> AsyncIterator[Database]:
 async def test_nobody_listens() -> None:
     async with opened("postgres://kannon@127.0.0.1:1/kannon") as db, running_api(db) as api:
         await assert_all_unavailable(api, SOME_KEY)
+
+
+async def test_no_tables_yet(empty_postgres_url: str) -> None:
+    async with opened(empty_postgres_url) as db, running_api(db) as api:
+        await assert_all_unavailable(api, SOME_KEY)
+        await migrate(empty_postgres_url)
+        await check_schema(db)
 
 
 async def test_somebody_listens_and_says_nothing() -> None:
