@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 from anyio.abc import TaskStatus
 
 from kannon.bus.connection import Bus
@@ -32,7 +33,9 @@ from kannon.db.queue import DeliveryRef, find_delivery
 from kannon.db.schema import Schema, check_schema
 from kannon.dns_lookup import make_txt_lookup
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
+from kannon.embedded.postgres import connections_for
 from kannon.errors import Unavailable
+from kannon.hostname import name_host
 from kannon.mail.retry import RetryBudget
 from kannon.mail.send_request import Limits
 from kannon.mail.suppression import SuppressionRule
@@ -121,17 +124,20 @@ async def wire(
     states: Callable[[], Sequence[ComponentState]] = tuple,
 ) -> Wired:
     """Opens nothing that can fail: connections are made when the components start. `states` are the runner's."""
+    config = await to_thread.run_sync(name_host, config)
     servers: list[Component] = []
     keep: Callable[[str], Awaitable[Path]] | None = None
     postgres_url, nats_url = config.postgres.url, config.nats.url
     needs_postgres = bool(NEED_POSTGRES & set(enabled))
     if not postgres_url and needs_postgres:
-        postgres = EmbeddedPostgres(data_dir.path)
+        room = connections_for(config.postgres.pool_size)
+        # In a thread, as nats below: the executable's copies of the servers are hashed.
+        postgres = await to_thread.run_sync(partial(EmbeddedPostgres, data_dir.path, max_connections=room))
         servers.append(postgres)
         postgres_url = postgres.url
         keep = partial(postgres.backups.keep, clock=now)
     if not nats_url:
-        nats = EmbeddedNats(data_dir.path)
+        nats = await to_thread.run_sync(EmbeddedNats, data_dir.path)
         servers.append(nats)
         nats_url = nats.url
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+from anyio import to_thread
 
 from kannon.embedded import executables
 from kannon.embedded.child import Child, Plan
@@ -71,7 +72,7 @@ class EmbeddedNats(Server):
 
     async def _prepare(self) -> Plan:
         account = choose_run_as(self._home, (self._binary, self._home, self._settings))
-        give_to(account, self._home)
+        await to_thread.run_sync(give_to, account, self._home)
         self._write_settings(account)
         pid = read_pid(self._home / "nats.pid")
         if pid is not None:

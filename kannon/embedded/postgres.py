@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from anyio import to_thread
+
 from kannon.embedded import executables, logfile
 from kannon.embedded.backup import Backups
 from kannon.embedded.child import Child, Plan, spawn
@@ -30,6 +32,8 @@ _ROLE: Final = "kannon"
 _SOCKET: Final = ".s.PGSQL.5432"
 _SUN_PATH_MAX: Final = 107  # unix(7): sun_path has 108 bytes, the last of them NUL
 
+_CONNECTIONS: Final = 100  # PostgreSQL's own default
+_OTHER_CONNECTIONS: Final = 20
 _FRESH_BYTES: Final = 128 << 20  # a cluster as initdb makes it, and its first WAL
 
 _INITDB: Final = (
@@ -84,6 +88,11 @@ include_if_exists 'local.conf'
 """
 
 
+def connections_for(pool_size: int) -> int:
+    """Room for two pools of that size, and beside them for backups, restores and whoever looks in with psql."""
+    return max(_CONNECTIONS, 2 * pool_size + _OTHER_CONNECTIONS)
+
+
 class EmbeddedPostgres(Server):
     """The server on `data_dir`."""
 
@@ -92,7 +101,7 @@ class EmbeddedPostgres(Server):
     # Fast shutdown (clients are cut, a checkpoint is written), then immediate (recovery at the next start).
     stop_steps = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0))
 
-    def __init__(self, data_dir: Path, *, durable: bool = True, max_connections: int = 100) -> None:
+    def __init__(self, data_dir: Path, *, durable: bool = True, max_connections: int = _CONNECTIONS) -> None:
         super().__init__(data_dir)
         self._settings = self._conf / "postgresql.conf"
         self._durable = durable
@@ -125,7 +134,7 @@ class EmbeddedPostgres(Server):
         hand_over(self._settings)
         if not self._home.exists():
             await self._make(self._home, account)
-        give_to(account, self._home)
+        await to_thread.run_sync(give_to, account, self._home)
         await self._stop_leftover()
         await self._bring_over(account)
         return self._plan(self._argv(), account)
@@ -164,7 +173,7 @@ class EmbeddedPostgres(Server):
             raise OperatorError(f"{place} cannot be made: PostgreSQL's initdb needs a shell, and there is no /bin/sh")
         fresh = self._data_dir / "postgres.new"
         if fresh.exists():
-            shutil.rmtree(fresh)
+            await to_thread.run_sync(shutil.rmtree, fresh)
         give_to(account, fresh)
         initdb = [str(self._bin / "initdb"), "-D", str(fresh)]
         await self._run_once(self._plan([*initdb, *_INITDB], account))
@@ -187,13 +196,13 @@ class EmbeddedPostgres(Server):
 
     async def _bring_over(self, account: RunAs | None) -> None:
         """Data of an older major version becomes ours, by dump and restore."""
-        major, ours = data_major(self._home), program_major(self._bin)
+        major, ours = data_major(self._home), await to_thread.run_sync(program_major, self._bin)
         if major == ours:
             return
         brought = f"{self._home} holds data of PostgreSQL {major}, this Kannon brings PostgreSQL {ours}"
         if major > ours:
             raise OperatorError(f"{brought}: install a newer Kannon")
-        older = executables.older_postgres_bin(self._data_dir, major)
+        older = await to_thread.run_sync(executables.older_postgres_bin, self._data_dir, major)
         if older is None:
             raise OperatorError(
                 f"{brought}, and the programs of PostgreSQL {major} are not in {self._data_dir}/runtime: "
@@ -202,7 +211,7 @@ class EmbeddedPostgres(Server):
             )
         fresh = self._data_dir / f"postgres.{ours}"
         if fresh.exists():
-            shutil.rmtree(fresh)
+            await to_thread.run_sync(shutil.rmtree, fresh)
         await self._make(fresh, account)
         old, new = (self._home, older), (fresh, self._bin)
         clusters = [Cluster(home, programs, self._log, account) for home, programs in (old, new)]

@@ -7,7 +7,6 @@ DNS, a connection, a place) are bounded too: when too many do, the one that has 
 """
 
 import asyncio
-import socket
 import time
 from collections.abc import Awaitable, Coroutine, Set
 from contextlib import aclosing
@@ -52,7 +51,8 @@ BAD_ADDRESS = Reply(550, "the recipient's domain is not a domain name", "5.1.2")
 
 
 class Deliverer:
-    """`async with Deliverer(config.sender, config.dns) as deliverer:`; leaving says QUIT to every server."""
+    """`async with Deliverer(config.sender, config.dns) as deliverer:`; leaving says QUIT to every server.
+    `sender.hostname` is filled in (kannon.hostname)."""
 
     def __init__(self, sender: Sender, dns: Dns) -> None:
         self._sender = sender
@@ -64,10 +64,9 @@ class Deliverer:
         self._max_idle = 5 * sender.concurrency  # connections of all destinations, kept for the next mail
         self._sites: dict[_Key, Site] = {}  # in use, by their plans' key
         self._resting: dict[_Key, tuple[float, Site]] = {}  # the others, in the order of since when
-        hostname = sender.hostname or own_name()
-        self._opener = Connector(hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
+        self._opener = Connector(sender.hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
         self._resolver = Resolver(dns.nameservers, self.spawn, scale=max(self._scale, MIN_DNS_SCALE))
-        self._router = Router(sender, hostname, self._resolver)
+        self._router = Router(sender, self._resolver)
         self._group: TaskGroup | None = None
         self._stopping = False
 
@@ -290,12 +289,6 @@ class Deliverer:
         elif transaction.failure is not None and not transaction.stale:
             site.went_badly(transaction.failure)
         return transaction
-
-
-def own_name() -> str:
-    """What EHLO says where the configuration does not. RFC 5321 §4.1.4: a name that resolves, hence a full one."""
-    name = socket.gethostname()
-    return name if "." in name else socket.getfqdn()
 
 
 async def _run(job: Coroutine[Any, Any, None]) -> None:

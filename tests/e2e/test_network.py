@@ -13,6 +13,7 @@ from grpclib.client import Channel
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
 from tests.support.certificates import make_authority
+from tests.support.command import Command
 from tests.support.dns_server import DnsServer, serving_dns
 from tests.support.kannon_process import Client, Kannon
 from tests.support.smtp_peer import Peer, serving
@@ -34,6 +35,10 @@ async def dns() -> AsyncIterator[tuple[DnsServer, str]]:
         yield server, address
 
 
+def client_of(kannon: Kannon) -> dict[str, str]:
+    return {"KANNON_SERVER": f"127.0.0.1:{kannon.ports['api']}", "KANNON_TOKEN": kannon.admin_token()}
+
+
 async def test_mail_finds_its_way_by_mx_and_speaks_tls(tmp_path: Path, dns: tuple[DnsServer, str]) -> None:
     """One domain by its MX, opportunistic; another over a relay that is verified; one that is not there."""
     authority = make_authority(tmp_path)
@@ -45,6 +50,7 @@ async def test_mail_finds_its_way_by_mx_and_speaks_tls(tmp_path: Path, dns: tupl
             tmp_path / "data",
             {
                 "KANNON_DNS__NAMESERVERS": json.dumps([nameserver]),
+                "KANNON_SENDER__HOSTNAME": "mail.kannon.test",
                 "KANNON_SENDER__PORT": str(mx_port),
                 "KANNON_SENDER__ALLOW_PRIVATE_MX": "true",
                 "KANNON_SENDER__ROUTES": json.dumps(routes),
@@ -71,11 +77,17 @@ async def test_mail_finds_its_way_by_mx_and_speaks_tls(tmp_path: Path, dns: tupl
             }
             for peer in (exchanger, relay):
                 assert len(peer.mails) == 1
+                assert peer.commands[0] == "EHLO mail.kannon.test"
                 assert "STARTTLS" in peer.commands
                 assert peer.commands.index("STARTTLS") < next(
                     n for n, command in enumerate(peer.commands) if command.startswith("MAIL")
                 )
             assert ("reader.test", "MX") in server.asked
+            # The MX record to publish leads to the host that answers.
+            published = await Command(tmp_path, {**kannon.extra, **client_of(kannon)})("domains", "dns", DOMAIN)
+            assert ["bounces", DOMAIN, "MX", "10 mail.kannon.test."] in published.rows, published.err
+            async with await anyio.connect_tcp("127.0.0.1", kannon.ports["smtp"]) as inbound:
+                assert (await inbound.receive()).startswith(b"220 mail.kannon.test ")
             assert await kannon.stop() == 0
         finally:
             kannon.kill()

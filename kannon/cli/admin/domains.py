@@ -1,14 +1,15 @@
 """`kannon domains`: add, list, show, what to publish in the DNS, and how much may be tracked."""
 
-import socket
 from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
+from anyio import to_thread
 
 from kannon.cli.admin import dkim
 from kannon.cli.connection import Session, client_command
+from kannon.hostname import name_host
 from kannon.mail.dns.records import Record, RecordCheck, Servers, judge, records_for
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import Domain
 from kannon.pb.tracking.types import tracking_pb2
@@ -86,9 +87,10 @@ async def dns(
     """Print the DNS records that the domain needs."""
     domain = await session.admin.find_domain(name)
     config = session.place.config
-    sending = host or config.sender.hostname or socket.getfqdn()
+    sender = config.sender.model_copy(update={"hostname": host or config.sender.hostname})
+    config = await to_thread.run_sync(name_host, config.model_copy(update={"sender": sender}))
     tracking = urlsplit(config.bump.base_url).hostname or ""
-    servers = Servers(sending, config.smtp.hostname or sending, tracking)
+    servers = Servers(config.sender.hostname, config.smtp.hostname, tracking)
     keys = await session.admin.list_dkim_keys(domain.domain)
     records = records_for(domain.domain, [dkim.record(key) for key in keys if key.publish], servers)
     findings: list[RecordCheck] = []

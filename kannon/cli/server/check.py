@@ -9,12 +9,13 @@ from pydantic import SecretStr
 from kannon.cli.errors import operator_faults
 from kannon.cli.options import ConfigOption
 from kannon.config import Config, load_config, show_duration, show_size
+from kannon.hostname import name_host
 
 
 def check(config: ConfigOption = None) -> None:
     """Check the configuration and print what is in force."""
     with operator_faults():
-        typer.echo(render(load_config(config)), nl=False)
+        typer.echo(render(name_host(load_config(config))), nl=False)
 
 
 def render(config: Config) -> str:

@@ -7,8 +7,6 @@ and their outcomes kept until it is back. It never touches PostgreSQL.
 """
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -25,6 +23,7 @@ from kannon.components.sender.inflight import Arrival, InFlight, InFlightEnvelop
 from kannon.components.sender.outcomes import Outcomes, Publisher, event_of
 from kannon.components.sender.throttled import ThrottledReturns
 from kannon.errors import Poison, Unavailable
+from kannon.hostname import process_name
 from kannon.mail.destination import Destination, SenderView
 from kannon.mail.envelope import Envelope, ThrottledDelivery
 from kannon.mail.verdict import Delivered, Verdict
@@ -98,7 +97,7 @@ class Sender:
 
     def _view(self) -> SenderView:
         destinations = self.destinations()
-        return SenderView(f"{socket.gethostname()}:{os.getpid()}", tuple(destinations[:TOLD]), len(destinations))
+        return SenderView(process_name(), tuple(destinations[:TOLD]), len(destinations))
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()

@@ -6,7 +6,6 @@ Refuses: more than `smtp.max_connections` at once (421), unless somebody who has
 
 import asyncio
 import logging
-import socket
 import ssl
 import time
 from functools import partial
@@ -33,7 +32,8 @@ logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 class InboundSmtp:
-    """`registry` and `publisher` are the narrow views of database and bus; `limits` is given by tests."""
+    """`config.hostname` is filled in (kannon.hostname); `registry` and `publisher` are the narrow views of database and
+    bus; `limits` is given by tests."""
 
     name = "smtp"
 
@@ -48,7 +48,7 @@ class InboundSmtp:
     ) -> None:
         self._config = config
         self._limits = limits or Limits(max_bytes=config.max_bytes, max_connections=config.max_connections)
-        self._hostname = config.hostname or socket.gethostname()
+        self._hostname = config.hostname
         limits = self._limits
         mailbox = PostmasterMailbox(data_dir / "postmaster", limits.max_unread, limits.max_unread_bytes)
         self._intake = MailHandler(registry, publisher, mailbox, self._hostname, meter=meter)

@@ -58,9 +58,9 @@ class NoHop:
 class Router:
     """Plans per domain, kept as long as the answers they are made of."""
 
-    def __init__(self, sender: Sender, hostname: str, resolver: Resolver) -> None:
+    def __init__(self, sender: Sender, resolver: Resolver) -> None:
         self._sender = sender
-        self._hostname = hostname.lower()
+        self._hostname = sender.hostname.lower()
         self._resolver = resolver
         self._plans: dict[str, NextHop | NoHop] = {}
 

@@ -25,7 +25,7 @@ async def test_a_report_of_a_real_delivery(tmp_path: Path, db: Database, bus: Bu
     registry = Registry(db, bus)
     (secret,) = await registry.bounce_secrets()
     address = make_bounce_address(delivery_id, "example.com", secret, datetime.now(UTC) + timedelta(days=1))
-    component = InboundSmtp(Smtp(listen="127.0.0.1:0"), tmp_path, registry, bus)
+    component = InboundSmtp(Smtp(listen="127.0.0.1:0", hostname="mx.test"), tmp_path, registry, bus)
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             await group.start(lambda *, task_status: component.run(anyio.Event(), task_status=task_status))

@@ -29,7 +29,7 @@ async def test_an_open_transaction_is_finished_and_nothing_new_begins(tmp_path: 
 
 
 async def test_run_returns_when_the_last_session_is_gone(tmp_path: Path) -> None:
-    component = InboundSmtp(Smtp(listen="127.0.0.1:0"), tmp_path, Book(), Outbox())
+    component = InboundSmtp(Smtp(listen="127.0.0.1:0", hostname="mx.test"), tmp_path, Book(), Outbox())
     stop = anyio.Event()
     with anyio.fail_after(5):
         async with anyio.create_task_group() as group:
@@ -40,7 +40,7 @@ async def test_run_returns_when_the_last_session_is_gone(tmp_path: Path) -> None
 
 
 async def test_a_deadline_cuts_what_is_open(tmp_path: Path) -> None:
-    component = InboundSmtp(Smtp(listen="127.0.0.1:0"), tmp_path, Book(), Outbox())
+    component = InboundSmtp(Smtp(listen="127.0.0.1:0", hostname="mx.test"), tmp_path, Book(), Outbox())
     stop = anyio.Event()
     with anyio.fail_after(5):
         async with anyio.create_task_group() as group:
@@ -80,7 +80,7 @@ async def test_ipv6(tmp_path: Path) -> None:
 
 
 async def test_it_starts_again_after_it_stopped(tmp_path: Path) -> None:
-    component = InboundSmtp(Smtp(listen="127.0.0.1:0"), tmp_path, Book(), Outbox())
+    component = InboundSmtp(Smtp(listen="127.0.0.1:0", hostname="mx.test"), tmp_path, Book(), Outbox())
     for _ in range(2):
         stop = anyio.Event()
         async with anyio.create_task_group() as group:
