@@ -27,10 +27,13 @@ from kannon.config.values import (
     check_pattern,
     check_postgres_url,
     no_controls,
+    show_duration,
 )
 
 COMPONENTS = ("api", "validator", "dispatcher", "sender", "smtp", "bump", "stats")
 ENV_PREFIX = "KANNON_"
+SHORTEST_LEASE = timedelta(seconds=60)
+"""Twice as long as the dispatcher may take to publish a page: rows taken back before that go out a second time."""
 
 
 class Section(BaseModel):
@@ -113,12 +116,18 @@ class Dns(Section):
     nameservers: list[Annotated[str, AfterValidator(check_nameserver)]] = []
 
 
+def _check_lease(value: timedelta) -> timedelta:
+    if value < SHORTEST_LEASE:
+        raise ValueError(f"{show_duration(SHORTEST_LEASE)} or more is needed")
+    return value
+
+
 class Dispatcher(Section):
     workers: Annotated[int, Field(ge=0, le=64)] = 1
     page: Annotated[int, Field(ge=1, le=10000)] = 200
     max_backlog: Annotated[int, Field(ge=1, le=100000)] = 10000
     max_backlog_bytes: Size = 512 << 20
-    lease: PositiveDuration = timedelta(seconds=60)
+    lease: Annotated[PositiveDuration, AfterValidator(_check_lease)] = SHORTEST_LEASE
 
 
 class Retry(Section):

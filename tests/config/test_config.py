@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from typer.testing import CliRunner
 
 from kannon.cli.server.check import render
+from kannon.components.dispatcher.scheduler import PAGE_SECONDS
 from kannon.config import (
     Config,
     Limit,
@@ -23,6 +24,7 @@ from kannon.config import (
     show_size,
     split_listen,
 )
+from kannon.config.model import SHORTEST_LEASE
 from kannon.errors import ConfigError
 
 EXAMPLE = Path("kannon.toml.example")
@@ -172,12 +174,18 @@ def test_a_misspelled_variable_is_refused(name: str, value: str, monkeypatch: py
         ('[message]\nmax_bytes = "0"', "message.max_bytes"),
         ('[stats]\nretention = "0d"', "stats.retention"),
         ('[stats]\nretention = "99999999999d"', "stats.retention"),
+        ('[dispatcher]\nlease = "59s"', "dispatcher.lease: 1m or more is needed"),
         ('[log]\nlevel = "loud"', "log.level"),
     ],
 )
 def test_a_fault_names_its_key(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(problem)):
         load_config(write(tmp_path, text))
+
+
+def test_the_shortest_lease_outlives_every_page_of_the_dispatcher() -> None:
+    Config.model_validate({"dispatcher": {"lease": SHORTEST_LEASE}})
+    assert timedelta(seconds=2 * PAGE_SECONDS) <= SHORTEST_LEASE
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

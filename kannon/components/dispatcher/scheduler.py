@@ -34,7 +34,7 @@ BACKLOG_SECONDS = 0.5  # what the senders take in this time may wait in the stre
 CLAIM_SECONDS = 0.25  # likewise of a page: whoever becomes due waits for those that are claimed already
 SMALLEST_PAGE = 50  # a claim costs as much as building a few mails
 SMOOTHING_SECONDS = 2.0
-PAGE_SECONDS = 30.0  # half the lease: a page that is not out by then is given back
+PAGE_SECONDS = 30.0  # half the shortest lease: a page that is not out by then is given back
 CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
 CHUNK_BYTES = 16 << 20
 RELEASE_DELAY = timedelta(seconds=2)
@@ -125,12 +125,13 @@ class Scheduler:
                     continue
                 slot = object()
                 await self._pages.acquire_on_behalf_of(slot)
+                until = anyio.current_time() + PAGE_SECONDS  # the lease counts from the claim's beginning
                 page = await claim_due(self._db, min(room, self._page_size()))
                 if not page:
                     self._pages.release_on_behalf_of(slot)
                     await wake.wait(POLL_SECONDS)
                     continue
-                group.start_soon(self._work, page, slot)
+                group.start_soon(self._work, page, slot, until)
 
     async def _room(self) -> int:
         """How many more envelopes may wait: in all, and of those that no sender has seen yet."""
@@ -144,11 +145,11 @@ class Scheduler:
     def _page_size(self) -> int:
         return min(self._limits.page, max(SMALLEST_PAGE, int(self._rate * CLAIM_SECONDS)))
 
-    async def _work(self, page: list[Delivery], slot: object) -> None:
-        """Publishes the page; whatever of it is not out when this ends goes back to the queue, no attempt counted."""
+    async def _work(self, page: list[Delivery], slot: object, until: float) -> None:
+        """Publishes the page; what of it is not out when this ends goes back to the queue, no attempt counted."""
         waiting = {delivery.id: delivery for delivery in page}
         try:
-            with anyio.fail_after(PAGE_SECONDS):
+            with anyio.fail_after(until - anyio.current_time()):
                 for chunk in await self._chunks(page):
                     await self._publish(chunk)
                     for delivery in chunk:

@@ -13,6 +13,7 @@ import pytest
 from kannon.bus import streams
 from kannon.bus.connection import Bus
 from kannon.components.dispatcher import Builder, BuildOptions, Scheduler, SchedulerLimits
+from kannon.components.dispatcher import scheduler as feed_module
 from kannon.components.dispatcher.builder import BuildFailure
 from kannon.components.dispatcher.scheduler import Pace
 from kannon.db.pool import Database
@@ -112,6 +113,29 @@ async def test_a_single_mail_is_built_before_the_large_batch_it_was_claimed_with
     await run_feed(Scheduler(db, bus, builder, replace(LIMITS, pages_at_once=1), clock=now), bus, 100)
     envelopes = [parse_envelope(m.payload) for m in await take(bus, streams.SENDER, 100)]
     assert envelopes[0].to == "single@example.org"
+
+
+async def test_a_page_ends_before_its_lease_also_where_the_claim_took_long(
+    db: Database, bus: Bus, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease counts from the beginning of the claim, so a claim that waited for a lock leaves less for the rest."""
+    await insert_dkim_key(db)
+    await insert_batch(db, ["a@example.org"], state="scheduled")
+    claimed: list[int] = []
+
+    async def slow_claim(db: Database, page: int) -> list[Delivery]:
+        rows = await claim_due(db, page)
+        if rows and not claimed:
+            await anyio.sleep(2 * feed_module.PAGE_SECONDS)
+            monkeypatch.setattr(feed_module, "PAGE_SECONDS", 30.0)
+        claimed.extend(row.id for row in rows)
+        return rows
+
+    monkeypatch.setattr(feed_module, "claim_due", slow_claim)
+    monkeypatch.setattr(feed_module, "PAGE_SECONDS", 0.1)
+    await run_feed(Scheduler(db, bus, builder, LIMITS, clock=now), bus, 1)
+    assert len(claimed) == 2
+    assert len(set(claimed)) == 1
 
 
 def test_the_pace_follows_the_senders() -> None:
