@@ -121,7 +121,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_every_variable_of_the_command_line_is_none_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     of_commands = set(
-        re.findall(r'envvar="(KANNON_\w+)"', "".join(f.read_text() for f in Path("kannon/cli").glob("*.py")))
+        re.findall(r'envvar="(KANNON_\w+)"', "".join(f.read_text() for f in Path("kannon/cli").rglob("*.py")))
     )
     of_launcher = set(re.findall(r'getenv\("(KANNON_\w+)"\)', Path("packaging/launcher.c").read_text()))
     assert {"KANNON_CONFIG", "KANNON_SERVER", "KANNON_TOKEN", "KANNON_CA", "KANNON_KEY"} <= of_commands

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # Subjects of NATS and services of protobuf begin with `kannon.` too.
 OTHER = re.compile(
     r"kannon\.(sending|bounce|wake|ask|stats"
-    r"|parked|admin\.v1|mailer\.v1|StatsApiV1|_domainkey|toml|js|service|sysusers|env|create_domain)"
+    r"|parked|admin\.v1|mailer\.v1|StatsApiV1|_domainkey|toml|js|service|sysusers|env|sql|create_domain)"
 )
 DOTTED = re.compile(r"(?<![\w.@/-])kannon(?:\.[A-Za-z_]\w*)+")
 PATHS = re.compile(r"(?<![\w./-])(?:kannon|tests|sql|docs|tools|packaging|proto)/[\w./-]*\w(?![\w*…])")
