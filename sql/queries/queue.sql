@@ -94,8 +94,8 @@ RETURNING p.id, p.message_id, p.domain, p.email, p.fields, p.opens, p.links, p.s
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, next_attempt_at = now() + :delay::interval
 WHERE id = ANY(:ids::bigint[]) AND state = 'sending';
 
--- name: postpone_sending
--- The sender had no connection to spare for them: their envelopes are gone, no attempt was made.
+-- name: return_throttled
+-- The sender returned these unsent: the envelopes are gone, no attempt was made.
 UPDATE sending_pool_emails p
 SET state = 'scheduled', claimed_at = NULL, turn = p.turn + 1,
     next_attempt_at = now() + make_interval(secs => d.seconds), last_text = 'waits for its destination to have room'
@@ -103,28 +103,28 @@ FROM unnest(:ids::bigint[], :turns::integer[], :seconds::float8[]) AS d(id, turn
 WHERE p.id = d.id AND p.turn = d.turn AND p.state = 'sending'
 RETURNING p.id, p.domain, lower(split_part(p.email, '@', -1)) AS destination;
 
--- name: delay_crowd!
--- Of those of a crowd that would be claimed next, each to when its destination should have room: the first ones first,
--- behind so many that have been delayed before them.
-WITH crowd AS (
+-- name: delay_throttled!
+-- Moves due mail for throttled destinations, as far as it is in its domain's next :window rows, to when the destination
+-- should have room. Rows keep their order; :behind rows have been moved before them.
+WITH throttled AS (
     SELECT * FROM unnest(:domains::text[], :destinations::text[], :seconds::float8[], :rates::float8[],
                          :spreads::float8[]) AS c(domain, destination, seconds, rate, spread)
 ), next AS (
     SELECT p.id, d.domain, p.next_attempt_at, lower(split_part(p.email, '@', -1)) AS destination
-    FROM (SELECT DISTINCT domain FROM crowd) d, LATERAL (
+    FROM (SELECT DISTINCT domain FROM throttled) d, LATERAL (
         SELECT id, email, next_attempt_at FROM sending_pool_emails
         WHERE state = 'scheduled' AND domain = d.domain AND next_attempt_at <= now() AND cancelled_at IS NULL
         ORDER BY next_attempt_at LIMIT :window::bigint) p
 ), locked AS (
     SELECT p.id, p.domain, lower(split_part(p.email, '@', -1)) AS destination, p.next_attempt_at
     FROM sending_pool_emails p
-    WHERE p.id = ANY(ARRAY(SELECT n.id FROM next n JOIN crowd USING (domain, destination)))
+    WHERE p.id = ANY(ARRAY(SELECT n.id FROM next n JOIN throttled USING (domain, destination)))
       AND p.state = 'scheduled' AND p.next_attempt_at <= now()
     FOR UPDATE SKIP LOCKED
 ), placed AS (
     SELECT l.id, c.seconds, c.rate, c.spread,
            :behind::bigint + row_number() OVER (PARTITION BY l.domain, l.destination ORDER BY l.next_attempt_at) AS place
-    FROM locked l JOIN crowd c USING (domain, destination)
+    FROM locked l JOIN throttled c USING (domain, destination)
 )
 UPDATE sending_pool_emails p
 SET next_attempt_at = now() + make_interval(secs => k.seconds + least(k.place / k.rate, k.spread)),
