@@ -46,6 +46,14 @@ class Unavailable(KannonError):
     """PostgreSQL, NATS or a name server is away; the same call may succeed later."""
 
 
+class Throttled(Unavailable):
+    """This process has no room for the call at present; every dependency answers."""
+
+
+class Conflict(Unavailable):
+    """PostgreSQL ended a transaction in favour of another one; nothing of it was stored. Repeat the whole of it."""
+
+
 class Poison(KannonError):
     """This message can never be handled; it is set aside and its neighbours go on."""
 

@@ -7,6 +7,7 @@ import hmac
 from datetime import datetime
 from typing import Any
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.mail.send_request import Tenant
@@ -14,6 +15,7 @@ from kannon.mail.tenants import ApiKey
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 
 
+@repeat_on_conflict
 async def insert_api_key(
     db: Database, key_id: str, domain: str, *, name: str, prefix: str, secret_sha256: bytes, expires_at: datetime | None
 ) -> ApiKey | None:
@@ -48,6 +50,7 @@ async def find_api_key(db: Database, domain: str, key_id: str) -> ApiKey | None:
         return _api_key(await queries.find_api_key(connection, domain=domain, id=key_id))
 
 
+@repeat_on_conflict
 async def deactivate_api_key(db: Database, domain: str, key_id: str) -> ApiKey | None:
     """For good; a second time changes nothing."""
     async with db.acquire() as connection:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.mail.states import State
@@ -34,6 +35,7 @@ class Marked:
     under_way: int
 
 
+@repeat_on_conflict
 async def cancel_batch(db: Database, message_id: str) -> Marked | None:
     """None where there is no such batch. A second time marks nothing."""
     async with db.transaction() as connection:
@@ -43,6 +45,7 @@ async def cancel_batch(db: Database, message_id: str) -> Marked | None:
         return _marked([State(row["state"]) async for row in rows])
 
 
+@repeat_on_conflict
 async def cancel_delivery(db: Database, delivery_id: int) -> Marked:
     """Nothing where it has ended, or was marked before."""
     async with db.acquire() as connection:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import AlreadyExists
@@ -25,6 +26,7 @@ async def list_dkim_keys(db: Database, domain: str) -> list[RegisteredKey]:
         return await _list(connection, domain)
 
 
+@repeat_on_conflict
 async def insert_dkim_key(
     db: Database, domain: str, *, algorithm: str, private_pem: str, public_key: str
 ) -> RegisteredKey | None:
@@ -45,6 +47,7 @@ async def insert_dkim_key(
         return await _find(connection, domain, selector)
 
 
+@repeat_on_conflict
 async def activate_dkim_key(db: Database, domain: str, selector: str) -> RegisteredKey | None:
     """It signs from now on, and the one of its algorithm that did is retired. Raises FailedPrecondition."""
     async with _locked(db, domain) as (connection, keys):
@@ -57,6 +60,7 @@ async def activate_dkim_key(db: Database, domain: str, selector: str) -> Registe
         return await _find(connection, domain, selector)
 
 
+@repeat_on_conflict
 async def retire_dkim_key(db: Database, domain: str, selector: str) -> RegisteredKey | None:
     """It signs no more from now on, and no other takes its place. Raises FailedPrecondition."""
     async with _locked(db, domain) as (connection, keys):
@@ -68,6 +72,7 @@ async def retire_dkim_key(db: Database, domain: str, selector: str) -> Registere
         return await _find(connection, domain, selector)
 
 
+@repeat_on_conflict
 async def delete_dkim_key(
     db: Database, domain: str, selector: str, *, now: datetime, window: timedelta, force: bool
 ) -> RegisteredKey | None:

@@ -5,12 +5,14 @@ In: canonical names (kannon.mail.address.canonical_domain). Out: kannon.mail.ten
 
 from typing import Any
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.mail.tenants import Domain
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 
 
+@repeat_on_conflict
 async def insert_domain(db: Database, name: str, *, selector: str, private_pem: str, public_key: str) -> bool:
     """Together with its DKIM key; False where the domain exists already, which is then left as it is."""
     async with db.acquire() as connection:
@@ -32,6 +34,7 @@ async def list_domains(db: Database) -> list[Domain]:
         return [_domain(row) async for row in queries.list_domains(connection)]
 
 
+@repeat_on_conflict
 async def update_tracking(db: Database, name: str, tracking: TrackingPolicy) -> bool:
     """Replaces both axes; False where there is no such domain. Batches taken before keep what they were given."""
     async with db.acquire() as connection:

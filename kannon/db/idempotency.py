@@ -6,6 +6,7 @@ processes too. If the first fails, its claim is rolled back and the repeat becom
 
 from typing import TYPE_CHECKING
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import AlreadyExists
@@ -30,6 +31,7 @@ async def store_answer(connection: "Connection", domain: str, key: str, response
     await queries.store_idempotent_answer(connection, domain=domain, key=key, response=response)
 
 
+@repeat_on_conflict
 async def delete_expired(db: Database) -> None:
     async with db.acquire() as connection:
         await queries.delete_expired_idempotency_keys(connection)

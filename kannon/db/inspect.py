@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.db.stats_read import Span, read_event
@@ -91,6 +92,7 @@ async def find_delivery_id(db: Database, message_id: str, email: str) -> int | N
     return found
 
 
+@repeat_on_conflict
 async def retry_now(db: Database, which: Which) -> int:
     """How many will be tried at once."""
     async with db.acquire() as connection:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 
@@ -29,6 +30,7 @@ class NewStatsKey:
     public_pem: str
 
 
+@repeat_on_conflict
 async def current_stats_key(
     db: Database, *, now: datetime, sign_for: timedelta, token_ttl: timedelta, generate: Callable[[], NewStatsKey]
 ) -> StatsKey:
@@ -64,6 +66,7 @@ async def find_verification_key(db: Database, kid: str, now: datetime) -> str | 
         return found
 
 
+@repeat_on_conflict
 async def bounce_secrets(db: Database, *, generate: Callable[[int], bytes]) -> list[bytes]:
     """Newest first: the first signs, all verify. The first one is made when there is none."""
     async with db.transaction() as connection:

@@ -2,18 +2,20 @@
 
 In: a URL. Out: connections, with or without a transaction, for the wrappers beside this file. Opening never fails:
 connections are made when first needed, so a server that is away at boot or later is one and the same case, and it is
-reached again without a restart. Every wait has a limit, `release()` too (it would hang on a frozen server).
+reached again without a restart. Every wait has a limit, `release()` too (it would hang on a frozen server). The wait
+for
+a free connection ends as `Throttled`, a deadlock or a serialization failure as `Conflict` (conflicts.py repeats those).
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 
-from kannon.errors import Unavailable
+from kannon.errors import Conflict, Throttled, Unavailable
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -23,6 +25,8 @@ CONNECT_SECONDS = 2.5  # below the 3 s within which the API must say UNAVAILABLE
 COMMAND_SECONDS = 60.0  # the longest statement is the COPY of 100,000 recipients, about 2 s here
 RELEASE_SECONDS = 0.8  # for PostgreSQL to confirm that a statement was cancelled; else the connection is cut
 CLOSE_SECONDS = 5.0
+PATIENCE_SECONDS = 2.0  # an API call waits so long for a free connection
+PROMPT_PATIENCE_SECONDS = 1.5  # of PROMPT_SECONDS, so that a wait for a connection is not taken for an absent server
 PROMPT_SECONDS = 2.0  # with the release below 3 s, also where the server freezes in the middle of a statement
 
 # asyncpg's way of saying that the server, or the way to it, is gone; a statement that is wrong is none of these.
@@ -40,31 +44,53 @@ AWAY = (
     asyncpg.UndefinedTableError,  # not migrated yet
 )
 
+# 40P01 and 40001: PostgreSQL asks for the transaction to be repeated.
+CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
 
 @dataclass(frozen=True, slots=True)
 class Database:
     """Shared by all components of a process; safe to use from any task of its event loop."""
 
     pool: "Pool"
+    places: asyncio.Semaphore
+    """One for each connection that the pool may have: the wait for a connection is told apart from connecting."""
+    patience: float | None = None
+    """The longest wait for a free connection; None: until there is one, for a fixed number of tasks."""
     seconds: float | None = None
     """The longest that a connection may be held; None: as long as its statements take, each with a limit of its own."""
 
     def prompt(self) -> "Database":
         """The same database for those who must know soon: what takes longer than PROMPT_SECONDS is Unavailable."""
-        return Database(self.pool, PROMPT_SECONDS)
+        return replace(self, patience=PROMPT_PATIENCE_SECONDS, seconds=PROMPT_SECONDS)
 
     @asynccontextmanager
     async def acquire(self) -> "AsyncIterator[Connection]":
         """A connection outside any transaction. Raises Unavailable, also for an error inside the block."""
         try:
             async with asyncio.timeout(self.seconds):
-                connection = await self.pool.acquire(timeout=CONNECT_SECONDS)
+                await self._take_place()
                 try:
-                    yield connection
+                    connection = await self.pool.acquire(timeout=CONNECT_SECONDS)
+                    try:
+                        yield connection
+                    finally:
+                        await self.pool.release(connection, timeout=RELEASE_SECONDS)
                 finally:
-                    await self.pool.release(connection, timeout=RELEASE_SECONDS)
+                    self.places.release()
+        except CONFLICTS as error:
+            raise Conflict(f"PostgreSQL: {describe(error)}") from error
         except AWAY as error:
             raise Unavailable(f"PostgreSQL: {describe(error)}") from error
+
+    async def _take_place(self) -> None:
+        try:
+            async with asyncio.timeout(self.patience):
+                await self.places.acquire()
+        except TimeoutError:
+            raise Throttled(
+                f"all {self.pool.get_max_size()} database connections of this pool were in use for {self.patience} s"
+            ) from None
 
     @asynccontextmanager
     async def transaction(self) -> "AsyncIterator[Connection]":
@@ -93,8 +119,11 @@ def describe(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-async def open_database(url: str, *, pool_size: int = 10) -> Database:
-    """Connects to nothing yet. `url` as in libpq, a Unix socket directory given as `?host=/path`."""
+async def open_database(
+    url: str, *, pool_size: int = 10, patience: float | None = PATIENCE_SECONDS, name: str = "kannon"
+) -> Database:
+    """Connects to nothing yet. `url` as in libpq, a Unix socket directory given as `?host=/path`. `name` is what
+    pg_stat_activity shows."""
     pool = await asyncpg.create_pool(
         url,
         min_size=0,
@@ -102,9 +131,9 @@ async def open_database(url: str, *, pool_size: int = 10) -> Database:
         timeout=CONNECT_SECONDS,
         command_timeout=COMMAND_SECONDS,
         reset=_leave_as_it_is,
-        server_settings={"application_name": "kannon", "timezone": "UTC"},
+        server_settings={"application_name": name, "timezone": "UTC"},
     )
-    return Database(pool)
+    return Database(pool, asyncio.Semaphore(pool_size), patience)
 
 
 async def _leave_as_it_is(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

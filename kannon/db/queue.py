@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.mail.batch import Delivery
@@ -82,12 +83,14 @@ class ThrottledDestination:
     spread: float
 
 
+@repeat_on_conflict
 async def claim_to_validate(db: Database, page: int) -> list[UnvalidatedDelivery]:
     """Moves up to `page` rows to validating, fair between domains. Committed when it returns."""
     async with db.acquire() as connection:
         return [UnvalidatedDelivery(*row) async for row in queries.claim_to_validate(connection, page=page)]
 
 
+@repeat_on_conflict
 async def settle_validated(db: Database, *, valid: Sequence[int], rejected: Sequence[int]) -> None:
     """Valid rows become scheduled, rejected ones are deleted, together."""
     async with db.transaction() as connection:
@@ -97,12 +100,14 @@ async def settle_validated(db: Database, *, valid: Sequence[int], rejected: Sequ
             await queries.delete_validated(connection, ids=rejected)
 
 
+@repeat_on_conflict
 async def reclaim_validating(db: Database, lease: timedelta) -> int:
     """Rows whose claim outlived the lease go back; how many."""
     async with db.acquire() as connection:
         return _affected(await queries.reclaim_validating(connection, lease=lease))
 
 
+@repeat_on_conflict
 async def claim_due(db: Database, page: int) -> list[Delivery]:
     """Moves up to `page` due rows to sending, oldest first, fair between domains; what a pause holds is put aside on
     the way. Committed when it returns."""
@@ -129,12 +134,14 @@ def _delivery(row: Any) -> Delivery:
     )
 
 
+@repeat_on_conflict
 async def release_sending(db: Database, ids: Sequence[int], *, delay: timedelta) -> None:
     """Back to scheduled without an attempt: nothing of them went out."""
     async with db.acquire() as connection:
         await queries.release_sending(connection, ids=ids, delay=delay)
 
 
+@repeat_on_conflict
 async def return_throttled(db: Database, postponements: Sequence[ThrottledDelivery]) -> dict[int, Place]:
     """Back to scheduled without an attempt; rows that do not wait for this very envelope stay as they are. Gives where
     the others go to."""
@@ -148,6 +155,7 @@ async def return_throttled(db: Database, postponements: Sequence[ThrottledDelive
         return {row["id"]: Place(row["domain"], row["destination"]) async for row in rows}
 
 
+@repeat_on_conflict
 async def delay_throttled(db: Database, crowds: Sequence[ThrottledDestination], *, behind: int, window: int) -> int:
     """Moves the due mail of these crowds to later, as far as it is among the next `window` of its domain; how many."""
     async with db.acquire() as connection:
@@ -164,6 +172,7 @@ async def delay_throttled(db: Database, crowds: Sequence[ThrottledDestination], 
     return _affected(done)
 
 
+@repeat_on_conflict
 async def reclaim_sending(db: Database, claimed_before: datetime) -> int:
     """Rows claimed before then, whose envelope is nowhere any more, go back; how many."""
     async with db.acquire() as connection:

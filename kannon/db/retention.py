@@ -5,6 +5,7 @@ In: a time. Out: how many were deleted. What a waiting delivery or a kept event 
 
 from datetime import UTC, datetime
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 
@@ -12,6 +13,7 @@ _PAGE = 500
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
+@repeat_on_conflict
 async def delete_old_batches(db: Database, before: datetime) -> int:
     """Those made before then, with their attachments and pauses."""
     deleted, after_time, after_id = 0, _BEGINNING, ""
@@ -30,6 +32,7 @@ async def delete_old_batches(db: Database, before: datetime) -> int:
         after_time, after_id = rows[-1]
 
 
+@repeat_on_conflict
 async def delete_old_templates(db: Database, before: datetime) -> int:
     """Transient ones made before then of which there is no batch any more."""
     deleted, after = 0, ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 import asyncpg
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import AWAY, Database, describe
 from kannon.db.queries import queries
 from kannon.errors import Unavailable
@@ -36,6 +37,7 @@ class Stored:
     suppressed: frozenset[str] = frozenset()
 
 
+@repeat_on_conflict
 async def insert_events(db: Database, events: Sequence[Event], suppressions: Sequence[Suppression] = ()) -> Stored:
     """One statement. May be repeated: events that are there already neither count nor suppress. `suppressions` are
     those that events of the page call for. The partitions must exist (`ensure_partitions`); Unavailable where one went
@@ -84,6 +86,7 @@ def week_of(at: datetime) -> date:
     return day - timedelta(days=day.weekday())
 
 
+@repeat_on_conflict
 async def ensure_partitions(db: Database, weeks: Iterable[date]) -> None:
     """Made aside and then attached, which does not stop readers or writers of the other partitions."""
     async with db.acquire() as connection:

@@ -7,6 +7,7 @@ call for are written with their events, by kannon.db.stats_write.
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.mail.suppression import Cause, Suppression, address_key
@@ -39,6 +40,7 @@ async def list_suppressions(
         return [_suppression(row) async for row in rows], total
 
 
+@repeat_on_conflict
 async def insert_suppressions(db: Database, domain: str, entries: Sequence[Suppression]) -> int:
     """How many are new or changed; an entry that is there stays unless the new one lasts longer or weighs more."""
     async with db.acquire() as connection:
@@ -55,6 +57,7 @@ async def insert_suppressions(db: Database, domain: str, entries: Sequence[Suppr
         return len([row async for row in rows])
 
 
+@repeat_on_conflict
 async def delete_suppressions(db: Database, domain: str, emails: Collection[str]) -> list[str]:
     """The addresses that were removed, as they had been written."""
     async with db.acquire() as connection:
@@ -62,6 +65,7 @@ async def delete_suppressions(db: Database, domain: str, emails: Collection[str]
         return [row["email"] async for row in rows]
 
 
+@repeat_on_conflict
 async def delete_expired_suppressions(db: Database) -> int:
     async with db.acquire() as connection:
         status: str = await queries.delete_expired_suppressions(connection)
@@ -75,6 +79,7 @@ async def find_suppression_enabled(db: Database, domain: str) -> bool | None:
         return enabled
 
 
+@repeat_on_conflict
 async def update_suppression_enabled(db: Database, domain: str, *, enabled: bool) -> bool:
     """False where there is no such domain. The entries stay as they are."""
     async with db.acquire() as connection:

@@ -5,6 +5,7 @@ Out: kannon.mail.tenants.Template, None where there is none.
 
 from typing import TYPE_CHECKING, Any
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import FailedPrecondition
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from kannon.db.pool import Connection
 
 
+@repeat_on_conflict
 async def insert_template(db: Database, template_id: str, domain: str, *, title: str, html: str) -> Template | None:
     """A persistent one; None where there is no such domain."""
     async with db.acquire() as connection:
@@ -21,6 +23,7 @@ async def insert_template(db: Database, template_id: str, domain: str, *, title:
     return _template(row)
 
 
+@repeat_on_conflict
 async def update_template(db: Database, template_id: str, *, title: str, html: str) -> Template | None:
     """Deliveries that are not built yet get the new text."""
     async with db.acquire() as connection:
@@ -39,6 +42,7 @@ async def find_template_bytes(connection: "Connection", template_id: str, domain
     return size
 
 
+@repeat_on_conflict
 async def delete_template(db: Database, template_id: str) -> Template | None:
     """Raises FailedPrecondition while deliveries that need it wait.
 

@@ -13,6 +13,7 @@ import anyio
 import structlog
 
 from kannon.db.cancellations import Cancelled, ending
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pauses import finish_pauses
 from kannon.db.pool import Database
 from kannon.errors import Unavailable
@@ -55,6 +56,7 @@ class CancelWorker:
             with anyio.move_on_after(LOOK_SECONDS):
                 await self._nudged.wait()
 
+    @repeat_on_conflict
     async def end_page(self) -> int:
         """How many. Raises Unavailable; then the page is as it was."""
         async with ending(self._db, page=PAGE) as rows:

@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from kannon.bus.consume import Message
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queue import Deferral, SendingDelivery, settlement
 from kannon.errors import Poison
@@ -79,17 +80,19 @@ class Outcomes:
         for message in readable:
             await message.ack()
 
+    @repeat_on_conflict
     async def _settle(self, events: Sequence[Event]) -> None:
         async with settlement(self._db) as rows:
             waiting = await rows.find(sorted({e.delivery_id for e in events}))
             decisions = self._decide(events, waiting)
             if decisions.endings:
                 await self._bus.publish_events(decisions.endings)
-                self._meter.gave_up(decisions.endings)
             if decisions.over:
                 await rows.delete(decisions.over)
             if decisions.deferrals:
                 await rows.reschedule(list(decisions.deferrals.values()))
+        if decisions.endings:
+            self._meter.gave_up(decisions.endings)
 
     def _decide(self, events: Sequence[Event], waiting: dict[int, SendingDelivery]) -> _Decisions:
         decisions = _Decisions()

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def _family(parent: int) -> list[int]:
 
 
 async def test_who_asks_for_a_prompt_answer_gets_one(db: Database) -> None:
-    hasty = Database(db.pool, seconds=0.05)
+    hasty = replace(db, seconds=0.05)
     with pytest.raises(Unavailable):
         async with hasty.acquire() as connection:
             await connection.execute("SELECT pg_sleep(30)")
