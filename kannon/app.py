@@ -28,7 +28,7 @@ from kannon.components.stats import Stats
 from kannon.components.validator import Validator
 from kannon.config import Config, split_listen
 from kannon.db import domains, keys
-from kannon.db.pool import Database, open_database
+from kannon.db.pool import PATIENCE_SECONDS, Database, open_database
 from kannon.db.queue import DeliveryRef, find_delivery
 from kannon.db.schema import Schema, check_schema
 from kannon.dns_lookup import make_txt_lookup
@@ -78,6 +78,7 @@ class Connections:
     """Between the servers and the components: closes what the components shared, once they have ended."""
 
     db: Database
+    background: Database
     bus: Bus
     name: str = "connections"
 
@@ -86,6 +87,7 @@ class Connections:
         await stop.wait()
         await self.bus.close()
         await self.db.close()
+        await self.background.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,13 @@ class Wired:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What components are made of. `single_node`: the database is embedded, so nobody else works on it."""
+    """What components are made of. `db` has the connections of the API's calls, `background` those of all else: many
+    calls at once do not stop the mail. `single_node`: the database is embedded, so nobody else works on it."""
 
     config: Config
     data_dir: DataDir
     db: Database
+    background: Database
     bus: Bus
     meter: Meter
     single_node: bool
@@ -142,10 +146,14 @@ async def wire(
         nats_url = nats.url
 
     embedded = not config.postgres.url
-    db = await open_database(postgres_url or "postgres://", pool_size=config.postgres.pool_size)
+    url, size = postgres_url or "postgres://", config.postgres.pool_size
+    calls = size - size // 2 if "api" in enabled else 0
+    db = await open_database(url, pool_size=max(1, calls), name="kannon api")
+    # The tasks of these components are few and their statements have limits: a wait for a connection ends by itself.
+    background = await open_database(url, pool_size=size - calls, patience=None)
     bus = Bus(nats_url, replicas=config.nats.replicas)
     schema = Schema(postgres_url, migrate=embedded or migrate, keep=keep)
-    parts = Parts(config, data_dir, db, bus, Meter(), single_node=embedded)
+    parts = Parts(config, data_dir, db, background, bus, Meter(), single_node=embedded)
     components = {name: _component(name, parts) for name in enabled}
 
     # The listeners and the sender need no schema to stand up: a reader or a remote server gets an answer while
@@ -156,7 +164,7 @@ async def wire(
     metrics = _metrics(parts, components, states, needs_postgres=needs_postgres)
     # The metrics are below everything else: they tell how the others fare, also while those do not start.
     bottom: list[Component] = [metrics] if metrics else []
-    layers: list[list[Component]] = [bottom, servers, [Connections(db, bus)], middle, back]
+    layers: list[list[Component]] = [bottom, servers, [Connections(db, background, bus)], middle, back]
     return Wired([layer for layer in layers if layer], components, metrics)
 
 
@@ -170,7 +178,9 @@ def _metrics(
     config = parts.config.metrics
     if not config.listen:
         return None
-    sources = Sources(parts.db if needs_postgres else None, parts.bus, now, states)
+    sources = Sources(parts.background if needs_postgres else None, parts.bus, states)
+    if needs_postgres and "api" in components:
+        sources = replace(sources, api_db=parts.db)
     sender, bump = components.get("sender"), components.get("bump")
     if isinstance(sender, Sender):
         sources = replace(sources, destinations=sender.destinations)
@@ -181,7 +191,7 @@ def _metrics(
 
 
 def _component(name: str, parts: Parts) -> Component:
-    config, data_dir, db, bus, meter = parts.config, parts.data_dir, parts.db, parts.bus, parts.meter
+    config, data_dir, db, bus, meter = parts.config, parts.data_dir, parts.background, parts.bus, parts.meter
     match name:
         case "api":
             host, port = split_listen(config.api.listen)
@@ -197,8 +207,12 @@ def _component(name: str, parts: Parts) -> Component:
                 tls_cert=config.api.tls_cert,
                 tls_key=config.api.tls_key,
             )
-            checks: dict[str, Callable[[], Awaitable[None]]] = {"postgres": partial(check_schema, db), "nats": bus.ping}
-            return Api(settings, db, bus, checks, make_txt_lookup(config.dns.nameservers), meter)
+            checks: dict[str, Callable[[], Awaitable[None]]] = {
+                "postgres": partial(check_schema, db.prompt()),
+                "nats": bus.ping,
+            }
+            look_up = make_txt_lookup(config.dns.nameservers)
+            return Api(settings, parts.db, bus, checks, look_up, meter, background=db)
         case "validator":
             return Validator(db, bus, single_node=parts.single_node, meter=meter)
         case "dispatcher":
@@ -206,11 +220,13 @@ def _component(name: str, parts: Parts) -> Component:
         case "sender":
             return Sender(_deliverer(parts), bus, clock=now, max_bytes=config.sender.max_bytes_in_flight, meter=meter)
         case "smtp":
-            return InboundSmtp(config.smtp, data_dir.path, Registry(db, bus), bus, meter=meter)
+            return InboundSmtp(
+                config.smtp, data_dir.path, Registry(replace(db, patience=PATIENCE_SECONDS), bus), bus, meter=meter
+            )
         case "bump":
             return Bump(
                 bus,
-                partial(keys.find_verification_key, db),
+                partial(keys.find_verification_key, replace(db, patience=PATIENCE_SECONDS)),
                 listen=config.bump.listen,
                 base_url=config.bump.base_url,
                 trusted_proxies=config.bump.trusted_proxies,
@@ -233,7 +249,7 @@ def _deliverer(parts: Parts) -> Deliverer | Sandbox:
 
 
 def _dispatcher(parts: Parts) -> Dispatcher:
-    config, db, bus = parts.config, parts.db, parts.bus
+    config, db, bus = parts.config, parts.background, parts.bus
     options = BuildOptions(
         base_url=config.bump.base_url,
         autoescape=config.message.autoescape,
@@ -248,8 +264,6 @@ def _dispatcher(parts: Parts) -> Dispatcher:
         pages_at_once=config.dispatcher.workers + 1,
     )
     builder = Builder(db, options, workers=config.dispatcher.workers, clock=now)
-    outcomes = Outcomes(db, bus, budget=budget, clock=now, chance=random.random, meter=parts.meter)
+    outcomes = Outcomes(db, bus, budget=budget, chance=random.random, meter=parts.meter)
     feed = Scheduler(db, bus, builder, limits, clock=now, meter=parts.meter)
-    return Dispatcher(
-        db, bus, feed, outcomes, builder, lease=config.dispatcher.lease, single_node=parts.single_node, clock=now
-    )
+    return Dispatcher(db, bus, feed, outcomes, builder, lease=config.dispatcher.lease, single_node=parts.single_node)

@@ -9,7 +9,6 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from json import dumps
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,8 +16,10 @@ import anyio
 import anyio.lowlevel
 import structlog
 
+from kannon.components.api.limiter import SendLimiter
 from kannon.db import idempotency
 from kannon.db.batches import ONE_STATEMENT, NewBatch, NewDelivery, insert_batch
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.suppressions import find_suppressed
 from kannon.db.templates import find_template_bytes
@@ -64,37 +65,42 @@ class AcceptService:
     db: Database
     limits: Limits
     waker: Notifier
+    limiter: SendLimiter = field(default_factory=SendLimiter)
     suppression: bool = True
     meter: Meter = NULL_METRICS
     _turns: "KeyedLock" = field(default_factory=lambda: KeyedLock())
 
     async def submit(self, tenant: Tenant, request: SendRequest, idempotency_key: str) -> SendRes:
         """Raises CallerError, Unavailable; then nothing is stored."""
-        db = await self._database_for(request)
-        if idempotency_key:
-            response = await self._submit_once(db, tenant, request, idempotency_key)
+        if not idempotency_key:
+            response = await self._admitted(tenant, request)
         else:
-            async with db.acquire() as connection:
-                response = await self._take(connection, tenant, request)
+            async with self._turns.of((tenant.domain, idempotency_key)):
+                response = await self._admitted(tenant, request, idempotency_key)
         try:
             await self.waker.notify_validator()
         except Exception as error:
             log.warning("validator not woken", reason=str(error))
         return response
 
-    async def _database_for(self, request: SendRequest) -> Database:
-        """A small send takes milliseconds where all is well, so it says soon when it is not. A large one may take its
-        time, once the database has shown that it answers."""
+    async def _admitted(self, tenant: Tenant, request: SendRequest, key: str = "") -> SendRes:
+        """A small send takes milliseconds where all is well, so it says soon when it is not. A large one waits for its
+        turn, and may take its time once the database has shown that it answers."""
         prompt = self.db.prompt()
         if len(request.recipients) <= ONE_STATEMENT and request.ByteSize() <= SMALL_BYTES:
-            return prompt
-        await prompt.ping()
-        return self.db
+            return await self._store(prompt, tenant, request, key)
+        async with self.limiter.place(tenant.domain):
+            await prompt.ping()
+            return await self._store(self.db, tenant, request, key)
 
-    async def _submit_once(self, db: Database, tenant: Tenant, request: SendRequest, key: str) -> SendRes:
-        """Claim, batch and answer are one transaction: either all of it happened or none."""
+    @repeat_on_conflict
+    async def _store(self, db: Database, tenant: Tenant, request: SendRequest, key: str) -> SendRes:
+        """With a key, claim, batch and answer are one transaction: either all of it happened or none."""
+        if not key:
+            async with db.acquire() as connection:
+                return await self._take(connection, tenant, request)
         digest = request_digest(request)
-        async with self._turns.of((tenant.domain, key)), db.transaction() as connection:
+        async with db.transaction() as connection:
             answered = await idempotency.claim_key(connection, tenant.domain, key, digest)
             if answered is not None:
                 return SendRes.FromString(answered)
@@ -114,11 +120,11 @@ class AcceptService:
         leaves_out = self.suppression and tenant.suppresses
         suppressed = await _find_suppressed(connection, tenant, request) if leaves_out else frozenset()
         deliveries, rejected = await _judge(RecipientChecker(send, tenant, suppressed), recipients_of(request))
-        batch = _batch(send, tenant, datetime.now(UTC), len(rejected))
-        await insert_batch(connection, batch, deliveries)
+        batch = _batch(send, tenant, len(rejected))
+        scheduled_at = await insert_batch(connection, batch, deliveries)
         self.meter.taken(len(deliveries), [reason for _, reason in rejected])
         log.info("batch taken", batch=batch.message_id, accepted=len(deliveries), rejected=len(rejected))
-        answer = Answer(batch.message_id, batch.template_id, batch.scheduled_at, len(deliveries), rejected)
+        answer = Answer(batch.message_id, batch.template_id, scheduled_at, len(deliveries), rejected)
         return to_send_res(answer)
 
 
@@ -170,7 +176,7 @@ async def _judge(
     return deliveries, rejected
 
 
-def _batch(send: Submission, tenant: Tenant, now: datetime, rejected_count: int) -> NewBatch:
+def _batch(send: Submission, tenant: Tenant, rejected_count: int) -> NewBatch:
     template_id = send.template_id
     if send.html is not None:
         template_id = ids.template_id(tenant.domain, secrets.token_bytes(ids.DRAW_BYTES))
@@ -187,6 +193,6 @@ def _batch(send: Submission, tenant: Tenant, now: datetime, rejected_count: int)
         global_fields=send.global_fields,
         unsubscribe_url=send.unsubscribe_url or "",
         attachments=send.attachments,
-        scheduled_at=max(now, send.scheduled_at) if send.scheduled_at else now,
+        scheduled_at=send.scheduled_at,
         rejected_count=rejected_count,
     )

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
@@ -44,11 +44,12 @@ PostponementHandler = Callable[[list[ThrottledDelivery]], Coroutine[Any, Any, No
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits in a stream, unacknowledged messages included. `oldest` is None when nothing waits."""
+    """What waits in a stream, unacknowledged messages included. `age` of the oldest, by NATS's clock; None when nothing
+    waits."""
 
     messages: int
     bytes: int
-    oldest: datetime | None
+    age: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +264,12 @@ class Bus(DeadLetters):
         await consume(self._client, self, spec, handle, limits, stop=stop)
 
     async def backlog(self, stream: str = "kannon_sending") -> Backlog:
-        state = (await self._request(f"$JS.API.STREAM.INFO.{stream}"))["state"]
-        oldest = datetime.fromisoformat(state["first_ts"]) if state["messages"] else None
-        return Backlog(state["messages"], state["bytes"], oldest)
+        info = await self._request(f"$JS.API.STREAM.INFO.{stream}")
+        state = info["state"]
+        age = None
+        if state["messages"]:
+            age = datetime.fromisoformat(info["ts"]) - datetime.fromisoformat(state["first_ts"])
+        return Backlog(state["messages"], state["bytes"], age)
 
     async def sending_queue(self) -> Queue:
         """The sending stream as its consumer sees it."""

@@ -48,7 +48,7 @@ class Components(Section):
 
 class Postgres(Section):
     url: Annotated[str, AfterValidator(check_postgres_url)] = ""
-    pool_size: Annotated[int, Field(ge=2, le=200)] = 10
+    pool_size: Annotated[int, Field(ge=2, le=200)] = 16
 
 
 class Nats(Section):

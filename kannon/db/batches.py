@@ -37,7 +37,8 @@ class NewDelivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """`html` is set where the template is new (transient) and comes with the batch."""
+    """`html` is set where the template is new (transient) and comes with the batch. `scheduled_at` None or past
+    is now."""
 
     message_id: str
     domain: str
@@ -51,29 +52,29 @@ class NewBatch:
     global_fields: Mapping[str, str]
     unsubscribe_url: str
     attachments: Sequence[Attachment]
-    scheduled_at: datetime
+    scheduled_at: datetime | None
     rejected_count: int
 
 
-async def insert_batch(connection: "Connection", batch: NewBatch, deliveries: Sequence[NewDelivery]) -> None:
-    """Raises NotFound when the template was deleted a moment ago."""
+async def insert_batch(connection: "Connection", batch: NewBatch, deliveries: Sequence[NewDelivery]) -> datetime:
+    """Returns when it is due, by PostgreSQL's clock. Raises NotFound when the template was deleted a moment ago."""
     try:
         if len(deliveries) <= ONE_STATEMENT:
-            await _insert(connection, batch, deliveries, len(deliveries))
-        else:
-            async with connection.transaction():
-                await _insert(connection, batch, (), len(deliveries))
-                await connection.copy_records_to_table(
-                    "sending_pool_emails", columns=_COLUMNS, records=_rows(batch, deliveries)
-                )
+            return await _insert(connection, batch, deliveries, len(deliveries))
+        async with connection.transaction():
+            due_at = await _insert(connection, batch, (), len(deliveries))
+            await connection.copy_records_to_table(
+                "sending_pool_emails", columns=_COLUMNS, records=_rows(batch, due_at, deliveries)
+            )
+        return due_at
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f'template_id: no template "{batch.template_id}"') from None
 
 
 async def _insert(
     connection: "Connection", batch: NewBatch, deliveries: Sequence[NewDelivery], accepted_count: int
-) -> None:
-    await queries.insert_batch(
+) -> datetime:
+    due_at: datetime = await queries.insert_batch(
         connection,
         message_id=batch.message_id,
         domain=batch.domain,
@@ -98,11 +99,13 @@ async def _insert(
         accepted_count=accepted_count,
         rejected_count=batch.rejected_count,
     )
+    return due_at
 
 
-async def _rows(batch: NewBatch, deliveries: Sequence[NewDelivery]) -> AsyncIterator[tuple[object, ...]]:
-    at = batch.scheduled_at
+async def _rows(
+    batch: NewBatch, due_at: datetime, deliveries: Sequence[NewDelivery]
+) -> AsyncIterator[tuple[object, ...]]:
     for position, delivery in enumerate(deliveries):
         if position % _ROWS_PER_TURN == 0:
             await asyncio.sleep(0)
-        yield batch.message_id, batch.domain, *delivery, at, at
+        yield batch.message_id, batch.domain, *delivery, due_at, due_at

@@ -33,4 +33,4 @@ async def count_suppressions(db: Database) -> int:
 def count_connections(db: Database) -> dict[str, int]:
     """Of the pool of connections: in use, idle, and how many there may be."""
     size, idle = db.pool.get_size(), db.pool.get_idle_size()
-    return {"used": size - idle, "idle": idle, "max": db.pool.get_max_size()}
+    return {"used": size - idle, "idle": idle, "max": db.size}

@@ -2,8 +2,7 @@
 
 In: a URL. Out: connections, with or without a transaction, for the wrappers beside this file. Opening never fails:
 connections are made when first needed, so a server that is away at boot or later is one and the same case, and it is
-reached again without a restart. Every wait has a limit, `release()` too (it would hang on a frozen server). The wait
-for
+reached again without a restart. Every wait has a limit, `release()` too (it would hang on a frozen server). A wait for
 a free connection ends as `Throttled`, a deadlock or a serialization failure as `Conflict` (conflicts.py repeats those).
 """
 
@@ -60,6 +59,11 @@ class Database:
     seconds: float | None = None
     """The longest that a connection may be held; None: as long as its statements take, each with a limit of its own."""
 
+    @property
+    def size(self) -> int:
+        """The most connections."""
+        return self.pool.get_max_size()
+
     def prompt(self) -> "Database":
         """The same database for those who must know soon: what takes longer than PROMPT_SECONDS is Unavailable."""
         return replace(self, patience=PROMPT_PATIENCE_SECONDS, seconds=PROMPT_SECONDS)
@@ -89,7 +93,7 @@ class Database:
                 await self.places.acquire()
         except TimeoutError:
             raise Throttled(
-                f"all {self.pool.get_max_size()} database connections of this pool were in use for {self.patience} s"
+                f"all {self.size} database connections of this pool were in use for {self.patience} s"
             ) from None
 
     @asynccontextmanager

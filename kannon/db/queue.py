@@ -51,6 +51,8 @@ class SendingDelivery:
     due_at: datetime
     answer_code: int
     answer_text: str
+    found_at: datetime
+    """By PostgreSQL's clock, as all times of the pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +174,16 @@ async def delay_throttled(db: Database, crowds: Sequence[ThrottledDestination], 
     return _affected(done)
 
 
+async def read_clock(db: Database) -> datetime:
+    """PostgreSQL's: claims are dated by it, so their age is told by it too."""
+    async with db.acquire() as connection:
+        now: datetime = await queries.read_clock(connection)
+    return now
+
+
 @repeat_on_conflict
 async def reclaim_sending(db: Database, claimed_before: datetime) -> int:
-    """Rows claimed before then, whose envelope is nowhere any more, go back; how many."""
+    """Rows claimed before then (by `read_clock`), whose envelope is nowhere any more, go back; how many."""
     async with db.acquire() as connection:
         return _affected(await queries.reclaim_sending(connection, claimed_before=claimed_before))
 

@@ -131,13 +131,18 @@ SET next_attempt_at = now() + make_interval(secs => k.seconds + least(k.place / 
     last_text = 'waits for its destination to have room'
 FROM placed k WHERE p.id = k.id;
 
+-- name: read_clock$
+-- What `claimed_at` is compared with.
+SELECT now();
+
 -- name: reclaim_sending!
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, turn = turn + 1
 WHERE state = 'sending' AND claimed_at < :claimed_before;
 
 -- name: find_sending
 -- The rows that a page of outcomes speaks of, locked: attempts and due time decide what a deferral costs.
-SELECT id, message_id, domain, email, attempts, due_at, answer_code, answer_text FROM sending_pool_emails
+SELECT id, message_id, domain, email, attempts, due_at, answer_code, answer_text, now() AS found_at
+FROM sending_pool_emails
 WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR UPDATE;
 
 -- name: delete_deliveries!

@@ -100,10 +100,11 @@ async def running_api(
     suppression: bool = True,
     nameservers: Sequence[str] = ("127.0.0.1:1",),
     retry_window: timedelta = timedelta(hours=24),
+    background: Database | None = None,
 ) -> AsyncIterator[RunningApi]:
     settings = ApiSettings("127.0.0.1", 0, TOKEN, max_request_bytes, limits, suppression, retry_window)
     bus = bus or NoBus()
-    api = Api(settings, db, bus, checks or {}, make_txt_lookup(nameservers))
+    api = Api(settings, db, bus, checks or {}, make_txt_lookup(nameservers), background=background)
     stop = anyio.Event()
     async with anyio.create_task_group() as group:
         await group.start(api.run, stop)

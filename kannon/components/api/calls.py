@@ -25,6 +25,7 @@ from kannon.errors import (
     LimitExceeded,
     NotFound,
     PermissionDenied,
+    Throttled,
     Unauthenticated,
     Unavailable,
 )
@@ -106,6 +107,9 @@ def to_grpc(error: Exception, call: str) -> Exception:
     """The status of an error. A stream that the client ended stays what it is: nobody reads the answer."""
     if isinstance(error, (GRPCError, StreamTerminatedError)):
         return error
+    if isinstance(error, Throttled):
+        log.warning("call not served: busy", call=call, reason=str(error))
+        return GRPCError(Status.UNAVAILABLE, "the server is busy; try again")
     if isinstance(error, Unavailable):
         log.warning("call cannot be served", call=call, reason=str(error))
         return GRPCError(Status.UNAVAILABLE, "a service this call needs is away; try again")

@@ -26,6 +26,7 @@ from kannon.components.api.dead_letters import DeadLetterBus, DeadLetterMethods
 from kannon.components.api.destinations import DestinationMethods, SenderBus
 from kannon.components.api.dkim import DkimMethods, TxtLookup
 from kannon.components.api.health import Check, HZMethods, standard_methods
+from kannon.components.api.limiter import PLACES, SendLimiter
 from kannon.components.api.mailer import MailerMethods
 from kannon.components.api.operations import OperationsMethods
 from kannon.components.api.retention import Retention
@@ -84,9 +85,14 @@ class Api:
         checks: Mapping[str, Check],
         look_up: TxtLookup,
         meter: Meter = NULL_METRICS,
+        *,
+        background: Database | None = None,
     ) -> None:
+        """`background`: the connections of what runs beside the calls, so that neither waits for the other; also of
+        the health checks, which ask for the server and not for a free connection."""
         self._settings = settings
         self._db = db
+        self._background = background or db
         self._bus = bus
         self._checks = checks
         self._look_up = look_up
@@ -95,7 +101,7 @@ class Api:
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
         tls = _tls(self._settings)
-        finishing = CancelWorker(self._db, self._bus)
+        finishing = CancelWorker(self._background, self._bus)
         server = Server(self._methods(finishing), max_message_bytes=self._settings.max_request_bytes)
         try:
             self.addresses = await self._listen(server, tls)
@@ -103,7 +109,7 @@ class Api:
             async with anyio.create_task_group() as group:
                 group.start_soon(server.watch)
                 group.start_soon(finishing.run)
-                group.start_soon(Retention(self._db, self._settings.retention).run)
+                group.start_soon(Retention(self._background, self._settings.retention).run)
                 task_status.started()
                 await stop.wait()
                 await server.drain()
@@ -128,7 +134,12 @@ class Api:
             return await api_keys.find_tenant(prompt, domain, secret_sha256)
 
         intake = AcceptService(
-            self._db, self._settings.limits, self._bus, suppression=self._settings.suppression, meter=self._meter
+            self._db,
+            self._settings.limits,
+            self._bus,
+            SendLimiter(min(PLACES, max(1, self._db.size // 2))),  # the other half is for small sends and the operator
+            suppression=self._settings.suppression,
+            meter=self._meter,
         )
         operations = OperationsMethods(self._db, end_cancelled=finishing.nudge, wake=self._wake_dispatcher)
         tenant = TenantAuthenticator(find_tenant, failed).authenticate
@@ -145,7 +156,8 @@ class Api:
             Service(_service(dkim_pb2, "Dkim"), DkimMethods(prompt, self._look_up, self._settings.retry_window), admin),
         ]
         table = standard_methods(
-            [service.descriptor.full_name for service in services], partial(check_schema, self._db)
+            [service.descriptor.full_name for service in services],
+            partial(check_schema, self._background.prompt()),
         )
         for service in services:
             table |= service.table()

@@ -4,7 +4,6 @@ lost claims.
 In: pool and bus. Out: a running dispatcher that says *started* once it consumes outcomes and claims deliveries.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,7 +20,7 @@ from kannon.components.dispatcher.outcomes import Outcomes
 from kannon.components.dispatcher.scheduler import Scheduler
 from kannon.components.dispatcher.throttle import ThrottledDestinations
 from kannon.db.pool import Database
-from kannon.db.queue import reclaim_sending
+from kannon.db.queue import read_clock, reclaim_sending
 from kannon.errors import KannonError
 
 log = structlog.get_logger()
@@ -56,7 +55,6 @@ class Dispatcher:
         *,
         lease: timedelta,
         single_node: bool,
-        clock: Callable[[], datetime],
     ) -> None:
         self._db = db
         self._bus = bus
@@ -67,12 +65,11 @@ class Dispatcher:
         self._lease = lease
         self._sole = single_node
         self._started: datetime | None = None
-        self._clock = clock
         self._observed: tuple[datetime, int] | None = None  # what `_reclaim` saw last time
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
-        self._started = self._clock()
+        self._started = await read_clock(self._db)
         async with self._builder, anyio.create_task_group() as group:
             await self._reclaim()
             await self._reclaim()  # the first look only observes
@@ -102,7 +99,10 @@ class Dispatcher:
         lets go. So the sending stream is looked at first, and rows claimed well before its oldest envelope are not in
         it; once every outcome published by then is settled, those that are still there have neither. While the backlog
         is alive the lease of everything in it is thereby renewed.
+
+        Claims are dated by PostgreSQL, envelopes by NATS: only ages cross from one clock to the other.
         """
+        now = await read_clock(self._db)
         backlog = await self._bus.backlog()
         progress = await self._bus.progress(OUTCOMES)
         if self._observed is not None:
@@ -111,9 +111,9 @@ class Dispatcher:
                 count := await reclaim_sending(self._db, before)
             ):
                 log.warning("claims outlived their lease and were taken back", deliveries=count)
-        before = self._clock() - self._lease
+        before = now - self._lease
         if self._sole and self._started is not None:
             before = max(before, self._started)
-        if backlog.oldest is not None:
-            before = min(before, backlog.oldest - self._lease)
+        if backlog.age is not None:
+            before = min(before, now - backlog.age - self._lease)
         self._observed = before, progress.last_seq

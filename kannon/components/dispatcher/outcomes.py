@@ -50,10 +50,11 @@ class Outcomes:
         bus: Publisher,
         *,
         budget: RetryBudget,
-        clock: Callable[[], datetime],
         chance: Callable[[], float],
+        clock: Callable[[], datetime] | None = None,
         meter: Meter = NULL_METRICS,
     ) -> None:
+        """`clock` None: PostgreSQL's, which dates what is due."""
         self._db = db
         self._bus = bus
         self._budget = budget
@@ -112,7 +113,7 @@ class Outcomes:
         next_attempt = self._budget.next_attempt(
             attempts=event.attempt,
             due_at=row.due_at,
-            now=self._clock(),
+            now=row.found_at if self._clock is None else self._clock(),
             chance=self._chance(),
             retry_after=event.retry_after_seconds,
         )

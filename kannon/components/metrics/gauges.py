@@ -7,7 +7,6 @@ moment is left out, and `kannon_up` says so. Readers who come close together get
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 import anyio
@@ -56,15 +55,16 @@ class Bus(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Whom to ask. `db` None: this process has nothing to do with PostgreSQL."""
+    """Whom to ask. `db` None: this process has nothing to do with PostgreSQL. `api_db` has the connections of the API's
+    calls, where those are connections of their own."""
 
     db: Database | None
     bus: Bus
-    clock: Callable[[], datetime]
     states: Callable[[], Sequence[ComponentState]]
     destinations: Callable[[], Sequence[Destination]] = tuple
     engagement: Callable[[], tuple[int, int]] = lambda: (0, 0)
     """Opens and clicks that bump has answered: how many wait for the bus, and how many were dropped."""
+    api_db: Database | None = None
 
 
 class Gauges:
@@ -141,9 +141,13 @@ class Gauges:
             overdue.add_metric([state.value], row.overdue_seconds if row else 0.0)
         suppressions = GaugeMetricFamily("kannon_suppressions", "Addresses suppressed now, of all domains.")
         suppressions.add_metric([], await count_suppressions(db.prompt()))
-        connections = GaugeMetricFamily("kannon_postgres_connections", "Connections to PostgreSQL.", labels=["state"])
-        for name, count in count_connections(db).items():
-            connections.add_metric([name], count)
+        connections = GaugeMetricFamily(
+            "kannon_postgres_connections", "Connections to PostgreSQL.", labels=["pool", "state"]
+        )
+        for pool, database in (("background", db), ("api", self._sources.api_db)):
+            if database is not None:
+                for name, count in count_connections(database).items():
+                    connections.add_metric([pool, name], count)
         return [deliveries, overdue, suppressions, connections]
 
     async def _of_streams(self) -> list[Metric]:
@@ -159,7 +163,7 @@ class Gauges:
             if spec.name == PARKED_STREAM:
                 parked.add_metric([], backlog.messages)
                 continue
-            oldest = 0.0 if backlog.oldest is None else (self._sources.clock() - backlog.oldest).total_seconds()
+            oldest = 0.0 if backlog.age is None else backlog.age.total_seconds()
             messages.add_metric([spec.name], backlog.messages)
             limits.add_metric([spec.name], spec.max_msgs)
             size.add_metric([spec.name], backlog.bytes)

@@ -43,10 +43,6 @@ def states() -> Sequence[State]:
     return [State("api", "ready"), State("stats", "failed", 3)]
 
 
-def clock() -> datetime:
-    return datetime.now(UTC)
-
-
 def event(kind: EventType, *, host: str = "", code: int = 0, email: str = "a@Example.org") -> Event:
     return Event("1", kind, "example.com", "msg_1@example.com", email, NOW, code=code, host=host)
 
@@ -58,7 +54,7 @@ def meter() -> Meter:
 
 @pytest.fixture
 def sources(db: Database, bus: Bus) -> Sources:
-    return Sources(db, bus, clock, states)
+    return Sources(db, bus, states)
 
 
 @asynccontextmanager
@@ -111,8 +107,10 @@ async def test_pool_streams_components_and_connections(meter: Meter, sources: So
     assert (found["kannon_smtp_destinations up"], found["kannon_smtp_destinations down"]) == (1, 1)
     assert (found["kannon_readings_waiting"], found["kannon_readings_lost_total"]) == (7, 1)
     assert (found["kannon_up postgres"], found["kannon_up nats"]) == (1, 1)
-    assert found["kannon_postgres_connections max"] == 10
-    assert found["kannon_postgres_connections used"] + found["kannon_postgres_connections idle"] >= 1
+    assert found["kannon_postgres_connections background max"] == 10
+    assert (
+        found["kannon_postgres_connections background used"] + found["kannon_postgres_connections background idle"] >= 1
+    )
     assert found["process_resident_memory_bytes"] > 1 << 20
 
 

@@ -1,0 +1,91 @@
+"""Admits large sends: a few at once, in turns between tenants, the others wait in a bounded queue.
+
+In: the tenant that asks. Out: a place, held while the block runs. A send holds a database connection and much memory,
+hence one tenant never has all places (unless there is only one), and a free place goes to the waiting tenant with the
+fewest.
+Refuses with LimitExceeded what would wait behind a full queue. The caller's deadline cancels the wait.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from kannon.errors import LimitExceeded
+
+PLACES = 4
+"""Enough to keep PostgreSQL and the processor busy; each has one of the API's connections."""
+WAITING = 200
+"""Requests below 2 MiB, parsed; larger ones are bounded before, by bodies.LARGE_AT_ONCE."""
+WAITING_PER_TENANT = 50
+
+
+class SendLimiter:
+    """Safe for all tasks of one event loop."""
+
+    def __init__(
+        self, places: int = PLACES, *, waiting: int = WAITING, waiting_per_tenant: int = WAITING_PER_TENANT
+    ) -> None:
+        self._places = places
+        self._per_tenant = max(1, places - 1)
+        self._most_waiting = waiting
+        self._most_waiting_per_tenant = waiting_per_tenant
+        self._running: Counter[str] = Counter()
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        """Tenants in the order of their turns."""
+
+    @asynccontextmanager
+    async def place(self, tenant: str) -> AsyncIterator[None]:
+        """Raises LimitExceeded."""
+        await self._acquire(tenant)
+        try:
+            yield
+        finally:
+            self._release(tenant)
+
+    async def _acquire(self, tenant: str) -> None:
+        if self._has_room(tenant):  # then no waiting tenant could have it: `_admit` has served all of those
+            self._running[tenant] += 1
+            return
+        queue = self._waiting.get(tenant, deque())
+        if len(queue) >= self._most_waiting_per_tenant:
+            raise LimitExceeded(f'{len(queue)} large sends of "{tenant}" wait already; try again later')
+        if sum(map(len, self._waiting.values())) >= self._most_waiting:
+            raise LimitExceeded(f"{self._most_waiting} large sends wait already; try again later")
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(tenant, queue).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._release(tenant)
+            else:
+                self._leave(tenant, turn)
+            raise
+
+    def _release(self, tenant: str) -> None:
+        self._running[tenant] -= 1
+        if not self._running[tenant]:
+            del self._running[tenant]
+        self._admit()
+
+    def _has_room(self, tenant: str) -> bool:
+        return self._running.total() < self._places and self._running[tenant] < self._per_tenant
+
+    def _admit(self) -> None:
+        while candidates := [tenant for tenant in self._waiting if self._has_room(tenant)]:
+            tenant = min(candidates, key=lambda each: self._running[each])
+            turn = self._waiting[tenant][0]
+            self._leave(tenant, turn)
+            if tenant in self._waiting:
+                self._waiting.move_to_end(tenant)
+            if not turn.done():
+                self._running[tenant] += 1
+                turn.set_result(None)
+
+    def _leave(self, tenant: str, turn: "asyncio.Future[None]") -> None:
+        queue = self._waiting.get(tenant)
+        if queue is not None and turn in queue:
+            queue.remove(turn)
+            if not queue:
+                del self._waiting[tenant]

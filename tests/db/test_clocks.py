@@ -1,0 +1,74 @@
+"""The pool's times are PostgreSQL's: a machine whose clock is off neither delays mail nor takes claims away."""
+
+from datetime import timedelta
+
+import anyio
+
+from kannon.bus.connection import Bus
+from kannon.components.dispatcher import Builder, Dispatcher, Outcomes, Scheduler, SchedulerLimits
+from kannon.db.pool import Database
+from kannon.mail.event import EventType
+from kannon.wire.times import optional_time
+from tests.components.dispatcher.test_outcomes import BUDGET, Ledger, handle, outcome
+from tests.components.dispatcher.test_scheduler import OPTIONS, now
+from tests.support.api import a_send, running_api
+from tests.support.pool import insert_batch
+from tests.support.skew import skewed
+
+HOUR = timedelta(hours=1)
+
+
+async def test_a_send_for_now_is_due_at_once_where_the_database_is_behind(postgres_url: str) -> None:
+    async with skewed(postgres_url, -HOUR) as db, running_api(db) as api:
+        await api.create_domain("example.com")
+        answer = await api.mailer.SendHTML(a_send(), metadata=await api.create_key("example.com"))
+        async with db.acquire() as connection:
+            row = await connection.fetchrow(
+                "SELECT now() - due_at, now() - next_attempt_at, due_at FROM sending_pool_emails"
+            )
+            [scheduled_at] = await connection.fetchrow("SELECT scheduled_at FROM messages")
+    assert timedelta(0) <= row[0] < HOUR / 2
+    assert timedelta(0) <= row[1] < HOUR / 2
+    assert scheduled_at == row[2]
+    assert optional_time(answer, "scheduled_time") == scheduled_at
+
+
+async def test_a_claim_is_kept_for_its_lease_where_the_database_is_behind(postgres_url: str, bus: Bus) -> None:
+    async with skewed(postgres_url, -HOUR) as db:
+        [delivery] = await insert_batch(db, ["a@example.org"], state="sending", due=-2 * HOUR)
+        assert await turns_after_a_start(db, bus, single_node=False) == {delivery: 0}
+
+
+async def test_a_claim_of_an_earlier_process_is_taken_back_where_the_database_is_ahead(
+    postgres_url: str, bus: Bus
+) -> None:
+    async with skewed(postgres_url, HOUR) as db:
+        [delivery] = await insert_batch(db, ["a@example.org"], state="sending", due=-2 * HOUR)
+        assert await turns_after_a_start(db, bus, single_node=True) == {delivery: 1}
+
+
+async def turns_after_a_start(db: Database, bus: Bus, *, single_node: bool) -> dict[int, int]:
+    """How often each delivery was taken back."""
+    limits = SchedulerLimits(page=50, max_backlog=0, max_backlog_bytes=0, pages_at_once=1)  # nothing is claimed
+    async with Builder(db, OPTIONS, workers=0, clock=now) as builder:
+        feed = Scheduler(db, bus, builder, limits, clock=now)
+        outcomes = Outcomes(db, bus, budget=BUDGET, chance=lambda: 0.5)
+        dispatcher = Dispatcher(db, bus, feed, outcomes, builder, lease=timedelta(seconds=60), single_node=single_node)
+        stop = anyio.Event()
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as group:
+                await group.start(dispatcher.run, stop)
+                stop.set()
+    async with db.acquire() as connection:
+        return {r["id"]: r["turn"] for r in await connection.fetch("SELECT id, turn FROM sending_pool_emails")}
+
+
+async def test_a_deferral_waits_as_long_as_it_says_where_the_database_is_behind(postgres_url: str) -> None:
+    async with skewed(postgres_url, -HOUR) as db:
+        [delivery] = await insert_batch(db, ["a@example.org"], state="sending", due=-2 * HOUR)
+        await handle(
+            Outcomes(db, Ledger(), budget=BUDGET, chance=lambda: 0.5), [outcome(delivery, EventType.ERROR, code=451)]
+        )
+        async with db.acquire() as connection:
+            wait = await connection.fetchval("SELECT next_attempt_at - now() FROM sending_pool_emails")
+    assert timedelta(0) < wait < HOUR / 2
