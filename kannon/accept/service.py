@@ -5,6 +5,7 @@ committed together. Order of effects: commit, then nudge the validator; a crash 
 second, never mail. A batch of any size leaves the event loop free every few hundred recipients.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
@@ -87,19 +88,19 @@ class AcceptService:
         """A small send takes milliseconds where all is well, so it says soon when it is not. A large one waits for its
         turn, and may take its time once the database has shown that it answers."""
         prompt = self.db.prompt()
-        if len(request.recipients) <= ONE_STATEMENT and request.ByteSize() <= SMALL_BYTES:
-            return await self._store(prompt, tenant, request, key)
+        if not _is_large(request):
+            return await self._store(prompt, tenant, request, key, request_digest(request) if key else b"")
         async with self.limiter.place(tenant.domain):
             await prompt.ping()
-            return await self._store(self.db, tenant, request, key)
+            digest = await asyncio.to_thread(request_digest, request) if key else b""
+            return await self._store(self.db, tenant, request, key, digest)
 
     @repeat_on_conflict
-    async def _store(self, db: Database, tenant: Tenant, request: SendRequest, key: str) -> SendRes:
+    async def _store(self, db: Database, tenant: Tenant, request: SendRequest, key: str, digest: bytes) -> SendRes:
         """With a key, claim, batch and answer are one transaction: either all of it happened or none."""
         if not key:
             async with db.acquire() as connection:
                 return await self._take(connection, tenant, request)
-        digest = request_digest(request)
         async with db.transaction() as connection:
             answered = await idempotency.claim_key(connection, tenant.domain, key, digest)
             if answered is not None:
@@ -126,6 +127,15 @@ class AcceptService:
         log.info("batch taken", batch=batch.message_id, accepted=len(deliveries), rejected=len(rejected))
         answer = Answer(batch.message_id, batch.template_id, scheduled_at, len(deliveries), rejected)
         return to_send_res(answer)
+
+
+def _is_large(request: SendRequest) -> bool:
+    """The size of all of it is asked last: to tell it, protobuf serializes a message."""
+    return (
+        len(request.recipients) > ONE_STATEMENT
+        or sum(len(attachment.content) for attachment in request.attachments) > SMALL_BYTES
+        or request.ByteSize() > SMALL_BYTES
+    )
 
 
 class KeyedLock:

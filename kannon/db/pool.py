@@ -47,13 +47,21 @@ AWAY = (
 CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
+class Places:
+    """One for each connection that a pool may have: the wait for a connection is told apart from connecting.
+    `connected`: those whose holder has a connection, and does not wait for PostgreSQL to give it one."""
+
+    def __init__(self, size: int) -> None:
+        self.free = asyncio.Semaphore(size)
+        self.connected = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """Shared by all components of a process; safe to use from any task of its event loop."""
 
     pool: "Pool"
-    places: asyncio.Semaphore
-    """One for each connection that the pool may have: the wait for a connection is told apart from connecting."""
+    places: Places
     patience: float | None = None
     """The longest wait for a free connection; None: until there is one, for a fixed number of tasks."""
     seconds: float | None = None
@@ -76,12 +84,14 @@ class Database:
                 await self._take_place()
                 try:
                     connection = await self.pool.acquire(timeout=CONNECT_SECONDS)
+                    self.places.connected += 1
                     try:
                         yield connection
                     finally:
+                        self.places.connected -= 1
                         await self.pool.release(connection, timeout=RELEASE_SECONDS)
                 finally:
-                    self.places.release()
+                    self.places.free.release()
         except CONFLICTS as error:
             raise Conflict(f"PostgreSQL: {describe(error)}") from error
         except AWAY as error:
@@ -90,8 +100,10 @@ class Database:
     async def _take_place(self) -> None:
         try:
             async with asyncio.timeout(self.patience):
-                await self.places.acquire()
+                await self.places.free.acquire()
         except TimeoutError:
+            if not self.places.connected:
+                raise Unavailable("PostgreSQL: does not answer those who connect") from None
             raise Throttled(
                 f"all {self.size} database connections of this pool were in use for {self.patience} s"
             ) from None
@@ -137,7 +149,7 @@ async def open_database(
         reset=_leave_as_it_is,
         server_settings={"application_name": name, "timezone": "UTC"},
     )
-    return Database(pool, asyncio.Semaphore(pool_size), patience)
+    return Database(pool, Places(pool_size), patience)
 
 
 async def _leave_as_it_is(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

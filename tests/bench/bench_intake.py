@@ -148,10 +148,10 @@ async def measure(pipe: Connection) -> None:
             answer = await kannon.send(request, idempotency_key=idempotency_key)
             seconds = time.perf_counter() - start
             longest, after, _ = marks()
+            note = ", with a key" if idempotency_key else ""
             print(
-                f"{answer.accepted_count:>7} recipients, {request.ByteSize() >> 20} MiB{idempotency_key and ', a
-                key'}: {seconds:.2f} s, memory +{(after - before) >> 10} MiB, "
-                f"loop stood still {longest * 1000:.0f} ms at most"
+                f"{answer.accepted_count:>7} recipients, {request.ByteSize() >> 20} MiB{note}: {seconds:.2f} s, "
+                f"memory +{(after - before) >> 10} MiB, loop stood still {longest * 1000:.0f} ms at most"
             )
     _, _, before_cpu = marks()
     rate = await single_mails(host, port, key)

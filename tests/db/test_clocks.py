@@ -26,7 +26,8 @@ async def test_a_send_for_now_is_due_at_once_where_the_database_is_behind(postgr
             row = await connection.fetchrow(
                 "SELECT now() - due_at, now() - next_attempt_at, due_at FROM sending_pool_emails"
             )
-            [scheduled_at] = await connection.fetchrow("SELECT scheduled_at FROM messages")
+            scheduled_at = await connection.fetchval("SELECT scheduled_at FROM messages")
+    assert row is not None
     assert timedelta(0) <= row[0] < HOUR / 2
     assert timedelta(0) <= row[1] < HOUR / 2
     assert scheduled_at == row[2]

@@ -8,6 +8,7 @@ limit, and is what every reader of every method reads from.
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
@@ -60,6 +61,9 @@ class BoundedBuffer(Buffer):
                 await self._wait()
         if len(self._taken) < size and self._taken:
             raise GRPCError(Status.INVALID_ARGUMENT, "the message ends before its announced length")
+        if len(self._taken) == size:  # nothing after it, as is usual: no copy of a large message
+            whole, self._taken = self._taken, bytearray()
+            return cast(bytes, whole)
         data = bytes(memoryview(self._taken)[:size])
         del self._taken[:size]
         return data

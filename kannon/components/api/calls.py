@@ -17,6 +17,7 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.server import Stream
 
+from kannon.components.api.parsing import Unparsed
 from kannon.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -66,7 +67,7 @@ class Service(Generic[Caller]):
         table = {}
         for method in self.descriptor.methods:
             request_type = GetMessageClass(method.input_type)
-            call = _Call(f"{self.descriptor.name}.{method.name}", getattr(self.methods, method.name), self.authenticate)
+            call = Call(f"{self.descriptor.name}.{method.name}", getattr(self.methods, method.name), self.authenticate)
             table[f"/{self.descriptor.full_name}/{method.name}"] = Handler(
                 call, Cardinality.UNARY_UNARY, request_type, GetMessageClass(method.output_type)
             )
@@ -74,7 +75,9 @@ class Service(Generic[Caller]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call(Generic[Caller]):
+class Call(Generic[Caller]):
+    """A method as grpclib calls it. Its messages come by way of a LateCodec."""
+
     name: str
     method: Callable[[Caller, Any], Awaitable[Message]]
     authenticate: Callable[[Credentials], Awaitable[Caller]]
@@ -85,6 +88,8 @@ class _Call(Generic[Caller]):
             request = await stream.recv_message()
             if request is None:
                 raise GRPCError(Status.INVALID_ARGUMENT, "the request has no message")
+            if isinstance(request, Unparsed):
+                request = await request.parse()
             response = await self.method(caller, request)
         except Exception as error:
             raise to_grpc(error, self.name) from None

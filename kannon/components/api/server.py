@@ -26,6 +26,8 @@ from h2.events import UnknownFrameReceived
 from h2.exceptions import ProtocolError
 
 from kannon.components.api.bodies import LARGE_AT_ONCE, BoundedBuffer
+from kannon.components.api.calls import Call
+from kannon.components.api.parsing import LateCodec
 
 FIRST_CALL_SECONDS = 30.0
 """A connection that has not made its first call by then is closed."""
@@ -139,7 +141,9 @@ class _Connection(H2Protocol, AbstractHandler):
             self._endless.add(stream)
         refusal = (Status.UNAVAILABLE, "the server is stopping") if self._server.draining else _malformed(headers)
         if refusal is None:
-            call = request_handler(self._server.methods, stream, headers, _CODEC, None, self._dispatch, release_stream)
+            ours = method is not None and isinstance(method.func, Call)  # grpclib's own take small messages
+            codec = _LATE_CODEC if ours else _CODEC
+            call = request_handler(self._server.methods, stream, headers, codec, None, self._dispatch, release_stream)
         else:
             call = _refuse(stream, *refusal, release_stream)
         task = asyncio.get_running_loop().create_task(call)
@@ -185,6 +189,7 @@ class _Connection(H2Protocol, AbstractHandler):
 
 
 _CODEC = ProtoCodec()
+_LATE_CODEC = LateCodec()
 _CONFIGURATION = Configuration(
     http2_connection_window_size=_WINDOW_BYTES, http2_stream_window_size=_WINDOW_BYTES
 ).__for_server__()
