@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 import structlog
 
-from kannon.components.api.limiter import SendLimiter
+from kannon.accept.limiter import SendLimiter
 from kannon.db import idempotency
 from kannon.db.batches import ONE_STATEMENT, NewBatch, NewDelivery, insert_batch
 from kannon.db.conflicts import repeat_on_conflict

@@ -17,6 +17,7 @@ from anyio.abc import TaskStatus
 from google.protobuf.descriptor import ServiceDescriptor
 from grpclib.const import Handler
 
+from kannon.accept.limiter import PLACES, SendLimiter
 from kannon.accept.service import AcceptService, Meter, Notifier
 from kannon.components.api.admin import AdminMethods
 from kannon.components.api.authenticator import AdminAuthenticator, FailedLogins, TenantAuthenticator
@@ -26,7 +27,6 @@ from kannon.components.api.dead_letters import DeadLetterBus, DeadLetterMethods
 from kannon.components.api.destinations import DestinationMethods, SenderBus
 from kannon.components.api.dkim import DkimMethods, TxtLookup
 from kannon.components.api.health import Check, HZMethods, standard_methods
-from kannon.components.api.limiter import PLACES, SendLimiter
 from kannon.components.api.mailer import MailerMethods
 from kannon.components.api.operations import OperationsMethods
 from kannon.components.api.retention import Retention

@@ -10,8 +10,8 @@ from grpclib.const import Status
 from grpclib.health.v1.health_grpc import HealthStub
 from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from kannon.accept.limiter import SendLimiter
 from kannon.bus.connection import Bus
-from kannon.components.api.limiter import SendLimiter
 from kannon.components.validator import Validator
 from kannon.db.batches import ONE_STATEMENT
 from kannon.db.pool import Database, open_database
