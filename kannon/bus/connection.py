@@ -1,12 +1,12 @@
 """What components hold of NATS: publish events and envelopes, consume, wake each other, ask how much is waiting.
 
-In: mail's values. Out: protobuf on the streams of `topology`. The connection is made when first needed and kept for
-ever; while it is away every call raises Unavailable and nothing is buffered in memory behind the caller's back.
+In: mail's values. Out: protobuf on the streams of `topology`. The connection (`connection`) is made when first
+needed; while it is away every call raises Unavailable and nothing is buffered in memory behind the caller's back.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,10 +19,11 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from kannon.bus import streams
+from kannon.bus.client import Connection, unavailable
 from kannon.bus.consume import Limits, PageHandler, consume
 from kannon.bus.dead_letters import DeadLetters
 from kannon.bus.gather import answering, ask_all
-from kannon.bus.publish import Outgoing, Publisher
+from kannon.bus.publish import Outgoing
 from kannon.errors import Poison, Unavailable
 from kannon.mail.destination import SenderView
 from kannon.mail.envelope import Envelope, ThrottledDelivery
@@ -33,9 +34,7 @@ from kannon.wire.events import encode_event
 
 log = structlog.get_logger()
 
-CONNECT_SECONDS = 2.0
 REQUEST_SECONDS = 5.0
-RECONNECT_WAIT_SECONDS = 0.5
 ENVELOPE_OVERHEAD = 16 << 10  # subject, headers and the other fields beside the body, generously
 
 
@@ -70,15 +69,6 @@ class Progress:
     waiting: int
 
 
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    """Whatever nats-py raises for an absent or refusing server becomes Unavailable."""
-    try:
-        yield
-    except (NatsError, OSError, TimeoutError) as error:
-        raise Unavailable(f"NATS: {error or type(error).__name__}") from error
-
-
 class Wake:
     """Set by a nudge from another component; `wait` returns at the nudge or after the safety net's interval."""
 
@@ -100,67 +90,27 @@ class Bus(DeadLetters):
     def __init__(self, url: str, *, replicas: int = 1, name: str = "kannon") -> None:
         """`url`: one or several, separated by commas. `replicas`: on how many servers each stream is kept."""
         self._replicas = replicas
-        self._servers = [part.strip() for part in url.split(",")]
-        self._name = name
-        self._client = Client()
+        self._connection = Connection(url, name=name)
         self._lock = anyio.Lock()
-        self._ensured = False
-        self._publisher: Publisher | None = None
-        self._last_error = ""
+
+    @property
+    def _client(self) -> Client:
+        return self._connection.client
 
     async def ready(self) -> None:
         """Connected, and streams and consumers exist. Components call it first; raises Unavailable, OperatorError."""
         async with self._lock:
-            if self._publisher is None:
-                await self._connect()
-            if not self._client.is_connected:
-                raise Unavailable("NATS: not connected")
-            if not self._ensured:
-                with _unavailable():
+            await self._connection.open()
+            if not self._connection.ensured:
+                with unavailable():
                     js = self._client.jetstream(timeout=REQUEST_SECONDS)
                     await streams.ensure_topology(js, replicas=self._replicas)
-                self._ensured = True
-
-    async def _connect(self) -> None:
-        # nats-py tries for ever at the first connect too; a fresh client and a limit make it one attempt.
-        client = Client()
-        try:
-            with _unavailable(), anyio.fail_after(CONNECT_SECONDS):
-                await client.connect(
-                    self._servers,
-                    name=self._name,
-                    connect_timeout=CONNECT_SECONDS,  # type: ignore[arg-type]  # a float works
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]
-                    pending_size=-1,  # while disconnected nothing is buffered: publishing fails at once
-                    error_cb=self._on_error,
-                    disconnected_cb=self._on_disconnected,
-                    reconnected_cb=self._on_reconnected,
-                )
-                publisher = Publisher(client)
-                await publisher.start()
-        except Unavailable as error:
-            with anyio.move_on_after(1, shield=True):
-                await client.close()
-            raise Unavailable(f"NATS: {self._last_error}" if self._last_error else str(error)) from None
-        self._client, self._publisher = client, publisher
-
-    async def _on_error(self, error: Exception) -> None:
-        self._last_error = str(error) or type(error).__name__
-        if self._publisher is not None:  # while connecting, whoever waits for it is told
-            log.warning("NATS", why=self._last_error)
-
-    async def _on_disconnected(self) -> None:
-        self._ensured = False  # it may come back with an empty store
-
-    async def _on_reconnected(self) -> None:
-        log.info("NATS is back")
+                self._connection.ensure()
 
     async def ping(self) -> None:
         """A round trip to the server. Raises Unavailable."""
-        if not self._client.is_connected:
-            raise Unavailable("NATS: not connected")
-        with _unavailable():
+        await self._connection.open()
+        with unavailable():
             await self._client.flush(timeout=2)
 
     async def publish_events(self, events: Sequence[Event]) -> None:
@@ -179,7 +129,7 @@ class Bus(DeadLetters):
             msg_id = f"{envelope.delivery_id}.{envelope.attempt}.{envelope.turn}"
             body_object = ""
             if len(envelope.body) > limit:
-                with _unavailable():
+                with unavailable():
                     store = await self._client.jetstream().object_store(streams.BODIES)
                     await store.put(msg_id, envelope.body)
                 body_object = msg_id
@@ -187,10 +137,10 @@ class Bus(DeadLetters):
         await self._publish(messages)
 
     async def _publish(self, messages: Sequence[Outgoing]) -> None:
-        if self._publisher is None or not self._ensured:
+        if not self._connection.ensured:
             await self.ready()
-        if self._publisher is not None and messages:
-            await self._publisher.publish(messages)
+        if self._connection.publisher is not None and messages:
+            await self._connection.publisher.publish(messages)
 
     async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None:
         """To whichever dispatcher hears it. It may be lost: then the claim outlives its lease and is taken back."""
@@ -204,32 +154,20 @@ class Bus(DeadLetters):
             async def arrived(message: Msg) -> None:
                 group.start_soon(handle, [ThrottledDelivery(*each) for each in json.loads(message.data)])
 
-            with _unavailable():
-                subscription = await self._client.subscribe(streams.POSTPONED, queue="dispatcher", cb=arrived)
-            try:
+            async with self._connection.subscribed(streams.POSTPONED, arrived, queue="dispatcher"):
                 await stop.wait()
-            finally:
-                with anyio.move_on_after(2, shield=True):
-                    if self._client.is_connected:
-                        await subscription.unsubscribe()
 
     async def answer_destinations(self, view: Callable[[], SenderView]) -> None:
         """Says what `view` gives to whoever asks, until cancelled."""
-        with _unavailable():
-            say = answering(self._client, lambda: encode_view(view()))
-            subscription = await self._client.subscribe(streams.ASK_DESTINATIONS, cb=say)
-        try:
+        say = answering(self.send, lambda: encode_view(view()))
+        async with self._connection.subscribed(streams.ASK_DESTINATIONS, say):
             await anyio.sleep_forever()
-        finally:
-            with anyio.move_on_after(2, shield=True):
-                if self._client.is_connected:
-                    await subscription.unsubscribe()
 
     async def ask_destinations(self) -> list[SenderView]:
         """Of every sender that answers within a moment."""
         await self.ready()
-        with _unavailable():
-            answers = await ask_all(self._client, streams.ASK_DESTINATIONS)
+        with unavailable():
+            answers = await ask_all(self._connection, streams.ASK_DESTINATIONS)
         views = []
         for answer in answers:
             try:
@@ -240,7 +178,7 @@ class Bus(DeadLetters):
 
     async def fetch_body(self, name: str) -> bytes:
         """Raises Unavailable; Poison when it is gone for good."""
-        with _unavailable():
+        with unavailable():
             store = await self._client.jetstream().object_store(streams.BODIES)
             try:
                 return (await store.get(name)).data or b""
@@ -249,7 +187,7 @@ class Bus(DeadLetters):
 
     async def delete_body(self, name: str) -> None:
         """After the envelope's outcome is recorded; a body left behind by a crash costs disk, not mail."""
-        with _unavailable():
+        with unavailable():
             store = await self._client.jetstream().object_store(streams.BODIES)
             try:
                 await store.delete(name)
@@ -261,7 +199,7 @@ class Bus(DeadLetters):
     ) -> None:
         """See `kannon.bus.consume`."""
         await self.ready()
-        await consume(self._client, self, spec, handle, limits, stop=stop)
+        await consume(self._connection, self, spec, handle, limits, stop=stop)
 
     async def backlog(self, stream: str = "kannon_sending") -> Backlog:
         info = await self._request(f"$JS.API.STREAM.INFO.{stream}")
@@ -296,16 +234,15 @@ class Bus(DeadLetters):
 
     async def _ask(self, subject: str, question: dict[str, object] | None = None) -> dict[str, Any]:
         """The server's own API; an error is part of the answer. Raises Unavailable where there is none."""
-        if not self._client.is_connected:
-            raise Unavailable("NATS: not connected")
+        await self._connection.open()
         payload = json.dumps(question).encode() if question else b""
-        with _unavailable():
+        with unavailable():
             answer = await self._client.request(subject, payload, timeout=REQUEST_SECONDS)
         return json.loads(answer.data)  # type: ignore[no-any-return]  # JSON of the server's own API
 
     async def send(self, subject: str, payload: bytes) -> None:
         """Core NATS: no acknowledgement. While disconnected it is dropped: what it settles is redelivered."""
-        with _unavailable():
+        with unavailable():
             await self._client.publish(subject, payload)
 
     async def notify_validator(self) -> None:
@@ -334,26 +271,11 @@ class Bus(DeadLetters):
             await stop.wait()
             wake.set()
 
-        with _unavailable():
-            subscription = await self._client.subscribe(subject, cb=nudged)
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(stopped)
-                yield wake
-                group.cancel_scope.cancel()
-        finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(2):
-                if self._client.is_connected:
-                    await subscription.unsubscribe()
+        async with self._connection.subscribed(subject, nudged), anyio.create_task_group() as group:
+            group.start_soon(stopped)
+            yield wake
+            group.cancel_scope.cancel()
 
     async def close(self) -> None:
         """Flushes what is written, bounded."""
-        if self._publisher is None:
-            return
-        with anyio.move_on_after(2, shield=True):
-            if self._client.is_connected:
-                try:
-                    await self._client.flush(timeout=1)
-                except (NatsError, OSError, TimeoutError) as error:
-                    log.debug("NATS flush", why=str(error))
-            await self._client.close()
+        await self._connection.close()

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from kannon.bus.client import Connection, unavailable
 from kannon.bus.streams import HEARTBEAT_SECONDS, ConsumerSpec
 from kannon.errors import Unavailable
 from kannon.log import leaves
@@ -32,6 +32,7 @@ log = structlog.get_logger()
 PULL_SECONDS = 4.0  # a pull request is lost at a server restart, so it is short and asked again (nats-py's own advice)
 RETRY_SECONDS = 2.0  # nak delay for what a failing handler left unsettled
 MAX_FAILURES = 5  # deliveries of a message that fails alone before it is parked
+END_SECONDS = 2.0
 ENVELOPE_BYTES = 1024  # subjects around a message; the server counts them, and headers within max_payload
 
 PageHandler = Callable[[list["Message"]], Awaitable[None]]
@@ -95,8 +96,9 @@ class Message:
 class _Consumption:
     """The state of one running loop: what is asked for, what has arrived, what is in work."""
 
-    def __init__(self, client: Client, bus: "Bus", spec: ConsumerSpec, limits: Limits) -> None:
-        self._client = client
+    def __init__(self, connection: Connection, bus: "Bus", spec: ConsumerSpec, limits: Limits) -> None:
+        self._connection = connection
+        self._client = client = connection.client  # for as long as this loop runs
         self._bus = bus
         self._spec = spec
         self._limits = limits
@@ -136,9 +138,10 @@ class _Consumption:
         self._asked_bytes = max(0, self._asked_bytes - size) if self._asked else 0
 
     async def run(self, stop: anyio.Event, handle: PageHandler) -> None:
-        subscription = await self._client.subscribe(
-            self._inbox, cb=self.on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        with unavailable():
+            subscription = await self._client.subscribe(
+                self._inbox, cb=self.on_message, pending_msgs_limit=0, pending_bytes_limit=0
+            )
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._heartbeats)
@@ -156,9 +159,10 @@ class _Consumption:
                                 await self._changed.wait()
                 group.cancel_scope.cancel()
         finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+            # Ended first: a subscription that outlives its loop keeps every message of it in memory.
+            await self._connection.end(subscription)
+            with anyio.move_on_after(END_SECONDS, shield=True):
                 await self._give_back()
-                await subscription.unsubscribe()
 
     async def _wake_on(self, stop: anyio.Event) -> None:
         await stop.wait()
@@ -235,17 +239,21 @@ class _Consumption:
                     await message.heartbeat()
 
     async def _give_back(self) -> None:
-        """What has arrived and was not begun goes back at once."""
+        """What has arrived and was not begun goes back at once, or after its ack wait while NATS is away."""
         for message in list(self._unsettled):
-            await message.nak(0)
+            try:
+                await message.nak(0)
+            except Unavailable as error:
+                log.debug("nak lost, the message comes again after its ack wait", why=str(error))
+        self._arrived.clear()
 
 
 async def consume(
-    client: Client, bus: "Bus", spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event
+    connection: Connection, bus: "Bus", spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event
 ) -> None:
     """Runs until `stop`, then lets the pages in work finish. Raises Unavailable when the connection is lost."""
     try:
-        await _Consumption(client, bus, spec, limits).run(stop, handle)
+        await _Consumption(connection, bus, spec, limits).run(stop, handle)
     except ExceptionGroup as group:
         # The tasks within are nobody's business: a caller with mail in flight waits for NATS and catches this by name.
         causes = leaves(group)

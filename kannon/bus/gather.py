@@ -4,18 +4,26 @@ In: a subject and, for an answer, what to say. Out: the answers that came within
 nobody knows. Nothing is kept: who is not there is not asked.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import anyio
-from nats.aio.client import Client
+import structlog
 from nats.aio.msg import Msg
+
+from kannon.bus.client import Connection
+from kannon.errors import Unavailable
+
+log = structlog.get_logger()
 
 ANSWER_SECONDS = 0.5
 
+Send = Callable[[str, bytes], Awaitable[None]]
 
-async def ask_all(client: Client, subject: str) -> list[bytes]:
+
+async def ask_all(connection: Connection, subject: str) -> list[bytes]:
     """Raises what nats-py raises."""
+    client = connection.client
     answers: list[bytes] = []
     nobody = anyio.Event()
 
@@ -32,17 +40,18 @@ async def ask_all(client: Client, subject: str) -> list[bytes]:
         with anyio.move_on_after(ANSWER_SECONDS):
             await nobody.wait()
     finally:
-        with anyio.move_on_after(2, shield=True):
-            if client.is_connected:
-                await subscription.unsubscribe()
+        await connection.end(subscription)
     return answers
 
 
-def answering(client: Client, say: Callable[[], bytes]) -> Callable[[Msg], Coroutine[Any, Any, None]]:
+def answering(send: Send, say: Callable[[], bytes]) -> Callable[[Msg], Coroutine[Any, Any, None]]:
     """A subscription's callback."""
 
     async def asked(message: Msg) -> None:
         if message.reply:
-            await client.publish(message.reply, say())
+            try:
+                await send(message.reply, say())
+            except Unavailable as error:
+                log.debug("an answer is lost", subject=message.subject, why=str(error))
 
     return asked

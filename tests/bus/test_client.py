@@ -1,0 +1,206 @@
+"""The bus's connection when its server closes it for good, and what an outage must not leave behind."""
+
+import contextlib
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import nats
+import pytest
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from kannon.bus import streams
+from kannon.bus.connection import Bus
+from kannon.bus.consume import Limits, Message
+from kannon.embedded import DataDir, EmbeddedNats
+from kannon.errors import Unavailable
+from kannon.mail.destination import SenderView
+from kannon.mail.envelope import ThrottledDelivery
+from tests.support.consume import take
+from tests.support.envelopes import an_envelope
+from tests.support.nats_reload import reload_with
+
+GENEROUS_SECONDS = 40.0
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[EmbeddedNats]:
+    """A server of the test's own, to be stopped and reloaded."""
+    with DataDir.open(tmp_path) as data_dir:
+        server = EmbeddedNats(data_dir.path)
+        await server.start()
+        yield server
+        await server.stop()
+        server.close()
+
+
+@pytest.fixture
+async def own_bus(server: EmbeddedNats) -> AsyncIterator[Bus]:
+    bus = Bus(server.url)
+    await bus.ready()
+    yield bus
+    await bus.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(GENEROUS_SECONDS):
+        while not condition():
+            await anyio.sleep(0.01)  # the condition is the server's
+
+
+async def healthy(bus: Bus) -> bool:
+    try:
+        await bus.ping()
+    except Unavailable:
+        return False
+    return True
+
+
+async def until_healthy(bus: Bus, wanted: bool) -> None:
+    with anyio.fail_after(GENEROUS_SECONDS):
+        while await healthy(bus) is not wanted:
+            await anyio.sleep(0.01)  # the condition is the server's
+
+
+async def revoke_credentials(server: EmbeddedNats, data_dir: Path, bus: Bus) -> Callable[[], Awaitable[None]]:
+    reload_with(server, data_dir, "user: kannon", "user: another")
+    await until_healthy(bus, wanted=False)
+
+    async def restore() -> None:
+        reload_with(server, data_dir, "user: another", "user: kannon")
+
+    return restore
+
+
+async def lower_max_connections(server: EmbeddedNats, data_dir: Path, bus: Bus) -> Callable[[], Awaitable[None]]:
+    """The server chooses which of two connections it closes, so again until it is the bus's."""
+    free, full = "max_payload: 8MB", "max_payload: 8MB\nmax_connections: 1"
+    with anyio.fail_after(GENEROUS_SECONDS):
+        while True:
+            other = await occupant(server.url)
+            reload_with(server, data_dir, free, full)
+            await until(lambda other=other: other.is_closed or bus._connection.client.is_closed)  # type: ignore[misc]
+            if not await healthy(bus) and other.is_connected:
+                break
+            reload_with(server, data_dir, full, free)
+            await other.close()
+
+    async def restore() -> None:
+        reload_with(server, data_dir, full, free)
+        await other.close()
+
+    return restore
+
+
+async def occupant(url: str) -> Client:
+    async def quiet(_: Exception) -> None: ...
+
+    while True:
+        with contextlib.suppress(NatsError, OSError):
+            return await nats.connect(url, allow_reconnect=False, error_cb=quiet)
+
+
+@pytest.mark.parametrize("fault", [revoke_credentials, lower_max_connections])
+async def test_a_connection_closed_for_good_is_made_anew_and_all_goes_on(
+    server: EmbeddedNats,
+    own_bus: Bus,
+    tmp_path: Path,
+    fault: Callable[[EmbeddedNats, Path, Bus], Awaitable[Callable[[], Awaitable[None]]]],
+) -> None:
+    """The same process publishes, consumes, is asked, hears nudges and postponements; health fails meanwhile."""
+    view = SenderView("host:1", (), 0)
+    heard: list[list[ThrottledDelivery]] = []
+    stop = anyio.Event()
+
+    async def hear(page: list[ThrottledDelivery]) -> None:
+        heard.append(page)
+
+    async with (
+        anyio.create_task_group() as group,
+        own_bus.listen(streams.WAKE_VALIDATOR, stop) as wake,
+    ):
+        group.start_soon(own_bus.take_throttled, hear, stop)
+        group.start_soon(own_bus.answer_destinations, lambda: view)
+        restore = await fault(server, tmp_path, own_bus)
+        assert own_bus._connection.client.is_closed
+        assert not await healthy(own_bus)
+        with pytest.raises(Unavailable):
+            await own_bus.publish_envelopes([an_envelope()])
+        await restore()
+        await until_healthy(own_bus, wanted=True)
+        with anyio.fail_after(GENEROUS_SECONDS):
+            while await own_bus.ask_destinations() != [view]:
+                pass
+            while not heard:
+                await own_bus.publish_throttled([ThrottledDelivery(1, 0, 2.5)])
+                await own_bus.ping()
+            await own_bus.notify_validator()
+            await wake.wait(2 * GENEROUS_SECONDS)
+        await own_bus.publish_envelopes([an_envelope()])
+        await take(own_bus, streams.SENDER, 1)
+        stop.set()
+        group.cancel_scope.cancel()
+
+
+async def test_an_outage_leaves_no_message_in_memory(server: EmbeddedNats, own_bus: Bus) -> None:
+    for number in range(2):
+        await own_bus.publish_envelopes([an_envelope(delivery_id=10 * number + n) for n in range(10)])
+        held = anyio.Event()
+
+        async def hold(page: list[Message], held: anyio.Event = held) -> None:
+            held.set()
+            await anyio.sleep_forever()
+
+        async with anyio.create_task_group() as group:
+
+            async def stop_then(held: anyio.Event = held) -> None:
+                await held.wait()
+                await server.stop()
+
+            group.start_soon(stop_then)
+            with anyio.fail_after(GENEROUS_SECONDS), pytest.raises(Unavailable):
+                await own_bus.consume(streams.SENDER, hold, Limits(page=5, in_flight=20), stop=anyio.Event())
+        await server.start()
+        await until_healthy(own_bus, wanted=True)
+    gc.collect()
+    assert sum(isinstance(each, Message) for each in gc.get_objects()) == 0
+
+
+async def test_a_subscription_that_ends_in_an_outage_takes_no_share_afterwards(
+    server: EmbeddedNats, own_bus: Bus
+) -> None:
+    other = Bus(server.url)
+    await other.ready()
+    dead: list[list[ThrottledDelivery]] = []
+    alive: list[list[ThrottledDelivery]] = []
+    stop_dead, stop = anyio.Event(), anyio.Event()
+
+    async def hear_dead(page: list[ThrottledDelivery]) -> None:
+        dead.append(page)
+
+    async def hear(page: list[ThrottledDelivery]) -> None:
+        alive.append(page)
+
+    async with anyio.create_task_group() as group:
+        async with anyio.create_task_group() as ending:
+            ending.start_soon(own_bus.take_throttled, hear_dead, stop_dead)
+            await own_bus.ping()
+            await server.stop()
+            await until(lambda: not own_bus._connection.client.is_connected)
+            stop_dead.set()
+        await server.start()
+        await until_healthy(own_bus, wanted=True)
+        await until_healthy(other, wanted=True)
+        group.start_soon(other.take_throttled, hear, stop)
+        await anyio.wait_all_tasks_blocked()
+        await other.ping()
+        pages = [[ThrottledDelivery(n, 0, 1.0)] for n in range(40)]
+        for page in pages:
+            await other.publish_throttled(page)
+        await other.ping()
+        await until(lambda: len(alive) + len(dead) == 40)
+        stop.set()
+    assert (len(alive), dead) == (40, [])
+    await other.close()
