@@ -16,9 +16,9 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.errors import NotFoundError
 
 from kannon.bus import streams
+from kannon.bus.bodies import Bodies
 from kannon.bus.client import Connection, unavailable
 from kannon.bus.consume import Limits, PageHandler, consume
 from kannon.bus.dead_letters import DeadLetters
@@ -91,6 +91,7 @@ class Bus(DeadLetters):
         """`url`: one or several, separated by commas. `replicas`: on how many servers each stream is kept."""
         self._replicas = replicas
         self._connection = Connection(url, name=name)
+        self._bodies = Bodies(self._connection, self._ask, self)
         self._lock = anyio.Lock()
 
     @property
@@ -129,9 +130,7 @@ class Bus(DeadLetters):
             msg_id = f"{envelope.delivery_id}.{envelope.attempt}.{envelope.turn}"
             body_object = ""
             if len(envelope.body) > limit:
-                with unavailable():
-                    store = await self._client.jetstream().object_store(streams.BODIES)
-                    await store.put(msg_id, envelope.body)
+                await self._bodies.put(msg_id, envelope.body)
                 body_object = msg_id
             messages.append(Outgoing(streams.SENDING, msg_id, encode_envelope(envelope, body_object=body_object)))
         await self._publish(messages)
@@ -178,21 +177,15 @@ class Bus(DeadLetters):
 
     async def fetch_body(self, name: str) -> bytes:
         """Raises Unavailable; Poison when it is gone for good."""
-        with unavailable():
-            store = await self._client.jetstream().object_store(streams.BODIES)
-            try:
-                return (await store.get(name)).data or b""
-            except NotFoundError:
-                raise Poison(f"body {name} is not in the object store") from None
+        return await self._bodies.fetch(name)
 
     async def delete_body(self, name: str) -> None:
-        """After the envelope's outcome is recorded; a body left behind by a crash costs disk, not mail."""
-        with unavailable():
-            store = await self._client.jetstream().object_store(streams.BODIES)
-            try:
-                await store.delete(name)
-            except NotFoundError:
-                return
+        """After the envelope's outcome is recorded; `sweep_bodies` deletes a body that a crash leaves behind."""
+        await self._bodies.delete(name)
+
+    async def sweep_bodies(self) -> None:
+        """See `kannon.bus.bodies`."""
+        await self._bodies.sweep()
 
     async def consume(
         self, spec: streams.ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event

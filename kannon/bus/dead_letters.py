@@ -17,12 +17,19 @@ import structlog
 
 from kannon.bus import streams
 from kannon.bus.publish import Outgoing
-from kannon.errors import Unavailable
+from kannon.errors import Poison, Unavailable
+from kannon.wire.envelopes import parse_envelope
 
 log = structlog.get_logger()
 
 MAX_REASON = 500
-_NOT_FOUND = 404
+
+
+def _parked_subject(subject: str) -> str:
+    return f"{streams.PARKED}.{subject.removeprefix('kannon.').replace('.', '_')}"
+
+
+_PARKED_ENVELOPES = _parked_subject(streams.SENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,16 @@ def decode_dead_letter(message: dict[str, Any]) -> DeadLetter:
     return DeadLetter(message["seq"], datetime.fromisoformat(message["time"]), kept["subject"], kept["reason"], payload)
 
 
+def body_object(message: DeadLetter) -> str:
+    """The name of an envelope's body in the object store; empty for every other message."""
+    if message.subject != streams.SENDING:
+        return ""
+    try:
+        return parse_envelope(message.payload).body_object
+    except Poison:
+        return ""
+
+
 class DeadLetters(ABC):
     """The bus's part that has to do with them; each verb may raise Unavailable."""
 
@@ -57,10 +74,13 @@ class DeadLetters(ABC):
     @abstractmethod
     async def _ask(self, subject: str, question: dict[str, object] | None = None) -> dict[str, Any]: ...
 
+    @abstractmethod
+    async def delete_body(self, name: str) -> None: ...
+
     async def park(self, subject: str, payload: bytes, reason: str) -> None:
         """Keeps a message that can never be handled. The same message is kept once."""
         log.error("message parked", subject=subject, why=reason)
-        name = f"{streams.PARKED}.{subject.removeprefix('kannon.').replace('.', '_')}"
+        name = _parked_subject(subject)
         msg_id = hashlib.sha256(payload).hexdigest()
         await self._publish([Outgoing(name, msg_id, encode_dead_letter(subject, payload, reason))])
 
@@ -85,10 +105,28 @@ class DeadLetters(ABC):
         if message is None:
             return False
         await self._publish([Outgoing(message.subject, f"parked.{sequence}", message.payload)])
-        return await self.delete_dead_letters(sequence)
+        return await self._delete_parked(sequence)
 
     async def delete_dead_letters(self, sequence: int) -> bool:
-        """False where there is no such message."""
+        """With the body that an envelope left in the object store. False where there is no such message.
+
+        The body goes last: a crash in between leaves it to `kannon.bus.bodies` and deletes no body that is needed."""
+        message = await self._next_parked({"seq": sequence})
+        if message is None or not await self._delete_parked(sequence):
+            return False
+        if name := body_object(message):
+            await self.delete_body(name)
+        return True
+
+    async def parked_bodies(self, *, after: int) -> tuple[set[str], int]:
+        """Names of the bodies of parked envelopes behind the sequence `after`, and the last sequence looked at."""
+        names: set[str] = set()
+        while message := await self._next_parked({"seq": after + 1, "next_by_subj": _PARKED_ENVELOPES}):
+            after = message.sequence
+            names |= {name for name in [body_object(message)] if name}
+        return names, after
+
+    async def _delete_parked(self, sequence: int) -> bool:
         subject = f"$JS.API.STREAM.MSG.DELETE.{streams.PARKED_STREAM}"
         return (await self._ask(subject, {"seq": sequence})).get("success", False) is True
 
@@ -96,7 +134,7 @@ class DeadLetters(ABC):
         reply = await self._ask(f"$JS.API.STREAM.MSG.GET.{streams.PARKED_STREAM}", which)
         if "message" in reply:
             return decode_dead_letter(reply["message"])
-        if reply["error"].get("code") == _NOT_FOUND:
+        if reply["error"].get("code") == streams.NOT_FOUND:
             return None
         raise _refused(reply)
 

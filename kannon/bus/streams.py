@@ -41,6 +41,10 @@ ASK_DESTINATIONS = "kannon.ask.destinations"  # core NATS, answered by every sen
 PARKED = "kannon.parked"
 PARKED_STREAM = "kannon_parked"
 BODIES = "kannon_bodies"
+# A day longer than an envelope stays in its stream (kannon_sending's max_age): no envelope loses its body to it. A
+# parked envelope whose body was in the object store cannot be retried any longer than that.
+BODIES_MAX_AGE_SECONDS = 96 * HOUR
+NOT_FOUND = 404  # JetStream's error code
 
 # Longer than any redelivery of one publish: a burst is repeated for minutes at most, and a kill -9 recovers within one.
 DUPLICATE_WINDOW_SECONDS = 600.0
@@ -138,9 +142,13 @@ async def ensure_topology(js: JetStreamContext, *, replicas: int = 1) -> None:
         store = await js.object_store(BODIES)
     except NotFoundError:
         with _too_few_servers(replicas):
-            await js.create_object_store(BODIES, replicas=replicas)
+            await js.create_object_store(BODIES, ttl=BODIES_MAX_AGE_SECONDS, replicas=replicas)
     else:
-        await _follow_replicas(js, (await store.status()).stream_info.config, replicas)
+        found = (await store.status()).stream_info.config
+        if found.max_age != BODIES_MAX_AGE_SECONDS:  # made by a version whose bodies never expired
+            found = replace(found, max_age=BODIES_MAX_AGE_SECONDS)
+            await js.update_stream(found)
+        await _follow_replicas(js, found, replicas)
 
 
 async def _follow_replicas(js: JetStreamContext, found: StreamConfig, replicas: int) -> None:

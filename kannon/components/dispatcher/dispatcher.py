@@ -17,7 +17,7 @@ from kannon.bus.connection import Backlog, PostponementHandler, Progress
 from kannon.bus.consume import Limits, PageHandler
 from kannon.bus.streams import BOUNCES_DISPATCHER, OUTCOMES, ConsumerSpec
 from kannon.components.dispatcher.outcomes import Outcomes
-from kannon.components.dispatcher.scheduler import Scheduler
+from kannon.components.dispatcher.scheduler import PAGE_SECONDS, Scheduler
 from kannon.components.dispatcher.throttle import ThrottledDestinations
 from kannon.db.pool import Database
 from kannon.db.queue import read_clock, reclaim_sending
@@ -27,12 +27,14 @@ log = structlog.get_logger()
 
 OUTCOME_PAGE = 500
 RECLAIM_SECONDS = 2.0
+SWEEP_SECONDS = 2 * PAGE_SECONDS  # a page's bodies and its envelopes are published within PAGE_SECONDS
 
 
 class Bus(Protocol):
     async def ready(self) -> None: ...
     async def backlog(self) -> Backlog: ...
     async def progress(self, spec: ConsumerSpec) -> Progress: ...
+    async def sweep_bodies(self) -> None: ...
     async def take_throttled(self, handle: PostponementHandler, stop: anyio.Event) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
@@ -74,6 +76,7 @@ class Dispatcher:
             await self._reclaim()
             await self._reclaim()  # the first look only observes
             group.start_soon(self._reclaim_regularly)
+            group.start_soon(self._sweep_regularly)
             async with anyio.create_task_group() as work:
                 # One page at a time, the next one gathering meanwhile: rows of one page are settled in one transaction.
                 limits = Limits(page=OUTCOME_PAGE, in_flight=2 * OUTCOME_PAGE)
@@ -91,6 +94,14 @@ class Dispatcher:
                 await self._reclaim()
             except KannonError as error:
                 log.warning("lost claims not looked for", why=str(error))
+
+    async def _sweep_regularly(self) -> None:
+        while True:
+            await anyio.sleep(SWEEP_SECONDS)
+            try:
+                await self._bus.sweep_bodies()
+            except KannonError as error:
+                log.warning("lost bodies not looked for", why=str(error))
 
     async def _reclaim(self) -> None:
         """Takes back rows whose claim outlived the lease and whose envelope is nowhere any more.

@@ -156,6 +156,8 @@ class Sender:
                 self._outcomes.add(work, event)
             else:
                 await work.ack()
+                if work.body_object:  # a crash or an outage may have kept it from being deleted with its outcome
+                    await self._outcomes.delete_body(work.body_object)
         elif arrival is Arrival.NEW:
             assert self._group is not None, "pages come while run is running"  # noqa: S101  # for the type checker
             self._group.create_task(self._carry(work, parsed))

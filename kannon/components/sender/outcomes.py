@@ -90,7 +90,7 @@ class Outcomes:
                 await work.ack()
             for work, _ in burst:
                 if work.body_object:
-                    await self._delete_body(work.body_object)
+                    await self.delete_body(work.body_object)
 
     async def _record(self, events: Sequence[Event]) -> None:
         delay = RETRY_SECONDS
@@ -109,7 +109,8 @@ class Outcomes:
                 self._open.set()
             return
 
-    async def _delete_body(self, name: str) -> None:
+    async def delete_body(self, name: str) -> None:
+        """Of an envelope that is settled. Where that fails, the bus's sweep deletes it."""
         try:
             await self._bus.delete_body(name)
         except Unavailable as error:
