@@ -230,6 +230,7 @@ def _component(name: str, parts: Parts) -> Component:
                 listen=config.bump.listen,
                 base_url=config.bump.base_url,
                 trusted_proxies=config.bump.trusted_proxies,
+                max_connections=config.bump.max_connections,
                 clock=now,
                 new_id=partial(secrets.token_hex, 16),
             )

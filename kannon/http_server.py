@@ -1,25 +1,33 @@
-"""An HTTP listener in our own event loop, for whoever has an ASGI application: hypercorn, with our limits.
+"""An HTTP listener in our own event loop for an ASGI application: hypercorn's connections, with our limits.
 
 In: `host:port` and an application. Out: a server that is started when it accepts connections, and that returns, once
-told to stop, when the last open request is answered. Refuses an address that is taken (AddressInUse).
+told to stop, when the last open request is answered. Refuses an address that is taken (AddressInUse), and more
+connections than it was given.
 """
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import anyio
-from anyio.abc import TaskStatus
-from hypercorn.asyncio import serve as serve_hypercorn
+import structlog
+from anyio.abc import TaskGroup, TaskStatus
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config as ServerConfig
+from hypercorn.events import Event, Updated
 
 from kannon.config import split_listen
 from kannon.errors import AddressInUse
 
+log = structlog.get_logger()
+
 _BACKLOG = 1024
 _GRACE_SECONDS = 10.0  # for open requests at the stop
 _IDLE_SECONDS = 15.0
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -47,32 +55,97 @@ def listen_on(key: str, listen: str) -> socket.socket:
 
 
 async def serve(
-    application: Application, listener: socket.socket, stop: anyio.Event, *, task_status: TaskStatus[None]
+    application: Application,
+    listener: socket.socket,
+    stop: anyio.Event,
+    *,
+    max_connections: int,
+    task_status: TaskStatus[None],
 ) -> None:
-    """Started when connections are accepted; returns when the last one is served. Closes the listener."""
-    started = anyio.Event()
+    """Started when connections are accepted; returns when the last one is served. Closes the listener.
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":
-            await application(scope, receive, send)
-            return
-        while True:
-            message = await receive()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-            started.set()
-
+    Of more than `max_connections` the one that has been idle longest gives way; where a request is under way on each
+    of them, a new connection is answered with 503 and closed.
+    """
     config = ServerConfig()
-    config.bind = [f"fd://{listener.detach()}"]  # bound by us, so that a taken address is one clear line
     config.errorlog = None
     config.include_server_header = False
-    config.graceful_timeout = _GRACE_SECONDS
     config.keep_alive_timeout = _IDLE_SECONDS
     config.keep_alive_max_requests = 1_000_000  # a proxy keeps its connections
     config.read_timeout = int(_IDLE_SECONDS)
     config.h11_max_incomplete_size = 64 * 1024  # a URL that is far too long is still answered by the application
     async with anyio.create_task_group() as group:
-        group.start_soon(partial(serve_hypercorn, app, config, shutdown_trigger=stop.wait))
-        await started.wait()
-        task_status.started()
+        connections = _Connections(application, config, max_connections, group)
+        server = await asyncio.start_server(connections.accept, sock=listener, backlog=_BACKLOG)
+        try:
+            task_status.started()
+            await stop.wait()
+        finally:
+            server.close()
+        await connections.finish()
+        group.cancel_scope.cancel()
+
+
+class _Connection(TCPServer):
+    """hypercorn's, which reports when a request begins and when the last one is answered."""
+
+    on_idle: Callable[["_Connection", bool], None]
+
+    async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, Updated):
+            self.on_idle(self, event.idle)
+        await super().protocol_send(event)
+
+
+class _Connections:
+    def __init__(self, application: Application, config: ServerConfig, most: int, group: TaskGroup) -> None:
+        self._app = ASGIWrapper(application)  # type: ignore[arg-type]  # hypercorn's types name every scope and event
+        self._config = config
+        self._most = most
+        self._group = group
+        self._context = WorkerContext(None)
+        self._idle: dict[_Connection, None] = {}  # the one that has been idle longest first
+        self._busy: set[_Connection] = set()
+        self._fewer = anyio.Event()
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._idle) + len(self._busy) >= self._most:
+            oldest = next(iter(self._idle), None)
+            if oldest is None:
+                writer.write(_FULL)
+                writer.close()
+                return
+            del self._idle[oldest]
+            oldest.writer.transport.abort()
+        connection = _Connection(self._app, asyncio.get_running_loop(), self._config, self._context, {}, reader, writer)
+        connection.on_idle = self._on_idle
+        self._idle[connection] = None
+        self._group.start_soon(self._serve, connection)
+
+    async def _serve(self, connection: _Connection) -> None:
+        try:
+            await connection.run()
+        except Exception:
+            log.exception("an HTTP connection failed")
+        finally:
+            self._idle.pop(connection, None)
+            self._busy.discard(connection)
+            self._fewer.set()
+
+    def _on_idle(self, connection: _Connection, idle: bool) -> None:
+        if connection not in self._idle and connection not in self._busy:
+            return  # it gave way
+        self._idle.pop(connection, None)
+        self._busy.discard(connection)
+        if idle:
+            self._idle[connection] = None
+        else:
+            self._busy.add(connection)
+
+    async def finish(self) -> None:
+        """Idle connections end now, open requests are answered."""
+        await self._context.terminated.set()
+        with anyio.move_on_after(_GRACE_SECONDS):
+            while self._idle or self._busy:
+                self._fewer = anyio.Event()
+                await self._fewer.wait()

@@ -68,6 +68,7 @@ class Bump(Section):
     listen: Listen = "0.0.0.0:8080"
     base_url: Annotated[str, AfterValidator(check_base_url)] = ""
     trusted_proxies: list[Annotated[str, AfterValidator(check_network)]] = []
+    max_connections: Annotated[int, Field(ge=1)] = 500
 
 
 class Smtp(Section):

@@ -34,10 +34,12 @@ class Bump:
         listen: str,
         base_url: str = "",
         trusted_proxies: Sequence[str] = (),
+        max_connections: int = 500,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
         self._listen = listen
+        self._max_connections = max_connections
         self._outbox = Outbox(bus)
         self._app = BumpApp(
             VerificationKeys(look_up_key, clock),
@@ -67,5 +69,5 @@ class Bump:
             task_status.started()
 
     async def _serve(self, listener: socket.socket, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
-        await serve(self._app, listener, stop, task_status=task_status)
+        await serve(self._app, listener, stop, max_connections=self._max_connections, task_status=task_status)
         self._outbox.close()

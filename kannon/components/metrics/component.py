@@ -23,6 +23,8 @@ from kannon.metrics.meter import Meter
 
 log = structlog.get_logger()
 
+MAX_CONNECTIONS = 50  # a few Prometheus servers, and a person who looks
+
 
 class Metrics:
     """`chosen`: the operator named the address. `addresses` is where it listens, once started."""
@@ -47,7 +49,7 @@ class Metrics:
             await stop.wait()
             return
         self.addresses = [listener.getsockname()[:2]]
-        await serve(self._answer, listener, stop, task_status=task_status)
+        await serve(self._answer, listener, stop, max_connections=MAX_CONNECTIONS, task_status=task_status)
 
     def _bind(self) -> socket.socket | None:
         try:

@@ -88,7 +88,7 @@ def start(clock: Clock) -> Start:
 
     @asynccontextmanager
     async def running(
-        bus: ScriptedBus | None = None, base_url: str = "", trusted: Sequence[str] = ()
+        bus: ScriptedBus | None = None, base_url: str = "", trusted: Sequence[str] = (), max_connections: int = 500
     ) -> AsyncIterator[Running]:
         numbers = itertools.count(1)
         bus, keys, stop = bus or ScriptedBus(), Keys(), anyio.Event()
@@ -98,6 +98,7 @@ def start(clock: Clock) -> Start:
             listen="127.0.0.1:0",
             base_url=base_url,
             trusted_proxies=trusted,
+            max_connections=max_connections,
             clock=clock,
             new_id=lambda: f"event{next(numbers)}",
         )
