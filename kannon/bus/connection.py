@@ -5,10 +5,11 @@ needed; while it is away every call raises Unavailable and nothing is buffered i
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import anyio
@@ -35,10 +36,12 @@ from kannon.wire.events import encode_event
 log = structlog.get_logger()
 
 REQUEST_SECONDS = 5.0
+POSTPONED_SECONDS = 10.0  # a dispatcher's commit; where there is no dispatcher the server says so at once
+TAKEN, REFUSED = b"taken", b"refused"
 ENVELOPE_OVERHEAD = 16 << 10  # subject, headers and the other fields beside the body, generously
 
 
-PostponementHandler = Callable[[list[ThrottledDelivery]], Coroutine[Any, Any, None]]
+PostponementHandler = Callable[[list[ThrottledDelivery], Callable[[], Awaitable[None]]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +145,41 @@ class Bus(DeadLetters):
             await self._connection.publisher.publish(messages)
 
     async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None:
-        """To whichever dispatcher hears it. It may be lost: then the claim outlives its lease and is taken back."""
+        """Returns when one dispatcher has put their rows back into the pool. Raises Unavailable: none did, or it is not
+        known; the call may be repeated."""
         text = json.dumps([[p.delivery_id, p.turn, p.seconds, p.rate] for p in page])
-        await self.send(streams.POSTPONED, text.encode())
+        await self._connection.open()
+        with unavailable():
+            answer = await self._client.request(streams.POSTPONED, text.encode(), timeout=POSTPONED_SECONDS)
+        if answer.data != TAKEN:
+            raise Unavailable("a dispatcher could not take them")
 
     async def take_throttled(self, handle: PostponementHandler, stop: anyio.Event) -> None:
-        """Hands each page to `handle` until `stop`; one of several dispatchers gets it."""
+        """Hands each page to `handle` until `stop`; one of several dispatchers gets it. `handle` calls its second
+        argument when the rows are committed; the sender is told to repeat what `handle` raises Unavailable for."""
+
+        async def take(message: Msg) -> None:
+            try:
+                page = [ThrottledDelivery(*each) for each in json.loads(message.data)]
+                await handle(page, partial(self._reply, message, TAKEN))
+            except Unavailable as error:
+                log.warning("postponed deliveries not rescheduled", why=str(error))
+                await self._reply(message, REFUSED)
+
         async with anyio.create_task_group() as group:
 
             async def arrived(message: Msg) -> None:
-                group.start_soon(handle, [ThrottledDelivery(*each) for each in json.loads(message.data)])
+                group.start_soon(take, message)
 
             async with self._connection.subscribed(streams.POSTPONED, arrived, queue="dispatcher"):
                 await stop.wait()
+
+    async def _reply(self, message: Msg, answer: bytes) -> None:
+        """An answer that is lost makes the sender ask again."""
+        try:
+            await self.send(message.reply, answer)
+        except Unavailable as error:
+            log.debug("an answer is lost", subject=message.subject, why=str(error))
 
     async def answer_destinations(self, view: Callable[[], SenderView]) -> None:
         """Says what `view` gives to whoever asks, until cancelled."""

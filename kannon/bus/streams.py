@@ -36,7 +36,7 @@ STATS_SUBJECTS: dict[EventType, str] = {
 }
 WAKE_VALIDATOR = "kannon.wake.validator"
 WAKE_DISPATCHER = "kannon.wake.dispatcher"
-POSTPONED = "kannon.postponed"  # core NATS, from a sender to one dispatcher
+POSTPONED = "kannon.postponed"  # core NATS, a sender's request to one dispatcher
 ASK_DESTINATIONS = "kannon.ask.destinations"  # core NATS, answered by every sender
 PARKED = "kannon.parked"
 PARKED_STREAM = "kannon_parked"

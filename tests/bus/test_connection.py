@@ -1,5 +1,6 @@
 """The bus on a real nats-server: bursts, repeats, pages, naks, parking, big bodies, drift."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -216,8 +217,9 @@ async def test_postponements_reach_one_dispatcher(bus: Bus) -> None:
     stop = anyio.Event()
     got: list[list[ThrottledDelivery]] = []
 
-    async def take_it(arrived: list[ThrottledDelivery]) -> None:
+    async def take_it(arrived: list[ThrottledDelivery], taken: Callable[[], Awaitable[None]]) -> None:
         got.append(arrived)
+        await taken()
         stop.set()
 
     with anyio.fail_after(10):
@@ -228,3 +230,21 @@ async def test_postponements_reach_one_dispatcher(bus: Bus) -> None:
             await bus.ping()
             await bus.publish_throttled(page)
     assert got == [page]
+
+
+async def test_postponements_that_no_dispatcher_took_are_told_of(bus: Bus) -> None:
+    page = [ThrottledDelivery(1, 0, 2.5)]
+    stop = anyio.Event()
+
+    async def refuse(arrived: list[ThrottledDelivery], taken: Callable[[], Awaitable[None]]) -> None:
+        raise Unavailable("PostgreSQL: not connected")
+
+    with anyio.fail_after(10):
+        with pytest.raises(Unavailable, match="no responders"):
+            await bus.publish_throttled(page)
+        async with anyio.create_task_group() as group:
+            group.start_soon(bus.take_throttled, refuse, stop)
+            await bus.ping()
+            with pytest.raises(Unavailable, match="could not take them"):
+                await bus.publish_throttled(page)
+            stop.set()

@@ -5,7 +5,7 @@ back in the queue, and the tenant's other due mail for that destination behind t
 a slow destination's hundred thousand mails stand in nobody's way, neither another destination's nor another tenant's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -36,6 +36,9 @@ class _Seen:
     until: float  # from then on whoever comes back has been spread over `spread` and found it crowded again
 
 
+async def _nothing() -> None: ...
+
+
 class ThrottledDestinations:
     """`postpone` is called from several tasks at once."""
 
@@ -44,14 +47,16 @@ class ThrottledDestinations:
         self._seen: dict[Place, _Seen] = {}
         self._one_at_a_time = anyio.Lock()
 
-    async def postpone(self, page: list[ThrottledDelivery]) -> None:
-        """A page that cannot be written is not repeated: the leases of its rows run out instead."""
+    async def postpone(self, page: list[ThrottledDelivery], taken: Callable[[], Awaitable[None]] = _nothing) -> None:
+        """May be repeated for the same page. Calls `taken` when the rows are committed; raises Unavailable before that.
+        What follows only saves work: a crash there costs mail that is built in order to be postponed in its turn."""
+        places = await return_throttled(self._db, page)
+        await taken()
         try:
-            places = await return_throttled(self._db, page)
             async with self._one_at_a_time:
                 await self._delay(self._crowds(places, page))
         except KannonError as error:
-            log.warning("postponed deliveries not rescheduled", deliveries=len(page), why=str(error))
+            log.warning("mail behind postponed deliveries not delayed", why=str(error))
 
     def _crowds(self, places: dict[int, Place], page: Sequence[ThrottledDelivery]) -> list[ThrottledDestination]:
         """Those of this page that have not been looked at this moment."""

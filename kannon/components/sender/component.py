@@ -87,7 +87,7 @@ class Sender:
         self._meter = meter
         self._ledger = InFlight()
         self._outcomes = Outcomes(bus, self._ledger, meter)
-        self._postponed = ThrottledReturns(bus)
+        self._postponed = ThrottledReturns(bus, self._ledger)
         self._large = anyio.CapacityLimiter(BODIES_AT_ONCE)
         self._group: asyncio.TaskGroup | None = None
 
@@ -195,7 +195,6 @@ class Sender:
         verdict = await self._deliverer.deliver(envelope)
         if isinstance(verdict, Throttled):
             if verdict.retry_in >= POSTPONE_SECONDS and not work.body_object:
-                self._ledger.leave(work)
                 self._postponed.add(work, _postponement(envelope, verdict))
             else:
                 await self._put_back(work, verdict.retry_in)

@@ -1,8 +1,8 @@
 """ThrottledReturns: envelopes whose destination has no room for a while go back to the pool, not around in the stream.
 
-In: a piece of work and how long its destination wants to be left alone. Out: the envelopes are acked, and one message
-tells a dispatcher of all that gathered. So the stream holds what can be sent now, and one slow destination's mail does
-not fill it for all others. A page that is lost on the way costs the lease of its rows.
+In: a piece of work and how long its destination wants to be left alone. Out: one request asks a dispatcher to take all
+that gathered; envelopes it took are acked, the others are put back into the stream and ask again when they return.
+The stream thereby holds what can be sent now, and one slow destination's mail does not fill it for all others.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Protocol
 import anyio
 import structlog
 
-from kannon.components.sender.inflight import InFlightEnvelope
+from kannon.components.sender.inflight import InFlight, InFlightEnvelope
 from kannon.errors import Unavailable
 from kannon.mail.envelope import ThrottledDelivery
 
@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 PAGE = 5000  # about 100 kB
 GATHER_SECONDS = 0.05
+RETRY_SECONDS = 5.0  # in the stream, where no dispatcher took it
 
 
 class Publisher(Protocol):
@@ -26,10 +27,11 @@ class Publisher(Protocol):
 
 
 class ThrottledReturns:
-    """`run` is the task that sends them; `add` is called by deliveries."""
+    """`run` is the task that sends them; `add` is called by deliveries, whose work stays in the ledger."""
 
-    def __init__(self, bus: Publisher) -> None:
+    def __init__(self, bus: Publisher, ledger: InFlight) -> None:
         self._bus = bus
+        self._ledger = ledger
         self._gathered: list[tuple[InFlightEnvelope, ThrottledDelivery]] = []
         self._some = anyio.Event()
 
@@ -38,18 +40,31 @@ class ThrottledReturns:
         self._some.set()
 
     async def run(self) -> None:
-        """For ever."""
+        """For ever; the next run asks again for what this one had gathered when it was cancelled."""
         while True:
             if not self._gathered:
                 self._some = anyio.Event()
                 await self._some.wait()
                 await anyio.sleep(GATHER_SECONDS)
-            page, self._gathered = self._gathered[:PAGE], self._gathered[PAGE:]
-            # Acked first, told second: a crash in between costs the lease of these rows. The other way round the old
-            # envelope could come again beside the new one, which costs a second copy.
-            for work, _ in page:
-                await work.ack()
-            try:
-                await self._bus.publish_throttled([postponement for _, postponement in page])
-            except Unavailable as error:
-                log.warning("postponed envelopes wait for their leases", count=len(page), why=str(error))
+            page = self._gathered[:PAGE]
+            taken = await self._ask([postponement for _, postponement in page])
+            del self._gathered[: len(page)]
+            for work, postponement in page:
+                self._ledger.leave(work)
+                if taken:
+                    await work.ack()
+                else:
+                    await work.nak(min(postponement.seconds, RETRY_SECONDS))
+
+    async def _ask(self, page: Sequence[ThrottledDelivery]) -> bool:
+        # First the rows are back in the pool, second the envelopes are acked: until then the stream has them, so no
+        # crash and no absent dispatcher makes a row wait for its lease. A crash in between, or an answer that is lost,
+        # brings the old envelope again. It asks again, and the dispatcher takes it without effect (another turn); or
+        # it is sent, and its outcome settles the row. Only where another sender has been given the row's new envelope
+        # by then does a second copy go out.
+        try:
+            await self._bus.publish_throttled(page)
+        except Unavailable as error:
+            log.warning("no dispatcher took postponed envelopes; retrying", count=len(page), why=str(error))
+            return False
+        return True

@@ -3,7 +3,7 @@ twice."""
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -394,28 +394,77 @@ def test_the_memory_of_what_was_recorded_is_bounded() -> None:
     assert ledger.arrive(InFlightEnvelope((3, 1), 0, "", [])) is Arrival.NEW
 
 
-async def test_a_long_wait_gives_the_envelope_back_to_the_pool(bus: Bus) -> None:
-    class Full(Deliverer):
-        async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
-            return Throttled(30.0)
+class Full(Deliverer):
+    """Without room for any mail."""
 
+    async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
+        return Throttled(30.0)
+
+
+def a_full_sender(bus: Bus) -> Sender:
+    return Sender(Full(Settings(), Dns()), bus, clock=lambda: datetime.now(UTC))
+
+
+async def test_a_long_wait_gives_the_envelope_back_to_the_pool(bus: Bus) -> None:
     got: list[list[ThrottledDelivery]] = []
     stop, heard = anyio.Event(), anyio.Event()
 
-    async def take_it(page: list[ThrottledDelivery]) -> None:
+    async def take_it(page: list[ThrottledDelivery], taken: Callable[[], Awaitable[None]]) -> None:
         got.append(page)
+        await taken()
         stop.set()
         heard.set()
 
     await bus.publish_envelopes([an_envelope(delivery_id=n) for n in (1, 2)])
-    sender = Sender(Full(Settings(), Dns()), bus, clock=lambda: datetime.now(UTC))
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             group.start_soon(bus.take_throttled, take_it, stop)
             await bus.ping()
-            await group.start(sender.run, stop)
+            await group.start(a_full_sender(bus).run, stop)
             await heard.wait()
     given_back = [p for page in got for p in page]
     expected = [ThrottledDelivery(1, 0, 30.0), ThrottledDelivery(2, 0, 30.0)]
     assert sorted(given_back, key=lambda p: p.delivery_id) == expected
     assert (await bus.backlog()).messages == 0
+
+
+async def test_an_envelope_stays_in_the_stream_until_a_dispatcher_took_its_postponement(
+    bus: Bus, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is there, then one whose database is away, then one that takes it: the commit comes before the ack."""
+    monkeypatch.setattr("kannon.components.sender.throttled.RETRY_SECONDS", 0.05)
+    asked = 0
+    waiting: list[int] = []
+
+    async def take_it(page: list[ThrottledDelivery], taken: Callable[[], Awaitable[None]]) -> None:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise Unavailable("PostgreSQL: not connected")
+        waiting.append((await bus.backlog()).messages)
+        await taken()
+
+    refused = anyio.Event()
+
+    class Telling(Bus):
+        async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None:
+            try:
+                await super().publish_throttled(page)
+            except Unavailable:
+                refused.set()
+                raise
+
+    telling = Telling(nats_url)
+    await telling.ready()
+    await bus.publish_envelopes([an_envelope()])
+    stop = anyio.Event()
+    with anyio.fail_after(30):
+        async with running(a_full_sender(telling)), anyio.create_task_group() as group:
+            await refused.wait()
+            assert (await bus.backlog()).messages == 1
+            group.start_soon(bus.take_throttled, take_it, stop)
+            await drained(bus)
+            stop.set()
+    assert asked >= 3
+    assert waiting[0] == 1
+    await telling.close()
