@@ -214,8 +214,7 @@ class _Consumption:
         finally:
             self._pages -= 1
             self._changed.set()
-        for message in page:
-            await message.nak(RETRY_SECONDS)
+        await _put_back(page, RETRY_SECONDS)
 
     async def _handle_singly(self, handle: PageHandler, page: list[Message]) -> None:
         """One bad message must not hold up its page, nor spin: alone, it fails a few times and is parked."""
@@ -240,12 +239,16 @@ class _Consumption:
 
     async def _give_back(self) -> None:
         """What has arrived and was not begun goes back at once, or after its ack wait while NATS is away."""
-        for message in list(self._unsettled):
-            try:
-                await message.nak(0)
-            except Unavailable as error:
-                log.debug("nak lost, the message comes again after its ack wait", why=str(error))
+        await _put_back(list(self._unsettled), 0)
         self._arrived.clear()
+
+
+async def _put_back(messages: list[Message], delay_seconds: float) -> None:
+    for message in messages:
+        try:
+            await message.nak(delay_seconds)
+        except Unavailable as error:
+            log.debug("nak lost, the message comes again after its ack wait", why=str(error))
 
 
 async def consume(

@@ -4,6 +4,7 @@ lost claims.
 In: pool and bus. Out: a running dispatcher that says *started* once it consumes outcomes and claims deliveries.
 """
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,11 +18,12 @@ from kannon.bus.connection import Backlog, PostponementHandler, Progress
 from kannon.bus.consume import Limits, PageHandler
 from kannon.bus.streams import BOUNCES_DISPATCHER, OUTCOMES, ConsumerSpec
 from kannon.components.dispatcher.outcomes import Outcomes
-from kannon.components.dispatcher.scheduler import PAGE_SECONDS, Scheduler
+from kannon.components.dispatcher.scheduler import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, PAGE_SECONDS, Scheduler
 from kannon.components.dispatcher.throttle import ThrottledDestinations
 from kannon.db.pool import Database
 from kannon.db.queue import read_clock, reclaim_sending
-from kannon.errors import KannonError
+from kannon.errors import KannonError, Unavailable
+from kannon.log import leaves
 
 log = structlog.get_logger()
 
@@ -72,20 +74,41 @@ class Dispatcher:
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
         self._started = await read_clock(self._db)
+        await self._reclaim()
+        await self._reclaim()  # the first look only observes
         async with self._builder, anyio.create_task_group() as group:
-            await self._reclaim()
-            await self._reclaim()  # the first look only observes
             group.start_soon(self._reclaim_regularly)
             group.start_soon(self._sweep_regularly)
             async with anyio.create_task_group() as work:
                 # One page at a time, the next one gathering meanwhile: rows of one page are settled in one transaction.
                 limits = Limits(page=OUTCOME_PAGE, in_flight=2 * OUTCOME_PAGE)
                 for spec in (OUTCOMES, BOUNCES_DISPATCHER):
-                    work.start_soon(partial(self._bus.consume, spec, self._outcomes.handle_page, limits, stop=stop))
-                work.start_soon(self._feed.run, stop)
-                work.start_soon(self._bus.take_throttled, self._crowds.postpone, stop)
+                    consume = partial(self._bus.consume, spec, self._outcomes.handle_page, limits, stop=stop)
+                    work.start_soon(self._go_on, spec.stream, consume, stop)
+                work.start_soon(self._go_on, "feed", partial(self._feed.run, stop), stop)
+                take = partial(self._bus.take_throttled, self._crowds.postpone, stop)
+                work.start_soon(self._go_on, "postponements", take, stop)
                 task_status.started()
             group.cancel_scope.cancel()
+
+    async def _go_on(self, part: str, run: Callable[[], Awaitable[None]], stop: anyio.Event) -> None:
+        """Runs a part until `stop`, again after a dependency was away: the other parts and the build workers, which
+        are slow to start, go on meanwhile. Health checks ask PostgreSQL and NATS themselves."""
+        pause = FIRST_PAUSE_SECONDS
+        while not stop.is_set():
+            began = anyio.current_time()
+            try:
+                await run()
+            except Exception as error:
+                causes = leaves(error)
+                if not all(isinstance(cause, Unavailable) for cause in causes):
+                    raise
+                if anyio.current_time() - began > MAX_PAUSE_SECONDS:
+                    pause = FIRST_PAUSE_SECONDS
+                log.warning("a dependency is away; retrying", part=part, why=str(causes[0]), retry_seconds=pause)
+                with anyio.move_on_after(pause):
+                    await stop.wait()
+                pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
     async def _reclaim_regularly(self) -> None:
         while True:

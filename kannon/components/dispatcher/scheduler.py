@@ -13,14 +13,16 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 import structlog
+from anyio.abc import TaskGroup
 
 from kannon.bus.connection import Queue
 from kannon.bus.streams import WAKE_DISPATCHER
 from kannon.components.dispatcher.builder import BuildFailure
 from kannon.db.pool import Database
 from kannon.db.queue import claim_due, release_sending
-from kannon.errors import KannonError
+from kannon.errors import KannonError, Unavailable
 from kannon.mail.batch import Delivery
 from kannon.mail.envelope import Envelope
 from kannon.mail.event import Event, EventType, delivery_event_id
@@ -37,7 +39,11 @@ SMOOTHING_SECONDS = 2.0
 PAGE_SECONDS = 30.0  # half the shortest lease: a page that is not out by then is given back
 CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
 CHUNK_BYTES = 16 << 20
+CLAIM_LIMIT_SECONDS = 15.0  # a cancelled claim is waited for so long: half of what a stop may take
 RELEASE_DELAY = timedelta(seconds=2)
+RELEASE_SECONDS = 5.0
+FIRST_PAUSE_SECONDS = 0.25
+MAX_PAUSE_SECONDS = 4.0
 
 
 class Wake(Protocol):
@@ -115,23 +121,64 @@ class Scheduler:
         self._rate = 0.0
 
     async def run(self, stop: anyio.Event) -> None:
-        # Anew at each run: one that failed, as when PostgreSQL is away, had a place for the page that it did not get.
-        self._pages = anyio.CapacityLimiter(self._limits.pages_at_once)
+        """Until stop. While PostgreSQL or NATS is away it waits; the pages in work and the build workers stay."""
+        self._pages = anyio.CapacityLimiter(self._limits.pages_at_once)  # a run that was cut may have kept places
+        pause = FIRST_PAUSE_SECONDS
         async with self._bus.listen(WAKE_DISPATCHER, stop) as wake, anyio.create_task_group() as group:
             while not stop.is_set():
-                room = await self._room()
-                if room <= 0:
-                    await wake.wait(ROOM_POLL_SECONDS)
-                    continue
-                slot = object()
-                await self._pages.acquire_on_behalf_of(slot)
-                until = anyio.current_time() + PAGE_SECONDS  # the lease counts from the claim's beginning
-                page = await claim_due(self._db, min(room, self._page_size()))
-                if not page:
-                    self._pages.release_on_behalf_of(slot)
-                    await wake.wait(POLL_SECONDS)
-                    continue
-                group.start_soon(self._work, page, slot, until)
+                try:
+                    wait = await self._feed_page(group)
+                except Unavailable as error:
+                    log.warning("cannot claim deliveries; retrying", why=str(error), retry_seconds=pause)
+                    wait, pause = pause, min(2 * pause, MAX_PAUSE_SECONDS)
+                else:
+                    pause = FIRST_PAUSE_SECONDS
+                if wait:
+                    await wake.wait(wait)
+
+    async def _feed_page(self, group: TaskGroup) -> float:
+        """Claims one page and starts its work; gives how long to wait before the next. Raises Unavailable."""
+        room = await self._room()
+        if room <= 0:
+            return ROOM_POLL_SECONDS
+        slot = object()
+        await self._pages.acquire_on_behalf_of(slot)
+        until = anyio.current_time() + PAGE_SECONDS  # the lease counts from the claim's beginning
+        page: list[Delivery] = []
+        try:
+            page = await self._claim(min(room, self._page_size()))
+        finally:
+            if not page:
+                self._pages.release_on_behalf_of(slot)
+        if not page:
+            return POLL_SECONDS
+        group.start_soon(self._work, page, slot, until)
+        return 0.0
+
+    async def _claim(self, count: int) -> list[Delivery]:
+        """Cancelled, it finishes and then hands the rows back: cut between its commit and its answer, it would leave
+        them to their lease, as a crash there does."""
+        try:
+            with anyio.fail_after(CLAIM_LIMIT_SECONDS, shield=True):
+                page = await claim_due(self._db, count)
+        except TimeoutError:
+            raise Unavailable(f"PostgreSQL: a claim took longer than {CLAIM_LIMIT_SECONDS:g} s") from None
+        try:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        except anyio.get_cancelled_exc_class():
+            await self._release([delivery.id for delivery in page])
+            raise
+        return page
+
+    async def _release(self, ids: Sequence[int]) -> None:
+        """Back to the queue, no attempt counted. Where that fails, their lease takes them back."""
+        if not ids:
+            return
+        try:
+            with anyio.fail_after(RELEASE_SECONDS, shield=True):
+                await release_sending(self._db, ids, delay=RELEASE_DELAY)
+        except (KannonError, TimeoutError) as error:
+            log.warning("deliveries wait for their lease", deliveries=len(ids), why=str(error) or "took too long")
 
     async def _room(self) -> int:
         """How many more envelopes may wait: in all, and of those that no sender has seen yet."""
@@ -158,9 +205,7 @@ class Scheduler:
             log.warning("page not published", deliveries=len(waiting), why=str(error) or "took too long")
         finally:
             self._pages.release_on_behalf_of(slot)
-            if waiting:
-                with anyio.move_on_after(5, shield=True):
-                    await release_sending(self._db, list(waiting), delay=RELEASE_DELAY)
+            await self._release(list(waiting))
 
     async def _chunks(self, page: Sequence[Delivery]) -> list[list[Delivery]]:
         """By batch, and no chunk's mails larger than CHUNK_BYTES together. The smallest first: a single mail does not
