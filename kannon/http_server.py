@@ -99,7 +99,7 @@ class _Connection(TCPServer):
 
 class _Connections:
     def __init__(self, application: Application, config: ServerConfig, most: int, group: TaskGroup) -> None:
-        self._app = ASGIWrapper(application)  # type: ignore[arg-type]  # hypercorn's types name every scope and event
+        self._app = ASGIWrapper(application)
         self._config = config
         self._most = most
         self._group = group
