@@ -50,7 +50,6 @@ async def running(db: Database, bus: Bus) -> AsyncIterator[None]:
         builder,
         lease=timedelta(seconds=60),
         single_node=False,
-        clock=now,
     )
     stop = anyio.Event()
     async with anyio.create_task_group() as group:
