@@ -1,4 +1,4 @@
-"""DKIM keys of a domain as their operator sees and changes them; those that sign are listed by kannon.db.building.
+"""DKIM keys of a domain: listed and changed by its operator, read by the dispatcher that signs with them.
 
 In: canonical names, and the time where it decides. Out: kannon.mail.dns.dkim_keys.RegisteredKey, None where there is
 none. The rules are kannon.mail.dns.dkim_keys's; here each is asked under a lock on the domain, so that of two changes
@@ -14,6 +14,7 @@ from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import AlreadyExists
+from kannon.mail.build.dkim import DkimKey
 from kannon.mail.dns.dkim_keys import SWITCH, KeyState, RegisteredKey, check_move, check_out, next_selector
 
 if TYPE_CHECKING:
@@ -24,6 +25,15 @@ async def list_dkim_keys(db: Database, domain: str) -> list[RegisteredKey]:
     """All that there ever were, oldest first; none where there is no such domain."""
     async with db.acquire() as connection:
         return await _list(connection, domain)
+
+
+async def list_active_dkim_keys(db: Database, domain: str) -> list[DkimKey]:
+    """The keys that sign for this domain, RSA first."""
+    async with db.acquire() as connection:
+        return [
+            DkimKey(row["selector"], row["algorithm"], row["private_pem"])
+            async for row in queries.list_active_dkim_keys(connection, domain=domain)
+        ]
 
 
 @repeat_on_conflict

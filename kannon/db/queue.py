@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
-from kannon.mail.batch import Delivery
+from kannon.mail.batch import Delivery, Recipient
 from kannon.mail.envelope import ThrottledDelivery
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 
@@ -126,9 +126,11 @@ def _delivery(row: Any) -> Delivery:
         id=row["id"],
         message_id=row["message_id"],
         domain=row["domain"],
-        email=row["email"],
-        fields=json.loads(row["fields"]),
-        policy=TrackingPolicy(TrackingMode(row["opens"]), TrackingMode(row["links"])),
+        recipient=Recipient(
+            row["email"],
+            json.loads(row["fields"]),
+            TrackingPolicy(TrackingMode(row["opens"]), TrackingMode(row["links"])),
+        ),
         secret=row["secret"].bytes,
         attempt=row["attempts"] + 1,
         due_at=row["due_at"],

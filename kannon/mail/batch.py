@@ -1,4 +1,4 @@
-"""A batch (one call's mail) and a delivery (one recipient's copy), as the builder takes them.
+"""A batch (the mail of one send) and its deliveries (one recipient's mail each), from the request to the build worker.
 
 Plain data that can cross a process boundary: no database handle, no open file.
 """
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from kannon.mail.tracking import TrackingPolicy
+from kannon.mail.tracking import NOT_STATED, TrackingPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """`content_type` empty: guessed from the name. `content_id` set: an inline part of multipart/related."""
+    """An empty `content_type` is guessed from the name. A `content_id` makes it an inline part of multipart/related."""
 
     filename: str
     content: bytes
@@ -20,35 +20,57 @@ class Attachment:
     content_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What all deliveries of one call share. `header_to`/`header_cc` are what To and Cc show; empty: the recipient."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """The caller's part of a mail that all recipients of a send share.
 
-    message_id: str
-    domain: str
+    `html` is empty in a request that names a stored template. `header_to` and `header_cc` replace the recipient in To
+    and Cc where they are given. `unsubscribe_url` None: no one-click unsubscribe.
+    """
+
     sender_email: str
-    sender_alias: str
+    sender_alias: str = ""
     subject: str
-    html: str
+    html: str = ""
     header_to: tuple[str, ...] = ()
     header_cc: tuple[str, ...] = ()
     global_fields: Mapping[str, str] = field(default_factory=dict)
-    unsubscribe_url: str = ""
+    unsubscribe_url: str | None = None
     attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """An accepted send: its content, and the ids that the server gave it. It is due now where `scheduled_at` is None or
+    past."""
+
+    message_id: str
+    domain: str
+    template_id: str
+    content: Content
+    scheduled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One recipient of a send. `tracking` is the policy that the caller states; an accepted recipient has the effective
+    policy of domain, batch and recipient, which never changes afterwards."""
+
+    email: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    tracking: TrackingPolicy = NOT_STATED
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One claimed row of the pool. `secret` (16 random bytes, the same on every retry) is what Message-ID and the
-    pseudonym are derived from; `attempt` counts from 1 and includes the one about to be made; `turn` tells envelopes of
-    one attempt apart, where an earlier one is known to be gone unsent."""
+    """One claimed row of the pool. Message-ID and pseudonym are derived from `secret` (16 random bytes, the same on
+    every retry); `attempt` counts from 1 and includes the coming one; `turn` tells apart the envelopes of one attempt,
+    where an earlier envelope is known to be gone unsent."""
 
     id: int
     message_id: str
     domain: str
-    email: str
-    fields: Mapping[str, str]
-    policy: TrackingPolicy
+    recipient: Recipient
     secret: bytes
     attempt: int
     due_at: datetime

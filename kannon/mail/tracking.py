@@ -1,6 +1,6 @@
-"""Tracking policy: how much an open or a click may say, per axis, and which of several statements holds.
+"""Tracking policy: how much an open or a click may reveal, per axis, and the one that holds of several statements.
 
-In: the modes stated by domain, batch and recipient. Out: the effective one, the lowest stated. The numbers are those
+In: the modes stated by domain, batch and recipient. Out: the effective mode, the lowest stated. The numbers are those
 of pkg.kannon.tracking.types.TrackingMode and of the database's CHECKs.
 """
 
@@ -27,6 +27,12 @@ class TrackingPolicy:
     links: TrackingMode = TrackingMode.UNSPECIFIED
 
 
+@dataclass(frozen=True, slots=True)
+class UnsupportedTracking(TrackingPolicy):
+    """A recipient's statement with a mode that does not exist. Its recipient is rejected, so it is never effective."""
+
+
+NOT_STATED = TrackingPolicy()
 OFF = TrackingPolicy(TrackingMode.OFF, TrackingMode.OFF)
 IDENTIFIED = TrackingPolicy(TrackingMode.IDENTIFIED, TrackingMode.IDENTIFIED)
 

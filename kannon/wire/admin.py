@@ -1,14 +1,12 @@
-"""Domain, Template, ApiKey and HourlyCount → their protobuf messages, and a stated tracking policy back.
+"""Domain, Template, ApiKey and HourlyCount → their protobuf messages.
 
-In and out: values of kannon.mail.tenants, kannon.mail.tracking and kannon.mail.event.
+In: values of kannon.mail.tenants and kannon.mail.event.
 """
 
 from datetime import datetime
 
-from kannon.errors import InvalidArgument
 from kannon.mail import ids, tenants
 from kannon.mail.event import HourlyCount
-from kannon.mail.tracking import TrackingMode, TrackingPolicy
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import APIKey, Domain, Template
 from kannon.pb.stats.types.stats_pb2 import StatsAggregated
 from kannon.pb.tracking.types.tracking_pb2 import TrackingPolicy as TrackingPolicyMessage
@@ -47,16 +45,3 @@ def to_api_key(key: tenants.ApiKey, now: datetime) -> APIKey:
 
 def to_aggregated(count: HourlyCount) -> StatsAggregated:
     return StatsAggregated(type=count.type.value, timestamp=timestamp(count.hour), count=count.count)
-
-
-def from_ceiling(message: TrackingPolicyMessage) -> TrackingPolicy:
-    """A domain's ceiling: an axis that is not stated is OFF. Raises InvalidArgument for an unknown mode."""
-    return TrackingPolicy(_ceiling("opens", message.opens), _ceiling("links", message.links))
-
-
-def _ceiling(axis: str, number: int) -> TrackingMode:
-    try:
-        mode = TrackingMode(number)
-    except ValueError:
-        raise InvalidArgument(f"tracking.{axis}", f"unknown mode {number}") from None
-    return TrackingMode.OFF if mode is TrackingMode.UNSPECIFIED else mode

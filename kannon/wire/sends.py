@@ -1,84 +1,125 @@
-"""SendHTMLReq and SendTemplateReq → the values of kannon.mail.send_request, and the answer → SendRes.
+"""SendHTMLReq and SendTemplateReq → SendRequest, and SendResult ⇄ SendRes.
 
-In: parsed requests. Out: `Submission`, and the recipients one at a time (a batch may have 100,000 of them). A time that
-is no time is InvalidArgument.
+In: parsed protobuf messages. Out: the values of kannon.mail.send_request. A time that does not exist and an unknown
+tracking mode of the batch raise InvalidArgument. A recipient is converted when it is asked for: a request may have
+100,000 recipients, and protobuf holds them more compactly than Python does.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import overload
 
-from kannon.mail.batch import Attachment
-from kannon.mail.send_request import NOTHING_STATED, RejectReason, StatedTracking, Submission
-from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import RejectedRecipient, SendHTMLReq, SendRes, SendTemplateReq
-from kannon.wire.events import timestamp
+from kannon.errors import InvalidArgument
+from kannon.mail.batch import Attachment, Content, Recipient
+from kannon.mail.send_request import RejectedRecipient, RejectReason, SendRequest, SendResult
+from kannon.mail.tracking import NOT_STATED, UnsupportedTracking
+from kannon.pb.mailer.apiv1 import mailerapiv1_pb2 as pb
+from kannon.pb.mailer.types import mailer_types_pb2 as types_pb
+from kannon.wire.events import from_timestamp, timestamp
 from kannon.wire.times import optional_time
+from kannon.wire.tracking import to_policy
 
-SendRequest = SendHTMLReq | SendTemplateReq
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One recipient as the caller wrote it."""
-
-    email: str
-    fields: Mapping[str, str]
-    tracking: StatedTracking
+SendMessage = pb.SendHTMLReq | pb.SendTemplateReq
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of a send. `rejected`: addresses as submitted, in order, each with its reason."""
-
-    message_id: str
-    template_id: str
-    scheduled_at: datetime
-    accepted_count: int
-    rejected: Sequence[tuple[str, RejectReason]]
-
-
-def to_submission(request: SendRequest) -> Submission:
+def to_send_request(message: SendMessage, idempotency_key: str = "") -> SendRequest:
     """Raises InvalidArgument."""
-    return Submission(
-        sender_email=request.sender.email,
-        sender_alias=request.sender.alias,
-        subject=request.subject,
-        recipient_count=len(request.recipients),
-        html=request.html if isinstance(request, SendHTMLReq) else None,
-        template_id="" if isinstance(request, SendHTMLReq) else request.template_id,
-        scheduled_at=optional_time(request, "scheduled_time"),
-        header_to=tuple(request.headers.to),
-        header_cc=tuple(request.headers.cc),
-        global_fields=dict(request.global_fields),
-        tracking=StatedTracking(request.tracking.opens, request.tracking.links),
+    return SendRequest(
+        content=_to_content(message),
+        recipients=_Recipients(message.recipients),
+        source=_Source(message),
+        template_id=message.template_id if isinstance(message, pb.SendTemplateReq) else None,
+        scheduled_at=optional_time(message, "scheduled_time"),
+        tracking=to_policy(message.tracking),
+        idempotency_key=idempotency_key,
+    )
+
+
+def _to_content(message: SendMessage) -> Content:
+    return Content(
+        sender_email=message.sender.email,
+        sender_alias=message.sender.alias,
+        subject=message.subject,
+        html=message.html if isinstance(message, pb.SendHTMLReq) else "",
+        header_to=tuple(message.headers.to),
+        header_cc=tuple(message.headers.cc),
+        global_fields=dict(message.global_fields),
         unsubscribe_url=(
-            request.one_click_unsubscribe.url_template if request.HasField("one_click_unsubscribe") else None
+            message.one_click_unsubscribe.url_template if message.HasField("one_click_unsubscribe") else None
         ),
-        attachments=tuple(Attachment(a.filename, a.content, a.content_type, a.content_id) for a in request.attachments),
+        attachments=tuple(Attachment(a.filename, a.content, a.content_type, a.content_id) for a in message.attachments),
     )
 
 
-def recipients_of(request: SendRequest) -> Iterator[Asked]:
-    for recipient in request.recipients:
-        tracking = NOTHING_STATED
-        if recipient.HasField("tracking"):
-            tracking = StatedTracking(recipient.tracking.opens, recipient.tracking.links)
-        yield Asked(recipient.email, dict(recipient.fields), tracking)
+class _Recipients(Sequence[Recipient]):
+    def __init__(self, messages: Sequence[types_pb.Recipient]) -> None:
+        self._messages = messages
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __iter__(self) -> Iterator[Recipient]:
+        return map(_to_recipient, self._messages)
+
+    @overload
+    def __getitem__(self, index: int) -> Recipient: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Recipient]: ...
+    def __getitem__(self, index: int | slice) -> Recipient | Sequence[Recipient]:
+        if isinstance(index, slice):
+            return _Recipients(self._messages[index])
+        return _to_recipient(self._messages[index])
 
 
-def request_digest(request: SendRequest) -> bytes:
-    """The same for the same request, whatever order its maps were written in; also tells the two kinds apart."""
-    name = request.DESCRIPTOR.full_name.encode()
-    return hashlib.sha256(name + b"\0" + request.SerializeToString(deterministic=True)).digest()
+def _to_recipient(message: types_pb.Recipient) -> Recipient:
+    tracking = NOT_STATED
+    if message.HasField("tracking"):
+        try:
+            tracking = to_policy(message.tracking)
+        except InvalidArgument:
+            tracking = UnsupportedTracking()
+    return Recipient(message.email, dict(message.fields), tracking)
 
 
-def to_send_res(answer: Answer) -> SendRes:
-    return SendRes(
-        message_id=answer.message_id,
-        template_id=answer.template_id,
-        scheduled_time=timestamp(answer.scheduled_at),
-        accepted_count=answer.accepted_count,
-        rejected_count=len(answer.rejected),
-        rejected_recipients=[RejectedRecipient(email=email, reason=reason.value) for email, reason in answer.rejected],
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """kannon.mail.send_request.Source."""
+
+    message: SendMessage
+
+    def size(self) -> int:
+        return self.message.ByteSize()
+
+    def digest(self) -> bytes:
+        """Also tells the two kinds of request apart. Stored answers are found by it, so it must stay the same."""
+        name = self.message.DESCRIPTOR.full_name.encode()
+        return hashlib.sha256(name + b"\0" + self.message.SerializeToString(deterministic=True)).digest()
+
+
+def to_send_res(result: SendResult) -> pb.SendRes:
+    return pb.SendRes(
+        message_id=result.message_id,
+        template_id=result.template_id,
+        scheduled_time=timestamp(result.scheduled_at),
+        accepted_count=result.accepted_count,
+        rejected_count=len(result.rejected),
+        rejected_recipients=[pb.RejectedRecipient(email=email, reason=reason) for email, reason in result.rejected],
     )
+
+
+class SendResCodec:
+    """The form in which the first answer to an idempotency key is stored: the SendRes itself, for a day."""
+
+    def encode(self, result: SendResult) -> bytes:
+        return to_send_res(result).SerializeToString()
+
+    def decode(self, stored: bytes) -> SendResult:
+        message = pb.SendRes.FromString(stored)
+        return SendResult(
+            message_id=message.message_id,
+            template_id=message.template_id,
+            scheduled_at=from_timestamp(message.scheduled_time),
+            accepted_count=message.accepted_count,
+            rejected=[RejectedRecipient(r.email, RejectReason(r.reason)) for r in message.rejected_recipients],
+        )

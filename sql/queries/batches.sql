@@ -1,7 +1,8 @@
--- A batch comes in: its template if it brought one, itself, its attachments, and the deliveries of a small one.
+-- A batch: stored when its send is accepted, loaded when its mails are built.
 
 -- name: insert_batch$
--- Due now unless it is scheduled for later: by the clock that claims it. Returns when.
+-- With its template where it brings one, its attachments, and the deliveries where they are few. Due now unless it is
+-- scheduled for later, by the clock that claims it; returns the due time.
 WITH template AS (
     INSERT INTO templates (template_id, domain, type, html)
     SELECT :template_id, :domain, 'transient', :html WHERE :html::text IS NOT NULL
@@ -22,3 +23,12 @@ INSERT INTO messages (message_id, domain, template_id, sender_email, sender_alia
 VALUES (:message_id, :domain, :template_id, :sender_email, :sender_alias, :subject, :header_to, :header_cc,
         :global_fields, :unsubscribe_url, greatest(:scheduled_at::timestamptz, now()), :accepted_count, :rejected_count)
 RETURNING scheduled_at;
+
+-- name: find_batch^
+SELECT m.message_id, m.domain, m.template_id, m.scheduled_at, m.sender_email, m.sender_alias, m.subject, t.html,
+       m.header_to, m.header_cc, m.global_fields, m.unsubscribe_url
+FROM messages m JOIN templates t USING (template_id)
+WHERE m.message_id = :message_id;
+
+-- name: list_attachments
+SELECT filename, content_type, content_id, content FROM attachments WHERE message_id = :message_id ORDER BY position;

@@ -29,3 +29,6 @@ UPDATE dkim_keys SET active = true, retired_at = NULL WHERE domain = :domain AND
 
 -- name: delete_dkim_key!
 UPDATE dkim_keys SET deleted_at = now(), private_pem = '' WHERE domain = :domain AND selector = :selector;
+
+-- name: list_active_dkim_keys
+SELECT selector, algorithm, private_pem FROM dkim_keys WHERE domain = :domain AND active ORDER BY algorithm DESC;

@@ -54,7 +54,7 @@ def page(attachments: tuple[Attachment, ...] = ()) -> Batch:
 def main(mails: int) -> None:
     compiled = compile_batch(page(), settings())
     to, untracked = delivery(fields=FIELDS, policy=IDENTIFIED), delivery(fields=FIELDS, policy=OFF)
-    fields = fields_for(to.email, {}, to.fields)
+    fields = fields_for(to.recipient.email, {}, to.recipient.fields)
     key = load_pem_private_key(dkim_pair().private.encode(), None)
     assert isinstance(key, rsa.RSAPrivateKey)
     signing = best(lambda: key.sign(b"x" * 900, PADDING, SHA256), mails)
@@ -65,7 +65,7 @@ def main(mails: int) -> None:
 
     tracked_body = best(lambda: body(TrackingUrls(compiled._tracking, to, NOW)), mails)
     plain_body = best(lambda: body(TrackingUrls(compiled._tracking, untracked, NOW)), mails)
-    headers = best(lambda: compiled._fill_headers(to.email, fields, to.secret, NOW), mails)
+    headers = best(lambda: compiled._fill_headers(to.recipient.email, fields, to.secret, NOW), mails)
     bounce = best(lambda: make_bounce_address(7, DOMAIN, BOUNCE_SECRET, NOW + timedelta(days=31)), mails)
     steps = {
         "RSA-2048 signature": signing,

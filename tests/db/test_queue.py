@@ -36,7 +36,10 @@ async def test_a_delivery_goes_from_state_to_state(db: Database) -> None:
     await settle_validated(db, valid=ids[:2], rejected=ids[2:])
     assert await states(db) == {ids[0]: "scheduled", ids[1]: "scheduled"}
     due = await claim_due(db, 100)
-    assert [(d.id, d.attempt, d.email) for d in due] == [(ids[0], 1, "a0@example.org"), (ids[1], 1, "a1@example.org")]
+    assert [(d.id, d.attempt, d.recipient.email) for d in due] == [
+        (ids[0], 1, "a0@example.org"),
+        (ids[1], 1, "a1@example.org"),
+    ]
     assert set((await states(db)).values()) == {"sending"}
     async with settlement(db) as rows:
         found = await rows.find([*ids, 999_999])

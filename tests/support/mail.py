@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import dkim
 
-from kannon.mail.batch import Attachment, Batch, Delivery
+from kannon.mail.batch import Attachment, Batch, Content, Delivery, Recipient
 from kannon.mail.build.dkim import ED25519_SHA256, RSA_SHA256, DkimKey, generate_dkim_key
 from kannon.mail.build.template import BuildSettings, compile_batch
 from kannon.mail.envelope import Envelope
@@ -21,6 +21,7 @@ from kannon.mail.tracking import OFF, TrackingPolicy
 DOMAIN = "news.example.com"
 NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 MESSAGE_ID = f"msg_{'a1b2c3d4e5f6' * 2}@{DOMAIN}"
+TEMPLATE_ID = f"template_{'a1b2c3d4e5f6' * 2}@{DOMAIN}"
 SELECTOR = "kannon"
 BOUNCE_SECRET = b"b" * 32
 TOKEN_TTL = timedelta(days=90)
@@ -78,9 +79,7 @@ def batch(
     unsubscribe: str = "",
     attachments: tuple[Attachment, ...] = (),
 ) -> Batch:
-    return Batch(
-        message_id=MESSAGE_ID,
-        domain=DOMAIN,
+    content = Content(
         sender_email=sender,
         sender_alias=alias,
         subject=subject,
@@ -88,9 +87,10 @@ def batch(
         header_to=to,
         header_cc=cc,
         global_fields=fields or {},
-        unsubscribe_url=unsubscribe,
+        unsubscribe_url=unsubscribe or None,
         attachments=attachments,
     )
+    return Batch(message_id=MESSAGE_ID, domain=DOMAIN, template_id=TEMPLATE_ID, content=content)
 
 
 def delivery(
@@ -103,7 +103,8 @@ def delivery(
     delivery_id: int = 7,
     due_at: datetime = NOW,
 ) -> Delivery:
-    return Delivery(delivery_id, MESSAGE_ID, DOMAIN, address, fields or {}, policy, secret, attempt, due_at)
+    recipient = Recipient(address, fields or {}, policy)
+    return Delivery(delivery_id, MESSAGE_ID, DOMAIN, recipient, secret, attempt, due_at)
 
 
 def build(of: Batch, to: Delivery | None = None, by: BuildSettings | None = None, now: datetime = NOW) -> Envelope:

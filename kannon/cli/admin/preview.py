@@ -7,15 +7,17 @@ recipient. Nothing is tracked or signed in it: those need the server's keys.
 import email
 import email.policy
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from kannon.errors import OperatorError
-from kannon.mail.batch import Attachment, Batch, Delivery
+from kannon.mail.batch import Batch, Delivery
 from kannon.mail.build.dkim import ED25519_SHA256, DkimKey, generate_dkim_key
 from kannon.mail.build.template import BuildSettings, compile_batch
 from kannon.mail.token import generate_token_key
 from kannon.mail.tracking import OFF
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendTemplateReq
+from kannon.wire.sends import to_send_request
 
 _NOT_SHOWN = frozenset({"dkim-signature", "content-type", "content-transfer-encoding", "mime-version"})
 
@@ -24,24 +26,16 @@ def render_preview(request: SendHTMLReq | SendTemplateReq, html: str, domain: st
     """Raises OperatorError where no mail can be made of it."""
     if not request.recipients:
         raise OperatorError("there is no recipient to show a mail for")
+    now = datetime.now(UTC)
+    send = to_send_request(request)
     batch = Batch(
         message_id=f"msg_preview@{domain}",
         domain=domain,
-        sender_email=request.sender.email,
-        sender_alias=request.sender.alias,
-        subject=request.subject,
-        html=html,
-        header_to=tuple(request.headers.to),
-        header_cc=tuple(request.headers.cc),
-        global_fields=dict(request.global_fields),
-        unsubscribe_url=request.one_click_unsubscribe.url_template,
-        attachments=tuple(Attachment(a.filename, a.content, a.content_type, a.content_id) for a in request.attachments),
+        template_id=send.template_id or "",
+        content=replace(send.content, html=html),
     )
-    now = datetime.now(UTC)
-    first = request.recipients[0]
-    delivery = Delivery(
-        0, batch.message_id, domain, first.email, dict(first.fields), OFF, secrets.token_bytes(16), 1, now
-    )
+    first = replace(send.recipients[0], tracking=OFF)
+    delivery = Delivery(0, batch.message_id, domain, first, secrets.token_bytes(16), 1, now)
     try:
         return _show(compile_batch(batch, _settings()).fill(delivery, now).body)
     except ValueError as error:

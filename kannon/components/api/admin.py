@@ -22,8 +22,9 @@ from kannon.mail.build.dkim import generate_dkim_key
 from kannon.mail.dns.dkim_keys import FIRST_SELECTOR
 from kannon.mail.tenants import MAX_API_KEY_NAME, MAX_TEMPLATE_TITLE
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as pb
-from kannon.wire.admin import from_ceiling, to_api_key, to_domain, to_template
+from kannon.wire.admin import to_api_key, to_domain, to_template
 from kannon.wire.times import optional_time
+from kannon.wire.tracking import to_ceiling
 
 _DEFAULT_KEYS = 100
 
@@ -59,7 +60,7 @@ class DomainMethods:
 
     async def SetTrackingPolicy(self, caller: Admin, request: pb.SetTrackingPolicyReq) -> pb.SetTrackingPolicyRes:
         name = domain_name(request.domain)
-        tracking = from_ceiling(request.tracking)
+        tracking = to_ceiling(request.tracking)
         if not await domains.update_tracking(self._db, name, tracking):
             raise NotFound(f'domain: no domain "{name}"')
         log.info("tracking policy set", domain=name, by=caller.attribution)

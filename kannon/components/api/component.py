@@ -44,6 +44,7 @@ from kannon.pb.admin.v1 import destinations_pb2, dkim_pb2, operations_pb2, parke
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
 from kannon.pb.stats.apiv2 import statsapiv2_pb2
+from kannon.wire.sends import SendResCodec
 
 _CLOSE_SECONDS = 10.0
 log = structlog.get_logger(__name__)
@@ -133,10 +134,11 @@ class Api:
         async def find_tenant(domain: str, secret_sha256: bytes) -> Tenant | None:
             return await api_keys.find_tenant(prompt, domain, secret_sha256)
 
-        intake = AcceptService(
+        accept = AcceptService(
             self._db,
             self._settings.limits,
             self._bus,
+            SendResCodec(),
             SendLimiter(min(PLACES, max(1, self._db.size // 2))),  # the other half is for small sends and the operator
             suppression=self._settings.suppression,
             meter=self._meter,
@@ -144,7 +146,7 @@ class Api:
         operations = OperationsMethods(self._db, end_cancelled=finishing.nudge, wake=self._wake_dispatcher)
         tenant = TenantAuthenticator(find_tenant, failed).authenticate
         services: list[Service[Any]] = [
-            Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(intake), tenant),
+            Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(accept), tenant),
             Service(_service(adminapiv1_pb2, "Api"), AdminMethods(prompt, self._settings.limits.max_bytes), admin),
             Service(_service(adminapiv1_pb2, "HZService"), HZMethods(self._checks), _anyone),
             Service(_service(statsapiv1_pb2, "StatsApiV1"), StatsV1Methods(self._db), admin),

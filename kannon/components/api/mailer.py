@@ -1,19 +1,24 @@
 """pkg.kannon.mailer.apiv1.Mailer: sends, for tenants.
 
-In: requests whose API key was accepted. Out: SendRes. All of the work is kannon.accept.service's.
+In: protobuf requests whose API key is valid. Out: SendRes. Only converts; kannon.accept.service does the work.
 """
 
 from kannon.accept.service import AcceptService
 from kannon.components.api.authenticator import TenantCaller
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes, SendTemplateReq
+from kannon.wire.sends import SendMessage, to_send_request, to_send_res
 
 
 class MailerMethods:
-    def __init__(self, intake: AcceptService) -> None:
-        self._intake = intake
+    def __init__(self, service: AcceptService) -> None:
+        self._service = service
 
     async def SendHTML(self, caller: TenantCaller, request: SendHTMLReq) -> SendRes:
-        return await self._intake.submit(caller.tenant, request, caller.idempotency_key)
+        return await self._send(caller, request)
 
     async def SendTemplate(self, caller: TenantCaller, request: SendTemplateReq) -> SendRes:
-        return await self._intake.submit(caller.tenant, request, caller.idempotency_key)
+        return await self._send(caller, request)
+
+    async def _send(self, caller: TenantCaller, request: SendMessage) -> SendRes:
+        result = await self._service.accept(caller.tenant, to_send_request(request, caller.idempotency_key))
+        return to_send_res(result)

@@ -20,7 +20,8 @@ from typing import Self
 import structlog
 
 from kannon.components.dispatcher.worker import Page, become_worker, build_page
-from kannon.db.building import find_batch, list_active_dkim_keys
+from kannon.db.batches import find_batch
+from kannon.db.dkim_keys import list_active_dkim_keys
 from kannon.db.keys import NewStatsKey, bounce_secrets, current_stats_key
 from kannon.db.pool import Database
 from kannon.errors import Unavailable
@@ -163,7 +164,8 @@ class Builder:
             autoescape=self._options.autoescape,
         )
         # Attachments travel as base64, the HTML twice: once as text.
-        size = sum(len(a.content) for a in batch.attachments) * 4 // 3 + 2 * len(batch.html) + OVERHEAD_BYTES
+        content = batch.content
+        size = sum(len(a.content) for a in content.attachments) * 4 // 3 + 2 * len(content.html) + OVERHEAD_BYTES
         return _Loaded(Page(f"{message_id} {until}", batch, settings), "", until, size)
 
 

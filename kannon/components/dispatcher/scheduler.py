@@ -244,7 +244,7 @@ def _error(failure: BuildFailure, now: datetime) -> Event:
         type=EventType.ERROR,
         domain=delivery.domain,
         message_id=delivery.message_id,
-        email=delivery.email,
+        email=delivery.recipient.email,
         at=now,
         delivery_id=delivery.id,
         attempt=delivery.attempt,

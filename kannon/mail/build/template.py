@@ -70,18 +70,20 @@ class CompiledBatch:
         self._signers = [DkimSigner(key, batch.domain) for key in settings.dkim_keys]
         base_url = settings.base_url or f"https://stats.{batch.domain}"
         self._tracking = BatchTracking(TokenSigner(settings.token_key), base_url, batch.domain, settings.token_ttl)
-        self._subject = split_placeholders(batch.subject)
-        self._unsubscribe = split_placeholders(batch.unsubscribe_url) if batch.unsubscribe_url else None
-        frame = build_skeleton(batch.message_id, batch.attachments)
+        content = batch.content
+        self._subject = split_placeholders(content.subject)
+        self._unsubscribe = split_placeholders(content.unsubscribe_url) if content.unsubscribe_url else None
+        frame = build_skeleton(batch.message_id, content.attachments)
         self._headers = _constant_headers(batch, frame)
-        self._body = _Body(batch.html, frame, autoescape=settings.autoescape)
+        self._body = _Body(content.html, frame, autoescape=settings.autoescape)
 
     def fill(self, delivery: Delivery, now: datetime) -> Envelope:
         """One recipient's mail. Raises ValueError for an address that is none (the validator keeps those away)."""
-        recipient = parse_address(delivery.email)
-        fields = fields_for(delivery.email, self._batch.global_fields, delivery.fields)
+        recipient = delivery.recipient
+        address = parse_address(recipient.email)
+        fields = fields_for(recipient.email, self._batch.content.global_fields, recipient.fields)
         wire, body_hash = self._body.fill(RenderContext(fields, TrackingUrls(self._tracking, delivery, now)))
-        headers = self._fill_headers(str(recipient), fields, delivery.secret, now)
+        headers = self._fill_headers(str(address), fields, delivery.secret, now)
         canonical = [(header.name, header.canonical) for header in headers]
         signatures = [signer.sign(canonical, body_hash, now) for signer in self._signers]
         settings = self._settings
@@ -91,7 +93,7 @@ class CompiledBatch:
             message_id=delivery.message_id,
             domain=delivery.domain,
             mail_from=make_bounce_address(delivery.id, self._batch.domain, settings.bounce_secret, expires),
-            rcpt_to=delivery.email,
+            rcpt_to=recipient.email,
             body=b"".join([*signatures, *[header.wire for header in headers], b"\r\n", *wire]),
             attempt=delivery.attempt,
             due_at=delivery.due_at,
@@ -118,14 +120,15 @@ class CompiledBatch:
 
 def _constant_headers(batch: Batch, frame: MimeSkeleton) -> dict[str, Header]:
     """By name in lower case."""
+    content = batch.content
     headers = [
-        make_header("From", format_mailbox(batch.sender_alias, parse_address(batch.sender_email))),
+        make_header("From", format_mailbox(content.sender_alias, parse_address(content.sender_email))),
         make_header("X-Pool-Message-Id", batch.message_id),
         make_header("List-Unsubscribe-Post", _ONE_CLICK),
         make_header("MIME-Version", "1.0"),
         make_header("Content-Type", frame.content_type),
     ]
-    for name, shown in (("To", batch.header_to), ("Cc", batch.header_cc)):
+    for name, shown in (("To", content.header_to), ("Cc", content.header_cc)):
         if shown:
             headers.append(make_header(name, format_mailboxes([parse_mailbox(text) for text in shown])))
     return {header.name: header for header in headers}

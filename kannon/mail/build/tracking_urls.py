@@ -48,11 +48,11 @@ class TrackingUrls:
 
     def pixel_url(self) -> str | None:
         """None where opens are not tracked."""
-        return self._url(Channel.OPEN, self._delivery.policy.opens)
+        return self._url(Channel.OPEN, self._delivery.recipient.tracking.opens)
 
     def link_url(self, target: str) -> str | None:
         """None where links are not tracked."""
-        return self._url(Channel.CLICK, self._delivery.policy.links, target)
+        return self._url(Channel.CLICK, self._delivery.recipient.tracking.links, target)
 
     def _url(self, channel: Channel, mode: TrackingMode, target: str = "") -> str | None:
         if mode in (TrackingMode.OFF, TrackingMode.UNSPECIFIED):
@@ -64,7 +64,7 @@ class TrackingUrls:
 
     def _claims(self, channel: Channel, mode: TrackingMode, target: str) -> Claims:
         domain = self._batch.domain
-        email, delivery_id = self._delivery.email, self._delivery.id
+        email, delivery_id = self._delivery.recipient.email, self._delivery.id
         if mode is TrackingMode.ANONYMOUS:
             email, delivery_id = anonymous_address(domain), 0
         elif mode is TrackingMode.PSEUDONYMOUS:

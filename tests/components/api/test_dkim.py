@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from grpclib.const import Status
 
-from kannon.db.building import list_active_dkim_keys
+from kannon.db.dkim_keys import list_active_dkim_keys
 from kannon.db.pool import Database
 from kannon.mail.dns.dkim_keys import SWITCH
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import GetDomainReq

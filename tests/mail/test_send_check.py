@@ -1,4 +1,4 @@
-"""Intake's rules by calling them: sizes, the order of refusals, and what costs no more than it must."""
+"""The rules of a send: sizes, the order of rejections, and time in proportion to the recipients."""
 
 import base64
 import time
@@ -9,33 +9,14 @@ from hypothesis import strategies as st
 
 from kannon.errors import InvalidArgument, LimitExceeded
 from kannon.mail import ids
-from kannon.mail.batch import Attachment
-from kannon.mail.send_request import (
-    NOTHING_STATED,
-    AcceptedRecipient,
-    Limits,
-    RecipientChecker,
-    RejectReason,
-    StatedTracking,
-    Submission,
-    Tenant,
-    check_rest,
-    encoded_size,
-)
-from kannon.mail.tracking import IDENTIFIED, TrackingMode, TrackingPolicy
+from kannon.mail.batch import Attachment, Recipient
+from kannon.mail.send_check import RecipientChecker, check_rest, encoded_size
+from kannon.mail.send_request import Limits, RejectReason, Tenant
+from kannon.mail.tracking import IDENTIFIED, TrackingMode, TrackingPolicy, UnsupportedTracking
+from tests.support.sends import send_request
 
 TENANT = Tenant("example.com", IDENTIFIED)
-
-
-def a_submission(**changes: object) -> Submission:
-    values: dict[str, object] = {
-        "sender_email": "a@example.com",
-        "sender_alias": "",
-        "subject": "s",
-        "recipient_count": 1,
-        "html": "x",
-    }
-    return Submission(**(values | changes))  # type: ignore[arg-type]  # a test's shorthand
+ABOVE = TrackingPolicy(TrackingMode.FULL, TrackingMode.UNSPECIFIED)
 
 
 @given(st.integers(0, 5000))
@@ -46,7 +27,7 @@ def test_the_size_of_an_attachment_is_what_base64_makes_of_it(size: int) -> None
 def test_limits_hold_to_the_byte_and_to_the_recipient() -> None:
     attachments = (Attachment("a", bytes(300)), Attachment("b", bytes(57)))
     size = 10 + encoded_size(300) + encoded_size(57)
-    send = a_submission(recipient_count=3, attachments=attachments)
+    send = send_request(attachments=attachments, recipients=[Recipient(f"{i}@b.de") for i in range(3)])
     check_rest(send, TENANT, Limits(size, 3), html_bytes=10)
     with pytest.raises(LimitExceeded, match="bytes"):
         check_rest(send, TENANT, Limits(size - 1, 3), html_bytes=10)
@@ -58,50 +39,53 @@ def test_limits_hold_to_the_byte_and_to_the_recipient() -> None:
     "media_type", ["text/plain", "TEXT/x.y+z", 'text/plain; charset="utf-8"', "application/vnd.a-b; name=c d.txt", ""]
 )
 def test_media_types_that_pass(media_type: str) -> None:
-    check_rest(a_submission(attachments=(Attachment("a", b"", media_type),)), TENANT, Limits(100, 1), html_bytes=1)
+    check_rest(send_request(attachments=(Attachment("a", b"", media_type),)), TENANT, Limits(100, 1), html_bytes=1)
 
 
 @pytest.mark.parametrize("media_type", ["text", "/", "text/", "a b/c", "text/plain\r\nX: y", "text/pläin", "a/b/c"])
 def test_media_types_that_do_not(media_type: str) -> None:
     with pytest.raises(InvalidArgument, match="content_type"):
-        check_rest(a_submission(attachments=(Attachment("a", b"", media_type),)), TENANT, Limits(100, 1), html_bytes=1)
+        check_rest(send_request(attachments=(Attachment("a", b"", media_type),)), TENANT, Limits(100, 1), html_bytes=1)
 
 
 def test_the_first_reason_that_matches_is_the_one_given() -> None:
-    """Each recipient would be refused for all the reasons from its own on."""
+    """Each recipient has all the faults from its own on."""
     url = "https://example.com/{{ id }}"
-    gate = RecipientChecker(a_submission(subject="{{ s }}", unsubscribe_url=url), TENANT)
-    bad = {"s": "\n"}
-    assert gate.judge(" ", bad, StatedTracking(9, 9)) is RejectReason.INVALID_EMAIL
-    assert gate.judge("a@b.de", bad, StatedTracking(9, 9)) is RejectReason.UNSUPPORTED_TRACKING_MODE
-    assert gate.judge("A@b.de", bad, StatedTracking(5, 0)) is RejectReason.TRACKING_ABOVE_CEILING
-    assert gate.judge("b@b.de", bad, NOTHING_STATED) is RejectReason.UNSUBSCRIBE_URL_UNRESOLVED
-    assert gate.judge("c@b.de", bad | {"id": "1"}, NOTHING_STATED) is RejectReason.INVALID_FIELD
-    assert gate.judge("a@B.de", {"id": "1"}, NOTHING_STATED) is RejectReason.DUPLICATE  # refused, but seen
-    taken = gate.judge("d@b.de", {"id": "1", "s": "fine"}, StatedTracking(1, 0))
-    policy = TrackingPolicy(TrackingMode.OFF, TrackingMode.IDENTIFIED)
-    assert taken == AcceptedRecipient("d@b.de", {"id": "1", "s": "fine"}, policy)
+    checker = RecipientChecker(send_request(subject="{{ s }}", unsubscribe_url=url), TENANT)
+    unsupported, bad = UnsupportedTracking(), {"s": "\n"}
+    assert checker.check(Recipient(" ", bad, unsupported)) is RejectReason.INVALID_EMAIL
+    assert checker.check(Recipient("a@b.de", bad, unsupported)) is RejectReason.UNSUPPORTED_TRACKING_MODE
+    assert checker.check(Recipient("A@b.de", bad, ABOVE)) is RejectReason.TRACKING_ABOVE_CEILING
+    assert checker.check(Recipient("b@b.de", bad)) is RejectReason.UNSUBSCRIBE_URL_UNRESOLVED
+    assert checker.check(Recipient("c@b.de", bad | {"id": "1"})) is RejectReason.INVALID_FIELD
+    assert checker.check(Recipient("a@B.de", {"id": "1"})) is RejectReason.DUPLICATE  # rejected, but remembered
+    fields = {"id": "1", "s": "fine"}
+    opens_off = TrackingPolicy(TrackingMode.OFF, TrackingMode.UNSPECIFIED)
+    accepted = checker.check(Recipient(" d@b.de ", fields, opens_off))
+    assert accepted == Recipient("d@b.de", fields, TrackingPolicy(TrackingMode.OFF, TrackingMode.IDENTIFIED))
 
 
 def test_a_field_of_the_batch_counts_in_the_subject_unless_the_recipient_has_its_own() -> None:
-    gate = RecipientChecker(a_submission(subject="{{ s }}", global_fields={"s": "a\rb"}), TENANT)
-    assert gate.judge("a@b.de", {}, NOTHING_STATED) is RejectReason.INVALID_FIELD
-    assert isinstance(gate.judge("b@b.de", {"s": "own"}, NOTHING_STATED), AcceptedRecipient)
+    checker = RecipientChecker(send_request(subject="{{ s }}", global_fields={"s": "a\rb"}), TENANT)
+    assert checker.check(Recipient("a@b.de")) is RejectReason.INVALID_FIELD
+    assert isinstance(checker.check(Recipient("b@b.de", {"s": "own"})), Recipient)
 
 
 def test_a_recipient_above_the_batch_but_not_the_domain_gets_the_batchs_mode() -> None:
-    gate = RecipientChecker(a_submission(tracking=StatedTracking(2, 0)), TENANT)
-    taken = gate.judge("a@b.de", {}, StatedTracking(4, 3))
-    assert isinstance(taken, AcceptedRecipient)
-    assert taken.policy == TrackingPolicy(TrackingMode.ANONYMOUS, TrackingMode.PSEUDONYMOUS)
+    stated = TrackingPolicy(TrackingMode.ANONYMOUS, TrackingMode.UNSPECIFIED)
+    checker = RecipientChecker(send_request(tracking=stated), TENANT)
+    higher = TrackingPolicy(TrackingMode.IDENTIFIED, TrackingMode.PSEUDONYMOUS)
+    accepted = checker.check(Recipient("a@b.de", {}, higher))
+    assert isinstance(accepted, Recipient)
+    assert accepted.tracking == TrackingPolicy(TrackingMode.ANONYMOUS, TrackingMode.PSEUDONYMOUS)
 
 
-def test_judging_takes_time_in_proportion() -> None:
+def test_checking_takes_time_in_proportion() -> None:
     def seconds(count: int) -> float:
-        gate = RecipientChecker(a_submission(subject="{{" * 500), TENANT)
+        checker = RecipientChecker(send_request(subject="{{" * 500), TENANT)
         start = time.process_time()
         for number in range(count):
-            gate.judge(f"{number}@b.de", {"name": "x"}, NOTHING_STATED)
+            checker.check(Recipient(f"{number}@b.de", {"name": "x"}))
         return time.process_time() - start
 
     small, large = (min(seconds(count) for _ in range(3)) for count in (5_000, 50_000))

@@ -1,0 +1,166 @@
+"""The rules of a send: the form of a request, and the recipients that it may have.
+
+In: a `SendRequest` and its `Tenant`. Out: nothing, or the first fault as a CallerError; and for each recipient, in
+order, the accepted `Recipient` or the reason for its rejection. Does not check the syntax of recipients' addresses: the
+validator does, and its answer is an event.
+"""
+
+from collections.abc import Sequence
+
+from kannon.errors import InvalidArgument, LimitExceeded, NotFound, PermissionDenied
+from kannon.mail.address import parse_address, parse_mailbox, sender_authorized
+from kannon.mail.batch import Attachment, Content, Recipient
+from kannon.mail.build.placeholders import check_unsubscribe_url, fields_for, placeholders_in, unsubscribe_url_resolves
+from kannon.mail.send_request import MAX_ADDRESS, Limits, RejectReason, SendRequest, Tenant
+from kannon.mail.tracking import NOT_STATED, TrackingPolicy, UnsupportedTracking, effective_policy
+
+_LINE_BREAKS = "\r\n"
+_UNSTORABLE = "\x00"  # PostgreSQL stores no NUL in text
+
+
+def check_subject_and_sender(content: Content, tenant: Tenant) -> None:
+    """Raises InvalidArgument or PermissionDenied."""
+    if not content.subject.strip():
+        raise InvalidArgument("subject", "must not be empty")
+    _forbid(content.subject, _LINE_BREAKS + _UNSTORABLE, "subject")
+    if not content.sender_email:
+        raise InvalidArgument("sender.email", "must not be empty")
+    _forbid(content.sender_alias, _LINE_BREAKS + _UNSTORABLE, "sender.alias")
+    try:
+        address = parse_address(content.sender_email)
+    except ValueError as error:
+        raise InvalidArgument("sender.email", str(error)) from None
+    if not sender_authorized(address.domain, tenant.domain):
+        raise PermissionDenied(f'sender domain "{address.domain}" is not authorized for tenant "{tenant.domain}"')
+
+
+def check_template(request: SendRequest, template_bytes: int | None) -> None:
+    """`template_bytes` is the size of the HTML; None where the tenant has no template of that id. Raises NotFound."""
+    if request.template_id is None:
+        _forbid(request.content.html, _UNSTORABLE, "html")
+    elif template_bytes is None:
+        raise NotFound(f'template_id: no template "{request.template_id[:100]}"')
+
+
+def check_rest(request: SendRequest, tenant: Tenant, limits: Limits, html_bytes: int) -> None:
+    """Headers, tracking, unsubscribe URL, fields, sizes and counts. Raises InvalidArgument or LimitExceeded."""
+    content = request.content
+    for name, values in (("headers.to", content.header_to), ("headers.cc", content.header_cc)):
+        for position, value in enumerate(values):
+            try:
+                parse_mailbox(value)
+            except ValueError as error:
+                raise InvalidArgument(f"{name}[{position}]", str(error)) from None
+    _check_tracking(request.tracking, tenant.ceiling)
+    if content.unsubscribe_url is not None:
+        _check_unsubscribe_url(content.unsubscribe_url)
+    for key, value in content.global_fields.items():
+        _forbid(key + value, _UNSTORABLE, "global_fields")
+    _check_attachments(content.attachments)
+    size = html_bytes + sum(encoded_size(len(a.content)) for a in content.attachments)
+    if size > limits.max_bytes:
+        raise LimitExceeded(f"the message has {size} bytes, more than the {limits.max_bytes} allowed")
+    recipient_count = len(request.recipients)
+    if recipient_count > limits.max_recipients:
+        raise LimitExceeded(f"{recipient_count} recipients are more than the {limits.max_recipients} allowed")
+
+
+def encoded_size(content_bytes: int) -> int:
+    """Bytes of a part in base64. RFC 2045 §6.8: lines of 76 characters, each followed by CRLF."""
+    characters = -(-content_bytes // 3) * 4
+    return characters + -(-characters // 76) * 2
+
+
+def _check_tracking(stated: TrackingPolicy, ceiling: TrackingPolicy) -> None:
+    axes = (("opens", stated.opens, ceiling.opens), ("links", stated.links, ceiling.links))
+    for axis, mode, highest in axes:
+        if mode > highest:
+            raise InvalidArgument(
+                f"tracking.{axis}", f"{mode.name.lower()} is above the domain's ceiling {highest.name.lower()}"
+            )
+
+
+def _check_unsubscribe_url(url: str) -> None:
+    """RFC 8058 §3.1: an HTTPS URI; placeholders may stand anywhere after the host."""
+    name = "one_click_unsubscribe.url_template"
+    _forbid(url, _LINE_BREAKS + _UNSTORABLE, name)
+    problem = check_unsubscribe_url(url)
+    if problem is not None:
+        raise InvalidArgument(name, problem)
+
+
+def _check_attachments(attachments: Sequence[Attachment]) -> None:
+    for position, attachment in enumerate(attachments):
+        where = f"attachments[{position}]"
+        _forbid(attachment.filename, _UNSTORABLE, f"{where}.filename")
+        if attachment.content_type and not _is_media_type(attachment.content_type):
+            raise InvalidArgument(f"{where}.content_type", 'is not of the form "type/subtype"')
+        if any(not "!" <= c <= "~" or c in "<>" for c in attachment.content_id):
+            raise InvalidArgument(f"{where}.content_id", "has characters that are not allowed")
+
+
+def _is_media_type(text: str) -> bool:
+    """RFC 2045 §5.1: type/subtype of tokens; parameters may follow, control characters may not."""
+    kind, slash, rest = text.partition("/")
+    subtype = rest.partition(";")[0].strip()
+    return bool(slash) and _is_token(kind) and _is_token(subtype) and text.isascii() and text.isprintable()
+
+
+def _is_token(text: str) -> bool:
+    return bool(text) and all("!" <= c <= "~" and c not in '()<>@,;:\\"/[]?=' for c in text)
+
+
+def _forbid(text: str, characters: str, name: str) -> None:
+    for character in characters:
+        if character in text:
+            raise InvalidArgument(name, "must not hold a NUL" if character == "\x00" else "must not hold a line break")
+
+
+class RecipientChecker:
+    """Checks the recipients of one request in order; it remembers their addresses. Gives every reason but SUPPRESSED,
+    the last one, which the database has to answer."""
+
+    def __init__(self, request: SendRequest, tenant: Tenant) -> None:
+        content = request.content
+        self._global_fields = content.global_fields
+        self._subject_fields = frozenset(placeholders_in(content.subject))
+        self._unsubscribe_url = content.unsubscribe_url
+        self._ceiling = tenant.ceiling
+        self._batch_policy = effective_policy(tenant.ceiling, request.tracking)
+        self._seen: set[str] = set()
+
+    def check(self, recipient: Recipient) -> Recipient | RejectReason:
+        """The accepted recipient has a trimmed address and the effective policy."""
+        email, fields, stated = recipient.email.strip(), recipient.fields, recipient.tracking
+        if not email or len(email) > MAX_ADDRESS or _UNSTORABLE in email:
+            return RejectReason.INVALID_EMAIL
+        mailbox = _mailbox_key(email)
+        if mailbox in self._seen:
+            return RejectReason.DUPLICATE
+        self._seen.add(mailbox)
+        policy = self._batch_policy
+        if stated is not NOT_STATED:
+            if isinstance(stated, UnsupportedTracking):
+                return RejectReason.UNSUPPORTED_TRACKING_MODE
+            if stated.opens > self._ceiling.opens or stated.links > self._ceiling.links:
+                return RejectReason.TRACKING_ABOVE_CEILING
+            policy = effective_policy(policy, stated)
+        if self._unsubscribe_url is not None or self._subject_fields:
+            merged = fields_for(email, self._global_fields, fields)
+            if self._unsubscribe_url is not None and not unsubscribe_url_resolves(self._unsubscribe_url, merged):
+                return RejectReason.UNSUBSCRIBE_URL_UNRESOLVED
+            if any(not _fits_subject(merged.get(name, "")) for name in self._subject_fields):
+                return RejectReason.INVALID_FIELD
+        if any(_UNSTORABLE in key or _UNSTORABLE in value for key, value in fields.items()):
+            return RejectReason.INVALID_FIELD
+        return Recipient(email, fields, policy)
+
+
+def _mailbox_key(email: str) -> str:
+    """RFC 5321 §2.4: domains are case-insensitive, local parts are not."""
+    local, at, domain = email.rpartition("@")
+    return f"{local}{at}{domain.lower()}"
+
+
+def _fits_subject(value: str) -> bool:
+    return "\r" not in value and "\n" not in value and "\x00" not in value
