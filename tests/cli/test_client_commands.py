@@ -232,7 +232,7 @@ async def test_domains_and_destinations_are_paused(kannon: Command, db: Database
     assert {row[3] for row in (await kannon("queue", "list")).rows} == {"paused"}
     resumed = await kannon("queue", "resume", "--domain", "example.com", "--json")
     assert resumed.json == {"released_count": 2}
-    assert [row.email for row in await claim_due(db, page=10)] == ["c@d.ef"]
+    assert [row.recipient.email for row in await claim_due(db, page=10)] == ["c@d.ef"]
     why = await kannon("queue", "why", message_id, "a@b.de")
     assert why.out.splitlines()[0] == "paused (destination); not tried yet"
 

@@ -34,7 +34,7 @@ async def resume(db: Database, scope: Scope, subject: str) -> int:
 
 
 async def claimed(db: Database) -> list[str]:
-    return sorted(row.email for row in await claim_due(db, 100))
+    return sorted(row.recipient.email for row in await claim_due(db, 100))
 
 
 async def aside(db: Database) -> int:
