@@ -1,4 +1,4 @@
-"""Idempotency keys: one send per key, whatever is repeated, whenever, by however many."""
+"""Idempotency keys: one send per key, however often, whenever and by however many clients it is repeated."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -62,7 +62,7 @@ async def test_another_request_under_the_same_key_is_refused(api: RunningApi, db
     assert await count(db, "messages") == 1
 
 
-async def test_a_key_is_its_domains_own(api: RunningApi, db: Database) -> None:
+async def test_two_domains_may_use_the_same_key(api: RunningApi, db: Database) -> None:
     await api.create_domain("mail.example.com")
     answers = [
         await api.mailer.SendHTML(a_send(), metadata=await api.create_key(domain) | {"idempotency-key": "k"})
@@ -80,7 +80,7 @@ async def test_a_refused_send_leaves_the_key_free(api: RunningApi, db: Database)
     assert await refusal(api.mailer.SendHTML(a_send(), metadata=key)) == (Status.OK, "")
 
 
-async def test_the_first_answer_stands_after_the_world_has_changed(api: RunningApi, db: Database) -> None:
+async def test_the_first_answer_stands_after_its_template_is_deleted(api: RunningApi, db: Database) -> None:
     key = await api.create_key("example.com")
     template = (await api.mailer.SendHTML(a_send(recipients=[]), metadata=key)).template_id
     request = SendTemplateReq.FromString(a_send(html="").SerializeToString())
@@ -94,7 +94,7 @@ async def test_the_first_answer_stands_after_the_world_has_changed(api: RunningA
 
 
 async def test_repeats_at_the_same_time_wait_for_the_first(api: RunningApi, db: Database) -> None:
-    """More of them than there are connections, and a first one that takes its time."""
+    """There are more repeats than database connections, and the first send is slow."""
     key = await api.create_key("example.com") | {"idempotency-key": "k"}
     request = a_send(recipients=[Recipient(email=f"u{i}@example.net") for i in range(3000)])
     assert await repeat(api, request, key, times=25) == 1
@@ -141,7 +141,7 @@ async def test_expired_answers_are_dropped(api: RunningApi, db: Database) -> Non
         assert await connection.fetchval("SELECT array_agg(key) FROM idempotency_keys") == ["new"]
 
 
-async def test_how_long_a_key_may_be(api: RunningApi) -> None:
+async def test_a_key_has_at_most_255_characters(api: RunningApi) -> None:
     owner = await api.create_key("example.com")
     assert await refusal(api.mailer.SendHTML(a_send(), metadata=owner | {"idempotency-key": "x" * 255})) == (
         Status.OK,
@@ -151,13 +151,13 @@ async def test_how_long_a_key_may_be(api: RunningApi) -> None:
     assert (status, text) == (Status.INVALID_ARGUMENT, "idempotency-key: must not exceed 255 characters")
 
 
-async def test_the_admin_token_with_a_key_is_still_no_tenant(api: RunningApi) -> None:
+async def test_the_admin_token_with_an_idempotency_key_opens_no_send(api: RunningApi) -> None:
     status, _ = await refusal(api.mailer.SendHTML(a_send(), metadata=ADMIN | {"idempotency-key": "k"}))
     assert status is Status.UNAUTHENTICATED
 
 
 async def repeat(api: RunningApi, request: SendHTMLReq, key: dict[str, str], *, times: int) -> int:
-    """How many different answers there were."""
+    """The number of different answers."""
     seen: set[str] = set()
 
     async def send() -> None:

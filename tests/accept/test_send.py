@@ -1,4 +1,4 @@
-"""Mailer: what a send must look like, what is stored, what is answered."""
+"""Mailer: the checks of a send, the rows it stores, and its answer."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -84,9 +84,9 @@ async def test_a_send_is_stored_whole_and_answered(db: Database) -> None:
     assert deliveries[0]["secret"] != deliveries[1]["secret"]
 
 
-async def test_a_transient_template_can_be_sent_again_but_not_by_a_stranger(db: Database) -> None:
+async def test_a_transient_template_can_be_sent_again_but_not_by_another_tenant(db: Database) -> None:
     async with running_api(db) as api:
-        key, stranger = await tenant(api), await tenant(api, "other.org")
+        key, other = await tenant(api), await tenant(api, "other.org")
         first = await api.mailer.SendHTML(a_send(), metadata=key)
         again = SendTemplateReq(
             sender=Sender(email="a@example.com"),
@@ -96,7 +96,7 @@ async def test_a_transient_template_can_be_sent_again_but_not_by_a_stranger(db: 
         )
         second = await api.mailer.SendTemplate(again, metadata=key)
         again.sender.email = "a@other.org"
-        status, text = await refusal(api.mailer.SendTemplate(again, metadata=stranger))
+        status, text = await refusal(api.mailer.SendTemplate(again, metadata=other))
     assert second.template_id == first.template_id
     assert second.message_id != first.message_id
     assert status is Status.NOT_FOUND
@@ -225,7 +225,7 @@ async def test_a_bad_send_is_refused_by_field_and_leaves_nothing(db: Database) -
 
 
 async def test_faults_are_named_in_the_order_of_the_checks(db: Database) -> None:
-    """Each step mends the fault that was named; the next one in order is named then."""
+    """Each step corrects the fault that the answer names; the next answer names the next fault."""
     request = SendTemplateReq(
         subject="\n",
         sender=Sender(email="a@evil.com", alias="\n"),
@@ -269,13 +269,13 @@ async def test_faults_are_named_in_the_order_of_the_checks(db: Database) -> None
     ]  # fmt: skip
 
 
-async def test_recipients_are_judged_one_by_one_in_order(db: Database) -> None:
+async def test_recipients_are_checked_one_by_one_in_order(db: Database) -> None:
     recipients = [
         Recipient(email="ann@example.net", fields={"id": "1"}),
         Recipient(email="  "),
         Recipient(email="x" * 321),
         Recipient(email=" ann@EXAMPLE.net", fields={"id": "1"}),
-        Recipient(email="Ann@example.net", fields={"id": "1"}),  # another mailbox: local parts know case
+        Recipient(email="Ann@example.net", fields={"id": "1"}),  # another mailbox: local parts are case-sensitive
         Recipient(email="mode@example.net", fields={"id": "1"}, tracking=policy(7, 0)),
         Recipient(email="high@example.net", fields={"id": "1"}, tracking=policy(0, FULL)),
         Recipient(email="nourl@example.net"),
@@ -316,7 +316,7 @@ async def test_recipients_are_judged_one_by_one_in_order(db: Database) -> None:
 
 
 @pytest.mark.parametrize("recipients", [[], [Recipient(email="")]], ids=["none", "all rejected"])
-async def test_nobody_to_send_to_is_no_fault(db: Database, recipients: list[Recipient]) -> None:
+async def test_a_send_without_an_accepted_recipient_succeeds(db: Database, recipients: list[Recipient]) -> None:
     async with running_api(db) as api:
         key = await tenant(api)
         answer = await api.mailer.SendHTML(a_send(recipients=recipients), metadata=key)
@@ -368,7 +368,7 @@ async def test_a_parent_of_the_tenant_may_send_unless_it_is_a_public_suffix(db: 
     )
 
 
-async def test_tracking_is_resolved_at_intake_and_frozen(db: Database) -> None:
+async def test_tracking_is_resolved_when_the_send_is_accepted(db: Database) -> None:
     async with running_api(db) as api:
         key = await tenant(api)
         lower = SetTrackingPolicyReq(domain="example.com", tracking=policy(ANONYMOUS, OFF))
@@ -381,7 +381,7 @@ async def test_tracking_is_resolved_at_intake_and_frozen(db: Database) -> None:
     ]
 
 
-async def test_a_validator_that_cannot_be_woken_does_not_matter(db: Database) -> None:
+async def test_a_send_succeeds_although_the_validator_cannot_be_notified(db: Database) -> None:
     async with running_api(db, bus=NoBus(error=RuntimeError("no bus"))) as api:
         key = await tenant(api)
         answer = await api.mailer.SendHTML(a_send(), metadata=key)

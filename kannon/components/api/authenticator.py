@@ -1,7 +1,7 @@
-"""Who calls: the administrator by a token, a tenant by an API key.
+"""Authenticates callers: the administrator by a token, a tenant by an API key.
 
 In: metadata and the peer's address. Out: `Admin`, `TenantCaller`, or Unauthenticated with one text for every reason.
-Failed logins of one peer are answered no faster than a few a second; right credentials are never delayed.
+After a burst of failed logins, a peer gets a few answers a second; valid credentials are never delayed.
 """
 
 import base64
@@ -31,21 +31,21 @@ FindTenant = Callable[[str, bytes], Awaitable[Tenant | None]]
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """`attribution`: who asked, as they say; logged, never consulted."""
+    """`attribution` is the name that the caller gives itself: logged, never checked."""
 
     attribution: str
 
 
 @dataclass(frozen=True, slots=True)
 class TenantCaller:
-    """A tenant's call to the Mailer; `idempotency_key` is empty where none was given."""
+    """A tenant's call to the Mailer. An empty `idempotency_key` is none."""
 
     tenant: Tenant
     idempotency_key: str
 
 
 class FailedLogins:
-    """A leaky bucket per peer: `burst` failures at once, then `per_second`; each further one waits its turn."""
+    """A leaky bucket per peer: `burst` failures at once, then `per_second`; the answers to further ones are delayed."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class FailedLogins:
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def charge(self, peer: str) -> float:
-        """Counts one failure; returns the seconds its answer has to wait."""
+        """Counts one failure; returns the seconds by which its answer is delayed."""
         now = self._clock()
         full_at = max(self._full_at.pop(peer, now), now) + 1 / self._per_second
         self._full_at[peer] = full_at
@@ -74,7 +74,7 @@ class FailedLogins:
 
 
 class AdminAuthenticator:
-    """`x-kannon-admin-token`. An empty configured token lets nobody in."""
+    """`x-kannon-admin-token`. With an empty configured token every call is refused."""
 
     def __init__(self, token: str, failed: FailedLogins) -> None:
         self._digest = hashlib.sha256(token.encode()).digest() if token else None
@@ -82,7 +82,7 @@ class AdminAuthenticator:
 
     async def authenticate(self, credentials: Credentials) -> Admin:
         given = hashlib.sha256(credentials.metadata.get("x-kannon-admin-token", "").encode()).digest()
-        # Hashing first makes both sides equally long, whatever was given.
+        # Digests have one length, so the comparison reveals nothing about the length of the token.
         if self._digest is None or not hmac.compare_digest(given, self._digest):
             await anyio.sleep(self._failed.charge(credentials.peer))
             log.warning("wrong admin token", peer=credentials.peer)
@@ -91,7 +91,7 @@ class AdminAuthenticator:
 
 
 class TenantAuthenticator:
-    """`authorization: Basic base64(domain:key)`. The look-up is made in every case, also for what cannot be a key."""
+    """`authorization: Basic base64(domain:key)`. Malformed credentials are looked up too, so timing reveals nothing."""
 
     def __init__(self, find_tenant: FindTenant, failed: FailedLogins) -> None:
         self._find_tenant = find_tenant
@@ -108,7 +108,7 @@ class TenantAuthenticator:
 
 
 def parse_basic(header: str) -> tuple[str, str]:
-    """RFC 7617 §2: domain and key. What is malformed becomes a pair that opens nothing."""
+    """RFC 7617 §2: domain and key. A malformed header gives two empty strings, which match no key."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic" or len(encoded) > _MAX_BASIC:
         return "", ""
@@ -134,7 +134,7 @@ def _idempotency_key(credentials: Credentials) -> str:
 
 
 def _utf8(value: str, name: str) -> str:
-    """Header values arrive as Latin-1, one character a byte."""
+    """Header values arrive as Latin-1, one character per byte."""
     try:
         text = value.encode("latin-1").decode()
     except ValueError:
