@@ -40,7 +40,7 @@ class Notifier(Protocol):
 
 
 class Meter(Protocol):
-    def taken(self, accepted: int, refusals: Collection[str]) -> None: ...
+    def accepted(self, count: int, reasons: Collection[str]) -> None: ...
 
 
 class AcceptService:
@@ -119,7 +119,7 @@ class AcceptService:
         return SendResult(batch.message_id, batch.template_id, due_at, len(rows), rejected)
 
     async def _report(self, result: SendResult) -> None:
-        self._meter.taken(result.accepted_count, [reason for _, reason in result.rejected])
+        self._meter.accepted(result.accepted_count, [reason for _, reason in result.rejected])
         log.info(
             "batch accepted", batch=result.message_id, accepted=result.accepted_count, rejected=len(result.rejected)
         )

@@ -1,7 +1,7 @@
 """Idempotency keys: the first answer to a send, kept for 24 hours, stored with the send in one transaction.
 
-A repeat that comes while the first still runs waits for its end: the row itself is the lock, so this holds between
-processes too. If the first fails, its claim is rolled back and the repeat becomes the first.
+A repeat that arrives while the first call runs waits for its end: the row is the lock, between processes too. If the
+first call fails, its claim is rolled back and the repeat becomes the first.
 """
 
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def claim_key(connection: "Connection", domain: str, key: str, request_sha256: bytes) -> bytes | None:
-    """Inside the send's transaction. None: the key is ours; bytes: the answer given to the same request before.
+    """Called inside the send's transaction. None: this call owns the key; bytes: the stored answer to the same request.
     Raises AlreadyExists when the key was used for another request."""
     if await queries.claim_idempotency_key(connection, domain=domain, key=key, request_sha256=request_sha256):
         return None

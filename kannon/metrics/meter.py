@@ -63,9 +63,9 @@ class Meter:
             if isinstance(series, Count | Timing):
                 yield from series.collect()
 
-    def taken(self, accepted: int, refusals: Collection[str]) -> None:
-        self._recipients.add(ACCEPTED, amount=accepted)
-        for reason in refusals:
+    def accepted(self, count: int, reasons: Collection[str]) -> None:
+        self._recipients.add(ACCEPTED, amount=count)
+        for reason in reasons:
             self._recipients.add(reason)
 
     def validated(self, waited: Sequence[float]) -> None:

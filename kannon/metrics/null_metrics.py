@@ -13,8 +13,8 @@ from kannon.mail.suppression import Suppression
 class NullMetrics:
     """In place of metrics where nobody wants them."""
 
-    def taken(self, accepted: int, refusals: Collection[str]) -> None:
-        """api: a send; the reason of each recipient that was refused."""
+    def accepted(self, count: int, reasons: Collection[str]) -> None:
+        """api: a send; the accepted recipients, and the reason of each rejected one."""
 
     def validated(self, waited: Sequence[float]) -> None:
         """validator: a page; seconds since each delivery was accepted."""

@@ -50,7 +50,7 @@ async def test_a_send_is_stored_whole_and_answered(db: Database) -> None:
             ),
             metadata=key,
         )
-    assert bus.nudges == 1
+    assert bus.notifications == 1
     assert answer.accepted_count == 2  # address syntax is the validator's
     assert answer.rejected_count == 0
     [batch] = await rows(db, "messages")
@@ -216,7 +216,7 @@ async def test_a_bad_send_is_refused_by_field_and_leaves_nothing(db: Database) -
         key = await tenant(api)
         for name, (change, _, _) in BAD_SENDS.items():
             seen[name] = await refusal(api.mailer.SendHTML(a_send(**change), metadata=key))
-    assert bus.nudges == 0
+    assert bus.notifications == 0
     for name, (_, status, beginning) in BAD_SENDS.items():
         assert seen[name][0] is status, (name, seen[name])
         assert beginning in seen[name][1], (name, seen[name])

@@ -44,8 +44,8 @@ class Counts:
 
     seen: list[tuple[int, list[str]]] = field(default_factory=list)
 
-    def taken(self, accepted: int, refusals: Collection[str]) -> None:
-        self.seen.append((accepted, list(refusals)))
+    def accepted(self, count: int, reasons: Collection[str]) -> None:
+        self.seen.append((count, list(reasons)))
 
 
 @dataclass
@@ -92,14 +92,14 @@ async def test_what_is_accepted_reaches_the_builder_as_it_was(running: Running, 
 
 async def test_after_the_commit_it_is_counted_and_the_validator_notified(running: Running) -> None:
     await running.service.accept(TENANT, send_request([BOB, Recipient("")]))
-    assert (running.counts.seen, running.bus.nudges) == ([(1, ["invalid_email"])], 1)
+    assert (running.counts.seen, running.bus.notifications) == ([(1, ["invalid_email"])], 1)
 
 
 async def test_a_refused_send_is_neither_counted_nor_notified(running: Running, db: Database) -> None:
     for key in ("", "key"):
         with pytest.raises(InvalidArgument, match="subject"):
             await running.service.accept(TENANT, send_request(subject="", idempotency_key=key))
-    assert (running.counts.seen, running.bus.nudges, await stored(db)) == ([], 0, [])
+    assert (running.counts.seen, running.bus.notifications, await stored(db)) == ([], 0, [])
 
 
 async def test_a_repeat_gets_the_stored_result_and_is_not_counted(running: Running, db: Database) -> None:

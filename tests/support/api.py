@@ -38,11 +38,11 @@ LIMITS = Limits(max_bytes=1 << 20, max_recipients=1000)
 class NoBus:
     """Stands where the bus stands, for tests that are not about it."""
 
-    nudges: int = 0
+    notifications: int = 0
     error: Exception | None = None
 
     async def notify_validator(self) -> None:
-        self.nudges += 1
+        self.notifications += 1
         if self.error is not None:
             raise self.error
 

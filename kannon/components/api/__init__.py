@@ -1,7 +1,7 @@
 """The gRPC server: Mailer, admin and Stats services, HZ, health and reflection.
 
-In: calls of clients. Out: what kannon.db stores and finds, and a nudge to the validator after each send. Every rule of
-a call that is not about I/O lives in kannon.mail; every mapping between protobuf and those values in kannon.wire.
+In: calls of clients. Out: results of kannon.db, and of kannon.accept, which stores a send and notifies the validator.
+Rules that need no I/O are in kannon.mail; the mappings between protobuf and values are in kannon.wire.
 """
 
 from kannon.components.api.component import Api, ApiSettings

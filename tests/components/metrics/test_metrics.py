@@ -115,7 +115,7 @@ async def test_pool_streams_components_and_connections(meter: Meter, sources: So
 
 
 async def test_what_components_tell(meter: Meter, sources: Sources) -> None:
-    meter.taken(5, ["duplicate", "suppressed", "suppressed"])
+    meter.accepted(5, ["duplicate", "suppressed", "suppressed"])
     meter.validated([0.2, 0.3])
     meter.built(10, 1, 0.05)
     meter.dispatched([0.02])
