@@ -78,8 +78,8 @@ class AcceptService:
         return result
 
     async def _admit(self, tenant: Tenant, request: SendRequest) -> tuple[SendResult, bool]:
-        """A small send takes milliseconds on a healthy database, so short time-outs report an outage early. A large send
-        waits for its tenant's turn, and may take its time once the database has shown that it answers."""
+        """A small send takes milliseconds on a healthy database, so short time-outs report an outage early. A large
+        send waits for its tenant's turn, and may take its time once the database has shown that it answers."""
         prompt = self._db.prompt()
         if not _is_large(request):
             digest = request.source.digest() if request.idempotency_key else b""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
+from kannon.accept.limiter import SendLimiter
 from kannon.accept.service import AcceptService
 from kannon.db.batches import find_batch
 from kannon.db.pool import Database
@@ -59,7 +60,7 @@ class Running:
 async def running(db: Database) -> Running:
     await insert_domain(db, DOMAIN)
     bus, counts = NoBus(), Counts()
-    return Running(AcceptService(db, Limits(1 << 20, 1000), bus, JsonCodec(), meter=counts), bus, counts)
+    return Running(AcceptService(db, Limits(1 << 20, 1000), bus, JsonCodec(), SendLimiter(), meter=counts), bus, counts)
 
 
 async def stored(db: Database) -> list[str]:
