@@ -28,7 +28,7 @@ def to_send_request(message: SendMessage, idempotency_key: str = "") -> SendRequ
     return SendRequest(
         content=_to_content(message),
         recipients=_Recipients(message.recipients),
-        source=_Source(message),
+        source=MessageSource(message),
         template_id=message.template_id if isinstance(message, pb.SendTemplateReq) else None,
         scheduled_at=optional_time(message, "scheduled_time"),
         tracking=to_policy(message.tracking),
@@ -83,7 +83,7 @@ def _to_recipient(message: types_pb.Recipient) -> Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class MessageSource:
     """kannon.mail.send_request.Source."""
 
     message: SendMessage

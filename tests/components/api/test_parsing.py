@@ -8,13 +8,12 @@ import pytest
 from google.protobuf.message import DecodeError, Message
 from grpclib.const import Status
 
-from kannon.accept import service
 from kannon.components.api.parsing import PIECE_BYTES, LateCodec, Unparsed, pieces
 from kannon.db.pool import Database
 from kannon.mail.send_request import Limits
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
-from kannon.wire.sends import request_digest
+from kannon.wire.sends import MessageSource
 from tests.support.api import a_send, refusal, running_api
 
 
@@ -56,18 +55,18 @@ async def test_large_requests_are_parsed_and_hashed_outside_the_loops_thread(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: dict[str, int] = {}
-    parse, digest = Unparsed._parse, request_digest
+    parse, digest = Unparsed._parse, MessageSource.digest
 
     def parse_here(self: Unparsed) -> Message:
         threads["parse"] = threading.get_ident()
         return parse(self)
 
-    def digest_here(request: SendHTMLReq) -> bytes:
+    def digest_here(self: MessageSource) -> bytes:
         threads["digest"] = threading.get_ident()
-        return digest(request)
+        return digest(self)
 
     monkeypatch.setattr(Unparsed, "_parse", parse_here)
-    monkeypatch.setattr(service, "request_digest", digest_here)
+    monkeypatch.setattr(MessageSource, "digest", digest_here)
     async with running_api(db, limits=Limits(8 << 20, 30_000), max_request_bytes=8 << 20) as api:
         await api.create_domain("example.com")
         key = await api.create_key("example.com") | {"idempotency-key": "once"}
