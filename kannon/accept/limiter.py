@@ -1,9 +1,8 @@
-"""Admits large sends: a few at once, in turns between tenants, the others wait in a bounded queue.
+"""Admits large sends: a few at once, in turns between tenants; the others wait in a bounded queue.
 
-In: the tenant that asks. Out: a place, held while the block runs. A send holds a database connection and much memory,
-hence one tenant never has all places (unless there is only one), and a free place goes to the waiting tenant with the
-fewest.
-Refuses with LimitExceeded what would wait behind a full queue. The caller's deadline cancels the wait.
+In: the domain of a tenant. Out: a place, held while the block runs. A send holds a database connection and much memory,
+hence one tenant never has all places (unless there is only one), and a free place goes to the waiting tenant that has
+the fewest. Raises LimitExceeded where the queue is full. The caller's deadline cancels the wait.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from kannon.errors import LimitExceeded
 PLACES = 4
 """Enough to keep PostgreSQL and the processor busy; each has one of the API's connections."""
 WAITING = 200
-"""Requests below 2 MiB, parsed; larger ones are bounded before, by bodies.LARGE_AT_ONCE."""
+"""Parsed requests below 2 MiB; bodies.LARGE_AT_ONCE bounds larger ones before they get here."""
 WAITING_PER_TENANT = 50
 
 
@@ -44,7 +43,7 @@ class SendLimiter:
             self._release(tenant)
 
     async def _acquire(self, tenant: str) -> None:
-        if self._has_room(tenant):  # then no waiting tenant could have it: `_admit` has served all of those
+        if self._has_room(tenant):  # no waiting tenant could have it: `_admit` has served all of those
             self._running[tenant] += 1
             return
         queue = self._waiting.get(tenant, deque())
