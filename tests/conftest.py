@@ -6,7 +6,7 @@ Only durability is turned down (fsync), by the same parameters that production l
 
 import itertools
 import os
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,31 +17,15 @@ from kannon.db.pool import Database, open_database
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.log import setup_logging
 from tests.support.built import build_executable
+from tests.support.databases import Databases
+from tests.support.effort import set_usual_examples
 from tests.support.logs import CurrentStderr
-from tests.support.servers import TEMPLATE, create_database, delete_streams, drop_database, make_template
-from tests.support.turns import turn
+from tests.support.servers import create_database, delete_streams, drop_database, make_template
 
 _numbers = itertools.count(1)
 
 
-def _is_alone(item: pytest.Item) -> bool:
-    return item.get_closest_marker("alone") is not None
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that run alone come last: before, each would have all others wait."""
-    items.sort(key=_is_alone)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """With its fixtures: they start servers, which is work for the processor, too."""
-    factory: pytest.TempPathFactory = item.config._tmp_path_factory  # type: ignore[attr-defined]  # no other way here
-    folder = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    with turn(folder, alone=_is_alone(item)):
-        return (yield)
+set_usual_examples()
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +43,13 @@ def _logging() -> None:
 def executable() -> Path:
     """dist/kannon, of these sources."""
     return build_executable()
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared by all processes of this run of the tests."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture(scope="session")
@@ -98,12 +89,16 @@ def nats_server(server_dir: Path, portal: BlockingPortal) -> Iterator[str]:
         server.close()
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: str) -> Databases:
+    return Databases(postgres_server)
+
+
 @pytest.fixture
-async def postgres_url(postgres_server: str) -> AsyncIterator[str]:
-    name = f"test_{next(_numbers)}"
-    url = await create_database(postgres_server, name, template=TEMPLATE)
-    yield url
-    await drop_database(postgres_server, name)
+async def postgres_url(databases: Databases) -> AsyncIterator[str]:
+    name = await databases.take()
+    yield databases.url(name)
+    databases.give_back(name)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from tests.bench.postfix import PostfixWithOpendkim
 from tests.bench.run import LIMIT_SECONDS, Settings, Sink, html, request, rsa_per_second, run
 from tests.support.inbox import inbox
 from tests.support.mail import DOMAIN, NOW, batch, delivery, dkim_pair, settings
+from tests.support.patience import patience
 
 WARM_UP = 200
 _POLL_SECONDS = 0.02
@@ -92,7 +93,7 @@ async def submit(port: int, queue: list[Mail]) -> None:
 async def is_signed(port: int, probe: "list[tuple[str, bytes]]") -> None:
     """AssertionError unless a mail comes out as Kannon's do: with an RSA signature, relaxed/relaxed."""
     await submit(port, mails(1, "reader@probe.example"))
-    with anyio.fail_after(10):
+    with patience():
         while not probe:
             await anyio.sleep(_POLL_SECONDS)
     head = probe[0][1].partition(b"\r\n\r\n")[0]

@@ -15,11 +15,11 @@ from kannon.errors import OperatorError, Unavailable
 from kannon.mail.event import Event, EventType
 from kannon.wire.events import decode_event
 from tests.support.nats_cluster import Cluster, running_cluster
+from tests.support.patience import patience
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PAGES = 20
 PAGE = 50
-PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 async def ready(bus: Bus) -> None:
     """As the runner does it: a stream that moves is away for a moment."""
-    with anyio.fail_after(PATIENCE_SECONDS):
+    with patience():
         while True:
             try:
                 return await bus.ready()
@@ -84,7 +84,7 @@ async def test_a_server_is_lost_and_no_event_with_it(cluster: Cluster) -> None:
             except Unavailable:
                 await anyio.sleep(0.1)
 
-    with anyio.fail_after(PATIENCE_SECONDS):
+    with patience():
         async with anyio.create_task_group() as group:
             group.start_soon(consume)
             for number in range(PAGES):

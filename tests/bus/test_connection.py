@@ -18,6 +18,7 @@ from kannon.mail.event import Event, EventType
 from kannon.wire.envelopes import parse_envelope
 from kannon.wire.events import decode_event
 from tests.support.consume import take
+from tests.support.patience import patience
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -50,7 +51,7 @@ async def test_acknowledged_messages_leave_the_stream(bus: Bus) -> None:
     before = await bus.backlog()
     assert (before.messages, before.age is not None) == (50, True)
     await take(bus, streams.SENDER, 50)
-    with anyio.fail_after(5):
+    with patience():
         while (await bus.backlog()).messages:
             await anyio.lowlevel.checkpoint()
     assert (await bus.backlog()).age is None
@@ -84,7 +85,7 @@ async def test_nak_delays_one_message_and_its_neighbours_go_on(bus: Bus) -> None
         if len(order) == 3:
             stop.set()
 
-    with anyio.fail_after(10):
+    with patience():
         await bus.consume(streams.SENDER, handle, Limits(page=10, in_flight=10), stop=stop)
     assert order == ["1", "2", "0"]
 
@@ -111,7 +112,7 @@ async def test_no_more_messages_are_unsettled_than_allowed(bus: Bus) -> None:
             for message in page:
                 group.start_soon(settle, message)
 
-    with anyio.fail_after(10):
+    with patience():
         await bus.consume(streams.SENDER, handle, Limits(page=10, in_flight=16, pages_at_once=16), stop=stop)
     assert 1 < most <= 16
 
@@ -137,7 +138,7 @@ async def test_what_a_handler_can_never_handle_is_parked_and_its_page_goes_on(
             await anyio.lowlevel.checkpoint()
         stop.set()
 
-    with anyio.fail_after(10):
+    with patience():
         async with anyio.create_task_group() as group:
             group.start_soon(until_parked)
             await bus.consume(streams.SENDER, handle, Limits(page=20, in_flight=20), stop=stop)
@@ -171,9 +172,9 @@ async def test_drift_of_a_limit_is_refused(bus: Bus, nats_url: str) -> None:
 
 async def test_without_a_server_it_says_so_at_once() -> None:
     bus = Bus("nats://127.0.0.1:9")
-    with anyio.fail_after(5), pytest.raises(Unavailable, match="NATS"):
+    with patience(), pytest.raises(Unavailable, match="NATS"):
         await bus.ready()
-    with anyio.fail_after(5), pytest.raises(Unavailable, match="NATS"):
+    with patience(), pytest.raises(Unavailable, match="NATS"):
         await bus.publish_events([event(1)])
     await bus.close()
 
@@ -194,7 +195,7 @@ async def test_consuming_ends_with_unavailable_itself_when_the_server_goes(
         await bus.ready()
         async with anyio.create_task_group() as group:
             group.start_soon(server.stop)
-            with anyio.fail_after(10), pytest.raises(Unavailable):
+            with patience(), pytest.raises(Unavailable):
                 await bus.consume(streams.SENDER, handle, Limits(page=10, in_flight=10), stop=anyio.Event())
         await bus.close()
         server.close()
@@ -202,7 +203,7 @@ async def test_consuming_ends_with_unavailable_itself_when_the_server_goes(
 
 async def test_a_nudge_wakes_and_stop_wakes_too(bus: Bus) -> None:
     stop = anyio.Event()
-    with anyio.fail_after(5):
+    with patience():
         async with bus.listen(streams.WAKE_VALIDATOR, stop) as wake:
             await bus.ping()
             await bus.notify_validator()
@@ -222,7 +223,7 @@ async def test_postponements_reach_one_dispatcher(bus: Bus) -> None:
         await taken()
         stop.set()
 
-    with anyio.fail_after(10):
+    with patience():
         async with anyio.create_task_group() as group:
             for _ in range(2):
                 group.start_soon(bus.take_throttled, take_it, stop)
@@ -239,7 +240,7 @@ async def test_postponements_that_no_dispatcher_took_are_told_of(bus: Bus) -> No
     async def refuse(arrived: list[ThrottledDelivery], taken: Callable[[], Awaitable[None]]) -> None:
         raise Unavailable("PostgreSQL: not connected")
 
-    with anyio.fail_after(10):
+    with patience():
         with pytest.raises(Unavailable, match="no responders"):
             await bus.publish_throttled(page)
         async with anyio.create_task_group() as group:

@@ -19,6 +19,7 @@ from kannon.db.stats_write import ensure_partitions, insert_events, week_of
 from kannon.mail.event import Event, EventType
 from tests.support.api import TOKEN, RunningApi, running_api
 from tests.support.command import ROOT
+from tests.support.patience import patience
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ async def watching(api: RunningApi, folder: Path, *options: str, stdout: int) ->
     env |= {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
     env |= {"COLUMNS": "200", "LINES": "50", "TERM": "xterm"}
     command = [sys.executable, "-m", "kannon", "stats", "--watch", *options]
-    with anyio.fail_after(30):
+    with patience():
         async with await anyio.open_process(command, stdout=stdout, stderr=None, cwd=folder, env=env) as process:
             try:
                 yield process

@@ -21,6 +21,7 @@ from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import Suppression, SuppressionRule
 from kannon.mail.tracking import TrackingMode
 from kannon.wire.events import encode_event
+from tests.support.patience import patience
 from tests.support.pool import counters, event_rows, insert_domain
 
 NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -35,9 +36,9 @@ def make(db: Database, bus: Bus) -> Stats:
 
 
 @asynccontextmanager
-async def running(stats: Stats, *, seconds: float = 20) -> AsyncIterator[None]:
+async def running(stats: Stats) -> AsyncIterator[None]:
     stop = anyio.Event()
-    with anyio.fail_after(seconds):
+    with patience():
         async with anyio.create_task_group() as group:
             await group.start(partial(stats.run, stop))
             yield
@@ -160,8 +161,8 @@ async def test_an_outage_of_the_database_loses_no_event(tmp_path: Path, bus: Bus
         db = await open_database(postgres.url)
         try:
             await migrate(postgres.url)
-            with anyio.fail_after(60):
-                async with running(make(db, bus), seconds=60):
+            with patience():
+                async with running(make(db, bus)):
                     await bus.publish_events([event(n) for n in range(100)])
                     while (await counters(db)) != {"delivered": 100}:
                         await anyio.lowlevel.checkpoint()

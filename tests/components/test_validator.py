@@ -10,6 +10,7 @@ from kannon.db.pool import Database
 from kannon.db.queue import settle_validated
 from kannon.errors import Unavailable
 from tests.support.consume import events_of
+from tests.support.patience import patience
 from tests.support.pool import insert_batch, states
 
 
@@ -44,7 +45,7 @@ async def test_a_repeat_after_a_crash_is_the_same_event(
 
 async def test_a_nudge_wakes_it_and_stop_ends_it(db: Database, bus: Bus) -> None:
     stop = anyio.Event()
-    with anyio.fail_after(10):
+    with patience():
         async with anyio.create_task_group() as group:
             await group.start(Validator(db, bus).run, stop)
             [delivery] = await insert_batch(db, ["a@example.org"])
@@ -57,7 +58,7 @@ async def test_a_nudge_wakes_it_and_stop_ends_it(db: Database, bus: Bus) -> None
 async def test_claims_of_an_earlier_process_are_taken_back_at_once_where_it_is_alone(db: Database, bus: Bus) -> None:
     [delivery] = await insert_batch(db, ["a@example.org"], state="validating")
     stop = anyio.Event()
-    with anyio.fail_after(10):
+    with patience():
         async with anyio.create_task_group() as group:
             await group.start(Validator(db, bus, single_node=True).run, stop)
             while (await states(db))[delivery] != "scheduled":

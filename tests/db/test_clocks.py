@@ -12,6 +12,7 @@ from kannon.wire.times import optional_time
 from tests.components.dispatcher.test_outcomes import BUDGET, Ledger, handle, outcome
 from tests.components.dispatcher.test_scheduler import OPTIONS, now
 from tests.support.api import a_send, running_api
+from tests.support.patience import patience
 from tests.support.pool import insert_batch
 from tests.support.skew import skewed
 
@@ -56,7 +57,7 @@ async def turns_after_a_start(db: Database, bus: Bus, *, single_node: bool) -> d
         outcomes = Outcomes(db, bus, budget=BUDGET, chance=lambda: 0.5)
         dispatcher = Dispatcher(db, bus, feed, outcomes, builder, lease=timedelta(seconds=60), single_node=single_node)
         stop = anyio.Event()
-        with anyio.fail_after(30):
+        with patience():
             async with anyio.create_task_group() as group:
                 await group.start(dispatcher.run, stop)
                 stop.set()

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import anyio
 import asyncpg
 import pytest
 
@@ -10,6 +9,7 @@ from kannon.db.cancellations import Marked, cancel_batch
 from kannon.db.conflicts import ATTEMPTS, repeat_on_conflict
 from kannon.db.pool import Database, open_database
 from kannon.errors import Conflict, Throttled
+from tests.support.patience import patience
 from tests.support.pool import insert_batch
 
 
@@ -27,10 +27,10 @@ async def test_the_victim_of_a_deadlock_is_repeated(db: Database, postgres_url: 
         await transaction.start()
         await other.execute("UPDATE sending_pool_emails SET attempts = 7 WHERE id = $1", second)
         cancelling = asyncio.create_task(cancel_batch(ours, "msg_1@example.com"))
-        with anyio.fail_after(30):
+        with patience():
             while not await watch.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
                 pass
-        with anyio.fail_after(60):
+        with patience():
             await other.execute("UPDATE sending_pool_emails SET attempts = 7 WHERE id = $1", first)
         await transaction.commit()
         assert await cancelling == Marked(cancelled=2, under_way=0)

@@ -21,6 +21,7 @@ from kannon.db.queue import (
 )
 from kannon.mail.envelope import ThrottledDelivery
 from kannon.mail.pauses import Scope
+from tests.support.patience import patience
 from tests.support.pool import insert_batch, states
 
 BATCH = "msg_1@example.com"
@@ -199,7 +200,7 @@ async def test_a_claim_that_waits_for_the_end_of_a_pause_claims(db: Database) ->
 
 
 async def somebody_waits_for_a_lock(db: Database) -> None:
-    with anyio.fail_after(5):
+    with patience():
         async with db.acquire() as connection:
             while not await connection.fetchval(
                 "SELECT EXISTS (SELECT FROM pg_stat_activity"

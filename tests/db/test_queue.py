@@ -23,6 +23,7 @@ from kannon.db.queue import (
     settlement,
 )
 from kannon.mail.envelope import ThrottledDelivery
+from tests.support.patience import patience
 from tests.support.pool import insert_batch, states
 
 ADDRESSES = [f"a{n}@example.org" for n in range(10)]
@@ -120,7 +121,7 @@ async def test_a_postponed_delivery_waits_without_an_attempt_and_gets_another_en
 async def test_a_batch_that_comes_into_an_empty_table_is_claimed_at_once(db: Database, state: str) -> None:
     """PostgreSQL's statistics still say that the table is empty; a page takes milliseconds all the same."""
     ids = await insert_batch(db, [f"a{n}@slow.test" for n in range(30_000)], state=state)
-    with anyio.fail_after(2):
+    with patience():  # milliseconds, if the plan is right
         if state == "to_validate":
             assert len(await claim_to_validate(db, 500)) == 500
         else:

@@ -12,6 +12,7 @@ from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, 
 from kannon.errors import Unavailable
 from kannon.mail.event import Event, EventType
 from kannon.mail.tracking import TrackingMode
+from tests.support.patience import patience
 from tests.support.pool import counters, event_rows
 
 AT = datetime(2026, 3, 4, 23, 59, 59, tzinfo=UTC)
@@ -78,7 +79,7 @@ async def test_retention_stops_neither_readers_nor_writers(db: Database, postgre
         async def drop() -> None:
             dropped.extend(await drop_old_partitions(db, monday + WEEK))
 
-        with anyio.fail_after(20):
+        with patience():
             async with anyio.create_task_group() as group:
                 group.start_soon(drop)
                 async with db.acquire() as connection:
@@ -126,7 +127,7 @@ async def test_several_processes_may_drop_at_once(db: Database, postgres_url: st
         transaction = reader.transaction()
         await transaction.start()
         await reader.fetchval("SELECT count(*) FROM stats")
-        with anyio.fail_after(20):
+        with patience():
             async with anyio.create_task_group() as group:
                 group.start_soon(drop)
                 async with db.acquire() as connection:

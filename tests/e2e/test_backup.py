@@ -120,6 +120,7 @@ async def test_what_is_no_backup_changes_nothing(kannon: Kannon, command: Comman
     assert await kannon.stop() == 0
 
 
+@pytest.mark.as_built
 async def test_without_a_server_and_onto_an_empty_machine(kannon: Kannon, command: Command, tmp_path: Path) -> None:
     """The commands start the database themselves; a restore needs no data_dir to be there."""
     nothing = await command("backup", "kannon.dump")

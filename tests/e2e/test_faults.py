@@ -17,8 +17,7 @@ from kannon.pb.admin.apiv1.adminapiv1_pb2 import GetDomainsReq, HZRequest
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
 from tests.support.kannon_process import Kannon, free_port
-
-RECOVERY_SECONDS = 10.0
+from tests.support.patience import PATIENCE_SECONDS, patience
 
 
 @pytest.fixture
@@ -40,10 +39,10 @@ async def fails(kannon: Kannon, code: int, *words: str) -> None:
 
 
 async def test_wrong_configuration(data_dir: Path) -> None:
-    await fails(Kannon(data_dir, {"KANNON_API__LISTEN": "nowhere"}), 78, "api.listen")
+    await fails(Kannon(data_dir, {"KANNON_API__LISTEN": "nowhere"}, fresh=True), 78, "api.listen")
     await fails(Kannon(data_dir, arguments=["--only", "sendr"]), 78, "--only", "sendr", "sender")
     await fails(Kannon(data_dir, arguments=["--only", ","]), 78, "--only")
-    await fails(Kannon(data_dir, {"KANNON_COMPONENTS__ENABLED": "[]"}), 78, "components.enabled")
+    await fails(Kannon(data_dir, {"KANNON_COMPONENTS__ENABLED": "[]"}, fresh=True), 78, "components.enabled")
     await fails(Kannon(data_dir, arguments=["--config", str(data_dir / "none.toml")]), 78, "none.toml", "No such file")
     assert not data_dir.exists()
 
@@ -110,12 +109,12 @@ def outside(tmp_path: Path) -> Iterator[DataDir]:
 
 
 async def lacking(channel: Channel) -> set[str]:
-    return set((await HZServiceStub(channel).HZ(HZRequest(), timeout=5)).result)
+    return set((await HZServiceStub(channel).HZ(HZRequest(), timeout=PATIENCE_SECONDS)).result)
 
 
-async def until_lacking(channel: Channel, names: set[str], seconds: float) -> None:
+async def until_lacking(channel: Channel, names: set[str]) -> None:
     """Until HZ names these at least; until it names nothing, for the empty set."""
-    with anyio.fail_after(seconds):
+    with patience():
         while True:
             found = await lacking(channel)
             if names <= found and bool(names) == bool(found):
@@ -140,28 +139,28 @@ async def test_external_servers_that_are_away_are_waited_for(data_dir: Path, out
     try:
         kannon.start()
         await listening(port)
-        await until_lacking(channel, {"postgres"}, RECOVERY_SECONDS)
+        await until_lacking(channel, {"postgres"})
         with pytest.raises(GRPCError) as refused:
-            await ApiStub(channel).GetDomains(GetDomainsReq(), metadata=admin, timeout=4)
+            await ApiStub(channel).GetDomains(GetDomainsReq(), metadata=admin, timeout=PATIENCE_SECONDS)
         assert refused.value.status == Status.UNAVAILABLE
         assert kannon.process is not None
         assert kannon.process.poll() is None
 
         await postgres.start()
-        with anyio.fail_after(RECOVERY_SECONDS):
+        with patience():
             await kannon.ready()
-        await until_lacking(channel, set(), RECOVERY_SECONDS)
+        await until_lacking(channel, set())
 
         await nats.stop()
-        await until_lacking(channel, {"nats"}, RECOVERY_SECONDS)
+        await until_lacking(channel, {"nats"})
         assert list((await ApiStub(channel).GetDomains(GetDomainsReq(), metadata=admin)).domains) == []
         await nats.start()
-        await until_lacking(channel, set(), RECOVERY_SECONDS)
+        await until_lacking(channel, set())
 
         await postgres.stop()
-        await until_lacking(channel, {"postgres"}, RECOVERY_SECONDS)
+        await until_lacking(channel, {"postgres"})
         await postgres.start()
-        await until_lacking(channel, set(), RECOVERY_SECONDS)
+        await until_lacking(channel, set())
         assert await kannon.stop() == 0
         assert "Traceback" not in kannon.text()
     finally:
@@ -173,7 +172,7 @@ async def test_external_servers_that_are_away_are_waited_for(data_dir: Path, out
 
 
 async def listening(port: int) -> None:
-    with anyio.fail_after(20):
+    with patience():
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -221,7 +220,7 @@ async def test_components_in_two_processes_share_the_work(tmp_path: Path, postgr
                 sender=Sender(email="a@example.com"), subject="x", html="x", recipients=[Recipient(email="b@x.org")]
             )
         )
-        with anyio.fail_after(30):
+        with patience():
             while [e.type for e in await client.events("example.com")] != ["accepted", "error"]:
                 await anyio.sleep(0.05)
         client.close()

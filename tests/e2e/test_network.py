@@ -16,6 +16,7 @@ from tests.support.certificates import make_authority
 from tests.support.command import Command
 from tests.support.dns_server import DnsServer, serving_dns
 from tests.support.kannon_process import Client, Kannon
+from tests.support.patience import PATIENCE_SECONDS, patience
 from tests.support.smtp_peer import Peer, serving
 
 DOMAIN = "example.com"
@@ -106,9 +107,9 @@ async def test_our_own_listeners_speak_tls(tmp_path: Path) -> None:
         client = Client(Channel("localhost", kannon.ports["api"], ssl=trust), kannon.admin_token())
         assert await client.add_domain(DOMAIN)
         client.close()
-        with anyio.fail_after(20):
+        with patience():
             async with aiosmtplib.SMTP(
-                hostname="127.0.0.1", port=kannon.ports["smtp"], start_tls=False, timeout=10
+                hostname="127.0.0.1", port=kannon.ports["smtp"], start_tls=False, timeout=PATIENCE_SECONDS
             ) as inbound:
                 await inbound.starttls(
                     tls_context=ssl.create_default_context(cafile=authority.pem), server_hostname="localhost"

@@ -20,6 +20,7 @@ from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
 from tests.support.inbox import Inbox, inbox
 from tests.support.kannon_process import Client, Kannon, free_port
+from tests.support.patience import PATIENCE_SECONDS, patience
 
 DOMAIN = "example.com"
 HTML = '<html><body><p>Hi {{ name }}, <a href="https://shop.example/?a=1&amp;b={{ name }}">buy</a></p></body></html>'
@@ -72,6 +73,7 @@ async def kannon(tmp_path: Path, box: Inbox) -> AsyncIterator[Kannon]:
         kannon.kill()
 
 
+@pytest.mark.as_built
 async def test_the_whole_way(kannon: Kannon, box: Inbox) -> None:
     client = kannon.client()
     public_key = await client.add_domain(DOMAIN)
@@ -133,7 +135,7 @@ async def bounce_back(port: int, reverse_path: str) -> None:
 
 async def counted(client: Client, wanted: dict[str, int]) -> None:
     """Waits until that many events of each type are stored."""
-    with anyio.fail_after(20):
+    with patience():
         while True:
             types = [e.type for e in await client.events(DOMAIN)]
             if all(types.count(kind) == count for kind, count in wanted.items()):
@@ -143,7 +145,7 @@ async def counted(client: Client, wanted: dict[str, int]) -> None:
 
 def get(url: str) -> tuple[int, str | None]:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=PATIENCE_SECONDS)
     try:
         connection.request("GET", parts.path)
         answer = connection.getresponse()

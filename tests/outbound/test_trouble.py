@@ -13,6 +13,7 @@ from tests.support.delivering import deliver_many, deliver_patiently, delivering
 from tests.support.dns_server import DROP, DnsServer, Zone
 from tests.support.envelopes import an_envelope
 from tests.support.eventually import eventually
+from tests.support.patience import patience
 from tests.support.smtp_peer import Peer, Visit, after, closing, free_port, serving
 
 
@@ -54,7 +55,7 @@ async def test_mail_for_a_destination_long_down_is_deferred_with_the_last_failur
     async with delivering_to(peer, timeout_scale=0.001) as deliverer:
         verdict = await deliverer.deliver(an_envelope())
         assert isinstance(verdict, Deferred)
-        with anyio.fail_after(5):
+        with patience():
             while not (isinstance(verdict, Deferred) and verdict.reason.startswith("destination is down")):
                 verdict = await deliverer.deliver(an_envelope())
                 await asyncio.sleep(0)
@@ -83,7 +84,7 @@ async def test_the_host_on_record_is_the_one_that_said_it() -> None:
 async def test_a_host_that_lets_us_in_and_puts_us_out_in_one_breath_is_down(more: str) -> None:
     peer = Peer({Stage.EHLO: closing(f"250-peer.test\r\n250 PIPELINING\r\n{more}")})
     async with delivering_to(peer, timeout_scale=1) as deliverer:
-        with anyio.fail_after(5):
+        with patience():
             verdict = await deliverer.deliver(an_envelope())
         assert isinstance(verdict, Deferred)
         assert (verdict.stage, verdict.reply) == (Stage.EHLO, None)
@@ -124,7 +125,7 @@ async def test_more_mail_than_an_unknown_destination_should_hold_is_put_back() -
 async def test_who_waits_is_not_forgotten_when_no_other_host_lets_the_one_before_in() -> None:
     first, second = Peer({Stage.RCPT: "450 4.7.1 greylisted"}), Peer({Stage.GREETING: "554 5.3.2 closed"})
     async with delivering_to(first, second, per_destination=1, timeout_scale=1) as deliverer:
-        with anyio.fail_after(5):
+        with patience():
             verdicts = await asyncio.gather(*(deliverer.deliver(an_envelope()) for _ in range(4)))
     assert all(isinstance(each, Deferred) and each.host == "mx1.test" for each in verdicts), verdicts
 

@@ -26,6 +26,7 @@ from tests.support.inbox import Inbox, inbox
 from tests.support.kannon_process import Client, Kannon, free_port
 from tests.support.machine import Machine
 from tests.support.mounts import needs_root
+from tests.support.patience import patience
 
 ROOT = Path(__file__).parents[2]
 BUILD, FINAL = read_dockerfile(ROOT / "packaging" / "Dockerfile")
@@ -101,7 +102,7 @@ async def test_the_image_serves_read_only_with_one_volume(image: Machine, tmp_pa
     with (tmp_path / "log").open("wb") as log:
         started = subprocess.Popen(container(image, *FINAL.words("CMD")), env=env, stdout=log, stderr=log)
     try:
-        with anyio.fail_after(60):
+        with patience():
             while True:
                 health = subprocess.run(container(image, "health"), env=env, capture_output=True, text=True)
                 if health.returncode == 0:

@@ -9,12 +9,12 @@ import pytest
 
 from tests.support.machine import Machine, booted_machine
 from tests.support.mounts import needs_root
+from tests.support.patience import PATIENCE_SECONDS
 
 pytestmark = needs_root
 
 CONFIG = "/etc/kannon/kannon.toml"
 DEB = "/root/kannon.deb"
-PATIENCE_SECONDS = 60
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from kannon.bus.consume import Limits, Message
 from kannon.bus.streams import ConsumerSpec
 from kannon.mail.event import Event
 from kannon.wire.events import decode_event
+from tests.support.patience import patience
 
 
 async def take(bus: Bus, spec: ConsumerSpec, count: int) -> list[Message]:
@@ -21,7 +22,7 @@ async def take(bus: Bus, spec: ConsumerSpec, count: int) -> list[Message]:
         if len(taken) >= count:
             stop.set()
 
-    with anyio.fail_after(10):
+    with patience():
         await bus.consume(spec, handle, Limits(page=100, in_flight=200), stop=stop)
     return taken
 

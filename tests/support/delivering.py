@@ -1,26 +1,40 @@
 """A Deliverer over a DNS zone of one's own, and the usual one-host destinations."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 
 from kannon.config import Dns, Sender
 from kannon.mail.envelope import Envelope
-from kannon.mail.verdict import Verdict
+from kannon.mail.verdict import Stage, Verdict
 from kannon.outbound import Deliverer, Throttled
+from kannon.outbound.client.session import STAGE_SECONDS
 from tests.support.dns_server import DnsServer, Zone, serving_dns
 from tests.support.envelopes import an_envelope
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.smtp_peer import Peer, serving
 
 
 @asynccontextmanager
-async def delivering(zone: Zone, *, dns: DnsServer | None = None, **options: Any) -> AsyncIterator[Deliverer]:
-    """`options`: keys of [sender]."""
-    settings = {"hostname": "me.test", "allow_private_mx": True, "timeout_scale": 0.1, **options}
+async def delivering(
+    zone: Zone,
+    *,
+    dns: DnsServer | None = None,
+    dns_scale: float = 1.0,
+    short: Mapping[Stage, float] | None = None,
+    **options: Any,
+) -> AsyncIterator[Deliverer]:
+    """`options`: keys of [sender]; its timeout_scale hurries the pacing. No stage times out in a test's life but those
+    that are `short` (stage → seconds), for a peer that is silent in them; `dns_scale` likewise."""
+    settings: dict[str, Any] = {"hostname": "me.test", "allow_private_mx": True, "timeout_scale": 0.1, **options}
+    times = dict.fromkeys(STAGE_SECONDS, 4 * PATIENCE_SECONDS) | dict(short or {})
     async with AsyncExitStack() as stack:
+        stack.enter_context(patch.dict(STAGE_SECONDS, {s: t / settings["timeout_scale"] for s, t in times.items()}))
+        stack.enter_context(patch("kannon.outbound.deliver.MIN_DNS_SCALE", dns_scale))
         nameserver = await stack.enter_async_context(serving_dns(dns or DnsServer(zone)))
         deliverer = Deliverer(Sender.model_validate(settings), Dns(nameservers=[nameserver]))
         yield await stack.enter_async_context(deliverer)
@@ -49,3 +63,10 @@ async def deliver_patiently(deliverer: Deliverer, mail: str | Envelope = "b@dest
 
 async def deliver_many(deliverer: Deliverer, count: int) -> list[Verdict]:
     return list(await asyncio.gather(*(deliver_patiently(deliverer) for _ in range(count))))
+
+
+@contextmanager
+def short_stage(stage: Stage, seconds: float) -> Iterator[None]:
+    """This stage, and no other, is waited for so briefly: for peers that are silent in it."""
+    with patch.dict(STAGE_SECONDS, {stage: seconds}):
+        yield

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import anyio
 
+from tests.support.patience import patience
 
-async def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+
+async def eventually(condition: Callable[[], bool]) -> None:
     """Returns as soon as `condition()` holds."""
-    with anyio.fail_after(seconds):
+    with patience():
         while not condition():  # the condition lives in another process or in plain attributes
             await anyio.sleep(0.005)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import anyio
 
+from tests.support.patience import patience
+
 
 @dataclass(frozen=True)
 class Response:
@@ -18,7 +20,7 @@ class Response:
 async def request(port: int, target: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Response:
     lines = [f"{method} {target} HTTP/1.1", "Host: stats.example", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in (headers or {"User-Agent": "Mozilla/5.0 (a browser)"}).items()]
-    with anyio.fail_after(10):
+    with patience():
         async with await anyio.connect_tcp("127.0.0.1", port) as stream:
             await stream.send(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"))
             received = b""

@@ -16,6 +16,7 @@ from kannon.config import Smtp
 from kannon.errors import Unavailable
 from kannon.mail.bounce.address import make_bounce_address
 from kannon.mail.event import Event
+from tests.support.patience import patience
 
 SECRET = b"s" * 32
 DOMAIN = "tenant.example"
@@ -190,7 +191,7 @@ class Running:
     @asynccontextmanager
     async def connect(self, *, greet: bool = True) -> AsyncIterator[Peer]:
         """Connected and, with `greet`, past EHLO. All of it has ten seconds."""
-        with anyio.fail_after(10):
+        with patience():
             async with await anyio.connect_tcp(self.component.addresses[0][0], self.port) as stream:
                 peer = Peer(stream)
                 if greet:

@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from tests.support.certificates import make_authority
+from tests.support.patience import patience
 from tests.support.smtp_peer import free_port
 
 
@@ -26,7 +27,7 @@ def stranger(name: str) -> str:
 
 
 async def listening(port: int) -> None:
-    with anyio.fail_after(60):
+    with patience():
         while True:
             try:
                 stream = await anyio.connect_tcp("127.0.0.1", port)

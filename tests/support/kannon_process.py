@@ -27,8 +27,9 @@ from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
 from kannon.pb.stats.apiv1.statsapiv1_pb2 import GetStatsReq
 from kannon.pb.stats.types.stats_pb2 import Stats
 from tests.support.command import command
+from tests.support.made_data import copy_made_data
+from tests.support.patience import PATIENCE_SECONDS, patience
 
-READY_SECONDS = 60.0
 _ADDRESS = re.compile(r"^  (gRPC API|opens and clicks|bounces|metrics)[^:]* on (\S+):(\d+)$", re.M)
 _NAMES = {"gRPC API": "api", "opens and clicks": "bump", "bounces": "smtp", "metrics": "metrics"}
 
@@ -42,13 +43,15 @@ def free_port() -> int:
 
 @dataclass
 class Kannon:
-    """Everything on loopback; `extra` are variables (KANNON_…) on top of that, `unset` those that are left out."""
+    """Everything on loopback; `extra` are variables (KANNON_…) on top of that, `unset` those that are left out. A data
+    directory that is not there may be a copy of one that was made before, unless it is to be `fresh`."""
 
     data_dir: Path
     extra: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = ()
     unset: Sequence[str] = ()
     program: Sequence[str] = ()
+    fresh: bool = False
     ports: dict[str, int] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
     _starts: int = 0
@@ -60,6 +63,8 @@ class Kannon:
 
     def start(self) -> "Kannon":
         self._starts += 1
+        if not self.fresh and not self.program:
+            copy_made_data(self.data_dir, self.extra, self.arguments)
         environ = {
             **os.environ,
             "KANNON_DATA_DIR": str(self.data_dir),
@@ -84,7 +89,7 @@ class Kannon:
     async def ready(self) -> "Kannon":
         """Waits for the banner and reads the addresses from it. AssertionError with the log if it ends instead."""
         assert self.process is not None
-        with anyio.fail_after(READY_SECONDS):
+        with patience():
             while "Kannon is ready" not in (text := self.text()) or not text.endswith("\n"):
                 assert self.process.poll() is None, text
                 await anyio.sleep(0.01)
@@ -97,7 +102,7 @@ class Kannon:
     async def ended(self) -> int:
         """Its exit code."""
         assert self.process is not None
-        with anyio.fail_after(READY_SECONDS):
+        with patience():
             while (code := self.process.poll()) is None:
                 await anyio.sleep(0.01)
         return code
@@ -166,9 +171,9 @@ class Client:
             if len(found) >= answer.total or not answer.stats:
                 return found[::-1]
 
-    async def outcomes(self, domain: str, count: int, seconds: float = 60.0) -> dict[str, str]:
+    async def outcomes(self, domain: str, count: int) -> dict[str, str]:
         """Waits until so many recipients have an outcome; address → type."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             found: dict[str, str] = {}
             for event in await self.events(domain):

@@ -16,11 +16,15 @@ from typing import IO
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
+
 _COPY = """
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root" "$1/groups"
 mount -t overlay overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" "$1/root"
 mount -t tmpfs tmpfs "$1/root/run"
+# An installed package would have all manual pages indexed again.
+rm -f "$1/root/var/lib/man-db/auto-update"
 """
 # The end of the standard input is the end of the copy, however the test ends.
 _HOLD = """
@@ -76,7 +80,6 @@ exec setpriv --bounding-set=-sys_module,-sys_rawio,-sys_time chroot . \\
     env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
     /lib/systemd/systemd --system --unit=basic.target --show-status=0 --log-target=journal >/dev/null
 """
-_BOOT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def machine(place: Path) -> Iterator[Machine]:
 def booted_machine(place: Path) -> Iterator[Machine]:
     with held(place, _COPY + _BOOT, _FIRST) as first:
         copy = Machine(first, place / "root", ("--mount", "--pid", "--cgroup", "--ipc", "--uts", "--net"))
-        deadline = time.monotonic() + _BOOT_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         # "degraded" is a unit of the machine's distribution that does not run in here.
         while (state := copy.run("systemctl", "is-system-running").out.strip()) not in ("running", "degraded"):
             assert time.monotonic() < deadline, f"systemd is {state or 'not there'}"

@@ -15,6 +15,7 @@ from nats.js.errors import APIError
 
 from kannon.embedded import executables
 from tests.support.kannon_process import free_port
+from tests.support.patience import patience
 
 SIZE = 3
 _SETTINGS = """
@@ -56,7 +57,7 @@ class Cluster:
 
     async def ready(self) -> None:
         """JetStream has a leader."""
-        with anyio.fail_after(60):
+        with patience():
             while True:
                 with suppress(NatsError, OSError, APIError):
                     async with _connected(self.url) as client:

@@ -19,9 +19,9 @@ import anyio
 
 from kannon.embedded.child import prepare, wait_gone
 from kannon.embedded.run_as import RunAs
+from tests.support.patience import PATIENCE_SECONDS, patience
 
 PROJECT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60.0
 _PR_CAPBSET_DROP = 24
 _libc = ctypes.CDLL(None)
 
@@ -42,7 +42,7 @@ class Program:
     async def line(self) -> str:
         """The next line it prints; AssertionError with its standard error if it ends instead."""
         assert self.process.stdout is not None
-        with anyio.fail_after(PATIENCE_SECONDS):
+        with patience():
             await anyio.wait_readable(self.process.stdout)
         line = self.process.stdout.readline().decode()
         assert line, self.stderr
@@ -50,7 +50,7 @@ class Program:
 
     async def ended(self) -> int:
         """Its exit code."""
-        with anyio.fail_after(PATIENCE_SECONDS):
+        with patience():
             await wait_gone(self.pid, lambda: self.process.poll() is not None)
         return self.process.wait()
 
@@ -99,7 +99,7 @@ def program(
 
 async def until(condition: Callable[[], bool]) -> None:
     """Looks again and again at something that has no other way to say when it is so."""
-    with anyio.fail_after(PATIENCE_SECONDS):
+    with patience():
         while not condition():
             await anyio.sleep(0.005)
 
@@ -120,7 +120,7 @@ def descendants(pid: int) -> list[int]:
 
 async def all_gone(pids: Sequence[int]) -> None:
     """Returns when none of them runs any more."""
-    with anyio.fail_after(PATIENCE_SECONDS):
+    with patience():
         for pid in pids:
             await wait_gone(pid, lambda pid=pid: _parent(pid) is None)  # type: ignore[misc]  # a default binds it
 

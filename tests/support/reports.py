@@ -8,6 +8,8 @@ from email.utils import format_datetime
 import aiosmtplib
 import anyio
 
+from tests.support.patience import PATIENCE_SECONDS
+
 
 def failure(
     recipient: str,
@@ -58,7 +60,7 @@ class Reporter:
                 group.start_soon(self._connection, waiting)
 
     async def _connection(self, waiting: Iterator[tuple[str, bytes]]) -> None:
-        client = aiosmtplib.SMTP(hostname="127.0.0.1", port=self._port, start_tls=False, timeout=20)
+        client = aiosmtplib.SMTP(hostname="127.0.0.1", port=self._port, start_tls=False, timeout=PATIENCE_SECONDS)
         with suppress(aiosmtplib.SMTPException, OSError):
             async with client:
                 for address, report in waiting:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from kannon.mail.verdict import Stage
+from tests.support.patience import PATIENCE_SECONDS
 
 PLAIN = ("PIPELINING", "8BITMIME", "SIZE 50000000")
 OPENERS = {Stage.GREETING: "220 peer.test ESMTP", Stage.STARTTLS: "220 2.0.0 ready", Stage.AUTH: "235 2.7.0 welcome"}
@@ -188,7 +189,7 @@ class Peer:
             await self._at(visit, Stage.EHLO, "\r\n".join(_multiline("250", lines)))
         elif verb == "STAR":
             if await self._at(visit, Stage.STARTTLS, OPENERS[Stage.STARTTLS]) and self.tls is not None:
-                await visit.writer.start_tls(self.tls, ssl_handshake_timeout=5)
+                await visit.writer.start_tls(self.tls, ssl_handshake_timeout=PATIENCE_SECONDS)
         elif verb == "AUTH":
             await self._auth(visit, command)
         elif verb == "MAIL":

@@ -1,6 +1,5 @@
 """The API through gRPC's own library (C core), which most clients of other languages are made of."""
 
-import time
 from collections.abc import AsyncIterator
 
 import grpc
@@ -82,11 +81,9 @@ async def test_a_deadline_of_the_librarys(api: RunningApi, db: Database) -> None
     key = tuple((await api.create_key("example.com")).items())
     async with grpc.aio.insecure_channel(f"{api.host}:{api.port}") as channel, db.transaction() as connection:
         await connection.execute("LOCK TABLE sending_pool_emails IN EXCLUSIVE MODE")
-        start = time.monotonic()
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await send(channel, a_send(), key, timeout=0.3)
         assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert time.monotonic() - start < 2
 
 
 async def test_the_attribution_of_an_admin_call(api: RunningApi) -> None:

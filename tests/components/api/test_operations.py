@@ -26,6 +26,7 @@ from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendRes
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
 from kannon.wire.events import decode_event, timestamp
 from tests.support.api import ADMIN, RunningApi, a_send, refusal, running_api
+from tests.support.patience import patience
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ async def test_a_timeline_says_what_the_last_attempt_met_and_what_holds_the_next
 
 async def gone(db: Database, count: int = 0) -> None:
     """Until no more than `count` deliveries are left."""
-    with anyio.fail_after(5):
+    with patience():
         async with db.acquire() as connection:
             while await connection.fetchval("SELECT count(*) FROM sending_pool_emails") > count:
                 await anyio.sleep(0.005)
@@ -344,7 +345,7 @@ async def test_a_resumption_that_was_interrupted_is_finished(
     assert await claim_due(db, page=10) == []
     await end_pause(db, Scope.BATCH, batch.message_id)
     async with running_api(db, bus=bus):
-        with anyio.fail_after(5):
+        with patience():
             while len(await claim_due(db, page=10)) < 3:
                 await anyio.sleep(0.005)
 

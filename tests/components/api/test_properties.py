@@ -10,13 +10,14 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpclib.client import UnaryUnaryMethod
 from grpclib.const import Status
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kannon.bus.connection import Bus
 from kannon.db.pool import Database
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
 from tests.support.api import ADMIN, RunningApi, a_send, refusal, running_api
+from tests.support.effort import examples
 from tests.support.messages import messages
 from tests.support.services import SERVICES
 
@@ -32,7 +33,7 @@ PROMISED = {
 INTERNALS = re.compile(r"select |insert |asyncpg|traceback|\.py|psql|constraint|relation", re.IGNORECASE)
 METHODS: list[MethodDescriptor] = [method for service in SERVICES for method in service.methods]
 # One server and one database for all examples of a test is what is wanted: what one left behind must not hurt the next.
-MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = examples(15)
 
 
 @pytest.fixture

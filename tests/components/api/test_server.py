@@ -22,6 +22,7 @@ from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import GetDomainsReq, GetDomainsResponse, HZRequest
 from tests.support.api import ADMIN, LIMITS, TOKEN, NoBus, a_send, refusal, running_api
 from tests.support.h2_client import H2Client, framed, grpc_headers, h2_client
+from tests.support.patience import patience
 from tests.support.services import SERVICES
 
 GET_DOMAINS = "/pkg.kannon.admin.apiv1.Api/GetDomains"
@@ -127,7 +128,7 @@ async def test_what_is_not_http2_is_closed(db: Database, garbage: bytes) -> None
     async with running_api(db) as api:
         reader, writer = await asyncio.open_connection(api.host, api.port)
         writer.write(garbage)
-        with anyio.fail_after(5):
+        with patience():
             while await reader.read(1000):
                 pass
         writer.close()
@@ -179,13 +180,13 @@ async def test_a_stop_lets_running_calls_complete_and_takes_no_new_ones(db: Data
             await busy.send(running, framed(a_send().SerializeToString()))
             await _until_someone_waits(connection)
             api.stop.set()
-            with anyio.fail_after(5):
+            with patience():
                 await _until_refused(api.host, api.port)
             late = await ask(busy, GET_DOMAINS, framed(b""), ADMIN_HEADER)
             assert late == (Status.UNAVAILABLE.value, "the server is stopping")
         answer = await busy.answer(running)
         assert answer.status == 0
-        with anyio.fail_after(5):
+        with patience():
             await busy.until_closed()
             await idle.until_closed()
         assert busy.goodbye
@@ -202,7 +203,7 @@ async def test_a_stop_does_not_wait_for_streams_without_an_end(db: Database) -> 
         while not client.answers[stream].data.endswith(serving):
             await client.read()
         api.stop.set()
-        with anyio.fail_after(5):
+        with patience():
             await client.until_closed()
 
 
@@ -214,7 +215,7 @@ async def test_idle_connections_are_closed(db: Database, monkeypatch: pytest.Mon
         reader, writer = await asyncio.open_connection(api.host, api.port)  # says nothing at all
         async with h2_client(api.host, api.port) as used:
             assert (await ask(used, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
-            with anyio.fail_after(5):
+            with patience():
                 while await reader.read(1000):
                     pass
                 await used.until_closed()
@@ -300,7 +301,7 @@ async def test_hz_names_what_fails_and_tells_nothing_more(db: Database) -> None:
         result = (await HZServiceStub(api.channel).HZ(HZRequest())).result
     assert dict(result) == {"postgres": "unavailable", "bug": "unavailable"}
     async with running_api(db, checks={"nats": hangs}) as api:
-        with anyio.fail_after(3):
+        with patience():
             result = (await HZServiceStub(api.channel).HZ(HZRequest())).result
     assert dict(result) == {"nats": "does not answer"}
 
@@ -324,13 +325,13 @@ async def test_reflection_describes_every_service(db: Database) -> None:
 
 
 async def _until_someone_waits(connection: Any) -> None:
-    with anyio.fail_after(5):
+    with patience():
         while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await anyio.lowlevel.checkpoint()
 
 
 async def _until_nobody_waits(connection: Any) -> None:
-    with anyio.fail_after(5):
+    with patience():
         while await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await anyio.lowlevel.checkpoint()
 
@@ -351,7 +352,7 @@ async def test_connections_are_counted(db: Database, monkeypatch: pytest.MonkeyP
         for client in (first, second):
             assert (await ask(client, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
         reader, writer = await asyncio.open_connection(api.host, api.port)
-        with anyio.fail_after(5):
+        with patience():
             await reader.read()  # to its end
         writer.close()
         assert (await ask(first, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0

@@ -20,6 +20,7 @@ from kannon.wire.events import decode_event
 from tests.components.bump.conftest import Keys, ScriptedBus, Start
 from tests.support.http import parse_response, request
 from tests.support.mail import NOW, token_pair
+from tests.support.patience import patience
 from tests.support.readers import click_path, open_path
 
 
@@ -84,7 +85,7 @@ async def test_at_the_stop_an_open_request_is_answered_and_its_event_published(s
 
 
 async def test_idle_connections_do_not_hold_up_the_stop(start: Start) -> None:
-    with anyio.fail_after(5):
+    with patience():
         async with start() as running:
             stream = await anyio.connect_tcp("127.0.0.1", running.port)
             await stream.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -129,7 +130,7 @@ async def test_through_the_real_database_and_bus(db: Database, bus: Bus) -> None
         if len(events) == 2:
             both.set()
 
-    with anyio.fail_after(20):
+    with patience():
         async with anyio.create_task_group() as group:
             await group.start(it.run, stop)
             group.start_soon(partial(bus.consume, STATS, collect, Limits(page=10, in_flight=10), stop=stop))

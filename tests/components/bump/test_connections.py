@@ -9,6 +9,7 @@ from anyio.abc import SocketStream
 
 from tests.components.bump.conftest import ScriptedBus, Start
 from tests.support.http import parse_response, request
+from tests.support.patience import patience
 from tests.support.readers import click_path
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -30,7 +31,7 @@ async def answered(stream: SocketStream) -> bool:
 
 
 async def test_the_connection_that_was_idle_longest_gives_way(start: Start) -> None:
-    with anyio.fail_after(60):
+    with patience():
         async with start(max_connections=20) as running, connections(running.port, 5) as first:
             assert all([await answered(stream) for stream in first])
             async with connections(running.port, 300) as later:
@@ -42,7 +43,7 @@ async def test_the_connection_that_was_idle_longest_gives_way(start: Start) -> N
 
 
 async def test_a_connection_in_use_does_not_give_way(start: Start) -> None:
-    with anyio.fail_after(60):
+    with patience():
         async with start(max_connections=20) as running, connections(running.port, 1) as kept:
             for _ in range(5):
                 assert await answered(kept[0])
@@ -56,7 +57,7 @@ async def test_while_a_request_is_under_way_on_each_a_new_one_is_refused(
 ) -> None:
     monkeypatch.setattr("kannon.components.bump.outbox.WAIT_SECONDS", 60.0)
     bus = ScriptedBus(hold=anyio.Event())
-    with anyio.fail_after(60):
+    with patience():
         async with start(bus, max_connections=10) as running, connections(running.port, 10) as busy:
             for stream in busy:
                 await stream.send(f"GET {click_path()} HTTP/1.1\r\nHost: x\r\n\r\n".encode())

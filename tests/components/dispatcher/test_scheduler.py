@@ -23,6 +23,7 @@ from kannon.mail.batch import Delivery
 from kannon.mail.build.dkim import generate_dkim_key
 from kannon.wire.envelopes import parse_envelope
 from tests.support.consume import events_of, take
+from tests.support.patience import patience
 from tests.support.pool import insert_batch, insert_domain, states
 
 OPTIONS = BuildOptions("", autoescape=True, token_ttl=timedelta(days=90), bounce_ttl=timedelta(days=31))
@@ -60,7 +61,7 @@ async def until_it_fails(builder: Builder, page: list[Delivery]) -> None:
 async def run_feed(feed: Scheduler, bus: Bus, envelopes: int) -> None:
     """Until so many envelopes are in the stream."""
     stop = anyio.Event()
-    with anyio.fail_after(20):
+    with patience():
         async with anyio.create_task_group() as group:
             group.start_soon(feed.run, stop)
             while (await bus.backlog()).messages < envelopes:
@@ -112,7 +113,7 @@ async def test_while_claiming_fails_it_waits_and_then_goes_on(
         await connection.execute("ALTER TABLE sending_pool_emails RENAME TO elsewhere")
         async with anyio.create_task_group() as group:
             group.start_soon(run_feed, Scheduler(db, bus, builder, LIMITS, clock=now), bus, 1)
-            with anyio.fail_after(20):
+            with patience():
                 while failures <= LIMITS.pages_at_once:
                     await anyio.sleep(0.01)  # the condition is the database's
             await connection.execute("ALTER TABLE elsewhere RENAME TO sending_pool_emails")
@@ -219,7 +220,7 @@ async def test_a_page_that_cannot_be_published_goes_back_without_an_attempt(
 
     monkeypatch.setattr(bus, "publish_envelopes", refuse)
     stop = anyio.Event()
-    with anyio.fail_after(10):
+    with patience():
         async with anyio.create_task_group() as group:
             group.start_soon(Scheduler(db, bus, builder, LIMITS, clock=now).run, stop)
             await released.wait()

@@ -18,6 +18,7 @@ from kannon.errors import AddressInUse
 from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import Cause, Suppression
 from tests.support.http import request
+from tests.support.patience import patience
 from tests.support.pool import insert_batch
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -61,7 +62,7 @@ def sources(db: Database, bus: Bus) -> Sources:
 async def serving(metrics: Metrics) -> AsyncIterator[int]:
     """Its port."""
     stop = anyio.Event()
-    with anyio.fail_after(20):
+    with patience():
         async with anyio.create_task_group() as group:
             await group.start(metrics.run, stop)
             yield metrics.addresses[0][1]

@@ -29,6 +29,7 @@ from tests.support import smtp_peer
 from tests.support.consume import events_of
 from tests.support.envelopes import BODY, an_envelope
 from tests.support.eventually import eventually
+from tests.support.patience import patience
 from tests.support.smtp_peer import Peer, after, free_port, serving
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -64,7 +65,7 @@ async def bus(nats_url: str) -> AsyncIterator[Bus]:
 
 async def drained(bus: Bus) -> None:
     """Until every envelope has been acked."""
-    with anyio.fail_after(10):
+    with patience():
         while (await bus.backlog()).messages:  # the condition is NATS's
             await anyio.sleep(0.01)
 
@@ -336,7 +337,7 @@ async def test_an_outcome_that_nats_lost_with_its_store_is_told_again(tmp_path: 
 
 
 async def reconnected(bus: Bus) -> None:
-    with anyio.fail_after(10):
+    with patience():
         while True:
             try:
                 return await bus.ready()
@@ -415,7 +416,7 @@ async def test_a_long_wait_gives_the_envelope_back_to_the_pool(bus: Bus) -> None
         heard.set()
 
     await bus.publish_envelopes([an_envelope(delivery_id=n) for n in (1, 2)])
-    with anyio.fail_after(30):
+    with patience():
         async with anyio.create_task_group() as group:
             group.start_soon(bus.take_throttled, take_it, stop)
             await bus.ping()
@@ -459,7 +460,7 @@ async def test_an_envelope_stays_in_the_stream_until_a_dispatcher_took_its_postp
     await telling.ready()
     await bus.publish_envelopes([an_envelope()])
     stop = anyio.Event()
-    with anyio.fail_after(30):
+    with patience():
         async with running(a_full_sender(telling)), anyio.create_task_group() as group:
             await refused.wait()
             assert (await bus.backlog()).messages == 1

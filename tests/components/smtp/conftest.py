@@ -10,12 +10,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.effort import LONG
 from tests.support.inbound import HOSTNAME, Running, running
 
+LOOPS = {"uvloop": True, "asyncio": False} if LONG else {"uvloop": True}
 
-@pytest.fixture(scope="session", params=[False, True], ids=["asyncio", "uvloop"])
+
+@pytest.fixture(scope="session", params=LOOPS.values(), ids=list(LOOPS))
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    """Both loops: they differ just where this server is delicate, in transports that are aborted or taken over."""
+    """The loop of `kannon serve`. In the long run it is both: they differ just where this server is delicate, in
+    transports that are aborted or taken over."""
     return "asyncio", {"use_uvloop": request.param}
 
 

@@ -17,6 +17,7 @@ from tests.support.inbound import (
     Running,
     bounce_to,
 )
+from tests.support.patience import PATIENCE_SECONDS
 
 
 async def test_the_greeting_tells_the_host_and_no_version(server: Running) -> None:
@@ -162,7 +163,7 @@ async def test_ways_to_write_a_path(server: Running, path: str) -> None:
 
 async def test_the_standard_client_is_served(server: Running) -> None:
     def send() -> dict[str, tuple[int, bytes]]:
-        with smtplib.SMTP("127.0.0.1", server.port, timeout=5) as client:
+        with smtplib.SMTP("127.0.0.1", server.port, timeout=PATIENCE_SECONDS) as client:
             refused: dict[str, tuple[int, bytes]] = client.sendmail(
                 "", [bounce_to(9), f"nobody@{DOMAIN}"], FAILURE + b"\r\n.leading dot\r\n"
             )

@@ -6,22 +6,14 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import anyio
 import pytest
 
 from kannon.components.smtp.limits import ConnectionLimiter, Limits
 from tests.support.inbound import DOMAIN, FAILURE, Peer, Running, bounce_to, running
+from tests.support.patience import patience
 
 LIMITS = Limits()
-HASTY = replace(
-    LIMITS,
-    command_seconds=0.3,
-    data_seconds=0.5,
-    tls_seconds=0.3,
-    store_seconds=0.3,
-    session_seconds=0.9,
-    linger_seconds=0.2,
-)
+SOON = 0.5  # for the one time that a test is about
 
 
 async def in_the_middle(stack: AsyncExitStack, server: Running) -> Peer:
@@ -177,7 +169,10 @@ async def test_a_line_without_end_is_not_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("greet", [False, True])
 async def test_silence(tmp_path: Path, greet: bool) -> None:
-    async with running(tmp_path, limits=HASTY) as server, server.connect(greet=greet) as peer:
+    async with (
+        running(tmp_path, limits=replace(LIMITS, command_seconds=SOON)) as server,
+        server.connect(greet=greet) as peer,
+    ):
         if not greet:
             await peer.reply()
         assert await peer.reply() == "421 4.4.2 Timeout, closing the connection"
@@ -185,12 +180,12 @@ async def test_silence(tmp_path: Path, greet: bool) -> None:
 
 
 async def test_a_command_byte_by_byte(tmp_path: Path) -> None:
-    async with running(tmp_path, limits=HASTY) as server, server.connect() as peer:
+    async with running(tmp_path, limits=replace(LIMITS, command_seconds=SOON)) as server, server.connect() as peer:
         assert (await peer.trickle(b"N")).startswith("421 4.4.2")
 
 
 async def test_a_message_byte_by_byte(tmp_path: Path) -> None:
-    async with running(tmp_path, limits=HASTY) as server, server.connect() as peer:
+    async with running(tmp_path, limits=replace(LIMITS, data_seconds=SOON)) as server, server.connect() as peer:
         for line in ("MAIL FROM:<>", f"RCPT TO:<{bounce_to()}>", "DATA"):
             await peer.say(line)
         assert (await peer.trickle(b"x")).startswith("421 4.4.2")
@@ -198,7 +193,10 @@ async def test_a_message_byte_by_byte(tmp_path: Path) -> None:
 
 
 async def test_a_session_ends_however_busy_it_is(tmp_path: Path) -> None:
-    async with running(tmp_path, limits=replace(HASTY, max_commands=10**9)) as server, server.connect() as peer:
+    async with (
+        running(tmp_path, limits=replace(LIMITS, session_seconds=SOON, max_commands=10**9)) as server,
+        server.connect() as peer,
+    ):
         while (reply := await peer.say("NOOP")).startswith("250"):
             pass
         assert reply.startswith("421 4.4.2")
@@ -207,9 +205,10 @@ async def test_a_session_ends_however_busy_it_is(tmp_path: Path) -> None:
 
 async def test_a_peer_that_does_not_read(tmp_path: Path) -> None:
     """Its replies fill both buffers; the deadline cuts the connection, whether the peer takes our last words or not."""
-    async with running(tmp_path, limits=replace(HASTY, max_commands=10**9, max_errors=10**9)) as server:
+    limits = replace(LIMITS, command_seconds=SOON, linger_seconds=SOON, max_commands=10**9, max_errors=10**9)
+    async with running(tmp_path, limits=limits) as server:
         loop = asyncio.get_running_loop()
-        with socket.socket() as peer, anyio.fail_after(10):
+        with socket.socket() as peer, patience():
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             peer.setblocking(False)
             await loop.sock_connect(peer, ("127.0.0.1", server.port))
@@ -223,13 +222,14 @@ async def test_a_peer_that_does_not_read(tmp_path: Path) -> None:
 
 
 async def test_a_handshake_that_never_comes(tmp_path: Path, certificate: tuple[str, str]) -> None:
-    async with running(tmp_path, limits=HASTY, tls=certificate) as server, server.connect() as peer:
+    limits = replace(LIMITS, tls_seconds=SOON, linger_seconds=SOON)
+    async with running(tmp_path, limits=limits, tls=certificate) as server, server.connect() as peer:
         assert (await peer.say("STARTTLS")).startswith("220")
         assert await peer.closed()
 
 
 async def test_a_bus_that_does_not_answer(tmp_path: Path) -> None:
-    async with running(tmp_path, limits=HASTY) as server, server.connect() as peer:
+    async with running(tmp_path, limits=replace(LIMITS, store_seconds=SOON)) as server, server.connect() as peer:
         server.outbox.silent = True
         assert (await peer.send_mail([bounce_to()], FAILURE)).startswith("421")
         assert await peer.closed()

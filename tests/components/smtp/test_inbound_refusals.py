@@ -9,6 +9,7 @@ import pytest
 
 from kannon.bus.connection import Bus
 from tests.support.inbound import DOMAIN, FAILURE, Running, bounce_to, running
+from tests.support.patience import PATIENCE_SECONDS
 
 
 async def test_a_thousand_forgeries_are_refused_and_leave_nothing(server: Running) -> None:
@@ -34,7 +35,7 @@ async def test_a_thousand_forgeries_are_refused_and_leave_nothing(server: Runnin
     def try_all() -> set[int]:
         codes = set()
         for _ in range(60):
-            with smtplib.SMTP("127.0.0.1", server.port, timeout=5) as client:
+            with smtplib.SMTP("127.0.0.1", server.port, timeout=PATIENCE_SECONDS) as client:
                 client.ehlo()
                 client.mail("")
                 for _ in range(17):

@@ -17,6 +17,7 @@ from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import SuppressionRule
 from tests.support.consume import events_of, take
 from tests.support.inbound import FAILURE, Peer, running
+from tests.support.patience import patience
 from tests.support.pool import insert_batch
 
 
@@ -26,7 +27,7 @@ async def test_a_report_of_a_real_delivery(tmp_path: Path, db: Database, bus: Bu
     (secret,) = await registry.bounce_secrets()
     address = make_bounce_address(delivery_id, "example.com", secret, datetime.now(UTC) + timedelta(days=1))
     component = InboundSmtp(Smtp(listen="127.0.0.1:0", hostname="mx.test"), tmp_path, registry, bus)
-    with anyio.fail_after(20):
+    with patience():
         async with anyio.create_task_group() as group:
             await group.start(lambda *, task_status: component.run(anyio.Event(), task_status=task_status))
             async with await anyio.connect_tcp(*component.addresses[0]) as stream:
@@ -61,7 +62,7 @@ async def test_a_delivery_that_the_statistics_do_not_know_yet_is_put_off(
         assert (await peer.send_mail([known], FAILURE)).startswith("451 4.3.0")
         stats = Stats(db, bus, retention=timedelta(days=30), rule=SuppressionRule(), clock=lambda: now)
         stop = anyio.Event()
-        with anyio.fail_after(20):
+        with patience():
             async with anyio.create_task_group() as group:
                 await group.start(lambda *, task_status: stats.run(stop, task_status=task_status))
                 while (await bus.progress(streams.STATS)).waiting:

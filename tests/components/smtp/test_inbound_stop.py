@@ -10,6 +10,7 @@ from kannon.components.smtp import InboundSmtp
 from kannon.config import Smtp
 from kannon.errors import AddressInUse
 from tests.support.inbound import FAILURE, Book, Outbox, Peer, bounce_to, running
+from tests.support.patience import patience
 
 
 async def test_an_open_transaction_is_finished_and_nothing_new_begins(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ async def test_an_open_transaction_is_finished_and_nothing_new_begins(tmp_path: 
 async def test_run_returns_when_the_last_session_is_gone(tmp_path: Path) -> None:
     component = InboundSmtp(Smtp(listen="127.0.0.1:0", hostname="mx.test"), tmp_path, Book(), Outbox())
     stop = anyio.Event()
-    with anyio.fail_after(5):
+    with patience():
         async with anyio.create_task_group() as group:
             await group.start(lambda *, task_status: component.run(stop, task_status=task_status))
             async with await anyio.connect_tcp(*component.addresses[0]) as stream:
@@ -42,7 +43,7 @@ async def test_run_returns_when_the_last_session_is_gone(tmp_path: Path) -> None
 async def test_a_deadline_cuts_what_is_open(tmp_path: Path) -> None:
     component = InboundSmtp(Smtp(listen="127.0.0.1:0", hostname="mx.test"), tmp_path, Book(), Outbox())
     stop = anyio.Event()
-    with anyio.fail_after(5):
+    with patience():
         async with anyio.create_task_group() as group:
             await group.start(lambda *, task_status: component.run(stop, task_status=task_status))
             async with await anyio.connect_tcp(*component.addresses[0]) as stream:

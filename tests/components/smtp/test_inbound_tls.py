@@ -42,7 +42,7 @@ async def test_commands_smuggled_before_the_handshake_are_dropped(tmp_path: Path
 async def test_a_broken_handshake_gives_its_place_back(
     tmp_path: Path, certificate: tuple[str, str], instead: bytes
 ) -> None:
-    limits = replace(Limits(), max_connections=1, tls_seconds=0.2, linger_seconds=0.2)
+    limits = replace(Limits(), max_connections=1, tls_seconds=0.5, linger_seconds=0.5)
     async with running(tmp_path, tls=certificate, limits=limits) as server:
         async with server.connect() as peer:
             assert (await peer.say("STARTTLS")).startswith("220")

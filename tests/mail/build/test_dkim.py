@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
     load_pem_private_key,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kannon.mail.batch import Attachment, Batch
@@ -25,6 +25,7 @@ from kannon.mail.build.dkim import ED25519_SHA256, OVERSIGNED, RSA_SHA256, DkimK
 from kannon.mail.build.template import BuildSettings, compile_batch
 from kannon.mail.tracking import IDENTIFIED
 from tests.support import mail
+from tests.support.effort import examples
 from tests.support.mail import DOMAIN, NOW, SELECTOR, batch, build, delivery, dkim_pair, dns_record, verifies
 from tests.support.verifiers import mail_dkim, opendkim
 
@@ -92,7 +93,7 @@ VALUES = st.text(alphabet="ab \t\r\n=.ü😀<", max_size=200)
 
 
 @given(subject=SUBJECTS, value=VALUES)
-@settings(max_examples=25, deadline=None)
+@examples(10)
 def test_every_tag_is_what_dkimpy_computes(subject: str, value: str) -> None:
     body = rich_mail(subject, value)
     with pytest.MonkeyPatch.context() as patch:

@@ -3,12 +3,13 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kannon.mail.build.html import decode_attribute
 from kannon.mail.token import Channel, Claims, parse_token
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
+from tests.support.effort import examples
 from tests.support.mail import DOMAIN, NOW, batch, build, delivery, html_of, texts, token_verifier
 from tests.support.mail import settings as build_settings
 
@@ -245,7 +246,7 @@ CHUNKS = st.sampled_from(
 
 
 @given(st.lists(CHUNKS, max_size=12).map("".join))
-@settings(max_examples=300, deadline=None)
+@examples(60)
 def test_everything_outside_the_changed_attributes_is_preserved(html: str) -> None:
     plain = html_of(html)
     assert plain == html.replace("{{ nobody }}", "{{ nobody }}")

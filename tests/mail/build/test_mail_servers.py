@@ -45,7 +45,7 @@ async def test_a_hop_through_postfix_leaves_the_signature_whole() -> None:
             for envelope in sent:
                 verdict = await deliverer.deliver(envelope)
                 assert isinstance(verdict, Delivered), verdict
-        await eventually(lambda: len(server.mails()) == len(sent), 20)
+        await eventually(lambda: len(server.mails()) == len(sent))
         received = [re.sub(rb"\r?\n", b"\r\n", mail) for mail in server.mails()]
     assert all(b"\r\nReceived: " in mail for mail in received)
     assert all(verifies(mail) for mail in received)

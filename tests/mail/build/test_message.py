@@ -7,7 +7,7 @@ import re
 from email.message import EmailMessage, Message
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kannon.mail.address import parse_address
@@ -15,6 +15,7 @@ from kannon.mail.batch import Attachment
 from kannon.mail.build.template import compile_batch
 from kannon.mail.tracking import IDENTIFIED, OFF
 from tests.support import mail
+from tests.support.effort import examples
 from tests.support.mail import DOMAIN, MESSAGE_ID, NOW, assert_fit_for_smtp, batch, build, delivery, parse, texts
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -61,7 +62,7 @@ def attachments(message: EmailMessage) -> list[Message]:
 
 
 @given(subject=WORDS, alias=WORDS, html=BODIES, value=BODIES, files=ATTACHMENTS)
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@examples(60)
 def test_a_thousand_messages_are_read_as_they_were_meant(
     subject: str, alias: str, html: str, value: str, files: list[Attachment]
 ) -> None:

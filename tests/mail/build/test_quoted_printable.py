@@ -2,10 +2,11 @@
 
 import quopri
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kannon.mail.build.quoted_printable import encode_piece, relax_body
+from tests.support.effort import examples
 
 RUNS = st.builds(
     lambda c, n: c * n, st.sampled_from("ab= .\t\r\n-üé😀"), st.sampled_from([1, 1, 1, 2, 30, 74, 75, 76, 77])
@@ -14,7 +15,7 @@ PIECES = st.lists(st.one_of(RUNS, st.text(max_size=10)), max_size=15).map("".joi
 
 
 @given(st.lists(PIECES, min_size=1, max_size=4))
-@settings(max_examples=400, deadline=None)
+@examples(80)
 def test_pieces_encoded_apart_are_the_text_joined(pieces: list[str]) -> None:
     encoded = [encode_piece(piece, last=i == len(pieces)) for i, piece in enumerate(pieces, 1)]
     wire = b"".join(piece.wire for piece in encoded)

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kannon.mail.verdict import Deferred, Refused, Stage
@@ -21,6 +21,7 @@ from kannon.outbound.client.dialogue import (
     unable,
 )
 from kannon.outbound.trouble import Failure, Kind, asks_another_host, classify, worse
+from tests.support.effort import examples
 from tests.support.envelopes import BODY, an_envelope
 
 PIPELINING = Extensions(pipelining=True)
@@ -245,7 +246,7 @@ def test_replies_are_the_same_however_the_bytes_are_cut(texts: list[bytes], data
     assert not reader.broken
 
 
-@settings(max_examples=300)
+@examples(100)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_without_an_exception(stream: bytes) -> None:
     reader = ReplyReader()

@@ -21,6 +21,9 @@ from tests.support.dns_server import Zone
 from tests.support.envelopes import an_envelope
 from tests.support.smtp_peer import Peer, Visit, serving
 
+# For those who are silent in the handshake.
+SHORT = {Stage.STARTTLS: 2.0}
+
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
@@ -34,9 +37,7 @@ async def routed(peer: Peer, mode: str, authority: Authority, **route: object) -
     async with AsyncExitStack() as stack:
         port = await stack.enter_async_context(serving(peer))
         routes = [{"domain": "*", "host": "relay.test", "port": port, "tls": mode, **route}]
-        yield await stack.enter_async_context(
-            delivering(zone, routes=routes, tls_ca_file=authority.pem, timeout_scale=0.004)
-        )
+        yield await stack.enter_async_context(delivering(zone, routes=routes, tls_ca_file=authority.pem, short=SHORT))
 
 
 # -- opportunistic
@@ -119,7 +120,7 @@ async def test_a_failed_handshake_is_followed_by_clear_text_in_the_same_try(
     authority: Authority, handshake: smtp_peer.Behaviour
 ) -> None:
     peer = Peer({Stage.STARTTLS: handshake}, tls=authority.issue("mx1.test"))
-    async with delivering_to(peer, timeout_scale=0.002) as deliverer:
+    async with delivering_to(peer, short=SHORT) as deliverer:
         verdict = await deliverer.deliver(an_envelope())
     assert isinstance(verdict, Delivered), verdict
     assert verdict.tls == ""
