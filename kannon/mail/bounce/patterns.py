@@ -1,8 +1,8 @@
-"""The words by which mail servers say what became of a mail: plain lower-case phrases, by what they mean.
+"""Phrases of mail servers about the fate of a mail, in lower case and grouped by meaning.
 
-They are those of families of servers (Sendmail, Postfix, qmail, Exim, Exchange, Notes, Gmail, the gateways of telephone
-companies…) and of the languages these speak, not of single reports. They are looked for in text that `prose.normalize`
-made: lower case, single spaces, "couldn't" written "could not".
+They cover families of servers (Sendmail, Postfix, qmail, Exim, Exchange, Notes, Gmail, gateways of mobile carriers…)
+and their languages, not single reports. heuristics.py searches for them in the output of `normalize`: lower case,
+single spaces, "couldn't" written as "could not".
 """
 
 FAILURE = (
@@ -32,10 +32,11 @@ FAILURE = (
     "could not find", "unable to find", "unable to locate", "bounced email", "bounced mail", "not allowed to send",
     "not allowed to post", "permission to post", "not a member", "error transferring", "error in processing",
     "remote host said", "smtp error from remote", "unsent message",
-    # whom it was for
+    # the recipient
     "user unknown", "unknown user", "no such user", "unknown recipient", "recipient unknown", "invalid recipient",
     "no such recipient", "bad recipient", "no such mailbox", "no mailbox here", "unknown mailbox", "mailbox unknown",
-    "invalid mailbox", "mailbox unavailable", "mailbox not found", "mailbox disabled", "mailbox is full",
+    "invalid mailbox", "malformed address", "malformed recipient", "incorrectly constructed",
+    "mailbox unavailable", "mailbox not found", "mailbox disabled", "mailbox is full",
     "mailbox full", "account disabled", "unknown account", "no such account", "no account by that name",
     "account has been", "invalid address", "invalid user", "unknown address", "address unknown", "bad address",
     "address rejected", "no such address", "address not found", "user not found", "recipient not found",
@@ -97,9 +98,9 @@ DELAY = (
     "отложен", "еще не доставлен", "ещё не доставлен", "尚未传递", "尚未送达", "尚未投递", "尚未傳遞", "延遲", "지연",
     "fördröj", "försenad", "forsinke", "viivästy", "zpožděn", "gecik",
 )  # fmt: skip
-"""The mail is still under way."""
+"""Delivery continues."""
 
-FINAL = (
+GIVING_UP = (
     "giving up", "given up", "gave up", "failed permanently", "permanently failed", "permanent failure",
     "permanent error", "permanent fatal error", "not going to try again", "too long in the queue",
     "in the queue too long", "timeout exceeded", "retry time expired", "no further attempts", "no more attempts",
@@ -107,7 +108,7 @@ FINAL = (
     "delivery time expired", "returning message to sender", "has been returned", "has been removed from the queue",
     "delivery has failed", "could not be delivered after",
 )  # fmt: skip
-"""No further attempt will be made: stronger than DELAY, since a last report may tell of the delays before it."""
+"""No further attempt follows. Stronger than DELAY: a final report may mention the delays before it."""
 
 SUCCESS = (
     "successfully delivered", "successfully relayed", "delivered successfully", "has been delivered",
@@ -134,7 +135,7 @@ SUBJECTS = (
     "nie można dostarczyć", "teslim edilemedi", "kunde inte levereras", "olevererbar", "kan ikke leveres",
     "nedoručiteln", "kézbesíthetetlen",
 )  # fmt: skip
-"""Of a mail that reports on another one."""
+"""In the subject of a report."""
 
 PROGRAMS = (
     "mailer-daemon", "mailer daemon", "mailerdaemon", "mail-daemon", "maildaemon", "mdaemon", "mail deliver",
@@ -142,13 +143,13 @@ PROGRAMS = (
     "delivery service", "delivery agent", "system attendant", "internet mail service", "mail robot", "mail-robot",
     "smtp gateway", "smtp-gateway", "<>", "mail router", "microsoft exchange", "メールシステム",
 )  # fmt: skip
-"""In a From header: a program of the mail system speaks."""
+"""In a From field: a program of a mail system."""
 
 ROLES = (
     "postmaster", "post_master", "post-master", "mail administrator", "mail admin", "mailadmin", "mail-admin",
     "system administrator", "mail server", "mailserver", "mail gateway", "mail-gateway", "mailgateway", "bounce",
 )  # fmt: skip
-"""In a From header: those who answer for a mail system, by programs and by answering machines too."""
+"""In a From field: a role of a mail system. Programs and autoresponders both use it."""
 
 AUTO_SUBJECTS = (
     "auto:", "autoreply", "auto-reply", "auto reply", "autoresponse", "auto-response", "auto response",
@@ -160,14 +161,14 @@ AUTO_SUBJECTS = (
     "자동응답", "자동 회신", "부재중", "automatisk svar", "automatiskt svar", "automaattinen vastaus",
     "automatická odpověď", "automatikus válasz", "otomatik yanıt", "răspuns automat", "αυτόματη απάντηση",
 )  # fmt: skip
-"""A subject begins so when a program answers, whoever it says it is."""
+"""Starts of a subject: an automatic reply, regardless of its sender."""
 
 AWAY_SUBJECTS = (
     "ooo ", "away from", "away until", "on vacation", "vacation", "on holiday", "on leave", "absence", "absent",
     "abwesen", "afwezig", "urlaub", "ferien", "en vacances", "de vacaciones", "in ferie", "em férias", "отпуск", "휴가",
     "休暇", "休假", "不在", "thank you for your", "thank you for contacting", "thanks for your",
 )  # fmt: skip
-"""A subject begins so when a program answers for a person; a mail system may quote such a subject of ours."""
+"""Starts of a subject: an automatic reply for a person. A mail system may quote such a subject of the original."""
 
 SUCCESS_SUBJECTS = ("success", "return receipt", "delivery receipt", "delivered:", "relayed:")
-"""A subject begins so when a mail has arrived, whatever the rest says of failures that may follow."""
+"""Starts of a subject: the mail was delivered, even where the text mentions failures that may follow."""

@@ -1,33 +1,34 @@
-"""What a report says: the value the reader returns.
+"""Report: the result of `read_report`.
 
-Out of `read_report`. `code` 0 and `enhanced_status` "" mean the report names none; nothing is invented.
+`code` 0 and `enhanced_status` "" mean that the report has none; nothing is invented.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-MAX_WORDS = 1000
+MAX_TEXT = 1000
 MAX_ADDRESS, MAX_HOST = 320, 255  # RFC 5321 §4.5.3.1, RFC 1035 §2.3.4
 
 
 class ReportKind(StrEnum):
-    """Only FAILURE is a bounce; COMPLAINT is stored as such; the rest is logged, no more."""
+    """FAILURE becomes a bounced event, COMPLAINT a complained event; every other kind is only logged."""
 
     FAILURE = "failure"
     DELAYED = "delayed"
     DELIVERED = "delivered"  # or relayed, or expanded: RFC 3464 §2.3.3
     COMPLAINT = "complaint"
+    AUTH_FAILURE = "auth_failure"  # a signature or policy check failed: RFC 6591
     AUTO_REPLY = "auto_reply"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`permanent` only where `kind` is FAILURE. `text` is the remote's own words on one line, at most 1000 characters.
+    """`permanent` only where `kind` is FAILURE. `text` is the remote server's, one line of at most 1000 characters.
 
-    `recipient` is the address the report speaks of, as far as it says; `host` the server whose words are in `text`;
-    `sent_at` (aware UTC) its Date, which is whatever the sender wrote. No string holds control characters.
+    `recipient` is the address in question, or empty; `host` is the author of `text`; `sent_at` (aware UTC) is the Date
+    field, as untrusted as the rest. No string has control characters.
     """
 
     kind: ReportKind
@@ -50,8 +51,8 @@ class Report:
 
 
 def one_line(text: str) -> str:
-    """Single spaces, no control characters (PostgreSQL takes no NUL), at most MAX_WORDS characters."""
-    line = " ".join(text[: MAX_WORDS * 4].split())[:MAX_WORDS]
+    """Single spaces, no control characters (PostgreSQL takes no NUL), at most MAX_TEXT characters."""
+    line = " ".join(text[: MAX_TEXT * 4].split())[:MAX_TEXT]
     if line.isprintable():
         return line
     return "".join(c for c in line if c.isprintable() or c == "\u3000")

@@ -97,10 +97,53 @@ def test_the_inner_reply_that_agrees_with_the_status() -> None:
     assert (report.code, report.permanent) == (421, False)
 
 
-@pytest.mark.parametrize("kind", ["auth-failure", "not-spam"])
-def test_feedback_that_is_no_complaint(kind: str) -> None:
+def feedback(fields: str) -> bytes:
     head = "Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\n"
-    assert read_report(f"{head}Feedback-Type: {kind}\n--b--\n".encode()).kind is ReportKind.UNKNOWN
+    return f"{head}{fields}\n--b--\n".encode()
+
+
+def test_feedback_that_is_no_complaint() -> None:
+    assert read_report(feedback("Feedback-Type: not-spam")).kind is ReportKind.UNKNOWN
+
+
+def test_authentication_failure_report() -> None:
+    """RFC 6591 §3.1, as DMARC's failure reports are (RFC 7489 §7.3)."""
+    report = read_report(
+        feedback("Feedback-Type: auth-failure\nAuth-Failure: dmarc\nOriginal-Rcpt-To: <u@x.example>\nVersion: 1")
+    )
+    assert (report.kind, report.text, report.recipient) == (
+        ReportKind.AUTH_FAILURE,
+        "auth-failure: dmarc",
+        "u@x.example",
+    )
+    assert not report.permanent
+
+
+@pytest.mark.parametrize("sender", ["postmaster@x.example", "Mail Service <mail@x.example>", "info@x.example"])
+@pytest.mark.parametrize("address", ["user@x.example", "<user@x.example>"])
+def test_sentence_that_names_the_recipient_shows_a_report(sender: str, address: str) -> None:
+    """No reply, no program's name, no subject that reveals it."""
+    words = f"Your message\ncould not be delivered to:\n\n{address}\n\nAs their mailbox is full.\n"
+    report = read_report(f"From: {sender}\nSubject: Your message\n\n{words}".encode())
+    assert (report.kind, report.permanent, report.recipient) == (ReportKind.FAILURE, True, "user@x.example")
+
+
+def test_person_who_writes_of_a_failure() -> None:
+    words = "Hi, your mail could not be delivered to bob@x.example, he told me. Shall I pass it on?\n"
+    assert read_report(f"From: Ann <ann@x.example>\nSubject: Bob\n\n{words}".encode()).kind is ReportKind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "  user@@x.example: malformed address: @x.example may not follow user@",
+        "The message has recipient addresses that were incorrectly constructed: user@x",
+        "501 malformed recipient address",
+    ],
+)
+def test_malformed_address(words: str) -> None:
+    report = read_report(f"From: MAILER-DAEMON@x.example\nSubject: Your message\n\n{words}\n".encode())
+    assert report.kind is ReportKind.FAILURE
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The reader against labelled reports: the shared folder beside this project where there is one, and flufl.bounce's."""
+"""The reader against labelled reports: the shared folder beside this project, if it exists, and flufl.bounce's."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_classes_codes_and_no_false_failures() -> None:
     assert score.false_failures == []
 
 
-def test_what_mailman_learned() -> None:
+def test_messages_of_flufl_bounce() -> None:
     """flufl.bounce's own messages: its permanent failures are failures, its temporary ones are not."""
     labels: dict[str, dict[str, list[str]]] = json.loads((FLUFL / "labels.json").read_text())
     wrong = []
@@ -38,6 +38,6 @@ def test_what_mailman_learned() -> None:
     assert recipients >= 0.85 * len(labels)
 
 
-def test_a_letter_that_confused_others() -> None:
+def test_ambiguous_messages() -> None:
     assert read_report((FLUFL / "groupwise_03.txt").read_bytes()).kind is not ReportKind.FAILURE
     assert read_report((FLUFL / "qmail_08.txt").read_bytes()).kind is ReportKind.AUTO_REPLY
