@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from kannon.errors import InvalidArgument, LimitExceeded, NotFound, PermissionDenied
 from kannon.mail.address import parse_address, parse_mailbox, sender_authorized
 from kannon.mail.batch import Attachment, Content, Recipient
+from kannon.mail.build.mime import MAX_CONTENT_ID
 from kannon.mail.build.placeholders import check_unsubscribe_url, fields_for, placeholders_in, unsubscribe_url_resolves
 from kannon.mail.send_request import MAX_ADDRESS, Limits, RejectReason, SendRequest, Tenant
 from kannon.mail.tracking import NOT_STATED, TrackingPolicy, UnsupportedTracking, effective_policy
@@ -97,6 +98,8 @@ def _check_attachments(attachments: Sequence[Attachment]) -> None:
             raise InvalidArgument(f"{where}.content_type", 'is not of the form "type/subtype"')
         if any(not "!" <= c <= "~" or c in "<>" for c in attachment.content_id):
             raise InvalidArgument(f"{where}.content_id", "has characters that are not allowed")
+        if len(attachment.content_id) > MAX_CONTENT_ID:
+            raise InvalidArgument(f"{where}.content_id", f"is longer than {MAX_CONTENT_ID} characters")
 
 
 def _is_media_type(text: str) -> bool:

@@ -48,6 +48,15 @@ def test_media_types_that_do_not(media_type: str) -> None:
         check_rest(send_request(attachments=(Attachment("a", b"", media_type),)), TENANT, Limits(100, 1), html_bytes=1)
 
 
+def test_a_content_id_is_bounded() -> None:
+    limits = Limits(100, 1)
+    check_rest(send_request(attachments=(Attachment("a", b"", content_id="x" * 200),)), TENANT, limits, html_bytes=1)
+    with pytest.raises(InvalidArgument, match=r"attachments\[0\]\.content_id.*200"):
+        check_rest(
+            send_request(attachments=(Attachment("a", b"", content_id="x" * 201),)), TENANT, limits, html_bytes=1
+        )
+
+
 def test_the_first_reason_that_matches_is_the_one_given() -> None:
     """Each recipient has all the faults from its own on."""
     url = "https://example.com/{{ id }}"

@@ -17,7 +17,7 @@ from kannon.components.bump.bots import ScanBursts, is_bot
 from kannon.components.bump.keys import VerificationKeys
 from kannon.components.bump.outbox import Outbox
 from kannon.errors import Unavailable
-from kannon.mail.build.links import web_target
+from kannon.mail.build.urls import web_target
 from kannon.mail.event import Event, EventType
 from kannon.mail.token import Channel, Claims, parse_token
 from kannon.mail.tracking import TrackingMode

@@ -1,22 +1,18 @@
-"""Which places of an HTML body change for tracking: hrefs, the pixel, and `data-no-track` marks.
+"""The places of an HTML body that differ between recipients or change for tracking: links, the pixel, `data-no-track`.
 
-In: a template's segments. Out: the body as segments in which
-links and the pixel are values of their own; everything else stays byte for byte, comments included.
+In: a template's segments. Out: the body in pieces, with links and the pixel as pieces of their own; everything else
+stays byte for byte, comments included.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kannon.mail.build.html import SPACE, TOKEN, attributes, decode_attribute
+from kannon.mail.build.html import TOKEN, attributes, decode_attribute
 from kannon.mail.build.placeholders import Field, Segment
+from kannon.mail.build.urls import VALUE, safe_characters, web_target
 
-MAX_TARGET = 4000
-"""Octets of a target; a longer one would not fit into a token (kannon.mail.token.MAX_TOKEN) and is left alone."""
 _WANTED = frozenset({"href", "data-no-track"})
-_WEB = re.compile(r"https?://[^/?#\\\s]", re.IGNORECASE)
-_UNFIT = re.compile(r"[\x00-\x1f\x7f]")
-_DROPPED = str.maketrans("", "", "\t\n\r")  # WHATWG URL §4.4: removed wherever they are in a URL
+_LINKS = frozenset({"a", "area"})
 _PRIVATE_USE = range(0xE000, 0x110000)
 
 
@@ -26,6 +22,7 @@ class Link:
 
     written: tuple[Segment, ...]
     target: tuple[Segment, ...]
+    tracked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +50,45 @@ class FlatTemplate:
     def __init__(self, segments: Sequence[Segment]) -> None:
         held: set[str] = set().union(*[segment for segment in segments if isinstance(segment, str)])
         self.mark = next(c for c in map(chr, _PRIVATE_USE) if c not in held)
-        self._fields = [segment for segment in segments if isinstance(segment, Field)]
-        self.has_markup = any(field.raw for field in self._fields)
-        numbers = iter(range(len(self._fields)))
+        self.fields = [segment for segment in segments if isinstance(segment, Field)]
+        self.has_markup = any(field.raw for field in self.fields)
+        numbers = iter(range(len(self.fields)))
         self.text = "".join([s if isinstance(s, str) else f"{self.mark}{next(numbers)}{self.mark}" for s in segments])
 
     def restore(self, part: str) -> list[Segment]:
         """The segments of any part of `text` (or of what was made from it) that cuts through no mark."""
         split = part.split(self.mark)
-        return [x if i % 2 == 0 else self._fields[int(x)] for i, x in enumerate(split) if x]
+        return [x if i % 2 == 0 else self.fields[int(x)] for i, x in enumerate(split) if x]
+
+
+def encode_link_values(segments: Sequence[Segment]) -> list[Segment]:
+    """The segments with each placeholder in the path or query of a link set to be percent-encoded. Values inserted as
+    HTML stay as they are."""
+    template = FlatTemplate(segments)
+    if not template.fields:
+        return list(segments)
+    encoded: list[Segment] = []
+    done = 0
+    for token in TOKEN.finditer(template.text):
+        if token.lastgroup != "closed" or token["start"].lower() not in _LINKS:
+            continue
+        href = attributes(template.text, *token.span("attributes"), _WANTED).get("href")
+        if href is not None and template.text.find(template.mark, href.value_start, href.value_end) >= 0:
+            encoded += template.restore(template.text[done : href.value_start])
+            encoded += _encode_values(template.restore(template.text[href.value_start : href.value_end]))
+            done = href.value_end
+    return encoded + template.restore(template.text[done:])
+
+
+def _encode_values(href: Sequence[Segment]) -> Iterator[Segment]:
+    prefix = ""
+    for segment in href:
+        if isinstance(segment, str):
+            prefix += decode_attribute(segment)
+            yield segment
+        else:
+            yield segment if segment.raw else replace(segment, url_safe=safe_characters(prefix))
+            prefix += VALUE
 
 
 def find_pieces(segments: Sequence[Segment]) -> list[Piece]:
@@ -94,8 +121,8 @@ def _edits(template: FlatTemplate) -> Iterator[_Edit]:
             done = token.end()
         kind = token.lastgroup
         if kind == "closed":
-            if token["start"] in ("a", "A") and token["attributes"]:
-                yield from _anchor_edits(template, *token.span("attributes"))
+            if token["attributes"] and (name := token["start"].lower()) in _LINKS:
+                yield from _link_edits(template, *token.span("attributes"), anchor=name == "a")
         elif kind == "end" and token["end"].lower() == "body":
             pixel_at = token.start()
     if template.has_markup:
@@ -112,42 +139,35 @@ def _markup_edits(template: FlatTemplate, start: int, end: int) -> Iterator[_Edi
             yield at, start, Markup(field)
 
 
-def _anchor_edits(template: FlatTemplate, start: int, end: int) -> Iterator[_Edit]:
-    """What changes in one <a …>."""
+def _link_edits(template: FlatTemplate, start: int, end: int, *, anchor: bool) -> Iterator[_Edit]:
+    """The edits in one <a …> or <area …>. Only links of <a> are tracked."""
     found = attributes(template.text, start, end, _WANTED)
-    if "data-no-track" in found:
-        yield found["data-no-track"].start, found["data-no-track"].end, None
-    elif "href" in found:
+    exempt = found.get("data-no-track")
+    if anchor and exempt is not None:
+        yield exempt.start, exempt.end, None
+    if "href" in found:
         href = found["href"]
         value = template.text[href.value_start : href.value_end]
         target = decode_attribute(value)
-        if template.mark in value or web_target(target) is not None:  # with a value in it, decided when it is filled
-            link = Link(tuple(template.restore(value)), tuple(template.restore(target)))
+        tracked = anchor and exempt is None
+        # Whether a target that holds a placeholder is tracked depends on the value.
+        if template.mark in value or (tracked and web_target(target) is not None):
+            link = Link(tuple(template.restore(value)), tuple(template.restore(target)), tracked)
             yield href.value_start, href.value_end, link
 
 
 def fill_target(link: Link, fields: Mapping[str, str]) -> str | None:
-    """The URL a reader would go to, or None when it is not known or not to be tracked.
+    """The URL that the link leads to, or None if a value is missing or the URL is not tracked.
 
-    A value is escaped for the attribute and a reader's browser undoes that, so it counts as it is; one that is inserted
-    as HTML is read as HTML.
+    A browser resolves the character references of the attribute: an escaped value counts unescaped, and a value that is
+    inserted as HTML has its references resolved.
     """
     filled: list[str] = []
     for segment in link.target:
         if isinstance(segment, str):
             filled.append(segment)
-        elif (value := fields.get(segment.key)) is None:
+        elif (value := segment.value(fields)) is None:
             return None
         else:
             filled.append(decode_attribute(value) if segment.raw else value)
     return web_target("".join(filled))
-
-
-def web_target(url: str) -> str | None:
-    """The URL without the white space that browsers drop, if it is http or https and fit for a token; else None."""
-    if not url.isprintable():
-        url = url.translate(_DROPPED)
-    url = url.strip(SPACE)
-    if not _WEB.match(url) or _UNFIT.search(url) or len(url.encode("utf-8", "replace")) > MAX_TARGET:
-        return None
-    return url

@@ -33,6 +33,8 @@ _CONTENT_TYPE = re.compile(
 _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]*")
 _MAX_NAME = 200  # characters; file systems allow 255 octets
+MAX_CONTENT_ID = 200
+"""Characters. The field cannot be folded (RFC 2392 §2), and a line has at most 998 octets (RFC 5322 §2.1.1)."""
 _MAX_VALUE = 60  # characters of a parameter on one line
 
 
@@ -111,8 +113,8 @@ def clean_filename(name: str) -> str:
 
 
 def clean_content_id(content_id: str) -> str:
-    """What `cid:` in the HTML refers to: visible ASCII without angle brackets."""
-    return re.sub(r"[^!-~]|[<>]", "", content_id) or "part"
+    """The target of `cid:` in the HTML: visible ASCII without angle brackets."""
+    return re.sub(r"[^!-~]|[<>]", "", content_id)[:MAX_CONTENT_ID] or "part"
 
 
 def content_type(stated: str, filename: str) -> str:

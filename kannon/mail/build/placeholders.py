@@ -18,11 +18,20 @@ _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"  # RFC 3986 §2.2: reserved, and % because th
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One placeholder. `raw`: written with three braces. `source`: exactly as written."""
+    """One placeholder. `raw`: written with three braces. `source`: exactly as written. `url_safe`: in a link, the
+    characters that percent-encoding spares; None elsewhere."""
 
     key: str
     raw: bool
     source: str
+    url_safe: str | None = None
+
+    def value(self, fields: Mapping[str, str]) -> str | None:
+        """Percent-encoded where the place asks for it; None when the key is unknown."""
+        value = fields.get(self.key)
+        if value is None or self.url_safe is None:
+            return value
+        return quote(value, safe=self.url_safe, errors="replace")
 
 
 Segment = str | Field

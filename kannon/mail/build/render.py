@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from kannon.mail.build.html import decode_attribute
 from kannon.mail.build.links import Link, Markup, Piece, Pixel, fill_target, find_links
 from kannon.mail.build.placeholders import Field, Segment
 from kannon.mail.build.text import html_to_text
 from kannon.mail.build.tracking_urls import TrackingUrls
+from kannon.mail.build.urls import is_script
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,9 @@ class RenderContext:
     fields: Mapping[str, str]
     reader: TrackingUrls
 
+
+_NO_LINK = "#"
+"""Replaces a link that a recipient's values turn into a script."""
 
 Slot = Callable[[RenderContext], str]
 """Equal places of a text share one slot, so each value is made once a copy."""
@@ -40,7 +45,7 @@ def html_parts(pieces: Sequence[Piece]) -> list[str | Slot]:
 
 
 def _fill_text(field: Field, copy: RenderContext) -> str:
-    value = copy.fields.get(field.key)
+    value = field.value(copy.fields)
     if value is None:
         return field.source
     return _markup_to_text(value) if field.raw and ("<" in value or "&" in value) else value
@@ -62,18 +67,21 @@ def _html_slot(piece: Field | Link | Markup | Pixel) -> Slot:
 
 
 def _fill_field(field: Field, copy: RenderContext) -> str:
-    value = copy.fields.get(field.key)
+    value = field.value(copy.fields)
     if value is None:
         return field.source
     return value if field.raw else html.escape(value)
 
 
 def _fill_link(link: Link, copy: RenderContext) -> str:
-    target = fill_target(link, copy.fields)
+    target = fill_target(link, copy.fields) if link.tracked else None
     url = copy.reader.link_url(target) if target is not None else None
     if url is not None:
         return html.escape(url)
-    return "".join([s if isinstance(s, str) else _fill_field(s, copy) for s in link.written])
+    written = "".join([s if isinstance(s, str) else _fill_field(s, copy) for s in link.written])
+    if written.startswith("http"):
+        return written
+    return _NO_LINK if is_script(decode_attribute(written)) else written
 
 
 def _fill_markup(markup: Markup, copy: RenderContext) -> str:

@@ -26,7 +26,7 @@ from kannon.mail.build.headers import (
     format_url,
     make_header,
 )
-from kannon.mail.build.links import FlatTemplate, find_pieces
+from kannon.mail.build.links import FlatTemplate, encode_link_values, find_pieces
 from kannon.mail.build.mime import MimeSkeleton, build_skeleton
 from kannon.mail.build.placeholders import Field, Segment, fields_for, fill_plain, fill_url, split_placeholders
 from kannon.mail.build.quoted_printable import Encoded, encode_piece, relax_body
@@ -141,6 +141,7 @@ class _Body:
         segments = split_placeholders(source.replace("\r\n", "\n").replace("\r", "\n"))
         if not autoescape:
             segments = [replace(s, raw=True) if isinstance(s, Field) else s for s in segments]
+        segments = encode_link_values(segments)
         self._wire: list[bytes] = []
         self._canonical: list[bytes] = []
         self._slots: dict[tuple[Slot, bool], list[int]] = {}  # (slot, is it the last piece) → where it stands

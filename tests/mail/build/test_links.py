@@ -126,6 +126,97 @@ def test_these_are_left_alone(written: str) -> None:
     assert html_of(html, policy=LINKS) == html
 
 
+NAME = "Bob & Co=1#x/ü%20"
+QUERY = "Bob%20%26%20Co%3D1%23x%2F%C3%BC%2520"
+PATH = "Bob%20&%20Co=1%23x/%C3%BC%2520"
+
+
+@pytest.mark.parametrize(
+    ("written", "target"),
+    [
+        ('<a href="https://x.example/?a={{ name }}&amp;b=1">', f"https://x.example/?a={QUERY}&b=1"),
+        ("<a href='https://x.example?a={{ name }}'>", f"https://x.example?a={QUERY}"),
+        ('<a href="https://x.example/#{{ name }}">', f"https://x.example/#{QUERY}"),
+        ('<a href="https://x.example/{{ name }}/y">', f"https://x.example/{PATH}/y"),
+        ('<a href="https://x.example/{{ name }}?a={{ name }}">', f"https://x.example/{PATH}?a={QUERY}"),
+        ('<a href="https://{{ host }}/{{ name }}">', f"https://y.example:8080/{PATH}"),
+        ('<a href="{{ url }}">', "https://y.example/a?b=c%20&d#e"),
+        ('<a href="{{ url }}&amp;f={{ name }}">', f"https://y.example/a?b=c%20&d#e&f={QUERY}"),
+        ('<a href="{{ url }}?f={{ name }}">', f"https://y.example/a?b=c%20&d#e?f={QUERY}"),
+        ('<a href="{{ base }}{{ path }}?f={{ name }}">', f"https://y.example/p?q?f={QUERY}"),
+        ('<a href="{{ base }}/{{ name }}">', f"https://y.example/{PATH}"),
+        ('<a href="{{ scheme }}://{{ host }}/{{ name }}">', f"https://y.example:8080/{PATH}"),
+        ('<a href="https://x.example/?a={{{ name }}}">', f"https://x.example/?a={NAME}"),
+        ('<a href=" https://x.example/?a={{ name }}" data-no-track>', None),
+        ('<area href="https://x.example/?a={{ name }}">', None),
+        ('<a href="mailto:{{ email }}?subject={{ name }}">', None),
+        ('<a href="tel:{{ phone }}">', None),
+    ],
+)
+def test_values_in_the_path_or_query_of_a_link_are_percent_encoded(written: str, target: str | None) -> None:
+    fields = {
+        "name": NAME,
+        "host": "y.example:8080",
+        "url": "https://y.example/a?b=c%20&d#e",
+        "base": "https://y.example",
+        "path": "/p?q",
+        "scheme": "https",
+        "phone": "+49 (30) 1",
+    }
+    body = build(batch(f"{written}link</a>"), delivery(fields=fields, policy=LINKS)).body
+    text, html = texts(body)
+    if target is not None:
+        assert targets(html) == [target]
+        assert text == f"link ({target})"
+    else:
+        assert untracked(html) == html
+    untracked_html = html_of(written, fields)
+    sent = re.search("href=[\"'](.*?)[\"']", untracked_html)
+    assert sent is not None
+    plain = {"mailto": f"mailto:anna@reader.example?subject={QUERY}", "tel": "tel:+49 (30) 1"}
+    expected = target or plain.get(sent[1].partition(":")[0], f"https://x.example/?a={QUERY}")
+    assert decode_attribute(sent[1]).strip() == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        " \x01JavaScript:alert(1)",
+        "java\nscript:alert(1)",
+        "javascript\t:alert(1)",
+        "vbscript:x",
+        "data:text/html,<script>",
+    ],
+)
+@pytest.mark.parametrize(
+    "written",
+    [
+        '<a href="{{ url }}">',
+        "<a href={{ url }}>",
+        "<a href='{{{ url }}}'>",
+        '<a href="{{ url }}{{ nobody }}">',
+        '<a href=" {{ url }}" data-no-track>',
+        '<area href="{{ url }}">',
+    ],
+)
+@pytest.mark.parametrize("policy", [LINKS, OPENS])
+def test_no_field_makes_a_script_of_a_link(written: str, url: str, policy: TrackingPolicy) -> None:
+    html = html_of(written, {"url": url}, policy)
+    assert re.match("<(?:a|area) href=[\"']?#[\"']?>", html), html
+
+
+def test_a_scheme_put_together_from_pieces_is_no_script_either() -> None:
+    assert html_of('<a href="java{{ a }}">', {"a": "script:alert(1)"}) == '<a href="#">'
+    assert html_of('<a href="{{ a }}:{{ b }}">', {"a": "javascript", "b": "x"}) == '<a href="#">'
+
+
+def test_the_templates_own_scheme_stays() -> None:
+    assert html_of('<a href="javascript:void(0)">') == '<a href="javascript:void(0)">'
+    assert html_of('<a href="{{ url }}">', {"url": "myapp://x"}) == '<a href="myapp://x">'
+    assert html_of('<a href="{{ url }}">', {"url": "javascripts/x"}) == '<a href="javascripts/x">'
+
+
 def test_where_a_value_makes_the_link_it_is_filled_and_escaped() -> None:
     html = html_of('<a href="{{ url }}">', {"url": "mailto:a&b"}, LINKS)
     assert html == '<a href="mailto:a&amp;b">'

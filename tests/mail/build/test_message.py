@@ -297,6 +297,10 @@ def test_file_names(written: str, sent: str) -> None:
     assert all(len(line) <= 78 for line in body.split(b"\r\n") if b"filename" in line)
 
 
+def test_a_long_content_id_makes_no_long_line() -> None:
+    assert_fit_for_smtp(build(batch(attachments=(Attachment("a", b"x", content_id="x" * 2000),))).body)
+
+
 def test_content_ids_are_as_the_html_calls_them() -> None:
     files = (Attachment("a", b"x", content_id="a b<c>\r\nX-Evil: é1"),)
     (part,) = attachments(parse(build(batch(attachments=files)).body))
