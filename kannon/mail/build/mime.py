@@ -34,7 +34,7 @@ _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]*")
 _MAX_NAME = 200  # characters; file systems allow 255 octets
 MAX_CONTENT_ID = 200
-"""Characters. The field cannot be folded (RFC 2392 §2), and a line has at most 998 octets (RFC 5322 §2.1.1)."""
+"""Characters. A msg-id cannot be folded (RFC 2045 §7, RFC 5322 §3.6.4), and a line has at most 998 octets."""
 _MAX_VALUE = 60  # characters of a parameter on one line
 
 
