@@ -96,7 +96,7 @@ class Stats:
             await message.ack()
 
     async def _store(self, events: list[Event]) -> None:
-        called_for = [s for s in map(self._rule.judge, events) if s is not None]
+        called_for = [s for s in map(self._rule.apply, events) if s is not None]
         try:
             stored = await insert_events(self._db, events, called_for)
         except Unavailable:

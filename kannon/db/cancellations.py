@@ -12,7 +12,7 @@ from datetime import datetime
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
-from kannon.mail.states import State
+from kannon.mail.delivery import State
 
 
 @dataclass(frozen=True, slots=True)

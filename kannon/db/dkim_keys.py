@@ -15,7 +15,14 @@ from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import AlreadyExists
 from kannon.mail.build.dkim import DkimKey
-from kannon.mail.dns.dkim_keys import SWITCH, KeyState, RegisteredKey, check_move, check_out, next_selector
+from kannon.mail.dns.dkim_keys import (
+    KEY_CACHE_TIME,
+    KeyState,
+    RegisteredKey,
+    check_deletable,
+    check_transition,
+    next_selector,
+)
 
 if TYPE_CHECKING:
     from kannon.db.pool import Connection
@@ -64,7 +71,7 @@ async def activate_dkim_key(db: Database, domain: str, selector: str) -> Registe
         key = _pick(keys, selector)
         if key is None or key.state is KeyState.ACTIVE:
             return key
-        check_move(key, KeyState.ACTIVE)
+        check_transition(key, KeyState.ACTIVE)
         await queries.retire_dkim_keys(connection, domain=domain, algorithm=key.algorithm)
         await queries.activate_dkim_key(connection, domain=domain, selector=selector)
         return await _find(connection, domain, selector)
@@ -77,7 +84,7 @@ async def retire_dkim_key(db: Database, domain: str, selector: str) -> Registere
         key = _pick(keys, selector)
         if key is None or key.state is KeyState.RETIRED:
             return key
-        check_move(key, KeyState.RETIRED)
+        check_transition(key, KeyState.RETIRED)
         await queries.retire_dkim_keys(connection, domain=domain, algorithm=key.algorithm)
         return await _find(connection, domain, selector)
 
@@ -91,9 +98,9 @@ async def delete_dkim_key(
         key = _pick(keys, selector)
         if key is None or key.state is KeyState.DELETED:
             return key
-        check_move(key, KeyState.DELETED)
+        check_transition(key, KeyState.DELETED)
         if not force:
-            check_out(key, now, window)
+            check_deletable(key, now, window)
         await queries.delete_dkim_key(connection, domain=domain, selector=selector)
         return await _find(connection, domain, selector)
 
@@ -107,7 +114,7 @@ async def _locked(db: Database, domain: str) -> "AsyncIterator[tuple[Connection,
 
 
 async def _list(connection: "Connection", domain: str) -> list[RegisteredKey]:
-    return [_key(row) async for row in queries.list_dkim_keys(connection, domain=domain, switch=SWITCH)]
+    return [_key(row) async for row in queries.list_dkim_keys(connection, domain=domain, switch=KEY_CACHE_TIME)]
 
 
 async def _find(connection: "Connection", domain: str, selector: str) -> RegisteredKey | None:

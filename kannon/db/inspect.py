@@ -11,10 +11,10 @@ from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.db.stats_read import Span, read_event
+from kannon.mail.delivery import State
 from kannon.mail.event import Event, EventType
 from kannon.mail.pauses import Scope
 from kannon.mail.queue_view import BatchProgress, BatchSummary, EventCount, WaitingDelivery
-from kannon.mail.states import State
 
 TIMELINE_EVENTS = 1000
 """More than any retry window holds; opens and clicks beyond are left out."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kannon.db.pool import Database
 from kannon.db.queries import queries
-from kannon.mail.states import State
+from kannon.mail.delivery import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import datetime
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
-from kannon.mail.pauses import Pause, Scope, spellings
+from kannon.mail.pauses import Pause, Scope, name_variants
 
 _PAGE = 2000
 
@@ -20,7 +20,7 @@ async def insert_pause(db: Database, scope: Scope, subject: str) -> Pause:
     """A second time it changes nothing."""
     async with db.acquire() as connection:
         since: datetime = await queries.insert_pause(
-            connection, scope=scope, subject=subject, spellings=spellings(scope, subject)
+            connection, scope=scope, subject=subject, spellings=name_variants(scope, subject)
         )
     return Pause(scope, subject, since)
 

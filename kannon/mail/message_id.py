@@ -18,14 +18,14 @@ def make_pseudonym(secret: bytes) -> str:
     return hashlib.sha256(b"pseudonym" + secret).hexdigest()[:32]
 
 
-def track_address(name: str, domain: str) -> str:
+def tracking_address(name: str, domain: str) -> str:
     """A reader's address that is no mailbox."""
     return f"{name}@track.{domain}"
 
 
 def anonymous_address(domain: str) -> str:
     """The one name of all readers who are not told apart."""
-    return track_address("anonymous", domain)
+    return tracking_address("anonymous", domain)
 
 
 def issued_at(due_at: datetime, now: datetime, lifetime: timedelta) -> datetime:

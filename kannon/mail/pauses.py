@@ -1,6 +1,6 @@
 """What may be paused: a batch, all mail of a tenant's domain, or all mail to a recipients' domain.
 
-In: the name of one of them. Out: a `Pause`, and the spellings under which it is recognised in rows of the pool.
+In: the name of one of them. Out: a `Pause`, and the name_variants under which it is recognised in rows of the pool.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Pause:
     since: datetime
 
 
-def spellings(scope: Scope, subject: str) -> list[str]:
+def name_variants(scope: Scope, subject: str) -> list[str]:
     """Addresses are kept as they were written: a destination's name may stand there as people write it, too."""
     if scope is not Scope.DESTINATION or "xn--" not in subject:
         return [subject]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from kannon.mail.delivery import State
 from kannon.mail.event import EventType
 from kannon.mail.pauses import Scope
-from kannon.mail.states import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import OKPAlgorithm
 
-from kannon.mail.message_id import anonymous_address, track_address
+from kannon.mail.message_id import anonymous_address, tracking_address
 from kannon.mail.tracking import TrackingMode
 
 MAX_TOKEN = 8192
@@ -187,7 +187,7 @@ def _from_payload(payload: dict[str, Any]) -> Claims:
     if mode is TrackingMode.ANONYMOUS:
         email = anonymous_address(domain)
     elif mode is TrackingMode.PSEUDONYMOUS:
-        email = track_address(_text(payload["w"]), domain)
+        email = tracking_address(_text(payload["w"]), domain)
     elif mode in (TrackingMode.IDENTIFIED, TrackingMode.FULL):
         email = _text(payload["w"])
     else:

@@ -25,7 +25,7 @@ def to_dkim_key(key: RegisteredKey, now: datetime, window: timedelta) -> DkimKey
         retired_at=_optional(key.retired_at),
         needed_until=_optional(key.needed_until(window)),
         deleted_at=_optional(key.deleted_at),
-        publish=key.to_publish(now, window),
+        publish=key.must_be_published(now, window),
         record_name=key.record.name,
         record_value=key.record.value,
     )

@@ -331,7 +331,7 @@ async def test_what_to_publish_and_whether_it_is(kannon: Command, tmp_path: Path
         del zone["example.com", "MX"]
         bad = await kannon("domains", "dns", "example.com", "--verify", "--json")
         assert bad.code == 1
-        assert [(r["purpose"], r["problem"], r["mend"]) for r in bad.json if not r["good"]] == [
+        assert [(r["purpose"], r["problem"], r["hint"]) for r in bad.json if not r["good"]] == [
             ("bounces", "missing", "add this record")
         ]
         zone["example.com", "MX"] = [SERVFAIL]

@@ -12,7 +12,7 @@ from kannon.db.pool import Database, open_database
 from kannon.db.queries import SQL, queries
 from kannon.db.schema import check_schema
 from kannon.errors import SchemaMismatch, Unavailable
-from kannon.mail.states import IN_FLIGHT, State
+from kannon.mail.delivery import IN_FLIGHT, State
 from tools.dump_schema import SCHEMA, dump
 
 NAMES = sorted(n for n in queries.available_queries if not n.endswith("_cursor"))

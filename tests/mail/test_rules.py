@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kannon.mail.delivery import IN_FLIGHT, TRANSITIONS, State
 from kannon.mail.event import TERMINAL, EventType, delivery_event_id
 from kannon.mail.retry import RetryBudget
-from kannon.mail.states import IN_FLIGHT, MOVES, State
 from kannon.mail.tracking import IDENTIFIED, OFF, TrackingMode, TrackingPolicy, effective_policy
 
 DUE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,12 +82,12 @@ def test_nothing_stated_leaves_the_ceiling() -> None:
 
 
 def test_moves_lead_from_state_to_state_and_every_claim_has_a_way_back() -> None:
-    assert set(MOVES) == set(State)
-    assert State.TO_VALIDATE in MOVES[State.VALIDATING]
-    assert State.SCHEDULED in MOVES[State.SENDING]
+    assert set(TRANSITIONS) == set(State)
+    assert State.TO_VALIDATE in TRANSITIONS[State.VALIDATING]
+    assert State.SCHEDULED in TRANSITIONS[State.SENDING]
     reached = {State.TO_VALIDATE}
     for _ in State:
-        reached |= {after for before in reached for after in MOVES[before]}
+        reached |= {after for before in reached for after in TRANSITIONS[before]}
     assert reached == set(State)
     assert {State.VALIDATING, State.SENDING} == IN_FLIGHT
 

@@ -1,4 +1,4 @@
-"""Which bounces say that an address is dead, and which addresses are the same."""
+"""Suppression: which bounces are hard, what a suppression records, which addresses are the same."""
 
 import json
 from dataclasses import replace
@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 
+from kannon.mail.bounce.hard import is_hard_bounce
 from kannon.mail.event import Event, EventType
-from kannon.mail.suppression import Cause, SuppressionRule, address_key, says_dead
+from kannon.mail.suppression import Cause, SuppressionRule, address_key
 from tests.support.cpu import cost
 
 AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -33,22 +34,22 @@ def bounce(status: str, text: str = "no", *, code: int = 550, permanent: bool = 
 
 
 @pytest.mark.parametrize("status", ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"])
-def test_these_say_that_nobody_is_there(status: str) -> None:
-    assert says_dead(bounce(status))
-    assert not says_dead(bounce(status, permanent=False))
-    assert not says_dead(replace(bounce(status), type=EventType.ERROR))
+def test_these_statuses_are_hard(status: str) -> None:
+    assert is_hard_bounce(bounce(status))
+    assert not is_hard_bounce(bounce(status, permanent=False))
+    assert not is_hard_bounce(replace(bounce(status), type=EventType.ERROR))
 
 
 @pytest.mark.parametrize(
     "status", ["5.2.2", "5.2.3", "5.3.4", "5.4.1", "5.4.4", "5.5.0", "5.6.0", "5.7.1", "5.7.26", "5.1.7", "5.1.8", ""]
 )
-def test_policy_size_and_routes_suppress_nobody(status: str) -> None:
-    assert not says_dead(bounce(status))
-    assert RULE.judge(bounce(status)) is None
+def test_policy_size_and_routing_do_not_suppress(status: str) -> None:
+    assert not is_hard_bounce(bounce(status))
+    assert RULE.apply(bounce(status)) is None
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "dead"),
+    ("status", "text", "hard"),
     [
         ("", "No such user here", True),
         ("", "<a@b.example>: Recipient address rejected: User unknown in local recipient table", True),
@@ -71,26 +72,26 @@ def test_policy_size_and_routes_suppress_nobody(status: str) -> None:
         ("5.1.1", "<b-1@example.com>: Sender rejected: User unknown in virtual mailbox table", False),
     ],
 )
-def test_where_the_status_says_little_the_words_decide(status: str, text: str, dead: bool) -> None:
-    assert says_dead(bounce(status, text)) is dead
+def test_the_text_decides_where_the_status_is_generic(status: str, text: str, hard: bool) -> None:
+    assert is_hard_bounce(bounce(status, text)) is hard
 
 
 @pytest.mark.parametrize("stage", ["greeting", "ehlo", "starttls", "auth", "mail"])
-def test_what_was_said_before_the_recipient_was_named_is_not_about_it(stage: str) -> None:
-    assert not says_dead(replace(bounce("5.1.1", "User unknown"), stage=stage))
-    assert says_dead(replace(bounce("5.1.1", "User unknown"), stage="rcpt"))
+def test_a_reply_before_the_recipient_is_not_about_it(stage: str) -> None:
+    assert not is_hard_bounce(replace(bounce("5.1.1", "User unknown"), stage=stage))
+    assert is_hard_bounce(replace(bounce("5.1.1", "User unknown"), stage="rcpt"))
 
 
 def test_a_complaint_always_suppresses() -> None:
     complaint = replace(bounce("", permanent=False), type=EventType.COMPLAINED, code=0)
-    found = RULE.judge(complaint)
+    found = RULE.apply(complaint)
     assert found is not None
     assert (found.cause, found.email, found.expires_at) == (Cause.COMPLAINED, "Bob@example.org", None)
 
 
-def test_a_suppression_says_why_and_for_how_long() -> None:
+def test_a_suppression_has_its_cause_and_expiry() -> None:
     rule = SuppressionRule(bounce_expiry=timedelta(days=30), complaint_expiry=timedelta(days=60))
-    found = rule.judge(bounce("5.1.1", "No such user"))
+    found = rule.apply(bounce("5.1.1", "No such user"))
     assert found is not None
     assert (found.since, found.expires_at) == (AT, AT + timedelta(days=30))
     assert (found.domain, found.delivery_id, found.event_id) == ("example.com", 7, "7.1.bounced")
@@ -100,10 +101,10 @@ def test_a_suppression_says_why_and_for_how_long() -> None:
         "No such user",
         "mx.example.org",
     )
-    complaint = rule.judge(replace(bounce(""), type=EventType.COMPLAINED))
+    complaint = rule.apply(replace(bounce(""), type=EventType.COMPLAINED))
     assert complaint is not None
     assert complaint.expires_at == AT + timedelta(days=60)
-    assert SuppressionRule(enabled=False).judge(bounce("5.1.1")) is None
+    assert SuppressionRule(enabled=False).apply(bounce("5.1.1")) is None
 
 
 @pytest.mark.parametrize(
@@ -126,6 +127,6 @@ def test_which_addresses_are_the_same(one: str, other: str, same: bool) -> None:
     assert address_key(address_key(one)) == address_key(one)
 
 
-def test_the_words_are_looked_for_in_linear_time() -> None:
+def test_the_text_is_searched_in_linear_time() -> None:
     for unit in ("user ", "user.", "unknown ", "doesn't have a x", "mailbox \t"):
-        assert cost(partial(says_dead, bounce("", unit * 20_000)), times=1) < 2.0, json.dumps(unit)
+        assert cost(partial(is_hard_bounce, bounce("", unit * 20_000)), times=1) < 2.0, json.dumps(unit)

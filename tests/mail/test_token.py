@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kannon.mail.message_id import anonymous_address, make_pseudonym, track_address
+from kannon.mail.message_id import anonymous_address, make_pseudonym, tracking_address
 from kannon.mail.token import Channel, Claims, TokenSigner, TokenVerifier, generate_token_key, parse_token
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 from tests.support.mail import DOMAIN, MESSAGE_ID, NOW, batch, build, delivery, texts, token_pair, token_verifier
@@ -277,7 +277,7 @@ def test_identified_readers_are_named(mode: TrackingMode) -> None:
 def test_a_pseudonym_is_shared_by_the_links_of_a_delivery_and_by_its_retries_only() -> None:
     found = claims_of(TrackingMode.PSEUDONYMOUS)
     assert len({c.email for c in found}) == 1
-    assert found[0].email == track_address(make_pseudonym(b"s" * 16), DOMAIN)
+    assert found[0].email == tracking_address(make_pseudonym(b"s" * 16), DOMAIN)
     assert {c.delivery_id for c in found} == {0}
     assert claims_of(TrackingMode.PSEUDONYMOUS) == found
     other = claims_of(TrackingMode.PSEUDONYMOUS, secret=b"t" * 16)

@@ -10,7 +10,7 @@ from anyio import to_thread
 from kannon.cli.admin import dkim
 from kannon.cli.connection import Session, client_command
 from kannon.hostname import name_host
-from kannon.mail.dns.records import Record, RecordCheck, Servers, judge, records_for
+from kannon.mail.dns.records import Record, RecordCheck, ServerNames, check_record, records_for
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import Domain
 from kannon.pb.tracking.types import tracking_pb2
 from kannon.pb.tracking.types.tracking_pb2 import TrackingMode
@@ -90,29 +90,29 @@ async def dns(
     sender = config.sender.model_copy(update={"hostname": host or config.sender.hostname})
     config = await to_thread.run_sync(name_host, config.model_copy(update={"sender": sender}))
     tracking = urlsplit(config.bump.base_url).hostname or ""
-    servers = Servers(config.sender.hostname, config.smtp.hostname, tracking)
+    servers = ServerNames(config.sender.hostname, config.smtp.hostname, tracking)
     keys = await session.admin.list_dkim_keys(domain.domain)
     records = records_for(domain.domain, [dkim.record(key) for key in keys if key.publish], servers)
-    findings: list[RecordCheck] = []
+    checks: list[RecordCheck] = []
     if verify:
         from kannon.dns_lookup import make_lookup  # the resolver takes longer to import than all the rest
 
         look_up = make_lookup(config.dns.nameservers)
-        findings = [judge(record, await look_up(record.name, record.kind)) for record in records]
-    _print_records(session, records, findings)
-    if not all(finding.good for finding in findings):
+        checks = [check_record(record, await look_up(record.name, record.kind)) for record in records]
+    _print_records(session, records, checks)
+    if not all(check.good for check in checks):
         raise typer.Exit(1)
 
 
-def _print_records(session: Session, records: list[Record], findings: list[RecordCheck]) -> None:
+def _print_records(session: Session, records: list[Record], checks: list[RecordCheck]) -> None:
     columns = ["for", "name", "type", "value"]
     rows = [[r.purpose.value, r.name, r.kind.value, r.value] for r in records]
     document: list[dict[str, object]] = [dict(zip(("purpose", *columns[1:]), row, strict=True)) for row in rows]
-    if findings:
-        columns += ["found", "to mend it"]
-        rows = [[*row, f.text or "good", f.mend] for row, f in zip(rows, findings, strict=True)]
-        for each, f in zip(document, findings, strict=True):
-            each |= {"good": f.good, "problem": f.text, "mend": f.mend}
+    if checks:
+        columns += ["found", "hint"]
+        rows = [[*row, f.problem or "good", f.hint] for row, f in zip(rows, checks, strict=True)]
+        for each, f in zip(document, checks, strict=True):
+            each |= {"good": f.good, "problem": f.problem, "hint": f.hint}
     session.output.table(columns, rows, document)
 
 

@@ -16,7 +16,7 @@ from kannon.db import dkim_keys, domains
 from kannon.db.pool import Database
 from kannon.errors import FailedPrecondition, InvalidArgument, Unavailable
 from kannon.mail.build.dkim import generate_dkim_key
-from kannon.mail.dns.dkim_keys import KeyState, RegisteredKey, check_move, check_published
+from kannon.mail.dns.dkim_keys import KeyState, RegisteredKey, check_published, check_transition
 from kannon.pb.admin.v1 import dkim_pb2 as pb
 from kannon.wire.dkim import from_algorithm, to_dkim_key
 
@@ -55,7 +55,7 @@ class DkimMethods:
         if key.state is not KeyState.ACTIVE:
             # The look-up comes first: name servers may take seconds, and nobody waits for a lock meanwhile. The state
             # is looked at again under the lock.
-            check_move(key, KeyState.ACTIVE)
+            check_transition(key, KeyState.ACTIVE)
             if not request.force:
                 check_published(key, await self._published(key))
             activated = await dkim_keys.activate_dkim_key(self._db, key.domain, key.selector)

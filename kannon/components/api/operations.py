@@ -16,9 +16,9 @@ from kannon.db.inspect import Which
 from kannon.db.pool import Database
 from kannon.db.stats_read import Span
 from kannon.errors import InvalidArgument, NotFound
-from kannon.mail.pauses import Scope, spellings
+from kannon.mail.delivery import State
+from kannon.mail.pauses import Scope, name_variants
 from kannon.mail.send_request import MAX_ADDRESS
-from kannon.mail.states import State
 from kannon.pb.admin.v1 import operations_pb2 as pb
 from kannon.wire.events import to_stats
 from kannon.wire.operations import to_batch, to_delivery, to_pause, to_progress
@@ -181,7 +181,7 @@ class OperationsMethods:
 
 
 def _destinations(text: str) -> list[str] | tuple[()]:
-    return spellings(Scope.DESTINATION, domain_name(text, "destination")) if text else ()
+    return name_variants(Scope.DESTINATION, domain_name(text, "destination")) if text else ()
 
 
 def _message_id(text: str) -> str:

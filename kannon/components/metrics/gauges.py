@@ -18,7 +18,7 @@ from kannon.bus.streams import CONSUMERS, PARKED_STREAM, STREAMS, ConsumerSpec
 from kannon.db.metrics import count_connections, count_deliveries, count_suppressions
 from kannon.db.pool import Database
 from kannon.errors import KannonError
-from kannon.mail.states import State
+from kannon.mail.delivery import State
 
 READ_SECONDS = 2.0
 FRESH_SECONDS = 1.0

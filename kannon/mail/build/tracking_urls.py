@@ -8,7 +8,7 @@ recipients of the batch get the very same URL.
 from datetime import datetime, timedelta
 
 from kannon.mail.batch import Delivery
-from kannon.mail.message_id import anonymous_address, issued_at, make_pseudonym, track_address
+from kannon.mail.message_id import anonymous_address, issued_at, make_pseudonym, tracking_address
 from kannon.mail.token import Channel, Claims, TokenSigner
 from kannon.mail.tracking import TrackingMode
 
@@ -69,7 +69,7 @@ class TrackingUrls:
             email, delivery_id = anonymous_address(domain), 0
         elif mode is TrackingMode.PSEUDONYMOUS:
             # The delivery's id would lead to the recipient through its other events.
-            email, delivery_id = track_address(make_pseudonym(self._delivery.secret), domain), 0
+            email, delivery_id = tracking_address(make_pseudonym(self._delivery.secret), domain), 0
         return Claims(
             channel=channel,
             mode=mode,

@@ -13,10 +13,10 @@ from enum import StrEnum
 
 from kannon.errors import FailedPrecondition
 from kannon.mail.build.dkim import RSA_SHA256
-from kannon.mail.dns.records import Record, dkim_record, judge
+from kannon.mail.dns.records import Record, check_record, dkim_record
 
 FIRST_SELECTOR = "kannon"
-SWITCH = timedelta(minutes=2)
+KEY_CACHE_TIME = timedelta(minutes=2)
 """So long a dispatcher may go on signing with a key that was retired: it loads the keys of a batch once a minute."""
 
 
@@ -27,7 +27,7 @@ class KeyState(StrEnum):
     DELETED = "deleted"  # its private key is gone, its selector is never used again
 
 
-MOVES: dict[KeyState, frozenset[KeyState]] = {
+TRANSITIONS: dict[KeyState, frozenset[KeyState]] = {
     KeyState.NEXT: frozenset({KeyState.ACTIVE, KeyState.DELETED}),
     KeyState.ACTIVE: frozenset({KeyState.RETIRED}),
     KeyState.RETIRED: frozenset({KeyState.ACTIVE, KeyState.DELETED}),  # active: back to it, if the new one is no good
@@ -59,9 +59,9 @@ class RegisteredKey:
         `window` is the retry window: a server behind the recipient's may hold a mail before it verifies it, and will
         hardly hold it longer than we do.
         """
-        return self.retired_at + SWITCH + window if self.state is KeyState.RETIRED and self.retired_at else None
+        return self.retired_at + KEY_CACHE_TIME + window if self.state is KeyState.RETIRED and self.retired_at else None
 
-    def to_publish(self, now: datetime, window: timedelta) -> bool:
+    def must_be_published(self, now: datetime, window: timedelta) -> bool:
         """Whether its record belongs in the DNS."""
         if self.state is KeyState.RETIRED:
             until = self.needed_until(window)
@@ -76,12 +76,12 @@ def next_selector(used: Iterable[str]) -> str:
     return FIRST_SELECTOR if number == 1 else f"{FIRST_SELECTOR}{number}"
 
 
-def check_move(key: RegisteredKey, state: KeyState) -> None:
+def check_transition(key: RegisteredKey, state: KeyState) -> None:
     """Raises FailedPrecondition."""
     if key.state is KeyState.ACTIVE and state is KeyState.RETIRED and key.algorithm == RSA_SHA256:
         # RFC 8463 §1: many verifiers know RSA only.
         raise FailedPrecondition("selector: no mail goes without an RSA signature; activate another RSA key instead")
-    if state in MOVES[key.state]:
+    if state in TRANSITIONS[key.state]:
         return
     if key.state is KeyState.ACTIVE:
         instead = "activate another key first" if key.algorithm == RSA_SHA256 else "retire it first"
@@ -92,12 +92,12 @@ def check_move(key: RegisteredKey, state: KeyState) -> None:
 def check_published(key: RegisteredKey, found: Sequence[str]) -> None:
     """`found`: texts of the TXT records of its name. Raises FailedPrecondition naming the record and what is wrong."""
     record = key.record
-    finding = judge(record, found)
-    if not finding.good:
-        raise FailedPrecondition(f"{record.name} TXT: {finding.text}; to be published is: {record.value}")
+    check = check_record(record, found)
+    if not check.good:
+        raise FailedPrecondition(f"{record.name} TXT: {check.problem}; to be published is: {record.value}")
 
 
-def check_out(key: RegisteredKey, now: datetime, window: timedelta) -> None:
+def check_deletable(key: RegisteredKey, now: datetime, window: timedelta) -> None:
     """Whether all mail it signed is out. Raises FailedPrecondition."""
     until = key.needed_until(window)
     if until is not None and now < until:

@@ -41,7 +41,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Servers:
+class ServerNames:
     """Names of this installation: of the host that sends, of the one that takes bounces, of the one that answers opens
     and clicks (empty: stats.<domain>)."""
 
@@ -52,11 +52,11 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class RecordCheck:
-    """`good`: will do. Otherwise `text` says what is wrong, `mend` what to do about it."""
+    """`good`: will do. Otherwise `text` says what is wrong, `hint` what to do about it."""
 
     good: bool
-    text: str
-    mend: str = ""
+    problem: str
+    hint: str = ""
 
 
 GOOD = RecordCheck(True, "")
@@ -70,7 +70,7 @@ def dkim_record(domain: str, selector: str, algorithm: str, public_key: str) -> 
     return Record(Purpose.DKIM, f"{selector}._domainkey.{domain}", Kind.TXT, f"v=DKIM1; k={kind}; p={public_key}")
 
 
-def records_for(domain: str, keys: Sequence[Record], servers: Servers) -> list[Record]:
+def records_for(domain: str, keys: Sequence[Record], servers: ServerNames) -> list[Record]:
     """In the order in which one would publish them; `keys` are those of its DKIM keys."""
     tracking = servers.tracking or f"stats.{domain}"
     return [
@@ -86,7 +86,7 @@ def records_for(domain: str, keys: Sequence[Record], servers: Servers) -> list[R
     ]
 
 
-def judge(record: Record, found: Sequence[str]) -> RecordCheck:
+def check_record(record: Record, found: Sequence[str]) -> RecordCheck:
     """`found`: texts of TXT records (their strings joined), "preference host" of MX, addresses, or names of PTR."""
     match record.purpose:
         case Purpose.DKIM:
@@ -103,8 +103,8 @@ def judge(record: Record, found: Sequence[str]) -> RecordCheck:
             names = [text.rstrip(".").lower() for text in found]
             if record.value.lower() in names:
                 return GOOD
-            mend = f"ask who gave you the address to name it {record.value}"
-            return RecordCheck(False, f"names {', '.join(names)}" if names else "missing", mend)
+            hint = f"ask who gave you the address to name it {record.value}"
+            return RecordCheck(False, f"names {', '.join(names)}" if names else "missing", hint)
         case _:
             if found:
                 return GOOD
@@ -118,8 +118,8 @@ def _judge_bounces(record: Record, found: Sequence[str]) -> RecordCheck:
         return GOOD
     if not hosts:
         return RecordCheck(False, "missing", _ADD)
-    mend = f"replace it with this record, or have {hosts[0]} relay what is for bounce addresses to {wanted}"
-    return RecordCheck(False, f"leads to {', '.join(hosts)}: bounces go there", mend)
+    hint = f"replace it with this record, or have {hosts[0]} relay what is for bounce addresses to {wanted}"
+    return RecordCheck(False, f"leads to {', '.join(hosts)}: bounces go there", hint)
 
 
 def _judge_dkim(record: Record, found: Sequence[str]) -> RecordCheck:
@@ -168,8 +168,8 @@ def _judge_spf(record: Record, found: Sequence[str]) -> RecordCheck:
     # RFC 7208 §5.1: what follows "all" is never looked at.
     place = next((i for i, term in enumerate(terms) if term.lstrip("+-~?").lower() == "all"), len(terms))
     complete = " ".join([*terms[:place], mechanism, *terms[place:]])
-    mend = f'unless it allows the host in another way, change it to "{complete}"'
-    return RecordCheck(False, f"does not name {mechanism}", mend)
+    hint = f'unless it allows the host in another way, change it to "{complete}"'
+    return RecordCheck(False, f"does not name {mechanism}", hint)
 
 
 def _tags(text: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from grpclib.const import Status
 from kannon import dns_lookup
 from kannon.db.dkim_keys import list_active_dkim_keys
 from kannon.db.pool import Database
-from kannon.mail.dns.dkim_keys import SWITCH
+from kannon.mail.dns.dkim_keys import KEY_CACHE_TIME
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import GetDomainReq
 from kannon.pb.admin.v1 import dkim_pb2 as pb
 from kannon.pb.admin.v1.dkim_grpc import DkimStub
@@ -121,7 +121,7 @@ async def test_a_rotation_from_the_first_step_to_the_last(
     former, _ = await keys(stub)
     assert (former.state, former.publish) == ("retired", True)
     window = former.needed_until.ToDatetime(UTC) - former.retired_at.ToDatetime(UTC)
-    assert window == timedelta(hours=24) + SWITCH
+    assert window == timedelta(hours=24) + KEY_CACHE_TIME
     status, text = await refusal(delete(stub, "kannon"))
     assert status is Status.FAILED_PRECONDITION
     assert text.startswith('selector: "kannon" is needed until 20')
@@ -255,7 +255,7 @@ async def test_a_key_stays_while_a_delivery_that_it_signed_has_no_outcome(stub: 
     await retired_ago(db, "kannon", timedelta(hours=50))
     async with db.acquire() as connection:
         claimed = "UPDATE sending_pool_emails SET claimed_at = now() - $2::interval WHERE id = $1"
-        await connection.execute(claimed, early, timedelta(hours=50) - SWITCH / 2)
+        await connection.execute(claimed, early, timedelta(hours=50) - KEY_CACHE_TIME / 2)
         await connection.execute(claimed, late, timedelta(hours=49))
     assert (await keys(stub))[0].publish
     assert await refusal(delete(stub, "kannon")) == (

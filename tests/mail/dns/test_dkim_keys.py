@@ -9,12 +9,12 @@ from kannon.components.dispatcher.builder import PAGE_SECONDS
 from kannon.errors import FailedPrecondition
 from kannon.mail.build.dkim import ED25519_SHA256, RSA_SHA256
 from kannon.mail.dns.dkim_keys import (
-    SWITCH,
+    KEY_CACHE_TIME,
     KeyState,
     RegisteredKey,
-    check_move,
-    check_out,
+    check_deletable,
     check_published,
+    check_transition,
     next_selector,
 )
 
@@ -42,7 +42,7 @@ def test_no_selector_comes_twice(used: list[str], selector: str) -> None:
 
 def allowed(key: RegisteredKey, wanted: KeyState) -> bool:
     try:
-        check_move(key, wanted)
+        check_transition(key, wanted)
     except FailedPrecondition:
         return False
     return True
@@ -56,7 +56,7 @@ def test_moves(key: RegisteredKey) -> None:
 
 
 def test_a_former_key_is_needed_until_its_mail_is_out() -> None:
-    until = AT + SWITCH + WINDOW
+    until = AT + KEY_CACHE_TIME + WINDOW
     for key, now, needed in [
         (RETIRED, AT, True),
         (RETIRED, until - timedelta(seconds=1), True),
@@ -66,17 +66,17 @@ def test_a_former_key_is_needed_until_its_mail_is_out() -> None:
         (replace(RSA, state=KeyState.ACTIVE), AT, True),
         (replace(RETIRED, state=KeyState.DELETED, deleted_at=AT), AT, False),
     ]:
-        assert key.to_publish(now, WINDOW) is needed
+        assert key.must_be_published(now, WINDOW) is needed
     with pytest.raises(FailedPrecondition, match=r"needed until 2026-03-05T05:08:07\+00:00"):
-        check_out(RETIRED, AT, WINDOW)
+        check_deletable(RETIRED, AT, WINDOW)
     with pytest.raises(FailedPrecondition, match="have no outcome yet"):
-        check_out(replace(RETIRED, under_way=True), until, WINDOW)
-    check_out(RETIRED, until, WINDOW)
-    check_out(RSA, AT, WINDOW)  # it never signed
+        check_deletable(replace(RETIRED, under_way=True), until, WINDOW)
+    check_deletable(RETIRED, until, WINDOW)
+    check_deletable(RSA, AT, WINDOW)  # it never signed
 
 
 def test_the_switch_lasts_longer_than_a_dispatcher_keeps_its_keys() -> None:
-    assert timedelta(seconds=PAGE_SECONDS) < SWITCH
+    assert timedelta(seconds=PAGE_SECONDS) < KEY_CACHE_TIME
 
 
 def test_what_is_not_published_is_named() -> None:

@@ -3,10 +3,19 @@
 import pytest
 
 from kannon.mail.build.dkim import ED25519_SHA256, RSA_SHA256
-from kannon.mail.dns.records import Kind, Purpose, Record, RecordCheck, Servers, dkim_record, judge, records_for
+from kannon.mail.dns.records import (
+    Kind,
+    Purpose,
+    Record,
+    RecordCheck,
+    ServerNames,
+    check_record,
+    dkim_record,
+    records_for,
+)
 
 KEY = dkim_record("example.com", "sel", RSA_SHA256, "KEY+/=")
-RECORDS = {r.purpose: r for r in records_for("example.com", [KEY], Servers("mx.example.net", "mx.example.net"))}
+RECORDS = {r.purpose: r for r in records_for("example.com", [KEY], ServerNames("mx.example.net", "mx.example.net"))}
 
 CASES: list[tuple[Purpose, list[str], bool]] = [
     (Purpose.DKIM, ["v=DKIM1; k=rsa; p=KEY+/="], True),
@@ -48,19 +57,19 @@ CASES: list[tuple[Purpose, list[str], bool]] = [
 
 @pytest.mark.parametrize(("purpose", "found", "good"), CASES)
 def test_verdicts(purpose: Purpose, found: list[str], good: bool) -> None:
-    finding = judge(RECORDS[purpose], found)
-    assert finding.good is good
-    assert bool(finding.text) is not good
-    assert bool(finding.mend) is not good
+    check = check_record(RECORDS[purpose], found)
+    assert check.good is good
+    assert bool(check.problem) is not good
+    assert bool(check.hint) is not good
 
 
 def test_what_is_published_will_do() -> None:
     for record in RECORDS.values():
-        assert judge(record, [record.value]) == RecordCheck(True, ""), record
+        assert check_record(record, [record.value]) == RecordCheck(True, ""), record
 
 
 def test_a_tracking_host_of_the_operators_own_replaces_stats() -> None:
-    records = records_for("example.com", [KEY], Servers("mx.a.net", "in.a.net", "links.a.net"))
+    records = records_for("example.com", [KEY], ServerNames("mx.a.net", "in.a.net", "links.a.net"))
     assert {r.name for r in records if r.purpose is Purpose.TRACKING} == {"links.a.net"}
     assert [r.value for r in records if r.purpose is Purpose.BOUNCES] == ["10 in.a.net."]
     assert isinstance(records[0], Record)
@@ -72,8 +81,8 @@ def test_the_record_of_each_algorithm() -> None:
     second = dkim_record("example.com", "sel2", ED25519_SHA256, "K")
     assert (second.name, second.value) == ("sel2._domainkey.example.com", "v=DKIM1; k=ed25519; p=K")
     # RFC 6376 §3.6.1: without k= it is an RSA key.
-    assert judge(KEY, ["p=KEY+/="]).good
-    assert judge(second, ["p=K"]).text == "says k=rsa, the key is k=ed25519"
+    assert check_record(KEY, ["p=KEY+/="]).good
+    assert check_record(second, ["p=K"]).problem == "says k=rsa, the key is k=ed25519"
 
 
 @pytest.mark.parametrize(
@@ -88,11 +97,11 @@ def test_the_record_of_each_algorithm() -> None:
     ],
 )
 def test_what_is_wrong_with_a_key_is_said(found: list[str], text: str) -> None:
-    assert judge(KEY, found).text == text
+    assert check_record(KEY, found).problem == text
 
 
 def test_an_spf_record_is_completed_in_front_of_its_all() -> None:
     record = RECORDS[Purpose.SPF]
     mechanism = record.value.split()[1]
-    assert f'"v=spf1 mx {mechanism} -all"' in judge(record, ["v=spf1 mx -all"]).mend
-    assert f'"v=spf1 mx {mechanism}"' in judge(record, ["v=spf1 mx"]).mend
+    assert f'"v=spf1 mx {mechanism} -all"' in check_record(record, ["v=spf1 mx -all"]).hint
+    assert f'"v=spf1 mx {mechanism}"' in check_record(record, ["v=spf1 mx"]).hint

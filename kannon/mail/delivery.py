@@ -18,7 +18,7 @@ class State(StrEnum):
 IN_FLIGHT = frozenset({State.VALIDATING, State.SENDING})
 """States that carry claimed_at; a claim that outlives its lease is reclaimed by the component that owns the state."""
 
-MOVES: dict[State, frozenset[State]] = {
+TRANSITIONS: dict[State, frozenset[State]] = {
     State.TO_VALIDATE: frozenset({State.VALIDATING}),
     State.VALIDATING: frozenset({State.SCHEDULED, State.TO_VALIDATE}),  # checked; lease ran out
     State.SCHEDULED: frozenset({State.SENDING}),
