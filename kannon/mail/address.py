@@ -1,7 +1,7 @@
-"""Domain names and addresses: one spelling for each, and what is refused.
+"""Domain names, addresses and mailboxes: canonical forms and syntax checks.
 
-In: text as a caller or a remote server wrote it. Out: canonical domains (lower case, A-labels), `Address` values, or a
-short reason why not. Nothing is looked up: a name that does not exist is a fact of the DNS, found at delivery.
+In: text of a caller or a remote server. Out: canonical domains (lower case, A-labels), `Address` values, or a short
+reason for the refusal. No DNS look-up happens here: a domain that does not exist is found at delivery.
 """
 
 import re
@@ -16,7 +16,7 @@ MAX_ADDRESS = 254  # RFC 5321 §4.5.3.1.3: a path is 256 octets, angle brackets 
 MAX_LOCAL = 64  # RFC 5321 §4.5.3.1.1
 _MAX_DOMAIN = 253  # RFC 1035 §2.3.4: 255 octets on the wire
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
-# RFC 5321 §4.1.2: Dot-string; the common case, decided without the full grammar.
+# RFC 5321 §4.1.2: Dot-string, the common case, which needs no full parser.
 _DOT_STRING = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+")
 _QUOTED_PAIR = re.compile(r"\\(.)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0080-\u009f\u2028\u2029\ud800-\udfff]")
@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0080-\u009f\u2028\u2029\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`local` as written, `domain` canonical. `str()` is the form for RFC 5321 commands and RFC 5322 headers."""
+    """`local` as written, `domain` canonical. `str()` is the form in SMTP commands and header fields."""
 
     local: str
     domain: str
@@ -35,7 +35,7 @@ class Address:
 
 @lru_cache(maxsize=4096)
 def canonical_domain(text: str) -> str:
-    """Trimmed, lower-cased, internationalised labels as A-labels. Raises ValueError with a short reason."""
+    """Trimmed, in lower case, internationalised labels as A-labels. Raises ValueError with a short reason."""
     domain = text.strip()
     if len(domain) > 4 * _MAX_DOMAIN:
         raise ValueError("domain name is too long")
@@ -54,7 +54,7 @@ def canonical_domain(text: str) -> str:
 
 
 def _to_a_labels(domain: str) -> str:
-    # RFC 5891 §4.4 by way of UTS 46, which maps what people type (full-width dots, capitals) first.
+    # RFC 5891 §4.4, after the mapping of UTS 46 (full-width dots, capitals).
     try:
         mapped = idna.uts46_remap(domain, std3_rules=False)
         return ".".join(x if x.isascii() else idna.alabel(x).decode("ascii") for x in mapped.split("."))
@@ -63,7 +63,7 @@ def _to_a_labels(domain: str) -> str:
 
 
 def parse_address(text: str) -> Address:
-    """One bare address, `local@domain`. Raises ValueError with a short reason, which never repeats the address."""
+    """One address without display name, `local@domain`. Raises ValueError; the reason never contains the address."""
     if not text:
         raise ValueError("address is empty")
     if _CONTROL.search(text):
@@ -117,13 +117,14 @@ def parse_mailbox(text: str) -> tuple[str, Address]:
     if len(name) > 1 and name[0] == name[-1] == '"':
         name = _QUOTED_PAIR.sub(r"\1", name[1:-1])
     elif any(c in name for c in '<>"'):
-        # Beyond these, what RFC 5322 wants quoted is plain enough without: `Doe, John <j@example.com>`.
+        # RFC 5322 §3.4 requires quotes for other special characters too; without them the name is still unambiguous:
+        # `Doe, John <j@example.com>`.
         raise ValueError("ill-formed display name")
     return name, parse_address(address)
 
 
 def check_recipient(email: str) -> str | None:
-    """Why nothing can be sent to this address (the reason of a rejected event), or None when it is well formed."""
+    """The reason of a rejected event for a malformed address, or None."""
     try:
         parse_address(email)
     except ValueError as error:
@@ -138,7 +139,7 @@ def _public_suffixes() -> PublicSuffixList:
 
 @lru_cache(maxsize=4096)
 def registrable_domain(host: str) -> str:
-    """`mx1.mail.example.co.uk` → `example.co.uk`; what has no such thing (an IP address, a single label) as it is."""
+    """`mx1.mail.example.co.uk` → `example.co.uk`; an IP address or a single label is returned unchanged."""
     host = host.lower().rstrip(".")
     if host.rpartition(".")[2].isdecimal():
         return host
@@ -146,7 +147,7 @@ def registrable_domain(host: str) -> str:
 
 
 def sender_authorized(sender_host: str, tenant_domain: str) -> bool:
-    """Is the sender's host the tenant's domain, or a parent of it that is not a public suffix?"""
+    """Whether the sender's host is the tenant's domain, or a parent of it that is no public suffix."""
     try:
         host, tenant = canonical_domain(sender_host), canonical_domain(tenant_domain)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The states of a delivery in the pool and who moves it where; the database's CHECK is tested against this table.
+"""The states of a delivery in the pool, and their transitions. A test compares the database's CHECK with this table.
 
 to_validate → validating → scheduled → sending → (row deleted)
 """
@@ -16,12 +16,12 @@ class State(StrEnum):
 
 
 IN_FLIGHT = frozenset({State.VALIDATING, State.SENDING})
-"""States that carry claimed_at; a claim that outlives its lease is reclaimed by the component that owns the state."""
+"""States with a claimed_at. The component that owns the state reclaims a claim after its lease."""
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.TO_VALIDATE: frozenset({State.VALIDATING}),
-    State.VALIDATING: frozenset({State.SCHEDULED, State.TO_VALIDATE}),  # checked; lease ran out
+    State.VALIDATING: frozenset({State.SCHEDULED, State.TO_VALIDATE}),  # valid; lease expired
     State.SCHEDULED: frozenset({State.SENDING}),
-    State.SENDING: frozenset({State.SCHEDULED}),  # deferred, or lease ran out
+    State.SENDING: frozenset({State.SCHEDULED}),  # deferred, or lease expired
 }
-"""Where a row may go from each state, besides being deleted."""
+"""The states that may follow each state. Every row may also be deleted."""

@@ -1,13 +1,13 @@
-"""How a destination (the mail servers of one MX set) is doing, as the sender that talks to it sees it."""
+"""The state of a destination (the mail servers of one MX set) in one sender."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """`waiting` and `in_flight` are mails in this sender's memory; `connections` there are, `limit` there may be now.
-    `last` is its last verdict in words, `failure` its last one that was no delivery, whenever that was;
-    `next_probe_in` seconds is None unless it is down."""
+    """`waiting` and `in_flight` count mails in this sender's memory; `connections` are open, `limit` is the current
+    maximum. `last` describes the last verdict, `failure` the last verdict other than delivered; `next_probe_in`
+    (seconds) is None unless the destination is down."""
 
     site: str
     waiting: int
@@ -25,7 +25,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class SenderView:
-    """One sender's destinations, the busiest first and no more than fit in an answer; `total` counts all of them."""
+    """The busiest destinations of one sender, as many as fit into a reply; `total` counts all of them."""
 
     sender: str
     destinations: tuple[Destination, ...]

@@ -1,4 +1,4 @@
-"""One signed mail on its way from the dispatcher to a remote server, what is needed to report on it, and its return."""
+"""Envelope: one signed mail between dispatcher and sender. ThrottledDelivery: its return without an attempt."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,8 +8,8 @@ from datetime import datetime
 class Envelope:
     """`body` is the whole signed message: CRLF line ends, no line over 998 octets, not dot-stuffed, no final dot.
 
-    `attempt` counts from 1; `due_at` (aware UTC) is when this delivery first became due, the start of its retry window;
-    `turn` is that of the Delivery.
+    `attempt` counts from 1; `due_at` (aware UTC) is the time at which this delivery first became due, the start of its
+    retry window; `turn` is that of the Delivery.
     """
 
     delivery_id: int
@@ -25,8 +25,8 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class ThrottledDelivery:
-    """An envelope that the sender gave back unsent: its destination has no room for so many seconds. `rate` is how many
-    mails a second it takes, 0 where nothing is known."""
+    """An envelope that the sender returns unsent: its destination accepts no mail for `seconds`. `rate` is the number
+    of mails per second that it accepts, 0 if unknown."""
 
     delivery_id: int
     turn: int

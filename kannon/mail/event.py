@@ -1,7 +1,7 @@
-"""Events: what happened to a delivery, as it travels on the bus and rests in the statistics.
+"""Events of a delivery, on the bus and in the statistics.
 
-One flat value for all types; `kannon.wire.events` turns it into the protobuf `Stats` and back. The event id is the
-deduplication key everywhere (Nats-Msg-Id, stats primary key): the same happening always yields the same id.
+One flat value for all types; `kannon.wire.events` converts it to the protobuf `Stats` and back. The event id is the
+deduplication key everywhere (Nats-Msg-Id, primary key of stats): the same event always has the same id.
 """
 
 from dataclasses import dataclass
@@ -26,18 +26,18 @@ class EventType(StrEnum):
 
 
 TERMINAL = frozenset({EventType.REJECTED, EventType.DELIVERED, EventType.BOUNCED, EventType.FAILED})
-"""Types that end a delivery: each delivery has exactly one of them as its outcome."""
+"""The outcomes: each delivery ends with exactly one of them."""
 
 REPORT = "report"
-"""The stage of what a report said; that of everything else is a step of our own (kannon.mail.verdict.Stage)."""
+"""The stage of an event from a report. Other events have a step of the delivery (kannon.mail.verdict.Stage)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`at` is aware UTC. `code` 0 means the remote gave no reply. `text` is the remote's words or the reason.
+    """`at` is aware UTC. `code` 0 means that there was no reply. `text` is the text of the reply, or the reason.
 
-    Anonymous readers all have one `email` (kannon.mail.message_id). `retry_after_seconds` is what a deferring remote
-    asked for (0: nothing).
+    All anonymous opens and clicks have one `email` (kannon.mail.message_id). `retry_after_seconds` is the delay that a
+    deferring server requests (0: none).
     """
 
     event_id: str
@@ -65,7 +65,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class HourlyCount:
-    """How many events of a type a domain had in the hour that begins at `hour` (aware UTC)."""
+    """The number of events of a type of a domain in the hour that begins at `hour` (aware UTC)."""
 
     type: EventType
     hour: datetime
@@ -73,5 +73,5 @@ class HourlyCount:
 
 
 def delivery_event_id(delivery_id: int, attempt: int, event_type: EventType) -> str:
-    """One id per delivery, attempt and type: a repeated publish is recognised, a second attempt is a new event."""
+    """One id per delivery, attempt and type: a repeated publish is a duplicate, a second attempt a new event."""
     return f"{delivery_id}.{attempt}.{event_type}"

@@ -1,21 +1,21 @@
-"""Identifiers and secrets: their shapes, and how one is made from random bytes.
+"""Identifiers and secrets: their formats, and their generation from random bytes.
 
-In: a domain and random bytes of the caller's (`secrets.token_bytes`; nothing here draws). Out: text such as
-`msg_<24>@<domain>`. The remainder taken of far more bits than the text holds leaves a bias below 2^-128.
+In: a domain and random bytes (`secrets.token_bytes` of the caller). Out: text such as `msg_<24>@<domain>`. The random
+bytes have far more bits than the text, so that the remainder has a bias below 2^-128.
 """
 
 import re
 import string
 
 DRAW_BYTES = 64
-"""Random bytes every maker below wants."""
+"""The number of random bytes that each function below needs."""
 
 _LOWER = string.ascii_lowercase + string.digits
 _MIXED = string.ascii_letters + string.digits
 _ID_LENGTH = 24
 _SECRET_LENGTH = 64
 PREFIX_LENGTH = 8
-"""Characters of a secret that are kept in the clear, to tell keys apart."""
+"""Characters of a secret that are stored in clear text, to tell keys apart."""
 
 _TEMPLATE_ID = re.compile(r"template_[a-z0-9]{24}@([a-z0-9._-]{1,253})")
 _KEY_ID = re.compile(r"key_[a-z0-9]{24}")
@@ -38,7 +38,7 @@ def api_key_secret(draw: bytes) -> str:
 
 
 def mask(prefix: str) -> str:
-    """What is shown of a secret after its creation."""
+    """The displayed form of a secret after its creation."""
     return prefix[:PREFIX_LENGTH] + "..."
 
 

@@ -1,7 +1,7 @@
-"""What a delivery is called outside the house: its Message-ID, its pseudonym, and the time its tokens count from.
+"""Public identifiers of a delivery: its Message-ID, its pseudonym, and the start of its tokens' lifetime.
 
-All are derived from what the pool row keeps (secret, due time): a retry yields the same. The two names are drawn from
-the secret by one-way functions under different labels: neither leads to the other, nor to the recipient.
+All are derived from the row of the pool (secret, due time), so that a retry has the same. Message-ID and pseudonym are
+hashes of the secret with different labels: neither reveals the other or the recipient.
 """
 
 import hashlib
@@ -14,24 +14,25 @@ def make_message_id(secret: bytes, domain: str) -> str:
 
 
 def make_pseudonym(secret: bytes) -> str:
-    """32 hexadecimal digits; the local part of a pseudonymous reader's address."""
+    """32 hexadecimal digits: the local part of a pseudonymous recipient's address in events."""
     return hashlib.sha256(b"pseudonym" + secret).hexdigest()[:32]
 
 
 def tracking_address(name: str, domain: str) -> str:
-    """A reader's address that is no mailbox."""
+    """The address of a pseudonymous or anonymous recipient in events; it is no mailbox."""
     return f"{name}@track.{domain}"
 
 
 def anonymous_address(domain: str) -> str:
-    """The one name of all readers who are not told apart."""
+    """The address that all anonymous opens and clicks share."""
     return tracking_address("anonymous", domain)
 
 
 def issued_at(due_at: datetime, now: datetime, lifetime: timedelta) -> datetime:
-    """The time from which a delivery's tokens count: its due time, the same on every retry.
+    """The start of the lifetime of a delivery's tokens: its due time, the same on every retry.
 
-    A delivery that waited very long moves on by half a lifetime, so nothing goes out that is about to expire.
+    For a delivery that waits very long it moves in steps of half a lifetime, so that no mail leaves with tokens that
+    expire soon.
     """
     half = lifetime / 2
     late = now - due_at

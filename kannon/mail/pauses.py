@@ -1,6 +1,6 @@
-"""What may be paused: a batch, all mail of a tenant's domain, or all mail to a recipients' domain.
+"""Pauses of a batch, of all mail of a tenant's domain, or of all mail to a recipients' domain.
 
-In: the name of one of them. Out: a `Pause`, and the name_variants under which it is recognised in rows of the pool.
+In: the name of one of them. Out: a `Pause`, and the variants of the name in rows of the pool.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import idna
 
 
 class Scope(StrEnum):
-    """As in pauses.scope, which a test holds to this."""
+    """As in pauses.scope; a test compares both."""
 
     BATCH = "batch"
     DOMAIN = "domain"
@@ -28,7 +28,7 @@ class Pause:
 
 
 def name_variants(scope: Scope, subject: str) -> list[str]:
-    """Addresses are kept as they were written: a destination's name may stand there as people write it, too."""
+    """Addresses are stored as written, so a destination also occurs with its internationalised name (U-labels)."""
     if scope is not Scope.DESTINATION or "xn--" not in subject:
         return [subject]
     try:

@@ -1,6 +1,6 @@
-"""What an operator sees of mail under way: a batch in short, and a delivery that waits.
+"""The operator's view of the queue: summaries of batches, and waiting deliveries.
 
-Out of kannon.db.inspect and into kannon.wire.operations. Times are aware UTC.
+kannon.db.inspect returns them, kannon.wire.operations converts them. Times are aware UTC.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from kannon.mail.pauses import Scope
 
 @dataclass(frozen=True, slots=True)
 class BatchSummary:
-    """`template_id` is None where the template was deleted since; `paused`: itself or its domain; `waiting_count`:
+    """`template_id` is None after the template's deletion; `paused`: the batch or its domain; `waiting_count`:
     deliveries without an outcome."""
 
     message_id: str
@@ -33,7 +33,7 @@ class BatchSummary:
 
 @dataclass(frozen=True, slots=True)
 class EventCount:
-    """How often, and when first and last."""
+    """The number of events of a type, the first and the last."""
 
     count: int
     first_at: datetime
@@ -42,7 +42,7 @@ class EventCount:
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """`events` counts what is still kept."""
+    """`events` counts the events within the retention time."""
 
     summary: BatchSummary
     waiting: Mapping[State, int]
@@ -51,8 +51,7 @@ class BatchProgress:
 
 @dataclass(frozen=True, slots=True)
 class WaitingDelivery:
-    """`next_attempt_at` is None where a pause has put it aside, or it is cancelled; `last_…` is of the last failed
-    attempt."""
+    """`next_attempt_at` is None for a paused or cancelled delivery; `last_…` describes the last failed attempt."""
 
     id: int
     message_id: str

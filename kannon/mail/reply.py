@@ -1,7 +1,6 @@
-"""What a remote server's reply says: code, enhanced status, words, and how long it asks us to wait.
+"""Parses a remote server's reply: code, enhanced status, text, and the requested delay.
 
-In: the lines of one SMTP reply, as bytes, code included. Out: `Reply`, or seconds. Total functions: whatever the peer
-wrote, they return.
+In: the lines of one SMTP reply, as bytes, code included. Out: `Reply`, or seconds. The functions never raise.
 """
 
 import re
@@ -11,13 +10,13 @@ from kannon.mail.verdict import Reply
 
 MAX_TEXT = 1000
 MAX_RETRY_AFTER = 24 * 3600
-"""No remote may ask for more than a day; the retry window is usually shorter still."""
+"""A longer request counts as a day; the retry window is usually shorter."""
 
 # RFC 3463 §2: class "." subject "." detail, at the beginning of each line's text (RFC 2034 §4).
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
-# A span after "in", "for", … counts only where the text speaks of trying again: "100 mails in 60 minutes" is a rate.
+# A span after "in", "for", … counts only if the text mentions another attempt: "100 mails in 60 minutes" is a rate.
 _AGAIN = re.compile(
     r"\b(?:again|re-?try|retrying|back|gr[ae]y-?list\w*|wait|delay\w*|resend|reconnect)\b", re.IGNORECASE
 )
@@ -30,9 +29,9 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def parse_reply(code: int, lines: Sequence[bytes]) -> Reply:
-    """`lines` as read, each beginning with the three digits and a separator."""
+    """`lines` start with three digits and a separator each."""
     enhanced = ""
-    words = []
+    texts = []
     for line in lines:
         text = _CONTROLS.sub(" ", line[4:].decode("utf-8", "replace")).strip()
         match = _ENHANCED.match(text)
@@ -40,12 +39,12 @@ def parse_reply(code: int, lines: Sequence[bytes]) -> Reply:
             enhanced = enhanced or match[1]
             text = text[match.end() :]
         if text:
-            words.append(text)
-    return Reply(code, " ".join(words)[:MAX_TEXT], enhanced)
+            texts.append(text)
+    return Reply(code, " ".join(texts)[:MAX_TEXT], enhanced)
 
 
 def retry_after(reply: Reply) -> int | None:
-    """Seconds a temporary reply asks for ("greylisted, try again in 5 minutes"), or None."""
+    """The delay in seconds that a temporary reply requests ("greylisted, try again in 5 minutes"), or None."""
     if reply.code // 100 != 4 or not _AGAIN.search(reply.text):
         return None
     if clock := _CLOCK.search(reply.text):

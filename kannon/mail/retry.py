@@ -1,7 +1,7 @@
-"""The retry budget: when to try again, and when to give up. The one place that decides what a deferral costs.
+"""The retry budget: the time of the next attempt after a deferral, or giving up.
 
-In: how often it was tried, when it became due, what the remote asked for, a random number in [0, 1). Out: the next
-time, or None when the budget is spent.
+In: the number of attempts, the due time, the requested delay, a random number in [0, 1). Out: the time of the next
+attempt, or None after the retry window.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class RetryBudget:
-    """`window` counts from the time the mail was due; delays double from `first` up to `max_delay`."""
+    """`window` starts at the due time; delays double from `first` up to `max_delay`."""
 
     window: timedelta
     first: timedelta
@@ -19,16 +19,16 @@ class RetryBudget:
     def next_attempt(
         self, *, attempts: int, due_at: datetime, now: datetime, chance: float, retry_after: int = 0
     ) -> datetime | None:
-        """When to try again after `attempts` tries, or None when out of budget.
+        """The time of the next attempt after `attempts` attempts, or None after the window.
 
-        The delay is measured from now, so a backlog or an outage does not burn the tries; `chance` gives ±20 % jitter.
-        A remote's "try again in N seconds" is honoured within the window.
+        The delay starts now, so that a backlog or an outage uses up no attempts; `chance` gives ±20 % jitter. A delay
+        that the remote server requests is respected within the window.
         """
         deadline = due_at + self.window
         if now >= deadline:
             return None
-        doublings = min(attempts - 1, 30)  # beyond any window; keeps the product finite
+        doublings = min(attempts - 1, 30)  # longer than any window; avoids an overflow
         delay = min(self.max_delay, self.first * (1 << doublings)) * (0.8 + 0.4 * chance)
         delay = max(delay, timedelta(seconds=retry_after))
-        # At the end of the window one last attempt is made rather than none.
+        # One last attempt takes place at the end of the window.
         return min(now + delay, deadline)

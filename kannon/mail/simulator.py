@@ -1,10 +1,10 @@
-"""The five addresses of the sandbox that behave as their names say, whatever is sent to them.
+"""The five addresses of the sandbox that simulate a remote server's behaviour.
 
-In: an envelope. Out: the verdict a server of that kind would give, and the mail it would send back to the bounce
-address some time after (a complaint, an automatic reply) or b"". Any other address takes its mail.
+In: an envelope. Out: the verdict of such a server, and the mail that it later sends to the bounce address (a complaint,
+an automatic reply) or b"". Mail to any other address is delivered.
 
-    success@simulator.kannon    taken                     defer@simulator.kannon   451, again and again
-    bounce@simulator.kannon     550 5.1.1                 complaint@…, ooto@…      taken, and answered
+    success@simulator.kannon    delivered                 defer@simulator.kannon   451 on every attempt
+    bounce@simulator.kannon     550 5.1.1                 complaint@…, ooto@…      delivered, and answered
 """
 
 from kannon.mail.envelope import Envelope
@@ -26,17 +26,17 @@ def simulate(envelope: Envelope) -> tuple[Verdict, bytes]:
             reply = Reply(451, "the simulator defers this address for ever", "4.2.1")
             return Deferred(reply, Stage.RCPT, DOMAIN), b""
         case "complaint":
-            return _TAKEN, _complaint(envelope)
+            return _DELIVERED, _complaint(envelope)
         case "ooto":
-            return _TAKEN, _out_of_office(envelope)
-    return _TAKEN, b""
+            return _DELIVERED, _out_of_office(envelope)
+    return _DELIVERED, b""
 
 
-_TAKEN = Delivered(Reply(250, "kept in the sandbox", "2.0.0"), DOMAIN)
+_DELIVERED = Delivered(Reply(250, "kept in the sandbox", "2.0.0"), DOMAIN)
 
 
 def _complaint(envelope: Envelope) -> bytes:
-    """RFC 5965 §2: text for people, the report for machines, the mail that was complained of."""
+    """RFC 5965 §2: a text part, the feedback report, and the original mail."""
     return b"\r\n".join(
         [
             *_head(envelope, "Complaint about your mail"),

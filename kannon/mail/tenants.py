@@ -1,6 +1,6 @@
-"""What a tenant owns: Domain, Template, API key, as values.
+"""Domain, Template and API key of a tenant.
 
-Out of kannon.db and into kannon.wire; secrets are not among them (an API key is known by its prefix only).
+kannon.db returns them, kannon.wire converts them. They contain no secrets: of an API key only the prefix.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MAX_API_KEY_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """`dkim_public_key` is base64 SPKI, for the p= tag; `tracking` is the most its batches may track."""
+    """`dkim_public_key` is base64 SPKI, for the p= tag; `tracking` is the ceiling for its batches."""
 
     name: str
     dkim_selector: str
@@ -24,7 +24,7 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """`kind` is `template` (made by its owner) or `transient` (the HTML of one send, reusable by its id)."""
+    """`kind` is `template` (created by its owner) or `transient` (the HTML of one send, reusable by its id)."""
 
     template_id: str
     domain: str
@@ -35,7 +35,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """`prefix` is the first characters of the secret. Times are aware UTC."""
+    """`prefix` is the beginning of the secret. Times are aware UTC."""
 
     id: str
     domain: str

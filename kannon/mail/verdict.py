@@ -1,7 +1,7 @@
-"""What came of trying to deliver one envelope: a value, never an exception.
+"""The verdict on one delivery attempt: a value, never an exception.
 
-Out of kannon.outbound; read by the sender (which event to publish) and, through that event, by the dispatcher (settle
-or retry). No code is ever invented: where the peer said nothing, `reply` is None and the stage and `reason` tell why.
+kannon.outbound returns it; the sender publishes an event of it, and the dispatcher settles or retries the delivery by
+that event. No code is invented: without a reply, `reply` is None, and stage and `reason` describe the cause.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """How far the delivery came, in the order of the dialogue."""
+    """The step that decided the attempt, in the order of the dialogue."""
 
     DNS = "dns"
     CONNECT = "connect"
@@ -26,8 +26,8 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The peer's own words. `code` as sent (250, 451, …); `enhanced` as in RFC 3463 ("5.1.1") or empty; `text` without
-    the codes, lines joined by a space, at most 1000 characters."""
+    """The remote server's reply. `code` as sent (250, 451, …); `enhanced` as in RFC 3463 ("5.1.1") or empty; `text`
+    without the codes, lines joined by a space, at most 1000 characters."""
 
     code: int
     text: str
@@ -36,7 +36,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The 2xx after the final dot was read. `tls`: what was negotiated, empty for clear text."""
+    """The server answered the final dot with 2xx. `tls` is the negotiated version and cipher, empty for clear text."""
 
     reply: Reply
     host: str
@@ -45,7 +45,8 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Not now. `reply` is None when the peer gave none; `retry_after` is what it asked for, in seconds, else None."""
+    """A temporary failure. `reply` is None if there was none; `retry_after` is the requested delay in seconds, or
+    None."""
 
     reply: Reply | None
     stage: Stage
@@ -57,7 +58,7 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Never: a 5xx to this mail, or a fact of the DNS (RFC 5321 §5.1, RFC 7505) given as the reply it stands for."""
+    """A permanent failure: a 5xx reply, or a DNS result (RFC 5321 §5.1, RFC 7505) as the equivalent reply."""
 
     reply: Reply
     stage: Stage

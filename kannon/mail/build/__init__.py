@@ -1,1 +1,1 @@
-"""Builds a mail: what a batch shares is made once, each copy is filled and signed. Pure functions."""
+"""Builds mails: the shared parts of a batch once, then each recipient's mail, filled and signed. Pure functions."""

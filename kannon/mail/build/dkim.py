@@ -1,8 +1,8 @@
-"""DKIM signatures (RFC 6376; RSA as RFC 8301 wants it, Ed25519 as in RFC 8463), relaxed/relaxed, and their keys.
+"""DKIM signatures (RFC 6376; RSA by RFC 8301, Ed25519 by RFC 8463), relaxed/relaxed, and their keys.
 
-In: header fields and a body hash that are canonical already, for the builder makes them so once. Out: the
-DKIM-Signature header. Signing is `cryptography`'s; the layout of the header is dkimpy's, tag by tag and space by space,
-so that a test can ask for the same signature, bit for bit. No l= (it lets strangers append) and no x=.
+In: canonical header fields and the hash of a canonical body. Out: the DKIM-Signature field. `cryptography` signs. The
+layout of the field is dkimpy's, tag by tag and space by space, so that a test can compare the signature bit for bit.
+There is no l= (it permits appended text) and no x=.
 """
 
 import base64
@@ -40,7 +40,7 @@ OVERSIGNED = (
     "list-unsubscribe",
     "list-unsubscribe-post",
 )
-"""Listed once more than present: a second one, added on the way, breaks the signature (RFC 6376 §8.15)."""
+"""Listed once more than present: a field of that name, added in transit, breaks the signature (RFC 6376 §8.15)."""
 _RSA_BITS = 2048  # RFC 8301 §3.2
 PADDING = padding.PKCS1v15()
 SHA256 = hashes.SHA256()
@@ -48,7 +48,7 @@ SHA256 = hashes.SHA256()
 
 @dataclass(frozen=True, slots=True)
 class DkimKey:
-    """A row of dkim_keys that signs; plain data."""
+    """An active row of dkim_keys; plain data."""
 
     selector: str
     algorithm: str
@@ -59,7 +59,7 @@ def generate_dkim_key(algorithm: str = RSA_SHA256) -> tuple[str, str]:
     """(private key as PEM, public key as in the p= tag). Takes 0.1 s and more for RSA. Raises ValueError."""
     if algorithm == RSA_SHA256:
         rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
-        # RFC 6376 §3.6.1: SubjectPublicKeyInfo, which is what everybody publishes and reads.
+        # RFC 6376 §3.6.1: SubjectPublicKeyInfo, the form that senders publish and verifiers read.
         public = rsa_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         private = rsa_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     elif algorithm == ED25519_SHA256:
@@ -80,7 +80,7 @@ def _load(pem: str) -> rsa.RSAPrivateKey | Ed25519PrivateKey:
 
 
 class DkimSigner:
-    """One key signing for one domain. Raises ValueError for a key that is not of its algorithm."""
+    """One key of one domain. Raises ValueError if the key is not of its algorithm."""
 
     def __init__(self, key: DkimKey, domain: str) -> None:
         self._key = _load(key.private_pem)
@@ -88,23 +88,22 @@ class DkimSigner:
             raise ValueError(f"the DKIM key of selector {key.selector} is not of algorithm {key.algorithm}")
         self._tags = (f"v=1; a={key.algorithm}; c=relaxed/relaxed; d={domain};", f"i=@{domain}; q=dns/txt;")
         self._selector = f"s={key.selector};"
-        self._lists: dict[tuple[str, ...], tuple[list[str], str]] = {}
 
     def sign(self, headers: Sequence[tuple[str, bytes]], body_hash: bytes, at: datetime) -> bytes:
-        """The header with its CRLF. `headers`: (name in lower case, canonical line without CRLF), one of a name."""
-        signed, listed = self._listed(tuple([name for name, _ in headers]))
+        """The field with its CRLF. `headers`: (name in lower case, canonical line without CRLF), each name once."""
+        signed, h_tag = _signed_fields(tuple([name for name, _ in headers]))
         value = FOLD.join(
             (
                 *self._tags,
                 f"{self._selector} t={int(at.timestamp())};",
-                listed,
+                h_tag,
                 f"bh={base64.b64encode(body_hash).decode('ascii')};",
                 "b=",
             )
         )
         unsigned = f"DKIM-Signature: {value}".encode("ascii")
         lines = dict(headers)
-        # RFC 6376 §3.7: the signed fields, each with CRLF, then this one with an empty b= and without.
+        # RFC 6376 §3.7: the signed fields, each with CRLF, then this field with an empty b= and without CRLF.
         data = (
             b"".join([lines[name] + b"\r\n" for name in signed])
             + b"dkim-signature:"
@@ -119,12 +118,12 @@ class DkimSigner:
             return self._key.sign(data, PADDING, SHA256)
         return self._key.sign(hashlib.sha256(data).digest())  # RFC 8463 §3: Ed25519 over the SHA-256
 
-    def _listed(self, present: tuple[str, ...]) -> tuple[list[str], str]:
-        """Which of the present fields are hashed, in order, and the h= tag that says so."""
-        if present not in self._lists:
-            others = [name for name in present if name not in OVERSIGNED]
-            names = [name for listed in OVERSIGNED for name in [listed] * (1 + (listed in present))] + others
-            signed = [name for name in dict.fromkeys(names) if name in present]
-            words = " : ".join(names).split(" ")
-            self._lists[present] = signed, fold_words(("h=" + words[0], *words[1:-1], words[-1] + ";"), column=1)
-        return self._lists[present]
+
+@lru_cache(maxsize=64)
+def _signed_fields(present: tuple[str, ...]) -> tuple[list[str], str]:
+    """The present fields in the order of hashing, and the h= tag."""
+    others = [name for name in present if name not in OVERSIGNED]
+    names = [name for listed in OVERSIGNED for name in [listed] * (1 + (listed in present))] + others
+    signed = [name for name in dict.fromkeys(names) if name in present]
+    words = " : ".join(names).split(" ")
+    return signed, fold_words(("h=" + words[0], *words[1:-1], words[-1] + ";"), column=1)

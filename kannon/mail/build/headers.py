@@ -1,7 +1,7 @@
-"""Header fields: any text in, lines fit for the wire out.
+"""Header fields: any text in, lines fit for SMTP out.
 
-In: what callers wrote. Out: values folded at 76 columns where that is possible, ASCII but for international addresses
-(RFC 6532), in which no text can begin a header of its own: CR, LF and NUL become spaces.
+In: untrusted text. Out: values folded at 76 columns if possible, ASCII except for international addresses (RFC 6532).
+CR, LF and NUL become spaces, so that no text starts another field.
 """
 
 import base64
@@ -18,8 +18,8 @@ _Part = TypeVar("_Part", str, bytes)
 FOLD = "\r\n "
 _MAX_LINE = 76  # RFC 2047 §2 for lines with encoded words; RFC 5322 §2.1.1 recommends 78
 _MAX_NAME = 200  # of a display name on one line
-_MAX_WORD = 200  # a longer one is encoded, which can be folded; RFC 5322 §2.1.1 allows lines of 998
-# What one encoded word holds, so that with "Subject: " before it the line stays within _MAX_LINE.
+_MAX_WORD = 200  # longer words are encoded, so that they can be folded; RFC 5322 §2.1.1 allows lines of 998
+# The content of one encoded word: with "Subject: " before it the line stays within _MAX_LINE.
 _Q_CHUNK = 54
 _B_CHUNK = 39
 _Q_SAFE = frozenset(
@@ -32,9 +32,9 @@ _SPACES = re.compile(rb"[ \t]++")
 
 
 def encode_unstructured(text: str, *, column: int = 0) -> str:
-    """The value of a Subject and the like (RFC 5322 §3.2.5, RFC 2047). `column`: where on its line it begins."""
+    """The value of an unstructured field such as Subject (RFC 5322 §3.2.5, RFC 2047), which starts at `column`."""
     text = _FORBIDDEN.sub(" ", text)
-    # White space at the ends, and what looks like an encoded word, would not come back as it was.
+    # White space at the ends, and text that resembles an encoded word, would be decoded differently.
     if not text or (_PRINTABLE.fullmatch(text) and "=?" not in text):
         if len(text) + column <= _MAX_LINE:
             return text
@@ -44,7 +44,7 @@ def encode_unstructured(text: str, *, column: int = 0) -> str:
 
 
 def fold_words(words: Iterable[str], *, column: int, space: str = " ") -> str:
-    """Words with spaces between, line breaks before those that would pass the margin."""
+    """The words joined by spaces, with line breaks before words that exceed the margin."""
     out: list[str] = []
     for word in words:
         if out and column + len(space) + len(word) > _MAX_LINE:
@@ -59,7 +59,7 @@ def fold_words(words: Iterable[str], *, column: int, space: str = " ") -> str:
 
 
 def _encoded_words(text: str) -> list[str]:
-    """RFC 2047 §4, in whichever encoding is shorter; §5: no character is split between two words."""
+    """RFC 2047 §4, in the shorter of both encodings; §5: no character is split between two words."""
     data = text.encode("utf-8")
     if len(data) <= _B_CHUNK:
         return [f"=?utf-8?b?{base64.b64encode(data).decode('ascii')}?="]
@@ -72,7 +72,7 @@ def _encoded_words(text: str) -> list[str]:
 
 
 def _chunks(parts: Sequence[_Part], room: int) -> Iterator[Sequence[_Part]]:
-    """Parts in order, each chunk as long as `room` permits."""
+    """Parts in order, each chunk at most `room` long."""
     start, used = 0, 0
     for end, part in enumerate(parts):
         if used + len(part) > room:
@@ -83,7 +83,7 @@ def _chunks(parts: Sequence[_Part], room: int) -> Iterator[Sequence[_Part]]:
 
 
 def format_mailbox(name: str, address: Address) -> str:
-    """RFC 5322 §3.4: `name <address>`, the name quoted or encoded as it needs."""
+    """RFC 5322 §3.4: `name <address>`, the name quoted or encoded if necessary."""
     name = _FORBIDDEN.sub(" ", name).strip()
     if not name:
         return str(address)
@@ -92,18 +92,18 @@ def format_mailbox(name: str, address: Address) -> str:
         return f"{FOLD.join(words)}{FOLD if len(words) > 1 else ' '}<{address}>"
     if not _PHRASE.fullmatch(name):
         name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    # White space within a quoted string may be folded too (RFC 5322 §3.2.4), but a line of nothing else may not.
+    # White space within a quoted string may be folded too (RFC 5322 §3.2.4), but no line may be only white space.
     words = name.split(" ") if "  " not in name else [name]
     return fold_words([*words, f"<{address}>"], column=len("From: "))
 
 
 def format_mailboxes(mailboxes: Sequence[tuple[str, Address]]) -> str:
-    """One to a line."""
+    """One per line."""
     return f",{FOLD}".join(format_mailbox(name, address) for name, address in mailboxes)
 
 
 def format_url(url: str) -> str:
-    """RFC 2369 §2: in angle brackets; white space inside is ignored, so that even a very long one can be folded."""
+    """RFC 2369 §2: in angle brackets. Readers ignore white space inside, so a long URL can be folded."""
     return "<" + FOLD.join(url[i : i + 900] for i in range(0, len(url), 900)) + ">"
 
 
@@ -116,7 +116,7 @@ _format_second = lru_cache(maxsize=4)(format_datetime)
 
 
 class Header(NamedTuple):
-    """A field as sent, with its CRLF, and as hashed for DKIM, without (RFC 6376 §3.4.2); `name` in lower case."""
+    """A field on the wire, with CRLF, and canonical for DKIM, without (RFC 6376 §3.4.2); `name` in lower case."""
 
     name: str
     wire: bytes
@@ -124,7 +124,7 @@ class Header(NamedTuple):
 
 
 def make_header(name: str, value: str) -> Header:
-    """`value` comes from one of the functions above."""
+    """`value` is the result of a function above."""
     data = value.encode("utf-8", "replace")
     lower = name.lower()
     wire = f"{name}: ".encode("ascii") + data + b"\r\n" if data else f"{name}:\r\n".encode("ascii")
@@ -132,7 +132,7 @@ def make_header(name: str, value: str) -> Header:
 
 
 def _relax(value: bytes) -> bytes:
-    """Unfolded, white space reduced, none at the ends."""
+    """RFC 6376 §3.4.2: unfolded, runs of white space reduced to a space, none at the ends."""
     if b"\r\n" in value or b"  " in value or b"\t" in value:
         value = _SPACES.sub(b" ", value.replace(b"\r\n", b""))
     return value.strip()

@@ -1,9 +1,8 @@
 """HTML as a sequence of tokens, found in one linear pass and never rebuilt.
 
-In: any text that claims to be HTML. Out: where its tags, comments and raw texts are, and a tag's attributes, as
-positions in that text, so that whoever changes something leaves the rest byte for byte. It never fails and repairs
-nothing; where the text ends inside a tag or a comment, nothing after that point is a tag, as in browsers
-(WHATWG HTML §13.2.5).
+In: any text that claims to be HTML. Out: the positions of tags, comments and raw texts, and of a tag's attributes, so
+that an edit leaves the rest byte for byte. It never fails and repairs nothing. If the text ends inside a tag or a
+comment, nothing after that point is a tag, as in browsers (WHATWG HTML §13.2.5).
 """
 
 import html
@@ -13,8 +12,8 @@ from typing import NamedTuple
 
 SPACE = " \t\n\r\f"
 _ = rf"[{SPACE}]"
-# Every quantifier is possessive, or lazy before a fixed end, and the end of the text always counts as the end looked
-# for: no character is scanned twice.
+# Every quantifier is possessive, or lazy before a fixed end, and the end of the text always matches as that end: no
+# character is scanned twice.
 _REST = rf"""(?:[^>=]++|={_}*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^{SPACE}>"'][^{SPACE}>]*+)?+)*+"""
 TOKEN = re.compile(
     rf"""
@@ -29,8 +28,8 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII | re.DOTALL,
 )
-"""Groups: `raw` (an element whose content is no markup, with that content), `start` with `attributes`, `end`; none of
-them: a comment, a declaration or the like. `closed` is unset where the text ends inside a start tag."""
+"""Groups: `raw` (an element with raw text, content included), `start` with `attributes`, `end`. A comment or declaration
+has none of them. `closed` is unset if the text ends inside a start tag."""
 
 _ATTRIBUTE = re.compile(
     rf"""(?P<space>[{SPACE}/]*+)(?P<name>[^{SPACE}/>=][^{SPACE}/>=]*+)
@@ -41,8 +40,8 @@ _REFERENCE = re.compile(r"&(?:(#(?:[0-9]++|[xX][0-9a-fA-F]++);?)|([A-Za-z][A-Za-
 
 
 class Attribute(NamedTuple):
-    """`start`–`end` is all of it with the white space before, `value_start`–`value_end` what is between its quotes; an
-    attribute without a value has an empty one at its end."""
+    """`start`–`end` includes the white space before, `value_start`–`value_end` excludes the quotes. An attribute
+    without a value has an empty value at its end."""
 
     start: int
     end: int
@@ -51,13 +50,13 @@ class Attribute(NamedTuple):
 
 
 def attributes(text: str, start: int, end: int, wanted: frozenset[str]) -> dict[str, Attribute]:
-    """Those of a start tag that are wanted, by name; `start` and `end` are those of TOKEN's group `attributes`."""
+    """The wanted attributes of a start tag, by name; `start` and `end` delimit TOKEN's group `attributes`."""
     found: dict[str, Attribute] = {}
     if start == end:
         return found
     for match in _ATTRIBUTE.finditer(text, start, end):
         name = match["name"].lower()
-        if name in wanted and name not in found:  # WHATWG HTML §13.2.5.33: of two with one name, the first holds
+        if name in wanted and name not in found:  # WHATWG HTML §13.2.5.33: the first of two with one name counts
             group = match.lastgroup
             value_start, value_end = match.span(group) if group and group != "name" else (match.end(), match.end())
             found[name] = Attribute(match.start(), match.end(), value_start, value_end)
@@ -65,7 +64,7 @@ def attributes(text: str, start: int, end: int, wanted: frozenset[str]) -> dict[
 
 
 def decode_attribute(value: str) -> str:
-    """Character references resolved as in an attribute: `?a=1&copy=2` keeps its `&copy` (WHATWG HTML §13.2.5.73)."""
+    """Resolves character references as in an attribute: `?a=1&copy=2` keeps its `&copy` (WHATWG HTML §13.2.5.73)."""
     if "&" not in value:
         return value
     return _REFERENCE.sub(_resolve, value)
@@ -78,7 +77,7 @@ def _resolve(match: re.Match[str]) -> str:
 
 
 def decode_text(text: str) -> str:
-    """Character references resolved as between tags."""
+    """Resolves character references as between tags."""
     if "&" not in text:
         return text
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kannon.mail.build.html import TOKEN, attributes, decode_attribute
-from kannon.mail.build.placeholders import Field, Segment
+from kannon.mail.build.placeholders import Placeholder, Segment
 from kannon.mail.build.urls import VALUE, safe_characters, web_target
 
 _WANTED = frozenset({"href", "data-no-track"})
@@ -18,54 +18,54 @@ _PRIVATE_USE = range(0xE000, 0x110000)
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The value of one href: `written` as in the HTML, `target` with its character references resolved."""
+    """The value of one href: `source` as in the HTML, `target` with its character references resolved."""
 
-    written: tuple[Segment, ...]
+    source: tuple[Segment, ...]
     target: tuple[Segment, ...]
     tracked: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """A value inserted as HTML between tags; it may bring links of its own."""
+    """A value inserted as HTML between tags; it may contain links."""
 
-    field: Field
+    placeholder: Placeholder
 
 
 @dataclass(frozen=True, slots=True)
 class Pixel:
-    """Where the pixel goes."""
+    """The place of the pixel."""
 
 
-Piece = str | Field | Link | Markup | Pixel
+Piece = str | Placeholder | Link | Markup | Pixel
 _Edit = tuple[int, int, Link | Markup | Pixel | None]
 
 
 class FlatTemplate:
-    """A text whose placeholders are replaced by `<mark><index><mark>`, the mark being a character it does not hold.
+    """A text in which `<mark><index><mark>` replaces each placeholder; the mark is a character that the text lacks.
 
-    So a scanner for HTML needs to know nothing of placeholders, and a key may hold quotes or angle brackets.
+    An HTML scanner then needs no knowledge of placeholders, whose keys may contain quotes or angle brackets.
     """
 
     def __init__(self, segments: Sequence[Segment]) -> None:
-        held: set[str] = set().union(*[segment for segment in segments if isinstance(segment, str)])
-        self.mark = next(c for c in map(chr, _PRIVATE_USE) if c not in held)
-        self.fields = [segment for segment in segments if isinstance(segment, Field)]
-        self.has_markup = any(field.raw for field in self.fields)
-        numbers = iter(range(len(self.fields)))
-        self.text = "".join([s if isinstance(s, str) else f"{self.mark}{next(numbers)}{self.mark}" for s in segments])
+        used: set[str] = set().union(*[segment for segment in segments if isinstance(segment, str)])
+        self.mark = next(c for c in map(chr, _PRIVATE_USE) if c not in used)
+        self.placeholders = [segment for segment in segments if isinstance(segment, Placeholder)]
+        self.has_markup = any(each.raw for each in self.placeholders)
+        indexes = iter(range(len(self.placeholders)))
+        self.text = "".join([s if isinstance(s, str) else f"{self.mark}{next(indexes)}{self.mark}" for s in segments])
 
     def restore(self, part: str) -> list[Segment]:
-        """The segments of any part of `text` (or of what was made from it) that cuts through no mark."""
+        """The segments of a part of `text`, or of text derived from it, that does not cut through a mark."""
         split = part.split(self.mark)
-        return [x if i % 2 == 0 else self.fields[int(x)] for i, x in enumerate(split) if x]
+        return [x if i % 2 == 0 else self.placeholders[int(x)] for i, x in enumerate(split) if x]
 
 
 def encode_link_values(segments: Sequence[Segment]) -> list[Segment]:
     """The segments with each placeholder in the path or query of a link set to be percent-encoded. Values inserted as
     HTML stay as they are."""
     template = FlatTemplate(segments)
-    if not template.fields:
+    if not template.placeholders:
         return list(segments)
     encoded: list[Segment] = []
     done = 0
@@ -92,7 +92,7 @@ def _encode_values(href: Sequence[Segment]) -> Iterator[Segment]:
 
 
 def find_pieces(segments: Sequence[Segment]) -> list[Piece]:
-    """An HTML body, cut where something is filled in or changed."""
+    """The pieces of an HTML body: literals, and everything that is filled in or changed."""
     template = FlatTemplate(segments)
     text = template.text
     pieces: list[Piece] = []
@@ -106,12 +106,12 @@ def find_pieces(segments: Sequence[Segment]) -> list[Piece]:
 
 
 def find_links(value: str) -> list[Piece]:
-    """The same for a value inserted as HTML: it holds no placeholders, and gets no pixel."""
+    """The pieces of a value inserted as HTML, which has no placeholders and no pixel."""
     return [piece for piece in find_pieces([value]) if not isinstance(piece, Pixel)]
 
 
 def _edits(template: FlatTemplate) -> Iterator[_Edit]:
-    """(start, end, what stands there instead); the pixel is put before the last </body>, or at the end."""
+    """(start, end, replacement); the pixel goes before the last </body>, or at the end."""
     text = template.text
     pixel_at = len(text)
     done = 0
@@ -131,12 +131,12 @@ def _edits(template: FlatTemplate) -> Iterator[_Edit]:
 
 
 def _markup_edits(template: FlatTemplate, start: int, end: int) -> Iterator[_Edit]:
-    """Values inserted as HTML in a stretch between tags."""
+    """Values inserted as HTML between two tags."""
     while (at := template.text.find(template.mark, start, end)) >= 0:
         start = template.text.index(template.mark, at + 1) + 1
-        (field,) = template.restore(template.text[at:start])
-        if isinstance(field, Field) and field.raw:
-            yield at, start, Markup(field)
+        (segment,) = template.restore(template.text[at:start])
+        if isinstance(segment, Placeholder) and segment.raw:
+            yield at, start, Markup(segment)
 
 
 def _link_edits(template: FlatTemplate, start: int, end: int, *, anchor: bool) -> Iterator[_Edit]:
@@ -156,18 +156,18 @@ def _link_edits(template: FlatTemplate, start: int, end: int, *, anchor: bool) -
             yield href.value_start, href.value_end, link
 
 
-def fill_target(link: Link, fields: Mapping[str, str]) -> str | None:
+def link_target(link: Link, fields: Mapping[str, str]) -> str | None:
     """The URL that the link leads to, or None if a value is missing or the URL is not tracked.
 
     A browser resolves the character references of the attribute: an escaped value counts unescaped, and a value that is
     inserted as HTML has its references resolved.
     """
-    filled: list[str] = []
+    parts: list[str] = []
     for segment in link.target:
         if isinstance(segment, str):
-            filled.append(segment)
+            parts.append(segment)
         elif (value := segment.value(fields)) is None:
             return None
         else:
-            filled.append(decode_attribute(value) if segment.raw else value)
-    return web_target("".join(filled))
+            parts.append(decode_attribute(value) if segment.raw else value)
+    return web_target("".join(parts))

@@ -1,7 +1,7 @@
-"""The MIME frame of a batch: everything of its mails' bodies that is the same for all recipients.
+"""The MIME skeleton of a batch: everything of the bodies that is the same for all recipients.
 
-In: the attachments. Out: the Content-Type of the whole, and the bytes before the text, between text and HTML, and after
-the HTML; what goes between is quoted-printable. multipart/alternative holds the two texts, multipart/related adds parts
+In: the attachments. Out: the Content-Type of the message, and the bytes before the text, between text and HTML, and
+after the HTML; both texts are quoted-printable. multipart/alternative has the two texts, multipart/related adds parts
 with a Content-ID, multipart/mixed the attachments (RFC 2046, RFC 2387).
 """
 
@@ -29,7 +29,7 @@ _WORD = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]++"
 _CONTENT_TYPE = re.compile(
     rf"""(?P<type>{_WORD})/{_WORD}(?:[ ]*+;[ ]*+{_WORD}=(?:{_WORD}|"[ !#-\[\]-~]*+"))*+""", re.VERBOSE
 )
-# Control characters, line separators, and the marks that turn the reading direction ("exe.txt" for "txt.exe").
+# Control characters, line separators, and marks that change the reading direction ("exe.txt" for "txt.exe").
 _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]*")
 _MAX_NAME = 200  # characters; file systems allow 255 octets
@@ -49,26 +49,26 @@ class MimeSkeleton:
 
 
 def build_skeleton(seed: str, attachments: Sequence[Attachment]) -> MimeSkeleton:
-    """`seed` names the boundaries; the same seed and attachments give the same bytes."""
+    """The boundaries are derived from `seed`; the same seed and attachments give the same bytes."""
     # RFC 2045 §6.7: "=_" occurs in no quoted-printable and no base64 text, so these boundaries occur in no part.
     digest = hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest()[:24]
     outer, inner, related = (f"=_{digest}_{i}" for i in (1, 2, 3))
     inline = [a for a in attachments if a.content_id]
     attached = [a for a in attachments if not a.content_id]
 
-    opening = _open(inner) + _text_head("plain")
+    opening = _open(inner) + _text_header("plain")
     between = _open(inner, after_part=True)
     closing = _close(inner)
     if inline:
         kind = f'multipart/related; type="text/html"; boundary="{related}"'
-        between += _head([("Content-Type", kind)]) + _open(related)
+        between += _header([("Content-Type", kind)]) + _open(related)
         closing = b"".join(_open(related, after_part=True) + _part(a) for a in inline) + _close(related) + closing
     content_type = f'multipart/alternative; boundary="{inner}"'
     if attached:
-        opening = _open(outer) + _head([("Content-Type", content_type)]) + opening
+        opening = _open(outer) + _header([("Content-Type", content_type)]) + opening
         content_type = f'multipart/mixed; boundary="{outer}"'
         closing += b"".join(_open(outer, after_part=i > 0) + _part(a) for i, a in enumerate(attached)) + _close(outer)
-    return MimeSkeleton(content_type, opening, between + _text_head("html"), closing)
+    return MimeSkeleton(content_type, opening, between + _text_header("html"), closing)
 
 
 def _open(boundary: str, *, after_part: bool = False) -> bytes:
@@ -80,18 +80,18 @@ def _close(boundary: str) -> bytes:
     return f"\r\n--{boundary}--\r\n".encode("ascii")
 
 
-def _head(fields: Sequence[tuple[str, str]]) -> bytes:
+def _header(fields: Sequence[tuple[str, str]]) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in fields).encode("ascii") + b"\r\n"
 
 
-def _text_head(subtype: str) -> bytes:
-    return _head(
+def _text_header(subtype: str) -> bytes:
+    return _header(
         [("Content-Type", f"text/{subtype}; charset=utf-8"), ("Content-Transfer-Encoding", "quoted-printable")]
     )
 
 
 def _part(attachment: Attachment) -> bytes:
-    """Head and base64 text, without a line end at its end."""
+    """Header fields and base64 text, without a final line end."""
     name = clean_filename(attachment.filename)
     fields = [
         ("Content-Type", content_type(attachment.content_type, name)),
@@ -100,11 +100,11 @@ def _part(attachment: Attachment) -> bytes:
     ]
     if attachment.content_id:
         fields.append(("Content-ID", f"<{clean_content_id(attachment.content_id)}>"))
-    return _head(fields) + base64.encodebytes(attachment.content).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
+    return _header(fields) + base64.encodebytes(attachment.content).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
 
 
 def clean_filename(name: str) -> str:
-    """The last part of a path, without characters that no file name should hold; never empty."""
+    """The last component of a path, without unsafe characters; never empty."""
     name = _UNWANTED.sub("", name).replace("\\", "/").rpartition("/")[2].strip()
     if len(name) > _MAX_NAME:
         suffix = PurePosixPath(name).suffix[:20]
@@ -118,7 +118,7 @@ def clean_content_id(content_id: str) -> str:
 
 
 def content_type(stated: str, filename: str) -> str:
-    """As stated if that is well formed, else by the file name. What may not be base64 is only octets here."""
+    """As stated if that is well-formed, else by the file name; application/octet-stream for types without base64."""
     match = _CONTENT_TYPE.fullmatch(stated.strip()) if len(stated) <= 200 else None
     if match is None:
         suffix = PurePosixPath(filename).suffix.lower()
@@ -128,7 +128,7 @@ def content_type(stated: str, filename: str) -> str:
 
 
 def _filename(name: str) -> str:
-    """RFC 2183 §2.3; beyond plain ASCII or one line as in RFC 2231 §3 and §4."""
+    """RFC 2183 §2.3; RFC 2231 §3 and §4 for names beyond ASCII or one line."""
     if len(name) <= _MAX_VALUE and _QUOTABLE.fullmatch(name):
         return f'filename="{name}"'
     encoded = "utf-8''" + quote(name, safe="", errors="replace")

@@ -1,8 +1,8 @@
 """Placeholders: `{{ name }}` and `{{{ name }}}` in HTML, subject and unsubscribe URL.
 
 In: a template's text. Out: its segments, found once per batch in linear time, and the text filled for one recipient in
-one pass: what a value contains is never looked at again. Keys are looked up, never interpreted; a placeholder whose
-key is unknown stays as it was written.
+one pass: placeholders in a value are not replaced. A key is looked up, never interpreted; a placeholder with an unknown
+key stays as written.
 """
 
 import re
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 MAX_URL = 2000
-"""Octets of a filled unsubscribe URL; mailbox providers fetch no longer ones."""
+"""Octets of a filled unsubscribe URL; mailbox providers do not fetch longer ones."""
 _FIXED_HOST = re.compile(r"https://[^/?#{]+(?:[/?#]|\Z)", re.IGNORECASE)
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"  # RFC 3986 §2.2: reserved, and % because the template may be encoded already
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class Placeholder:
     """One placeholder. `raw`: written with three braces. `source`: exactly as written. `url_safe`: in a link, the
     characters that percent-encoding spares; None elsewhere."""
 
@@ -27,21 +27,21 @@ class Field:
     url_safe: str | None = None
 
     def value(self, fields: Mapping[str, str]) -> str | None:
-        """Percent-encoded where the place asks for it; None when the key is unknown."""
+        """Percent-encoded in a link; None for an unknown key."""
         value = fields.get(self.key)
         if value is None or self.url_safe is None:
             return value
         return quote(value, safe=self.url_safe, errors="replace")
 
 
-Segment = str | Field
+Segment = str | Placeholder
 
 
 def split_placeholders(text: str) -> list[Segment]:
-    """Literals and fields in order; joined with each field's `source` they are the text again.
+    """Literals and placeholders in order; joined with each placeholder's `source` they are the text again.
 
-    Every character is looked at a bounded number of times: the closing braces are found first, then the nearest
-    opening ones before them.
+    The search finds closing braces first, then the nearest opening braces before them, so that it scans each character
+    a bounded number of times.
     """
     segments: list[Segment] = []
     literal = scanned = 0
@@ -54,7 +54,7 @@ def split_placeholders(text: str) -> list[Segment]:
                 start, end = start - 1, end + 1
             if start > literal:
                 segments.append(text[literal:start])
-            segments.append(Field(key, raw, text[start:end]))
+            segments.append(Placeholder(key, raw, text[start:end]))
             literal = end
         scanned = end
     if literal < len(text):
@@ -63,12 +63,12 @@ def split_placeholders(text: str) -> list[Segment]:
 
 
 def placeholders_in(text: str) -> set[str]:
-    """The keys a template asks for."""
-    return {segment.key for segment in split_placeholders(text) if isinstance(segment, Field)}
+    """The keys of a template."""
+    return {segment.key for segment in split_placeholders(text) if isinstance(segment, Placeholder)}
 
 
 def fields_for(email: str, global_fields: Mapping[str, str], own_fields: Mapping[str, str]) -> dict[str, str]:
-    """What fills a recipient's copy: the recipient's own fields win, and `email` is there unless the caller set it."""
+    """The values for one recipient: own fields override global ones, and `email` is set unless the caller sets it."""
     return {"email": email, **global_fields, **own_fields}
 
 
@@ -78,9 +78,9 @@ def fill_plain(segments: Sequence[Segment], fields: Mapping[str, str]) -> str:
 
 
 def fill_url(segments: Sequence[Segment], fields: Mapping[str, str]) -> str | None:
-    """Values percent-encoded, so that none can reach beyond its place; None when one is missing.
+    """Values percent-encoded, so that none adds a delimiter; None if a value is missing.
 
-    What of the template itself may not stand in a URL (spaces, letters beyond ASCII) is encoded too.
+    Characters of the template that a URL must not have (spaces, letters beyond ASCII) are encoded too.
     """
     filled: list[str] = []
     for segment in segments:
@@ -94,7 +94,7 @@ def fill_url(segments: Sequence[Segment], fields: Mapping[str, str]) -> str | No
 
 
 def check_unsubscribe_url(template: str) -> str | None:
-    """What is wrong with an unsubscribe URL template for every recipient, or None."""
+    """The problem of an unsubscribe URL template, regardless of the recipient, or None."""
     segments = split_placeholders(template)
     sample = fill_url(segments, dict.fromkeys(placeholders_in(template), "x"))
     if sample is None or not _is_https(sample):
@@ -105,7 +105,7 @@ def check_unsubscribe_url(template: str) -> str | None:
 
 
 def unsubscribe_url_resolves(template: str, fields: Mapping[str, str]) -> bool:
-    """Can this recipient's URL be filled? `fields` as made by `fields_for`."""
+    """Whether this recipient's URL is complete, https, and short enough. `fields` as `fields_for` returns them."""
     url = fill_url(split_placeholders(template), fields)
     return url is not None and _is_https(url) and len(url) <= MAX_URL
 

@@ -1,7 +1,7 @@
-"""Text as quoted-printable (RFC 2045 §6.7), in pieces that are encoded apart and then simply joined.
+"""Text as quoted-printable (RFC 2045 §6.7), in pieces that are encoded separately and then joined.
 
-A soft line break between two pieces makes each begin in column 0, so the constant pieces of a template are encoded, and
-canonicalised for DKIM, once per batch; per mail only the values are. Decoded, the joined pieces are the text exactly.
+A soft line break ends each piece, so that the next begins in column 0. The constant pieces of a template are encoded
+and canonicalised for DKIM once per batch, only the values per mail. The joined pieces decode to exactly the text.
 """
 
 import binascii
@@ -11,22 +11,22 @@ from typing import NamedTuple
 SOFT_BREAK = b"=\r\n"
 _LINE_ENDS = re.compile(r"\r\n?")
 _SPACES = re.compile(rb"[ \t]++")
-# b2a_qp does not count that a space at a line's end takes three characters.
+# b2a_qp ignores that an encoded space at the end of a line takes three characters.
 _OVERLONG = re.compile(rb"^([^\r\n]{74,75})(=20|=09)(?=\r\n|\Z)", re.MULTILINE)
-# What stands for itself and has no run of spaces: nearly every value there is.
+# Characters that are not encoded, without runs of spaces: most values.
 _PLAIN = re.compile(r"[!-<>-~]++(?: [!-<>-~]++)*+")
 _MAX_LINE = 75  # RFC 2045 §6.7 (5): 76, the "=" of a soft break included
 
 
 class Encoded(NamedTuple):
-    """A piece as it is sent, and as it is hashed (RFC 6376 §3.4.4); usually the same bytes."""
+    """A piece on the wire, and canonical for DKIM (RFC 6376 §3.4.4); usually the same bytes."""
 
     wire: bytes
     canonical: bytes
 
 
 def encode_piece(text: str, *, last: bool = False) -> Encoded:
-    """One piece; all but the last end so that the next begins on a line of its own."""
+    """Encodes one piece; every piece but the last ends with a line break."""
     if not text:
         return _EMPTY
     if _PLAIN.fullmatch(text):
@@ -40,7 +40,7 @@ def encode_piece(text: str, *, last: bool = False) -> Encoded:
     if last or data.endswith(b"\r\n"):
         wire = _quote(data, b"\r\n" if last else b"")
     else:
-        # Encoded with one more character behind it, the last line has room for the "=" of the soft break.
+        # One more character reserves room for the "=" of the soft break on the last line.
         wire = _quote(data, b".")
         wire = wire if wire.endswith(SOFT_BREAK) else wire + SOFT_BREAK
     return Encoded(wire, relax_body(wire))
@@ -52,13 +52,13 @@ _EMPTY = Encoded(b"", b"")
 def _quote(data: bytes, behind: bytes) -> bytes:
     quoted = binascii.b2a_qp(data + behind, istext=True)
     if b"\r\n" not in data + behind:
-        quoted = quoted.replace(b"=\n", SOFT_BREAK)  # without a line end to copy, b2a_qp breaks lines with a lone LF
+        quoted = quoted.replace(b"=\n", SOFT_BREAK)  # without a CRLF in its input, b2a_qp breaks lines with LF
     quoted = quoted[: len(quoted) - len(behind)]
     return _OVERLONG.sub(rb"\1=\r\n\2", quoted) if b"=20" in quoted or b"=09" in quoted else quoted
 
 
 def relax_body(lines: bytes) -> bytes:
-    """RFC 6376 §3.4.4 for whole lines: runs of white space become one space, none stays before a line end."""
+    """RFC 6376 §3.4.4 for whole lines: a run of white space becomes one space, and is removed before a line end."""
     if b"  " not in lines and b"\t" not in lines and b" \r\n" not in lines:
         return lines
     return _SPACES.sub(b" ", lines).replace(b" \r\n", b"\r\n")

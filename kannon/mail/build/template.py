@@ -1,21 +1,20 @@
-"""From a batch to its mails: everything the recipients share is made once, and each mail is then filled in.
+"""Compiles a batch once and fills in one mail per recipient.
 
-In: `Batch` and `BuildSettings`, plain data that may come from another process. Out of `compile_batch`: a
-`CompiledBatch`; out of its `fill`: one signed `Envelope`. No clock and no randomness: the same delivery at the same
-time is the same mail, and on a retry only its Date and signature differ.
+In: `Batch` and `BuildSettings`, plain data that may come from another process. Out: `compile_batch` returns a
+`CompiledBatch`, and its `fill` one signed `Envelope`. No clock and no randomness: the same delivery at the same time
+yields the same mail, and a retry differs in Date and signature only.
 
-Filling costs little beside the RSA signature: literals are quoted-printable and canonical for DKIM already, attachments
-are base64, and a mail is one join.
+Filling costs little compared with the RSA signature: literals are already quoted-printable and canonical for DKIM,
+attachments are base64, and a mail is one join.
 """
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kannon.mail.address import parse_address, parse_mailbox
 from kannon.mail.batch import Batch, Delivery
 from kannon.mail.bounce.address import make_bounce_address
+from kannon.mail.build.body import Body
 from kannon.mail.build.dkim import DkimKey, DkimSigner
 from kannon.mail.build.headers import (
     Header,
@@ -26,12 +25,9 @@ from kannon.mail.build.headers import (
     format_url,
     make_header,
 )
-from kannon.mail.build.links import FlatTemplate, encode_link_values, find_pieces
 from kannon.mail.build.mime import MimeSkeleton, build_skeleton
-from kannon.mail.build.placeholders import Field, Segment, fields_for, fill_plain, fill_url, split_placeholders
-from kannon.mail.build.quoted_printable import Encoded, encode_piece, relax_body
-from kannon.mail.build.render import RenderContext, Slot, html_parts, text_parts
-from kannon.mail.build.text import html_to_text
+from kannon.mail.build.placeholders import fields_for, fill_plain, fill_url, split_placeholders
+from kannon.mail.build.render import RenderContext
 from kannon.mail.build.tracking_urls import BatchTracking, TrackingUrls
 from kannon.mail.envelope import Envelope
 from kannon.mail.message_id import issued_at, make_message_id
@@ -42,8 +38,8 @@ _ONE_CLICK = "List-Unsubscribe=One-Click"  # RFC 8058 §3.1
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """What building needs besides the batch. `base_url` empty: https://stats.<domain>. `bounce_ttl` is the retry window
-    and 30 days. One DKIM signature is made per key, in this order."""
+    """The builder's other input. An empty `base_url` is https://stats.<domain>. `bounce_ttl` is the retry window plus
+    30 days. Each DKIM key makes one signature, in this order."""
 
     dkim_keys: tuple[DkimKey, ...]
     token_key: TokenKey
@@ -55,14 +51,14 @@ class BuildSettings:
 
 
 def compile_batch(batch: Batch, settings: BuildSettings) -> "CompiledBatch":
-    """Raises ValueError where no mail can be made of it: a sender or shown address that is none, or unusable keys."""
+    """Raises ValueError for an invalid sender or header address, and for missing or unusable keys."""
     if not settings.dkim_keys:
         raise ValueError(f"no DKIM key for {batch.domain}")
     return CompiledBatch(batch, settings)
 
 
 class CompiledBatch:
-    """Holds parsed keys, so it stays in the process that made it; its inputs may travel."""
+    """Has parsed keys and stays in its process; only its inputs can be pickled."""
 
     def __init__(self, batch: Batch, settings: BuildSettings) -> None:
         self._batch = batch
@@ -75,10 +71,10 @@ class CompiledBatch:
         self._unsubscribe = split_placeholders(content.unsubscribe_url) if content.unsubscribe_url else None
         frame = build_skeleton(batch.message_id, content.attachments)
         self._headers = _constant_headers(batch, frame)
-        self._body = _Body(content.html, frame, autoescape=settings.autoescape)
+        self._body = Body(content.html, frame, autoescape=settings.autoescape)
 
     def fill(self, delivery: Delivery, now: datetime) -> Envelope:
-        """One recipient's mail. Raises ValueError for an address that is none (the validator keeps those away)."""
+        """One recipient's mail. Raises ValueError for an invalid address, which the validator filters out before."""
         recipient = delivery.recipient
         address = parse_address(recipient.email)
         fields = fields_for(recipient.email, self._batch.content.global_fields, recipient.fields)
@@ -101,7 +97,7 @@ class CompiledBatch:
         )
 
     def _fill_headers(self, recipient: str, fields: dict[str, str], secret: bytes, now: datetime) -> list[Header]:
-        """In the order they are sent; each occurs once."""
+        """In the order of the mail; each field occurs once."""
         constant = self._headers
         subject = encode_unstructured(fill_plain(self._subject, fields), column=len("Subject: "))
         headers = [
@@ -132,53 +128,3 @@ def _constant_headers(batch: Batch, frame: MimeSkeleton) -> dict[str, Header]:
         if shown:
             headers.append(make_header(name, format_mailboxes([parse_mailbox(text) for text in shown])))
     return {header.name: header for header in headers}
-
-
-class _Body:
-    """The MIME body as one list of pieces, of which some are filled in."""
-
-    def __init__(self, source: str, frame: MimeSkeleton, *, autoescape: bool) -> None:
-        segments = split_placeholders(source.replace("\r\n", "\n").replace("\r", "\n"))
-        if not autoescape:
-            segments = [replace(s, raw=True) if isinstance(s, Field) else s for s in segments]
-        segments = encode_link_values(segments)
-        self._wire: list[bytes] = []
-        self._canonical: list[bytes] = []
-        self._slots: dict[tuple[Slot, bool], list[int]] = {}  # (slot, is it the last piece) → where it stands
-        self._add_frame(frame.before)
-        self._add_text(text_parts(_to_text(segments)))
-        self._add_frame(frame.between)
-        self._add_text(html_parts(find_pieces(segments)))
-        self._add_frame(frame.after)
-
-    def _add_frame(self, lines: bytes) -> None:
-        self._add(Encoded(lines, relax_body(lines)))
-
-    def _add_text(self, parts: Sequence[str | Slot]) -> None:
-        for i, part in enumerate(parts, 1):
-            if isinstance(part, str):
-                self._add(encode_piece(part, last=i == len(parts)))
-            else:
-                self._slots.setdefault((part, i == len(parts)), []).append(len(self._wire))
-                self._wire.append(b"")
-                self._canonical.append(b"")
-
-    def _add(self, piece: Encoded) -> None:
-        self._wire.append(piece.wire)
-        self._canonical.append(piece.canonical)
-
-    def fill(self, copy: RenderContext) -> tuple[list[bytes], bytes]:
-        """The pieces to send, and the SHA-256 of the canonical body (RFC 6376 §3.7)."""
-        wire, canonical = self._wire.copy(), self._canonical.copy()
-        for (slot, last), places in self._slots.items():
-            piece = encode_piece(slot(copy), last=last)
-            for place in places:
-                wire[place], canonical[place] = piece.wire, piece.canonical
-        digest = hashlib.sha256(b"".join(canonical[:-1]))
-        digest.update(canonical[-1])  # the frame's end with the attachments, which may be large
-        return wire, digest.digest()
-
-
-def _to_text(segments: Sequence[Segment]) -> list[Segment]:
-    template = FlatTemplate(segments)
-    return template.restore(html_to_text(template.text))

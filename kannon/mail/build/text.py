@@ -1,7 +1,7 @@
-"""The text/plain part of a mail, made from its HTML.
+"""Converts the HTML of a mail to its text/plain part.
 
-In: an HTML text (placeholders may stand in it as opaque runs of characters). Out: paragraphs, lists and links as plain
-lines, not wrapped. Linear in the input whatever it is, which is why no general converter is used here.
+In: an HTML text, in which a placeholder is an opaque run of characters. Out: paragraphs, lists and links as plain
+lines, not wrapped. The cost is linear in any input, which general converters do not guarantee.
 """
 
 import re
@@ -19,16 +19,16 @@ _LISTS = ("ul", "ol")
 _CELLS = ("td", "th")
 _WANTED = frozenset(("alt", "href"))
 Token = re.Match[str]
-_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u034f\u00ad"  # what newsletters pad the preview line with
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u034f\u00ad"  # padding of the preview line in newsletters
 _SPACES = SPACE + "\xa0"
 _RULE = "-" * 20
-_MAX_INDENT = 6  # levels; the output stays linear however deep lists are nested
+_MAX_INDENT = 6  # levels: bounds the output for deeply nested lists
 _MAX_BREAKS = 3
 _SHOWN_SCHEMES = ("http:", "https:", "mailto:", "tel:")
 
 
 def html_to_text(source: str) -> str:
-    """Lines end in LF; no blank lines at either end."""
+    """Line ends are LF; there are no blank lines at the ends."""
     writer = _Writer(source)
     done = 0
     for token in TOKEN.finditer(source):
@@ -46,7 +46,7 @@ def html_to_text(source: str) -> str:
 
 
 class _Writer:
-    """Collects words; breaks are only noted, and written before the next word."""
+    """Collects words. A line break is written together with the next word."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -56,7 +56,7 @@ class _Writer:
         self._lists: list[int] = []  # per open list: the last number, -1 for bullets
         self._bullet = ""
         self._pre = 0
-        self._link: tuple[Token, int] | None = None  # the open <a>, and where in _out its text begins
+        self._link: tuple[Token, int] | None = None  # the open <a>, and the start of its text in _out
 
     def text(self, source: str) -> None:
         text = decode_text(source)
@@ -157,6 +157,8 @@ class _Writer:
         bare = target.removeprefix("mailto:").removeprefix("tel:")
         if shown in (target, bare):
             return
-        if target.lower().startswith(_SHOWN_SCHEMES) or not target.isascii():  # not ASCII: a placeholder, in some way
+        if (
+            target.lower().startswith(_SHOWN_SCHEMES) or not target.isascii()
+        ):  # a character beyond ASCII may be a placeholder's mark
             self._space = True
             self._word(f"({bare})")

@@ -1,42 +1,37 @@
-"""What a copy's pixel and links tell of its reader: the tracking URLs of one delivery.
+"""The tracking URLs of one delivery: of its pixel and its links.
 
-In: the delivery and its tracking policy. Out: URLs `<base>/o/<token>` and `<base>/c/<token>`. Whom a token names is
-up to the mode: the recipient (identified, full), a pseudonym that all URLs of the delivery share, or nobody: then all
-recipients of the batch get the very same URL.
+In: the delivery and its tracking policy. Out: URLs `<base>/o/<token>` and `<base>/c/<token>`. The mode decides whom a
+token identifies: the recipient (identified, full), a pseudonym that all URLs of the delivery share, or no one
+(anonymous): then all recipients of the batch have the same URL.
 """
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from kannon.mail.batch import Delivery
 from kannon.mail.message_id import anonymous_address, issued_at, make_pseudonym, tracking_address
 from kannon.mail.token import Channel, Claims, TokenSigner
 from kannon.mail.tracking import TrackingMode
 
-_MAX_SHARED = 10_000  # anonymous URLs kept per batch; they differ only where a link has placeholders in it
+_MAX_ANONYMOUS = 10_000  # tokens kept per batch; they differ only if a link contains placeholders
 
 
 class BatchTracking:
-    """What the readers of one batch share: key, base URL, lifetime, and the anonymous URLs made so far."""
+    """Shared by all deliveries of a batch: key, base URL, lifetime, and the anonymous tokens."""
 
     def __init__(self, signer: TokenSigner, base_url: str, domain: str, lifetime: timedelta) -> None:
-        self.signer = signer
         self.base_url = base_url
         self.domain = domain
         self.lifetime = lifetime
-        self._shared: dict[Claims, str] = {}
+        self._sign = signer.sign
+        self._sign_anonymous = lru_cache(maxsize=_MAX_ANONYMOUS)(signer.sign)
 
     def sign(self, claims: Claims) -> str:
-        if claims.mode is not TrackingMode.ANONYMOUS:
-            return self.signer.sign(claims)
-        if claims not in self._shared:
-            if len(self._shared) >= _MAX_SHARED:
-                self._shared.clear()
-            self._shared[claims] = self.signer.sign(claims)
-        return self._shared[claims]
+        return self._sign_anonymous(claims) if claims.mode is TrackingMode.ANONYMOUS else self._sign(claims)
 
 
 class TrackingUrls:
-    """Of one delivery's copy."""
+    """Each URL is made once per mail."""
 
     def __init__(self, batch: BatchTracking, delivery: Delivery, now: datetime) -> None:
         self._batch = batch
@@ -68,7 +63,7 @@ class TrackingUrls:
         if mode is TrackingMode.ANONYMOUS:
             email, delivery_id = anonymous_address(domain), 0
         elif mode is TrackingMode.PSEUDONYMOUS:
-            # The delivery's id would lead to the recipient through its other events.
+            # The delivery's id would identify the recipient through its other events.
             email, delivery_id = tracking_address(make_pseudonym(self._delivery.secret), domain), 0
         return Claims(
             channel=channel,

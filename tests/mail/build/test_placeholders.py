@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kannon.mail.build.placeholders import (
-    Field,
+    Placeholder,
     check_unsubscribe_url,
     fields_for,
     fill_plain,
@@ -53,7 +53,7 @@ def test_a_template_is_filled(template: str, filled: str) -> None:
 @given(st.text(alphabet="{} \tnameü\n", max_size=60))
 def test_segments_joined_are_the_template(template: str) -> None:
     segments = split_placeholders(template)
-    assert "".join(s.source if isinstance(s, Field) else s for s in segments) == template
+    assert "".join(s.source if isinstance(s, Placeholder) else s for s in segments) == template
     assert all(a != "" for a in segments)
 
 

@@ -1,0 +1,65 @@
+"""The MIME body of a batch's mails: constant pieces, encoded once, and rendered pieces, encoded per mail.
+
+In: the HTML of the batch and its MIME skeleton. Out per recipient: the pieces on the wire and the body hash for DKIM.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kannon.mail.build.links import FlatTemplate, encode_link_values, find_pieces
+from kannon.mail.build.mime import MimeSkeleton
+from kannon.mail.build.placeholders import Placeholder, Segment, split_placeholders
+from kannon.mail.build.quoted_printable import Encoded, encode_piece, relax_body
+from kannon.mail.build.render import RenderContext, Renderer, html_parts, text_parts
+from kannon.mail.build.text import html_to_text
+
+
+class Body:
+    """The pieces in order; a rendered piece is empty until `fill`."""
+
+    def __init__(self, source: str, skeleton: MimeSkeleton, *, autoescape: bool) -> None:
+        segments = split_placeholders(source.replace("\r\n", "\n").replace("\r", "\n"))
+        if not autoescape:
+            segments = [replace(s, raw=True) if isinstance(s, Placeholder) else s for s in segments]
+        segments = encode_link_values(segments)
+        self._wire: list[bytes] = []
+        self._canonical: list[bytes] = []
+        self._renderers: dict[tuple[Renderer, bool], list[int]] = {}  # (renderer, is it the last piece) → positions
+        self._add_lines(skeleton.before)
+        self._add_text(text_parts(_to_text(segments)))
+        self._add_lines(skeleton.between)
+        self._add_text(html_parts(find_pieces(segments)))
+        self._add_lines(skeleton.after)
+
+    def fill(self, context: RenderContext) -> tuple[list[bytes], bytes]:
+        """The pieces on the wire, and the SHA-256 of the canonical body (RFC 6376 §3.7)."""
+        wire, canonical = self._wire.copy(), self._canonical.copy()
+        for (renderer, last), positions in self._renderers.items():
+            piece = encode_piece(renderer(context), last=last)
+            for position in positions:
+                wire[position], canonical[position] = piece.wire, piece.canonical
+        digest = hashlib.sha256(b"".join(canonical[:-1]))
+        digest.update(canonical[-1])  # the end of the skeleton: with attachments it may be large, so it is not copied
+        return wire, digest.digest()
+
+    def _add_lines(self, lines: bytes) -> None:
+        self._add(Encoded(lines, relax_body(lines)))
+
+    def _add_text(self, parts: Sequence[str | Renderer]) -> None:
+        for i, part in enumerate(parts, 1):
+            if isinstance(part, str):
+                self._add(encode_piece(part, last=i == len(parts)))
+            else:
+                self._renderers.setdefault((part, i == len(parts)), []).append(len(self._wire))
+                self._wire.append(b"")
+                self._canonical.append(b"")
+
+    def _add(self, piece: Encoded) -> None:
+        self._wire.append(piece.wire)
+        self._canonical.append(piece.canonical)
+
+
+def _to_text(segments: Sequence[Segment]) -> list[Segment]:
+    template = FlatTemplate(segments)
+    return template.restore(html_to_text(template.text))
