@@ -1,9 +1,8 @@
-"""Tracking tokens: what the pixel and the links of a mail carry, as JWTs signed with Ed25519 (RFC 7519, RFC 8037).
+"""Tracking tokens in the pixel and the links of a mail: JWTs signed with Ed25519 (RFC 7519, RFC 8037).
 
-Out of `TokenSigner.sign`: a token as short as the format allows, for a URL has to hold it. Into `parse_token`: whatever
-a stranger put into a URL. It refuses everything this module would not have written: other algorithms, other headers,
-claims named twice, missing, or of another type. Signing and verifying is PyJWT's EdDSA; its reading of the JSON would
-be laxer and slower.
+`TokenSigner.sign` returns a token as short as the format allows, since it is part of a URL. `parse_token` takes
+untrusted text. It refuses everything that this module does not write: other algorithms and headers, claims that are
+duplicate, missing or of another type. PyJWT's EdDSA signs and verifies; its JSON parser is laxer and slower.
 """
 
 import base64
@@ -33,8 +32,8 @@ from kannon.mail.message_id import anonymous_address, tracking_address
 from kannon.mail.tracking import TrackingMode
 
 MAX_TOKEN = 8192
-_REMEMBERED = 2048
-# The signature is 64 octets: of its last character only two bits count, so the others have to be zero.
+_MAX_VERIFIED = 2048
+# The signature has 64 octets: its last character has only two significant bits, and the others must be zero.
 _SHAPE = re.compile(r"([A-Za-z0-9_-]{1,256})\.([A-Za-z0-9_-]{1,8000})\.([A-Za-z0-9_-]{85}[AQgw])")
 _EDDSA = OKPAlgorithm()
 _KID = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -43,7 +42,7 @@ _HTTPS = "https:"
 
 
 class Channel(StrEnum):
-    """The `aud` claim and the path a token is good for."""
+    """The `aud` claim, and the path on which a token is valid."""
 
     OPEN = "o"
     CLICK = "c"
@@ -51,15 +50,15 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
-    """A row of stats_keys that signs; plain data."""
+    """An active row of stats_keys; plain data."""
 
     kid: str
     private_pem: str
 
 
 class Claims(NamedTuple):
-    """`email` is the recipient's (identified, full), a pseudonym's, or the one name of all anonymous readers.
-    `delivery_id` is 0 where it would tell who read. Times are whole seconds since 1970."""
+    """`email` is the recipient's address (identified, full), a pseudonym, or the shared anonymous address.
+    `delivery_id` is 0 where it would identify the recipient. Times are whole seconds since 1970."""
 
     channel: Channel
     mode: TrackingMode
@@ -73,7 +72,7 @@ class Claims(NamedTuple):
 
 
 def generate_token_key() -> tuple[TokenKey, str]:
-    """A new signing key and its public half as PEM; `kid` is the key's own fingerprint."""
+    """A new signing key, and its public key as PEM; `kid` is a fingerprint of the key."""
     key = Ed25519PrivateKey.generate()
     raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     kid = base64.b32encode(hashlib.sha256(raw).digest()[:5]).decode("ascii").lower()
@@ -91,7 +90,7 @@ def _load_private_key(pem: str) -> Ed25519PrivateKey:
 
 
 class TokenSigner:
-    """One parsed key."""
+    """Signs with one key."""
 
     def __init__(self, key: TokenKey) -> None:
         self._key = _load_private_key(key.private_pem)
@@ -103,8 +102,8 @@ class TokenSigner:
         return (signed + b"." + _encode(_EDDSA.sign(signed, self._key))).decode("ascii")
 
 
-class SealedToken(NamedTuple):
-    """A well-formed token; what it says is not known before its key has verified it."""
+class UnverifiedToken(NamedTuple):
+    """A well-formed token whose signature has not been checked."""
 
     kid: str
     signed: bytes
@@ -113,9 +112,9 @@ class SealedToken(NamedTuple):
 
 
 class TokenVerifier:
-    """One parsed public key. It remembers what it verified lately: proxies ask for the same pixel again and again.
+    """Verifies with one public key. It caches recent results, since proxies request the same pixel repeatedly.
 
-    Raises ValueError for what is no Ed25519 key.
+    Raises ValueError if the key is no Ed25519 key.
     """
 
     def __init__(self, public_pem: str) -> None:
@@ -123,11 +122,11 @@ class TokenVerifier:
         if not isinstance(key, Ed25519PublicKey):
             raise ValueError("not an Ed25519 public key")
         self._key = key
-        self._is_genuine = lru_cache(maxsize=_REMEMBERED)(self._verify)
+        self._is_valid = lru_cache(maxsize=_MAX_VERIFIED)(self._verify)
 
-    def open(self, token: SealedToken, channel: Channel, now: datetime) -> Claims | None:
-        """What it says, if it is genuine, alive, and of this channel."""
-        if not self._is_genuine(token):
+    def verify(self, token: UnverifiedToken, channel: Channel, now: datetime) -> Claims | None:
+        """The claims, or None for a forged or expired token, or one of another channel."""
+        if not self._is_valid(token):
             return None
         try:
             claims = _from_payload(_from_json(_decode(token.payload).decode()))
@@ -135,17 +134,17 @@ class TokenVerifier:
             return None
         return claims if claims.channel is channel and claims.expires > now.timestamp() else None
 
-    def _verify(self, token: SealedToken) -> bool:
+    def _verify(self, token: UnverifiedToken) -> bool:
         return _EDDSA.verify(token.signed, self._key, token.signature)
 
 
-def parse_token(token: str) -> SealedToken | None:
-    """Decides without any key, so before any look-up."""
+def parse_token(token: str) -> UnverifiedToken | None:
+    """None for a malformed token. Needs no key, and hence no look-up."""
     match = _SHAPE.fullmatch(token) if len(token) <= MAX_TOKEN else None
     if match is None:
         return None
     kid = _read_header(match[1])
-    return SealedToken(kid, token[: match.end(2)].encode("ascii"), match[2], _decode(match[3])) if kid else None
+    return UnverifiedToken(kid, token[: match.end(2)].encode("ascii"), match[2], _decode(match[3])) if kid else None
 
 
 @lru_cache(maxsize=256)
@@ -154,7 +153,7 @@ def _read_header(encoded: str) -> str | None:
         header = _from_json(_decode(encoded).decode())
     except (ValueError, RecursionError):
         return None
-    # RFC 7515 §4.1: crit, jwk, jku, x5u and the like could only mean that somebody else chose the key or the rules.
+    # RFC 7515 §4.1: with crit, jwk, jku or x5u the token itself would choose the key or the rules.
     if not isinstance(header, dict) or not header.keys() <= {"alg", "kid", "typ"} or header.get("alg") != "EdDSA":
         return None
     kid = header.get("kid")
@@ -162,26 +161,26 @@ def _read_header(encoded: str) -> str | None:
 
 
 def _to_payload(claims: Claims) -> str:
-    """JSON, put together by hand: this runs for every link of every mail."""
+    """JSON without an encoder: this runs for every link of every mail."""
     local, _, domain = claims.message_id.removeprefix(_BATCH_PREFIX).partition("@")
     if domain == claims.domain and claims.message_id.startswith(_BATCH_PREFIX):
         batch = f'"m":{_quote(f"{local}@{domain}")}'
     else:
         batch = f'"m":{_quote(claims.message_id)},"d":{_quote(claims.domain)}'
     if claims.mode is TrackingMode.ANONYMOUS:
-        reader = ""
+        recipient = ""
     elif claims.mode is TrackingMode.PSEUDONYMOUS:
-        reader = f',"w":{_quote(claims.email.partition("@")[0])}'
+        recipient = f',"w":{_quote(claims.email.partition("@")[0])}'
     else:
-        reader = f',"w":{_quote(claims.email)},"i":{claims.delivery_id}'
+        recipient = f',"w":{_quote(claims.email)},"i":{claims.delivery_id}'
     url = claims.url.removeprefix(_HTTPS) if claims.url.startswith(_HTTPS + "//") else claims.url
     target = f',"u":{_quote(url)}' if url else ""
     times = f'"exp":{claims.expires},"iat":{claims.issued}'
-    return f'{{"aud":"{claims.channel}",{times},{batch},"t":{claims.mode:d}{reader}{target}}}'
+    return f'{{"aud":"{claims.channel}",{times},{batch},"t":{claims.mode:d}{recipient}{target}}}'
 
 
 def _from_payload(payload: dict[str, Any]) -> Claims:
-    """Raises ValueError, KeyError or TypeError for what `_to_payload` does not write; exp, aud and iat are required."""
+    """Raises ValueError, KeyError or TypeError for any form that `_to_payload` does not write."""
     mode, batch = TrackingMode(_number(payload["t"])), _text(payload["m"])
     domain = _text(payload["d"]) if "d" in payload else batch.partition("@")[2]
     if mode is TrackingMode.ANONYMOUS:
@@ -191,7 +190,7 @@ def _from_payload(payload: dict[str, Any]) -> Claims:
     elif mode in (TrackingMode.IDENTIFIED, TrackingMode.FULL):
         email = _text(payload["w"])
     else:
-        raise ValueError("a token of no mode")
+        raise ValueError("token without a mode")
     channel = Channel(_text(payload["aud"]))
     url = _text(payload["u"]) if channel is Channel.CLICK else ""
     return Claims(
@@ -219,17 +218,17 @@ def _text(value: object) -> str:
     return value
 
 
-def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """RFC 7519 §4: of two claims of one name, readers may see different ones; refuse both."""
+def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """RFC 7519 §4: parsers disagree about duplicate claims, so a token with one is refused."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError("named twice")
+            raise ValueError("duplicate claim")
         found[name] = value
     return found
 
 
-_from_json = json.JSONDecoder(object_pairs_hook=_once).decode
+_from_json = json.JSONDecoder(object_pairs_hook=_unique).decode
 
 
 def _encode(data: bytes) -> bytes:

@@ -103,7 +103,7 @@ class BumpApp:
     async def _read(self, token: str, channel: Channel) -> Claims | None:
         sealed = parse_token(token)
         key = await self._keys.find(sealed.kid) if sealed is not None else None
-        return key.open(sealed, channel, self._clock()) if sealed is not None and key is not None else None
+        return key.verify(sealed, channel, self._clock()) if sealed is not None and key is not None else None
 
     async def _record(self, claims: Claims, scope: Scope) -> None:
         now = self._clock()

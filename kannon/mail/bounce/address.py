@@ -1,8 +1,8 @@
-"""The bounce address: MAIL FROM of every mail, and the only address at a tenant's domain that takes reports.
+"""The bounce address: the return path of every mail, and the only address of a tenant's domain that accepts reports.
 
-`b-<56 hexadecimal digits>@<domain>`: the delivery's id, when it stops being valid, and an HMAC over both and the
-domain, so that strangers can invent nothing and a report finds its delivery without a look-up. Retries of one delivery
-use the same address, which greylisting servers ask for.
+`b-<56 hexadecimal digits>@<domain>`: the delivery's id, the expiry, and an HMAC over both and the domain. It cannot be
+forged, and identifies the delivery without a look-up. All attempts of one delivery use the same address, as
+greylisting requires.
 """
 
 import hmac
@@ -23,9 +23,9 @@ def make_bounce_address(delivery_id: int, domain: str, secret: bytes, expires: d
 
 
 def parse_bounce_address(local: str, domain: str, secrets: Sequence[bytes], now: datetime) -> int | None:
-    """The delivery's id, or None for what is forged, altered, expired or no bounce address at all.
+    """The delivery's id, or None for an address that is forged, expired, or no bounce address.
 
-    Letter case does not matter: servers on the way may change it.
+    Letter case does not matter, since servers in transit may change it.
     """
     if not local.isascii() or not _LOCAL.fullmatch(local.lower()):
         return None

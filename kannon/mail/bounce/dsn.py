@@ -1,23 +1,23 @@
-"""The machine-readable parts: message/delivery-status (RFC 3464) and message/feedback-report (RFC 5965).
+"""Parses the machine-readable parts: message/delivery-status (RFC 3464) and message/feedback-report (RFC 5965).
 
-Text of such a part in, fields out. Field names and values in any letter case; folded lines are joined; stray or
-missing blank lines between the groups do not matter, because a repeated field opens the next recipient.
+In: the text of such a part. Out: its fields. Letter case does not matter, folded lines are joined. A repeated field
+starts the next recipient, so that extra or missing blank lines between groups do no harm.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kannon.mail.bounce.parse import decode_words
+from kannon.mail.bounce.parse import decode_encoded_words
 
 MAX_RECIPIENTS = 100
 MAX_LINES = 4000
 
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,40})[ \t]*:[ \t]*(.*)")
 _PER_MESSAGE = frozenset({"reporting-mta", "arrival-date", "original-envelope-id", "dsn-gateway", "received-from-mta"})
-_OPENS_RECIPIENT = frozenset({"final-recipient", "original-recipient", "action"})
+_STARTS_RECIPIENT = frozenset({"final-recipient", "original-recipient", "action"})
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
-_TYPED = re.compile(r"[A-Za-z][\w.-]{0,40}[ \t]*;[ \t]*")
+_TYPE_PREFIX = re.compile(r"[A-Za-z][\w.-]{0,40}[ \t]*;[ \t]*")
 
 
 @dataclass(slots=True)
@@ -28,7 +28,8 @@ class RecipientStatus:
 
     @property
     def action(self) -> str:
-        """RFC 3464 §2.3.3: failed, delayed, delivered, relayed or expanded; some write "expired" or "failure"."""
+        """RFC 3464 §2.3.3: failed, delayed, delivered, relayed or expanded; some servers write "expired" or
+        "failure"."""
         words = re.findall(r"[a-z]+", self.fields.get("action", "").lower())
         return words[0] if words else ""
 
@@ -40,16 +41,16 @@ class RecipientStatus:
     @property
     def diagnostic(self) -> str:
         """Without its type ("smtp;")."""
-        return _TYPED.sub("", self.fields.get("diagnostic-code", ""), count=1)
+        return _TYPE_PREFIX.sub("", self.fields.get("diagnostic-code", ""), count=1)
 
     @property
     def recipient(self) -> str:
         value = self.fields.get("final-recipient") or self.fields.get("original-recipient") or ""
-        return _TYPED.sub("", value, count=1).strip().strip("<>")
+        return _TYPE_PREFIX.sub("", value, count=1).strip().strip("<>")
 
     @property
     def remote(self) -> str:
-        return _TYPED.sub("", self.fields.get("remote-mta", ""), count=1).strip()
+        return _TYPE_PREFIX.sub("", self.fields.get("remote-mta", ""), count=1).strip()
 
 
 @dataclass(slots=True)
@@ -64,9 +65,9 @@ def parse_delivery_status(text: str) -> DeliveryStatus:
     for name, value in _fields(text):
         if name in _PER_MESSAGE:
             if name == "reporting-mta":
-                result.reporting = _TYPED.sub("", value, count=1).strip()
+                result.reporting = _TYPE_PREFIX.sub("", value, count=1).strip()
             continue
-        if name in _OPENS_RECIPIENT and (current is None or name in current.fields):
+        if name in _STARTS_RECIPIENT and (current is None or name in current.fields):
             if len(result.recipients) == MAX_RECIPIENTS:
                 break
             current = RecipientStatus()
@@ -79,7 +80,7 @@ def parse_delivery_status(text: str) -> DeliveryStatus:
 
 
 def parse_feedback(text: str) -> Mapping[str, str]:
-    """RFC 5965 §3: the fields of a feedback report, the first of each."""
+    """RFC 5965 §3: the fields of a feedback report; of a repeated field the first."""
     fields: dict[str, str] = {}
     for name, value in _fields(text):
         fields.setdefault(name, value)
@@ -93,10 +94,10 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
             pieces.append(line.strip())
             continue
         if name:
-            yield name, decode_words(" ".join(pieces).strip())
+            yield name, decode_encoded_words(" ".join(pieces).strip())
             name = ""
         match = _FIELD.match(line)
         if match:
             name, pieces = match[1].lower(), [match[2].strip()]
     if name:
-        yield name, decode_words(" ".join(pieces).strip())
+        yield name, decode_encoded_words(" ".join(pieces).strip())

@@ -1,9 +1,8 @@
-"""A MIME message taken apart, forgivingly and in linear time: raw bytes in, headers and flat leaf parts out.
+"""A tolerant MIME parser with linear cost: raw bytes in, header fields and a flat list of leaf parts out.
 
-Refuses nothing: a lost boundary, a half header, a wrong encoding or a message cut anywhere still yields what can be
-read. What is read is capped (bytes, parts, depth), so hostile input costs no more than ordinary input. The original
-message that a report carries (message/rfc822, text/rfc822-headers) is a leaf and is not opened, unless it is a report
-itself, wrapped up by a gateway on its way.
+It refuses nothing: a missing boundary, a broken header, a wrong encoding or a truncated message still yields the
+readable rest. Limits on bytes, parts and depth bound the cost of hostile input. The original message in a report
+(message/rfc822, text/rfc822-headers) is a leaf and stays closed, unless it is itself a report that a gateway wrapped.
 """
 
 import binascii
@@ -15,9 +14,9 @@ from email.errors import HeaderParseError
 from email.header import decode_header
 
 MAX_BYTES = 1 << 20
-"""Of a message; what lies beyond is the returned original."""
+"""Of a message; beyond it is the returned original."""
 MAX_TEXT = 64 << 10
-"""Of one part's text. The longest report without its original seen in the wild is under 20 KiB."""
+"""Of one part's text. Real reports without their original are below 20 KiB."""
 MAX_HEADER = 8 << 10
 MAX_HEADER_LINES = 4000
 MAX_PARTS = 60
@@ -28,13 +27,13 @@ _CHARSETS = re.compile(
     r"utf-?8|us-ascii|iso-?8859-\d+|windows-125\d|cp\d+|koi8-[ru]|iso-2022-\w+|euc-\w+|shift_jis|gb\w+|big5"
 )
 _BLOCKS = ("br", "p", "div", "tr", "h", "li", "td", "pre", "blockquote")
-_IN_WORDS = frozenset({"subject", "from", "x-failed-recipients", "x-mailer"})
+_DECODED_FIELDS = frozenset({"subject", "from", "x-failed-recipients", "x-mailer"})
 _HEADER_NAME = re.compile(rb"([!-9;-~]{1,76})[ \t]*:")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A leaf. `body` is still transfer-encoded."""
+    """A leaf part. `body` is still transfer-encoded."""
 
     content_type: str
     headers: Mapping[str, str]
@@ -48,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`headers`: lower-case name → first value, unfolded; those that people read RFC 2047 decoded."""
+    """`headers`: name in lower case → first value, unfolded; fields for people are RFC 2047 decoded."""
 
     headers: Mapping[str, str]
     content_type: str
@@ -59,7 +58,7 @@ class Message:
 
 def parse_message(raw: bytes) -> Message:
     data = raw[:MAX_BYTES].replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\0", b"").lstrip(b"\n \t")
-    if data.startswith(b"From "):  # an mbox separator some gateways leave in
+    if data.startswith(b"From "):  # an mbox separator that some gateways leave in place
         data = data.partition(b"\n")[2]
     fields, body = split_headers(data)
     headers = _first_values(fields)
@@ -71,7 +70,7 @@ def parse_message(raw: bytes) -> Message:
 
 
 def split_headers(data: bytes) -> tuple[list[tuple[str, str]], bytes]:
-    """The header block's fields, unfolded, and what follows its blank line."""
+    """The fields of the header, unfolded, and the text after its blank line."""
     fields: list[tuple[str, str]] = []
     position = 0
     for _ in range(MAX_HEADER_LINES):
@@ -92,13 +91,13 @@ def split_headers(data: bytes) -> tuple[list[tuple[str, str]], bytes]:
             value = line[match.end() : match.end() + MAX_HEADER].decode("utf-8", "replace").strip()
             fields.append((match[1].decode("ascii").lower(), value))
         else:
-            return fields, data[position:]  # the blank line, or the whole block, is missing
+            return fields, data[position:]  # the blank line or the whole header is missing
         position = end + 1
     return fields, data[position:]
 
 
 def parse_content_type(value: str) -> tuple[str, dict[str, str]]:
-    """`multipart/report; report-type=x` → ("multipart/report", {"report-type": "x"}); text/plain when there is none."""
+    """`multipart/report; report-type=x` → ("multipart/report", {"report-type": "x"}); text/plain without a type."""
     value = value[:MAX_HEADER]
     parameters: dict[str, str] = {}
     for name, quoted, bare in _PARAMETER.findall(value):
@@ -107,12 +106,12 @@ def parse_content_type(value: str) -> tuple[str, dict[str, str]]:
     return (kind if "/" in kind else "text/plain"), parameters
 
 
-def decode_words(value: str) -> str:
-    """RFC 2047 §2 encoded words; the value itself where they are broken."""
+def decode_encoded_words(value: str) -> str:
+    """Decodes RFC 2047 §2 encoded words; broken ones stay."""
     if "=?" not in value:
         return value
     line = " ".join(value[:MAX_HEADER].splitlines())
-    # Behind the last "?=" each "=?" would be looked after to the end of the line, which is quadratic.
+    # After the last "?=" the decoder would search each "=?" to the end of the line, at quadratic cost.
     end = line.rfind("?=") + 2
     if end < 2:
         return value
@@ -125,7 +124,7 @@ def decode_words(value: str) -> str:
 
 
 def decode_bytes(data: bytes, charset: str) -> str:
-    """By the charset where it is a known one; others (utf-7, idna, typing errors) as UTF-8. Bad bytes are replaced."""
+    """By a known charset; any other (utf-7, idna, misspelt) as UTF-8. Invalid bytes are replaced."""
     charset = charset.strip().lower()
     if _CHARSETS.fullmatch(charset):
         try:
@@ -139,7 +138,7 @@ def _first_values(fields: list[tuple[str, str]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, value in fields:
         if name not in headers:
-            headers[name] = decode_words(value) if name in _IN_WORDS else value
+            headers[name] = decode_encoded_words(value) if name in _DECODED_FIELDS else value
     return headers
 
 
@@ -166,7 +165,8 @@ def _collect(headers: Mapping[str, str], body: bytes, parts: list[Part], depth: 
 
 
 def _split_multipart(body: bytes, delimiter: bytes) -> list[bytes]:
-    """RFC 2046 §5.1.1: the pieces between delimiter lines; the last one may lack its end. No delimiter: no pieces."""
+    """RFC 2046 §5.1.1: the pieces between delimiter lines; the last piece may lack its end. Without delimiters:
+    none."""
     pieces: list[bytes] = []
     start = -1
     position = 0
@@ -181,7 +181,7 @@ def _split_multipart(body: bytes, delimiter: bytes) -> list[bytes]:
         end = len(body) if end < 0 else end
         tail = body[position : min(end, position + 80)].strip()
         if tail not in (b"", b"--"):
-            continue  # another boundary that begins alike
+            continue  # another boundary with the same beginning
         if start >= 0:
             pieces.append(body[start : max(start, found - 1)])
         start = end + 1
@@ -218,7 +218,7 @@ def _decode_base64(body: bytes) -> bytes:
 
 
 def strip_tags(markup: str) -> str:
-    """The text of HTML, a line per block; good enough to look for words in."""
+    """The text of HTML, a line per block: sufficient to search for phrases."""
     pieces: list[str] = []
     for piece in markup.split("<"):
         tag, closed, text = piece.partition(">")

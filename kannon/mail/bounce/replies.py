@@ -1,7 +1,7 @@
-"""SMTP replies as they stand in prose: text in, reply code and enhanced status out.
+"""Finds SMTP replies in prose: text in, reply code and enhanced status out.
 
-A number is taken for a reply code only where the grammar of a reply (RFC 5321 §4.2: code, space or hyphen, text;
-RFC 2034 §4: enhanced status after the code) and the words around it say so; "for 432 seconds" and "port 587" are not.
+A number counts as a reply code only if the grammar of a reply (RFC 5321 §4.2: code, space or hyphen, text; RFC 2034 §4:
+enhanced status after the code) and the words around it agree; "for 432 seconds" and "port 587" do not.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 _CODE = re.compile(r"(?<![\w.@/+=&?%-])([45]\d\d)(?![\w@/%]|\.\d)")
 _ENHANCED = re.compile(r"(?<![\w.])([245]\.\d{1,3}\.\d{1,3})(?![\w.]*\.\d)(?!\w)")
 _ENHANCED_AFTER = re.compile(r"[ \-:;,]{0,3}['\"(#]{0,2}([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
-# What follows a code in a reply: a separator and words, an address, a code again, or the end.
+# The text after a code in a reply: a separator and words, an address, another code, or the end.
 _TEXT_AFTER = re.compile(
     r"[ \t]{0,2}[-:;,)\]'\"]|\s{1,8}[\"'<(\[#*-]{0,3}[^\W_]|\s{0,4}\Z|[ \t]*\n|\s{1,8}<|\s*\.\s",
 )
@@ -28,15 +28,15 @@ _QUOTING_BEFORE = re.compile(
 _LINE_START = re.compile(r"(?:\A|\n)[ \t>*|]{0,16}[\"'(<\[]{0,2}\Z")
 _COLON_BEFORE = re.compile(r"[:;>)\]][ \t\n]{0,12}[\"'(<\[]?\Z")
 _ADDRESS_BEFORE = re.compile(r"@[\w.-]{1,40}>?[ \t]{0,4}\(\Z")
-_FAR = 48  # characters before a code that may say what it is
+_CONTEXT = 48  # characters before and after a code that count
 
-ENOUGH = 3
-CERTAIN = 6
+_MIN_WEIGHT = 3
+_CERTAIN_WEIGHT = 6
 
 
 @dataclass(frozen=True, slots=True)
 class FoundReply:
-    """`start` is where in the text it stands, -1 when nothing was found."""
+    """`start` is its position in the text, -1 if there is none."""
 
     code: int = 0
     enhanced: str = ""
@@ -44,32 +44,32 @@ class FoundReply:
 
 
 def find_reply(text: str, *, lenient: bool = False) -> FoundReply:
-    """The 4xx or 5xx reply in `text`: the most reply-like one, the earlier of equals.
+    """The 4xx or 5xx reply in `text` with the highest weight, the first of equals.
 
-    `lenient` is for text that is a diagnostic by itself: what looks like a reply there is one, whatever surrounds it.
+    `lenient` is for a text that is a diagnostic as a whole: its first candidate is the reply.
     """
     best = FoundReply()
-    best_weight = 0 if lenient else ENOUGH - 1
+    best_weight = 0 if lenient else _MIN_WEIGHT - 1
     for match in _CODE.finditer(text):
         weight, enhanced = _weigh(text, match.start(), match.end())
         if weight > best_weight:
             best_weight = weight
             best = FoundReply(int(match[1]), enhanced, match.start())
-            if weight >= CERTAIN or lenient:
+            if weight >= _CERTAIN_WEIGHT or lenient:
                 break
     return best
 
 
 def find_enhanced(text: str, classes: str = "45") -> str:
-    """The first enhanced status of one of `classes`, one that says something (not x.0.0) preferred; "" for none."""
+    """The first enhanced status of one of `classes`, preferably not x.0.0; "" if there is none."""
     found = [match[1] for match in _ENHANCED.finditer(text) if match[1][0] in classes]
     return next((status for status in found if not status.endswith(".0.0")), found[0] if found else "")
 
 
 def _weigh(text: str, start: int, end: int) -> tuple[int, str]:
-    """How much the number at start:end looks like a reply code (0: not at all), and the status that follows it."""
-    before = text[max(0, start - _FAR) : start]
-    after = text[end : end + _FAR]
+    """The evidence that the number at start:end is a reply code (0: none), and the status that follows it."""
+    before = text[max(0, start - _CONTEXT) : start]
+    after = text[end : end + _CONTEXT]
     match = _ENHANCED_AFTER.match(after)
     enhanced = match[1] if match and match[1][0] in "45" else ""
     if enhanced and enhanced[0] == text[start]:
@@ -79,7 +79,7 @@ def _weigh(text: str, start: int, end: int) -> tuple[int, str]:
     else:
         return 0, ""
     if text[start + 1] > "5" and not enhanced:
-        return 0, ""  # RFC 5321 §4.2.1: the second digit is 0 to 5; 571 and the like come with a status
+        return 0, ""  # RFC 5321 §4.2.1: the second digit is 0 to 5; 571 occurs only with a status
     if _QUOTING_BEFORE.search(before):
         weight += 3
     elif start == 0 or any(p.search(before) for p in (_LINE_START, _COLON_BEFORE, _ADDRESS_BEFORE)):

@@ -28,8 +28,8 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII | re.DOTALL,
 )
-"""Groups: `raw` (an element with raw text, content included), `start` with `attributes`, `end`. A comment or declaration
-has none of them. `closed` is unset if the text ends inside a start tag."""
+"""Groups: `raw` (an element with raw text, content included), `start` with `attributes`, `end`. A comment or
+declaration has none of them. `closed` is unset if the text ends inside a start tag."""
 
 _ATTRIBUTE = re.compile(
     rf"""(?P<space>[{SPACE}/]*+)(?P<name>[^{SPACE}/>=][^{SPACE}/>=]*+)

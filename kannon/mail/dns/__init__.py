@@ -1,1 +1,1 @@
-"""What a tenant's domain publishes in the DNS, and the life of its DKIM keys."""
+"""The DNS records of a tenant's domain, and the life cycle of its DKIM keys."""

@@ -1,8 +1,8 @@
-"""The life of a DKIM key: made, published, signing, replaced, deleted; and when each step may be taken.
+"""The life cycle of a DKIM key, and the conditions of each transition.
 
-In: what is known of a domain's keys, and what the DNS answered. Out: the selector of the next key, whether a key's
-record belongs in the DNS, and FailedPrecondition for a step that may not be taken now. Refuses to let a domain be
-without an RSA signature, and to take a key away while somebody may still want to verify with it.
+In: a domain's keys, and DNS answers. Out: the selector of the next key, whether a key must be published, and
+FailedPrecondition for a transition that is not permitted now. A domain never lacks an RSA signature, and a key is not
+deleted while a verifier may still need it.
 """
 
 import re
@@ -17,20 +17,20 @@ from kannon.mail.dns.records import Record, check_record, dkim_record
 
 FIRST_SELECTOR = "kannon"
 KEY_CACHE_TIME = timedelta(minutes=2)
-"""So long a dispatcher may go on signing with a key that was retired: it loads the keys of a batch once a minute."""
+"""A dispatcher may sign with a retired key for this long: it loads the keys of a batch once a minute."""
 
 
 class KeyState(StrEnum):
-    NEXT = "next"  # made; signs nothing until it is activated
-    ACTIVE = "active"  # signs; at most one of each algorithm
-    RETIRED = "retired"  # signs no more; stays published until its mail is out
-    DELETED = "deleted"  # its private key is gone, its selector is never used again
+    NEXT = "next"  # created; does not sign before its activation
+    ACTIVE = "active"  # signs; at most one per algorithm
+    RETIRED = "retired"  # does not sign; must be published until its mail is delivered
+    DELETED = "deleted"  # private key erased, selector never used again
 
 
 TRANSITIONS: dict[KeyState, frozenset[KeyState]] = {
     KeyState.NEXT: frozenset({KeyState.ACTIVE, KeyState.DELETED}),
     KeyState.ACTIVE: frozenset({KeyState.RETIRED}),
-    KeyState.RETIRED: frozenset({KeyState.ACTIVE, KeyState.DELETED}),  # active: back to it, if the new one is no good
+    KeyState.RETIRED: frozenset({KeyState.ACTIVE, KeyState.DELETED}),  # active: back, if the new key fails
     KeyState.DELETED: frozenset(),
 }
 
@@ -54,15 +54,15 @@ class RegisteredKey:
         return dkim_record(self.domain, self.selector, self.algorithm, self.public_key)
 
     def needed_until(self, window: timedelta) -> datetime | None:
-        """The earliest time at which its record may go; None where there is no such time to tell.
+        """The earliest time at which its record may be removed; None unless it is retired.
 
-        `window` is the retry window: a server behind the recipient's may hold a mail before it verifies it, and will
-        hardly hold it longer than we do.
+        `window` is the retry window: a server behind the recipient's may queue a mail before it verifies it, hardly
+        longer than this one.
         """
         return self.retired_at + KEY_CACHE_TIME + window if self.state is KeyState.RETIRED and self.retired_at else None
 
     def must_be_published(self, now: datetime, window: timedelta) -> bool:
-        """Whether its record belongs in the DNS."""
+        """Whether verifiers need its record."""
         if self.state is KeyState.RETIRED:
             until = self.needed_until(window)
             return self.under_way or (until is not None and now < until)
@@ -70,7 +70,7 @@ class RegisteredKey:
 
 
 def next_selector(used: Iterable[str]) -> str:
-    """kannon, kannon2, kannon3 …; never one that was used before, deleted ones included."""
+    """kannon, kannon2, kannon3 …; selectors are never reused, even of deleted keys."""
     numbers = [int(match[1] or 1) for each in used if (match := re.fullmatch(rf"{FIRST_SELECTOR}(\d{{0,9}})", each))]
     number = max(numbers, default=0) + 1
     return FIRST_SELECTOR if number == 1 else f"{FIRST_SELECTOR}{number}"
@@ -79,7 +79,7 @@ def next_selector(used: Iterable[str]) -> str:
 def check_transition(key: RegisteredKey, state: KeyState) -> None:
     """Raises FailedPrecondition."""
     if key.state is KeyState.ACTIVE and state is KeyState.RETIRED and key.algorithm == RSA_SHA256:
-        # RFC 8463 §1: many verifiers know RSA only.
+        # RFC 8463 §1: many verifiers support RSA only.
         raise FailedPrecondition("selector: no mail goes without an RSA signature; activate another RSA key instead")
     if state in TRANSITIONS[key.state]:
         return
@@ -90,7 +90,7 @@ def check_transition(key: RegisteredKey, state: KeyState) -> None:
 
 
 def check_published(key: RegisteredKey, found: Sequence[str]) -> None:
-    """`found`: texts of the TXT records of its name. Raises FailedPrecondition naming the record and what is wrong."""
+    """`found`: the TXT records of its name. Raises FailedPrecondition with the record and its problem."""
     record = key.record
     check = check_record(record, found)
     if not check.good:
@@ -98,7 +98,7 @@ def check_published(key: RegisteredKey, found: Sequence[str]) -> None:
 
 
 def check_deletable(key: RegisteredKey, now: datetime, window: timedelta) -> None:
-    """Whether all mail it signed is out. Raises FailedPrecondition."""
+    """Raises FailedPrecondition while mail that the key signed may be in transit."""
     until = key.needed_until(window)
     if until is not None and now < until:
         raise FailedPrecondition(

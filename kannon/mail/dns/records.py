@@ -1,7 +1,7 @@
-"""What a domain's owner publishes in the DNS so that its mail is believed, and whether what is found there will do.
+"""The DNS records of a domain that sends mail, and their check.
 
-In: the domain, its DKIM keys and the names of the servers; for the check also what the DNS answered. Out: `Record`s to
-publish, and a `RecordCheck` for each. Looks nothing up itself.
+In: the domain, its DKIM keys and the names of the servers; for the check also the DNS answers. Out: `Record`s to
+publish, and a `RecordCheck` for each. The caller does the look-ups.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What is asked for. ADDRESS stands for A, AAAA or a CNAME to them."""
+    """The record type. ADDRESS is A, AAAA, or a CNAME to them."""
 
     TXT = "TXT"
     MX = "MX"
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why it is published."""
+    """The reason for a record."""
 
     DKIM = "DKIM"
     SPF = "SPF"
@@ -32,7 +32,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`value` is what to publish, or for ADDRESS and PTR what it leads to."""
+    """`value` is the value to publish, or for ADDRESS and PTR the name of the host."""
 
     purpose: Purpose
     name: str
@@ -42,8 +42,8 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class ServerNames:
-    """Names of this installation: of the host that sends, of the one that takes bounces, of the one that answers opens
-    and clicks (empty: stats.<domain>)."""
+    """Host names of this installation: of the sender, of the server for bounces, of the tracking server (empty:
+    stats.<domain>)."""
 
     sending: str
     bounces: str
@@ -52,7 +52,7 @@ class ServerNames:
 
 @dataclass(frozen=True, slots=True)
 class RecordCheck:
-    """`good`: will do. Otherwise `text` says what is wrong, `hint` what to do about it."""
+    """The result for one record. Unless it is `good`, `problem` and `hint` (the remedy) are set."""
 
     good: bool
     problem: str
@@ -64,18 +64,18 @@ _ADD = "add this record"
 
 
 def dkim_record(domain: str, selector: str, algorithm: str, public_key: str) -> Record:
-    """What publishes one key."""
+    """The record of one key."""
     kind = algorithm.removesuffix("-sha256")
     # RFC 6376 §3.6.1, RFC 8463 §4
     return Record(Purpose.DKIM, f"{selector}._domainkey.{domain}", Kind.TXT, f"v=DKIM1; k={kind}; p={public_key}")
 
 
 def records_for(domain: str, keys: Sequence[Record], servers: ServerNames) -> list[Record]:
-    """In the order in which one would publish them; `keys` are those of its DKIM keys."""
+    """In the order of publishing; `keys` are the records of its DKIM keys."""
     tracking = servers.tracking or f"stats.{domain}"
     return [
         *keys,
-        # RFC 7208 §3: of the domain of MAIL FROM, which is the tenant's own.
+        # RFC 7208 §2.4: for the domain of MAIL FROM, which is the tenant's.
         Record(Purpose.SPF, domain, Kind.TXT, f"v=spf1 a:{servers.sending} ~all"),
         # RFC 7489 §6.3
         Record(Purpose.DMARC, f"_dmarc.{domain}", Kind.TXT, f"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"),
@@ -87,23 +87,24 @@ def records_for(domain: str, keys: Sequence[Record], servers: ServerNames) -> li
 
 
 def check_record(record: Record, found: Sequence[str]) -> RecordCheck:
-    """`found`: texts of TXT records (their strings joined), "preference host" of MX, addresses, or names of PTR."""
+    """`found`: TXT records (their strings joined), "preference host" of MX records, addresses, or names of PTR
+    records."""
     match record.purpose:
         case Purpose.DKIM:
-            return _judge_dkim(record, found)
+            return _check_dkim(record, found)
         case Purpose.SPF:
-            return _judge_spf(record, found)
+            return _check_spf(record, found)
         case Purpose.DMARC:
             if any(text.lower().replace(" ", "").startswith("v=dmarc1;p=") for text in found):
                 return GOOD
-            return RecordCheck(False, "missing: mailbox providers want one from who sends in bulk", _ADD)
+            return RecordCheck(False, "missing: mailbox providers require one from bulk senders", _ADD)
         case Purpose.BOUNCES:
-            return _judge_bounces(record, found)
+            return _check_bounces(record, found)
         case Purpose.REVERSE:
             names = [text.rstrip(".").lower() for text in found]
             if record.value.lower() in names:
                 return GOOD
-            hint = f"ask who gave you the address to name it {record.value}"
+            hint = f"ask the provider of the address to name it {record.value}"
             return RecordCheck(False, f"names {', '.join(names)}" if names else "missing", hint)
         case _:
             if found:
@@ -111,18 +112,18 @@ def check_record(record: Record, found: Sequence[str]) -> RecordCheck:
             return RecordCheck(False, "has no address", f"add an A, AAAA or CNAME record that leads to {record.value}")
 
 
-def _judge_bounces(record: Record, found: Sequence[str]) -> RecordCheck:
+def _check_bounces(record: Record, found: Sequence[str]) -> RecordCheck:
     hosts = [text.split()[-1].rstrip(".").lower() for text in found if text.split()]
     wanted = record.value.split()[-1].rstrip(".").lower()
     if wanted in hosts:
         return GOOD
     if not hosts:
         return RecordCheck(False, "missing", _ADD)
-    hint = f"replace it with this record, or have {hosts[0]} relay what is for bounce addresses to {wanted}"
+    hint = f"replace it with this record, or let {hosts[0]} relay mail to bounce addresses to {wanted}"
     return RecordCheck(False, f"leads to {', '.join(hosts)}: bounces go there", hint)
 
 
-def _judge_dkim(record: Record, found: Sequence[str]) -> RecordCheck:
+def _check_dkim(record: Record, found: Sequence[str]) -> RecordCheck:
     if len(found) != 1:
         # RFC 6376 §3.6.2.2: with more than one, the result is undefined.
         if not found:
@@ -130,7 +131,7 @@ def _judge_dkim(record: Record, found: Sequence[str]) -> RecordCheck:
         return RecordCheck(False, "more than one record: verifiers pick any", "delete all but this one")
     wanted, tags = _tags(record.value), _tags(found[0])
     key, kind = tags.get("p"), tags.get("k", "rsa")
-    # RFC 6376 §3.6.1: what each tag means to a verifier.
+    # RFC 6376 §3.6.1: the meaning of each tag for a verifier.
     if key is None or tags.get("v", "DKIM1") != "DKIM1":
         problem = "is no DKIM key"
     elif not key:
@@ -152,12 +153,12 @@ def _judge_dkim(record: Record, found: Sequence[str]) -> RecordCheck:
     return RecordCheck(False, problem, "replace it with this record")
 
 
-def _judge_spf(record: Record, found: Sequence[str]) -> RecordCheck:
+def _check_spf(record: Record, found: Sequence[str]) -> RecordCheck:
     policies = [text for text in found if text.lower() == "v=spf1" or text.lower().startswith("v=spf1 ")]
     if len(policies) > 1:
         # RFC 7208 §4.5: permerror
         return RecordCheck(
-            False, "more than one record: that counts as none", "make one of them, with the terms of all"
+            False, "more than one record: verifiers ignore them all", "merge their terms into one record"
         )
     if not policies:
         return RecordCheck(False, "missing", _ADD)
@@ -165,14 +166,14 @@ def _judge_spf(record: Record, found: Sequence[str]) -> RecordCheck:
     terms = policies[0].split()
     if mechanism.lower() in [term.lstrip("+").lower() for term in terms]:
         return GOOD
-    # RFC 7208 §5.1: what follows "all" is never looked at.
+    # RFC 7208 §5.1: mechanisms after "all" are ignored.
     place = next((i for i, term in enumerate(terms) if term.lstrip("+-~?").lower() == "all"), len(terms))
     complete = " ".join([*terms[:place], mechanism, *terms[place:]])
-    hint = f'unless it allows the host in another way, change it to "{complete}"'
+    hint = f'unless it permits the host in another way, change it to "{complete}"'
     return RecordCheck(False, f"does not name {mechanism}", hint)
 
 
 def _tags(text: str) -> dict[str, str]:
-    """RFC 6376 §3.2: tag=value pairs; white space within values of p= does not count."""
+    """RFC 6376 §3.2: tag=value pairs; white space within values is ignored."""
     pairs = (part.partition("=") for part in text.split(";"))
     return {name.strip(): "".join(value.split()) for name, _, value in pairs}

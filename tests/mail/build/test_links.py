@@ -23,7 +23,7 @@ def read(url: str) -> Claims:
     assert match is not None, url
     sealed = parse_token(match[2])
     assert sealed is not None
-    claims = token_verifier().open(sealed, Channel(match[1]), NOW)
+    claims = token_verifier().verify(sealed, Channel(match[1]), NOW)
     assert claims is not None
     return claims
 
