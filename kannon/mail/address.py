@@ -49,7 +49,7 @@ def canonical_domain(text: str) -> str:
         raise ValueError("domain name is too long")
     for label in labels:
         if not _LABEL.fullmatch(label):
-            raise ValueError("domain name has an empty, overlong or ill-formed label")
+            raise ValueError("domain name has an empty, overlong or malformed label")
     return domain
 
 
@@ -72,9 +72,9 @@ def parse_address(text: str) -> Address:
     if not at:
         raise ValueError("address has no @")
     if not local:
-        raise ValueError("address has nothing before the @")
+        raise ValueError("address has no local part")
     if len(local.encode()) > MAX_LOCAL:
-        raise ValueError("part before the @ is longer than 64 octets")
+        raise ValueError("local part is longer than 64 octets")
     if host != host.strip():
         raise ValueError("address has white space")
     domain = canonical_domain(host)
@@ -101,7 +101,7 @@ def _uncommon_local(local: str) -> str:
         )
     except EmailNotValidError as error:
         reason = str(error).rstrip(".")
-        raise ValueError(reason if reason.isascii() and len(reason) < 100 else "ill-formed part before the @") from None
+        raise ValueError(reason if reason.isascii() and len(reason) < 100 else "malformed local part") from None
     return found.local_part
 
 
@@ -119,7 +119,7 @@ def parse_mailbox(text: str) -> tuple[str, Address]:
     elif any(c in name for c in '<>"'):
         # RFC 5322 §3.4 requires quotes for other special characters too; without them the name is still unambiguous:
         # `Doe, John <j@example.com>`.
-        raise ValueError("ill-formed display name")
+        raise ValueError("malformed display name")
     return name, parse_address(address)
 
 

@@ -65,7 +65,7 @@ async def test_a_rotation(kannon: Command, zone: Zone, db: Database) -> None:
 
     refused = await kannon("domains", "dkim", "rotate", DOMAIN)
     assert (refused.code, refused.out) == (1, "")
-    assert refused.err == f"kannon: {SECOND} TXT: missing; to be published is: {value}\n"
+    assert refused.err == f"kannon: {SECOND} TXT: missing; expected: {value}\n"
     assert [state for _, _, state, _ in await listed(kannon)] == ["active", "next"]
 
     zone[SECOND, "TXT"] = txt(value)

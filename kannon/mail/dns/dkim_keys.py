@@ -80,7 +80,7 @@ def check_transition(key: RegisteredKey, state: KeyState) -> None:
     """Raises FailedPrecondition."""
     if key.state is KeyState.ACTIVE and state is KeyState.RETIRED and key.algorithm == RSA_SHA256:
         # RFC 8463 §1: many verifiers support RSA only.
-        raise FailedPrecondition("selector: no mail goes without an RSA signature; activate another RSA key instead")
+        raise FailedPrecondition("selector: every mail needs an RSA signature; activate another RSA key instead")
     if state in TRANSITIONS[key.state]:
         return
     if key.state is KeyState.ACTIVE:
@@ -94,7 +94,7 @@ def check_published(key: RegisteredKey, found: Sequence[str]) -> None:
     record = key.record
     check = check_record(record, found)
     if not check.good:
-        raise FailedPrecondition(f"{record.name} TXT: {check.problem}; to be published is: {record.value}")
+        raise FailedPrecondition(f"{record.name} TXT: {check.problem}; expected: {record.value}")
 
 
 def check_deletable(key: RegisteredKey, now: datetime, window: timedelta) -> None:

@@ -168,7 +168,7 @@ async def test_a_key_that_the_dns_does_not_show_is_not_activated(stub: DkimStub,
             zone[SECOND, "TXT"] = answer
         assert await refusal(activate(stub, "kannon2")) == (
             Status.FAILED_PRECONDITION,
-            f"{SECOND} TXT: {problem}; to be published is: {made.record_value}",
+            f"{SECOND} TXT: {problem}; expected: {made.record_value}",
         )
     zone[SECOND, "TXT"] = [SERVFAIL]
     status, text = await refusal(activate(stub, "kannon2"))
@@ -236,7 +236,7 @@ async def test_a_second_signature_and_its_end(stub: DkimStub, db: Database, zone
 async def test_no_domain_is_without_an_rsa_signature(stub: DkimStub) -> None:
     assert await refusal(retire(stub, "kannon")) == (
         Status.FAILED_PRECONDITION,
-        "selector: no mail goes without an RSA signature; activate another RSA key instead",
+        "selector: every mail needs an RSA signature; activate another RSA key instead",
     )
     for force in (False, True):
         assert await refusal(delete(stub, "kannon", force=force)) == (

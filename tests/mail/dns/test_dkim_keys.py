@@ -84,5 +84,5 @@ def test_what_is_not_published_is_named() -> None:
     with pytest.raises(FailedPrecondition) as refused:
         check_published(RSA, ["v=DKIM1; p=OLD"])
     assert str(refused.value) == (
-        "kannon2._domainkey.example.com TXT: publishes another key; to be published is: v=DKIM1; k=rsa; p=KEY"
+        "kannon2._domainkey.example.com TXT: publishes another key; expected: v=DKIM1; k=rsa; p=KEY"
     )
