@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kannon.mail.build.links import FlatTemplate, encode_link_values, find_pieces
+from kannon.mail.build.links import FlatTemplate, find_pieces
 from kannon.mail.build.mime import MimeSkeleton
-from kannon.mail.build.placeholders import Placeholder, Segment, split_placeholders
+from kannon.mail.build.placeholders import Placeholder, split_placeholders
 from kannon.mail.build.quoted_printable import Encoded, encode_piece, relax_body
 from kannon.mail.build.render import RenderContext, Renderer, html_parts, text_parts
 from kannon.mail.build.text import html_to_text
@@ -22,14 +22,15 @@ class Body:
         segments = split_placeholders(source.replace("\r\n", "\n").replace("\r", "\n"))
         if not autoescape:
             segments = [replace(s, raw=True) if isinstance(s, Placeholder) else s for s in segments]
-        segments = encode_link_values(segments)
+        template = FlatTemplate(segments)
+        pieces = find_pieces(template)  # before the text part, whose links have the same percent-encoded values
         self._wire: list[bytes] = []
         self._canonical: list[bytes] = []
         self._renderers: dict[tuple[Renderer, bool], list[int]] = {}  # (renderer, is it the last piece) → positions
         self._add_lines(skeleton.before)
-        self._add_text(text_parts(_to_text(segments)))
+        self._add_text(text_parts(template.restore(html_to_text(template.text))))
         self._add_lines(skeleton.between)
-        self._add_text(html_parts(find_pieces(segments)))
+        self._add_text(html_parts(pieces))
         self._add_lines(skeleton.after)
 
     def fill(self, context: RenderContext) -> tuple[list[bytes], bytes]:
@@ -58,8 +59,3 @@ class Body:
     def _add(self, piece: Encoded) -> None:
         self._wire.append(piece.wire)
         self._canonical.append(piece.canonical)
-
-
-def _to_text(segments: Sequence[Segment]) -> list[Segment]:
-    template = FlatTemplate(segments)
-    return template.restore(html_to_text(template.text))

@@ -12,6 +12,8 @@ from kannon.mail.build.placeholders import Placeholder, Segment
 from kannon.mail.build.urls import VALUE, safe_characters, web_target
 
 _WANTED = frozenset({"href", "data-no-track"})
+_MAX_PREFIX = 1000
+"""Characters before a placeholder that are parsed as a URL: keeps the cost of many placeholders in one href linear."""
 _LINKS = frozenset({"a", "area"})
 _PRIVATE_USE = range(0xE000, 0x110000)
 
@@ -60,40 +62,26 @@ class FlatTemplate:
         split = part.split(self.mark)
         return [x if i % 2 == 0 else self.placeholders[int(x)] for i, x in enumerate(split) if x]
 
-
-def encode_link_values(segments: Sequence[Segment]) -> list[Segment]:
-    """The segments with each placeholder in the path or query of a link set to be percent-encoded. Values inserted as
-    HTML stay as they are."""
-    template = FlatTemplate(segments)
-    if not template.placeholders:
-        return list(segments)
-    encoded: list[Segment] = []
-    done = 0
-    for token in TOKEN.finditer(template.text):
-        if token.lastgroup != "closed" or token["start"].lower() not in _LINKS:
-            continue
-        href = attributes(template.text, *token.span("attributes"), _WANTED).get("href")
-        if href is not None and template.text.find(template.mark, href.value_start, href.value_end) >= 0:
-            encoded += template.restore(template.text[done : href.value_start])
-            encoded += _encode_values(template.restore(template.text[href.value_start : href.value_end]))
-            done = href.value_end
-    return encoded + template.restore(template.text[done:])
+    def percent_encode(self, href: str) -> None:
+        """Sets the placeholders in a part of `text` that is an href to be percent-encoded, except values inserted as
+        HTML."""
+        prefix, safe = "", None
+        for i, part in enumerate(href.split(self.mark)):
+            literal = decode_attribute(part) if i % 2 == 0 else VALUE
+            if i % 2 == 1:
+                safe = safe_characters(prefix) if safe is None else safe
+                placeholder = self.placeholders[int(part)]
+                if not placeholder.raw:
+                    self.placeholders[int(part)] = replace(placeholder, url_safe=safe)
+            elif safe is not None and ("?" in literal or "#" in literal):
+                safe = ""
+            if len(prefix) < _MAX_PREFIX:
+                prefix += literal
 
 
-def _encode_values(href: Sequence[Segment]) -> Iterator[Segment]:
-    prefix = ""
-    for segment in href:
-        if isinstance(segment, str):
-            prefix += decode_attribute(segment)
-            yield segment
-        else:
-            yield segment if segment.raw else replace(segment, url_safe=safe_characters(prefix))
-            prefix += VALUE
-
-
-def find_pieces(segments: Sequence[Segment]) -> list[Piece]:
-    """The pieces of an HTML body: literals, and everything that is filled in or changed."""
-    template = FlatTemplate(segments)
+def find_pieces(template: FlatTemplate) -> list[Piece]:
+    """The pieces of an HTML body: literals, and everything that is filled in or changed. Afterwards the placeholders in
+    the template's links are set to be percent-encoded."""
     text = template.text
     pieces: list[Piece] = []
     done = 0
@@ -107,7 +95,7 @@ def find_pieces(segments: Sequence[Segment]) -> list[Piece]:
 
 def find_links(value: str) -> list[Piece]:
     """The pieces of a value inserted as HTML, which has no placeholders and no pixel."""
-    return [piece for piece in find_pieces([value]) if not isinstance(piece, Pixel)]
+    return [piece for piece in find_pieces(FlatTemplate([value])) if not isinstance(piece, Pixel)]
 
 
 def _edits(template: FlatTemplate) -> Iterator[_Edit]:
@@ -151,6 +139,8 @@ def _link_edits(template: FlatTemplate, start: int, end: int, *, anchor: bool) -
         target = decode_attribute(value)
         tracked = anchor and exempt is None
         # Whether a target that holds a placeholder is tracked depends on the value.
+        if template.mark in value:
+            template.percent_encode(value)
         if template.mark in value or (tracked and web_target(target) is not None):
             link = Link(tuple(template.restore(value)), tuple(template.restore(target)), tracked)
             yield href.value_start, href.value_end, link

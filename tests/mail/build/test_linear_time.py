@@ -41,6 +41,21 @@ def test_four_times_the_text_takes_no_more_than_six_times_as_long(unit: str) -> 
     assert large < 6 * small + 0.01
 
 
+@pytest.mark.parametrize("start", ["", "https://x.example/", "https://x.example/?a="])
+@pytest.mark.parametrize("unit", ["{{ a }}", "{{ a }}/", "{{ a }}b"])
+def test_a_link_of_many_values_takes_linear_time(start: str, unit: str) -> None:
+    def once(count: int) -> float:
+        best = float("inf")
+        for _ in range(3):
+            begin = time.process_time()
+            compile_batch(batch(f'<a href="{start}{unit * count}">'), settings())
+            best = min(best, time.process_time() - begin)
+        return best
+
+    small, large = once(2_000), once(8_000)
+    assert large < 6 * small + 0.01
+
+
 @pytest.mark.parametrize("unit", ["<a ", "{{" + " " * 1000, "<a href=\"'", "<!--", "<", "&", "{{{", "<a href='{{ "])
 def test_a_megabyte_of_it_takes_no_half_second(unit: str) -> None:
     assert seconds(unit, 1_000_000) < 0.5
