@@ -199,7 +199,7 @@ async def cancelled_by_reports(kannon: Kannon, peer: Peer) -> None:
     await reporter.send(
         (path, failure(recipient, status="5.3.0", text="Not ever")) for path, (_, recipient) in peer.waiting.items()
     )
-    assert len(reporter.taken) == len(DOMAINS)
+    assert len(reporter.accepted) == len(DOMAINS)
     for domain, recipient in peer.waiting.values():
         peer.note(domain, recipient, "bounced")
 
@@ -248,7 +248,7 @@ async def read_and_reported(kannon: Kannon, box: Inbox, peer: Peer) -> None:
     reporter = Reporter(kannon.ports["smtp"])
     await reporter.send(reports)
     await reporter.send(reports)  # a remote server that missed our 250: the same reports again are nothing new
-    assert Counter(reporter.taken) == Counter(dict.fromkeys([path for path, _ in reports], 2))
+    assert Counter(reporter.accepted) == Counter(dict.fromkeys([path for path, _ in reports], 2))
 
 
 def urls(mail: bytes) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Domains and addresses: one spelling each, hostile ones refused with a reason that is fit to be shown."""
+"""Domains and addresses: canonical forms; hostile ones are refused with a printable reason."""
 
 import pytest
 from hypothesis import given
@@ -58,7 +58,7 @@ def test_domains_have_one_spelling(written: str, canonical: str) -> None:
         "ü" * 5000 + ".example",
     ],
 )
-def test_what_is_no_domain(written: str) -> None:
+def test_invalid_domains(written: str) -> None:
     with pytest.raises(ValueError, match="domain name"):
         canonical_domain(written)
 
@@ -122,7 +122,7 @@ def test_addresses(written: str, local: str, domain: str) -> None:
         "x" * 100000,
     ],
 )
-def test_what_is_no_address(written: str) -> None:
+def test_invalid_addresses(written: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         parse_address(written)
     reason = check_recipient(written)
@@ -133,7 +133,7 @@ def test_what_is_no_address(written: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_whatever_is_accepted_is_safe_in_a_command_and_a_header(written: str) -> None:
+def test_accepted_addresses_are_safe_in_a_command_and_a_header(written: str) -> None:
     try:
         address = parse_address(written)
     except ValueError:
@@ -176,7 +176,7 @@ def test_mailboxes(written: str, name: str, address: str) -> None:
         "<<a@b.example>>",
     ],
 )
-def test_what_is_no_mailbox(written: str) -> None:
+def test_invalid_mailboxes(written: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_mailbox(written)
 
@@ -199,5 +199,5 @@ def test_what_is_no_mailbox(written: str) -> None:
         ("", "example.com", False),
     ],
 )
-def test_who_may_send_for_a_domain(sender: str, tenant: str, allowed: bool) -> None:
+def test_sender_domains_of_a_tenant(sender: str, tenant: str, allowed: bool) -> None:
     assert sender_authorized(sender, tenant) is allowed

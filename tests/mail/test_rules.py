@@ -34,22 +34,22 @@ def test_jitter_is_a_fifth_either_way() -> None:
     assert delays(chance=1.0)[0] == 6
 
 
-def test_delays_count_from_now_so_a_backlog_burns_no_tries() -> None:
+def test_delays_start_now_so_that_a_backlog_uses_up_no_attempts() -> None:
     assert delays(now=DUE + 600 * MINUTE)[:3] == [5, 10, 20]
 
 
-def test_the_last_try_is_at_the_end_of_the_window_and_then_it_is_over() -> None:
+def test_the_last_attempt_is_at_the_end_of_the_window() -> None:
     now = DUE + (24 * 60 - 3) * MINUTE
     end = DUE + BUDGET.window
     assert BUDGET.next_attempt(attempts=9, due_at=DUE, now=now, chance=0.5) == end
     assert BUDGET.next_attempt(attempts=10, due_at=DUE, now=end, chance=0.5) is None
 
 
-def test_a_remotes_wish_is_honoured_within_the_window() -> None:
+def test_a_requested_delay_is_respected_within_the_window() -> None:
     asked = BUDGET.next_attempt(attempts=1, due_at=DUE, now=DUE, chance=0.5, retry_after=3600)
     assert asked == DUE + timedelta(hours=1)
     assert BUDGET.next_attempt(attempts=1, due_at=DUE, now=DUE, chance=0.5, retry_after=10**7) == DUE + BUDGET.window
-    # A remote that is in more of a hurry than we are is not taken at its word.
+    # A requested delay below the own delay does not count.
     assert BUDGET.next_attempt(attempts=1, due_at=DUE, now=DUE, chance=0.5, retry_after=1) == DUE + 5 * MINUTE
 
 
@@ -81,7 +81,7 @@ def test_nothing_stated_leaves_the_ceiling() -> None:
     assert effective_policy(IDENTIFIED, TrackingPolicy(), OFF) == OFF
 
 
-def test_moves_lead_from_state_to_state_and_every_claim_has_a_way_back() -> None:
+def test_transitions_reach_every_state_and_every_claim_can_be_undone() -> None:
     assert set(TRANSITIONS) == set(State)
     assert State.TO_VALIDATE in TRANSITIONS[State.VALIDATING]
     assert State.SCHEDULED in TRANSITIONS[State.SENDING]
@@ -92,7 +92,7 @@ def test_moves_lead_from_state_to_state_and_every_claim_has_a_way_back() -> None
     assert {State.VALIDATING, State.SENDING} == IN_FLIGHT
 
 
-def test_event_ids_tell_happenings_apart() -> None:
+def test_event_ids_are_unique_per_delivery_attempt_and_type() -> None:
     ids = {delivery_event_id(d, a, t) for d in (1, 11) for a in (1, 2) for t in EventType}
     assert len(ids) == 4 * len(EventType)
     assert EventType.ERROR not in TERMINAL

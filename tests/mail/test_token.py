@@ -48,7 +48,7 @@ def sign(claims: Claims = CLAIMS) -> str:
 
 
 def accepts(token: str, channel: Channel = Channel.CLICK, at: timedelta = timedelta(0)) -> Claims | None:
-    """With the right key whatever the kid says."""
+    """With the right key, regardless of the kid."""
     sealed = parse_token(token)
     return token_verifier().verify(sealed, channel, NOW + at) if sealed is not None else None
 
@@ -60,7 +60,7 @@ URLS = st.text(max_size=80).map(lambda path: "https://x.example/" + path)
 @given(
     MODES, st.emails(), st.integers(0, 2**63 - 1), URLS, st.sampled_from([MESSAGE_ID, "other", "msg_x@else.example"])
 )
-def test_what_is_signed_is_read_again(mode: TrackingMode, email: str, id_: int, url: str, message_id: str) -> None:
+def test_signed_claims_are_verified(mode: TrackingMode, email: str, id_: int, url: str, message_id: str) -> None:
     claims = Claims(Channel.CLICK, mode, DOMAIN, message_id, email, ISSUED, EXPIRES, id_, url)
     token = sign(claims)
     sealed = parse_token(token)
@@ -249,7 +249,7 @@ def test_only_ed25519_keys_are_keys() -> None:
         TokenVerifier(pem)
 
 
-# What a token names, by mode; read from real mails.
+# The identity in a token by mode, taken from real mails.
 
 PAGE = '<a href="https://x.example/1"><a href="https://x.example/2"></body>'
 
@@ -268,7 +268,7 @@ def claims_of(mode: TrackingMode, secret: bytes = b"s" * 16, address: str = "ann
 
 
 @pytest.mark.parametrize("mode", [TrackingMode.IDENTIFIED, TrackingMode.FULL])
-def test_identified_readers_are_named(mode: TrackingMode) -> None:
+def test_identified_recipients_are_named(mode: TrackingMode) -> None:
     found = claims_of(mode)
     assert [c.email for c in found] == ["anna@reader.example"] * 3
     assert {(c.mode, c.delivery_id, c.message_id, c.domain) for c in found} == {(mode, 7, MESSAGE_ID, DOMAIN)}
@@ -288,7 +288,7 @@ def test_a_pseudonym_is_shared_by_the_links_of_a_delivery_and_by_its_retries_onl
     assert host == f"track.{DOMAIN}"
 
 
-def test_a_pseudonymous_mail_names_its_reader_nowhere_in_its_tokens() -> None:
+def test_a_pseudonymous_mail_names_its_recipient_nowhere_in_its_tokens() -> None:
     html = texts(
         build(batch(PAGE), delivery(policy=TrackingPolicy(TrackingMode.PSEUDONYMOUS, TrackingMode.ANONYMOUS))).body
     )[1]

@@ -1,4 +1,4 @@
-"""Paths that a reader's mail program asks for, as a real mail holds them."""
+"""Paths of the tracking URLs in a real mail."""
 
 import re
 

@@ -44,16 +44,16 @@ def complaint(recipient: str, at: datetime | None = None) -> bytes:
 
 
 class Reporter:
-    """A remote server's queue of reports: (bounce address, report), sent over several connections."""
+    """A remote server's queue of reports (bounce address, report), sent over several connections."""
 
     def __init__(self, port: int, connections: int = 8) -> None:
         self._port = port
         self._connections = connections
-        self.taken: list[str] = []
-        """Bounce addresses whose report was answered with 250, in that order."""
+        self.accepted: list[str] = []
+        """Bounce addresses of the reports that were accepted, in that order."""
 
     async def send(self, jobs: Iterable[tuple[str, bytes]]) -> None:
-        """Returns when all are taken, or the server is gone: what it did not take is not in `taken`."""
+        """Returns when all are accepted or the server is gone; `accepted` has only those that it accepted."""
         waiting = iter(list(jobs))
         async with anyio.create_task_group() as group:
             for _ in range(self._connections):
@@ -66,4 +66,4 @@ class Reporter:
                 for address, report in waiting:
                     _, reply = await client.sendmail("", [address], report)
                     assert reply.startswith("2.0.0"), reply
-                    self.taken.append(address)
+                    self.accepted.append(address)

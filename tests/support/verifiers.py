@@ -1,4 +1,4 @@
-"""DKIM verifiers by other hands: OpenDKIM (C) and Mail::DKIM (Perl), as Debian ships them."""
+"""Independent DKIM verifiers: OpenDKIM (C) and Mail::DKIM (Perl), as Debian packages them."""
 
 import subprocess
 from collections.abc import Mapping

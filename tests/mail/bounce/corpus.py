@@ -1,7 +1,6 @@
-"""Letters that come to a bounce address, written after the manners of many mail servers and people.
+"""Mails to a bounce address in the forms of many mail servers and people.
 
-`letters/labels.json` says what the reader must make of each. The lines are ours; the forms are those the servers are
-known for.
+`corpus/labels.json` has the expected result for each. The text is our own, the forms are those of the servers.
 """
 
 import json
@@ -14,7 +13,7 @@ FOLDER = Path(__file__).parent / "corpus"
 
 
 @dataclass(frozen=True)
-class Letter:
+class Sample:
     name: str
     raw: bytes
     kind: ReportKind
@@ -22,12 +21,12 @@ class Letter:
     code: int
 
 
-def load_letters() -> list[Letter]:
+def load_corpus() -> list[Sample]:
     labels = json.loads((FOLDER / "labels.json").read_text())
     return [
-        Letter(name, (FOLDER / name).read_bytes(), ReportKind(label["kind"]), label["permanent"], label["code"])
+        Sample(name, (FOLDER / name).read_bytes(), ReportKind(label["kind"]), label["permanent"], label["code"])
         for name, label in labels.items()
     ]
 
 
-LETTERS = load_letters()
+CORPUS = load_corpus()

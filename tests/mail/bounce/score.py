@@ -1,4 +1,4 @@
-"""How well the reader reads: a folder of labelled reports in, a table of its hits and misses out.
+"""The score of read_report: a folder of labelled reports in, a table of hits and misses out.
 
 Run it as `python tests/mail/bounce/score.py [folder]`. The folder holds labels.json: file name → kind, class, reply,
 status. `class` takes a delay for a transient failure, as the labels do; `bounce` is stricter and asks what becomes an

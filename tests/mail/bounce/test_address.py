@@ -1,4 +1,4 @@
-"""The bounce address: found again by its own server, and by nobody else's arithmetic."""
+"""The bounce address: valid only with the secret, the domain and the time that it was made for."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -59,7 +59,7 @@ def test_other_secrets_do_not_open_it() -> None:
     ["", "b-", "postmaster", "b-" + "0" * 56, "b-" + "0" * 55, "b-" + "0" * 57, "b-" + "g" * 56, "b-" + " 0" * 28,
      "b-" + "0" * 55 + "\n", "b-" + "٠" * 56, "B-" + "K" * 56, "x" * 100000],
 )  # fmt: skip
-def test_what_strangers_invent(local: str) -> None:
+def test_forged_addresses_are_refused(local: str) -> None:
     assert parse_bounce_address(local, DOMAIN, [BOUNCE_SECRET], NOW) is None
 
 

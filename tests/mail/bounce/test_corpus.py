@@ -1,23 +1,23 @@
-"""One letter, one meaning."""
+"""Each mail of the corpus has the expected report; single forms of reports."""
 
 from datetime import UTC, datetime
 
 import pytest
 
 from kannon.mail.bounce import ReportKind, read_report
-from tests.mail.bounce.corpus import LETTERS, Letter
+from tests.mail.bounce.corpus import CORPUS, Sample
 
 
-@pytest.mark.parametrize("letter", LETTERS, ids=lambda letter: letter.name)
-def test_meaning(letter: Letter) -> None:
-    report = read_report(letter.raw)
-    assert (report.kind, report.permanent, report.code) == (letter.kind, letter.permanent, letter.code), report
+@pytest.mark.parametrize("sample", CORPUS, ids=lambda sample: sample.name)
+def test_corpus(sample: Sample) -> None:
+    report = read_report(sample.raw)
+    assert (report.kind, report.permanent, report.code) == (sample.kind, sample.permanent, sample.code), report
 
 
-@pytest.mark.parametrize("letter", LETTERS, ids=lambda letter: letter.name)
+@pytest.mark.parametrize("sample", CORPUS, ids=lambda sample: sample.name)
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\r"], ids=["crlf", "cr"])
-def test_line_ends_do_not_matter(letter: Letter, line_end: bytes) -> None:
-    assert read_report(letter.raw.replace(b"\n", line_end)) == read_report(letter.raw)
+def test_line_ends_do_not_matter(sample: Sample, line_end: bytes) -> None:
+    assert read_report(sample.raw.replace(b"\n", line_end)) == read_report(sample.raw)
 
 
 def dsn(fields: str, text: str = "It went wrong.", sender: str = "MAILER-DAEMON@mx.example") -> bytes:
@@ -85,7 +85,7 @@ def test_action_and_status_decide(fields: str, kind: ReportKind, permanent: bool
     assert (report.kind, report.permanent) == (kind, permanent)
 
 
-def test_the_original_enclosed_says_nothing() -> None:
+def test_the_enclosed_original_is_no_evidence() -> None:
     assert read_report(dsn("Action: delayed\nStatus: 4.4.1")).enhanced_status == "4.4.1"
     assert read_report(dsn("Action: failed\nStatus: 5.0.0")).code == 0
 
@@ -121,14 +121,14 @@ def test_authentication_failure_report() -> None:
 
 @pytest.mark.parametrize("sender", ["postmaster@x.example", "Mail Service <mail@x.example>", "info@x.example"])
 @pytest.mark.parametrize("address", ["user@x.example", "<user@x.example>"])
-def test_sentence_that_names_the_recipient_shows_a_report(sender: str, address: str) -> None:
+def test_a_sentence_that_names_the_recipient_shows_a_report(sender: str, address: str) -> None:
     """No reply, no program's name, no subject that reveals it."""
     words = f"Your message\ncould not be delivered to:\n\n{address}\n\nAs their mailbox is full.\n"
     report = read_report(f"From: {sender}\nSubject: Your message\n\n{words}".encode())
     assert (report.kind, report.permanent, report.recipient) == (ReportKind.FAILURE, True, "user@x.example")
 
 
-def test_person_who_writes_of_a_failure() -> None:
+def test_a_personal_letter_about_a_failure_is_no_report() -> None:
     words = "Hi, your mail could not be delivered to bob@x.example, he told me. Shall I pass it on?\n"
     assert read_report(f"From: Ann <ann@x.example>\nSubject: Bob\n\n{words}".encode()).kind is ReportKind.UNKNOWN
 
@@ -181,8 +181,8 @@ def test_malformed_address(words: str) -> None:
         ),
     ],
 )
-def test_who_speaks(head: str, text: str, kind: ReportKind) -> None:
-    """Daemons, postmasters and lists have names; what runs on hosts that are called so does not report for them."""
+def test_the_sender_decides(head: str, text: str, kind: ReportKind) -> None:
+    """The name and local part of a daemon, postmaster or list count, not its host name."""
     assert read_report(f"{head}\nTo: b-1@tenant.example\n\n{text}\n".encode()).kind is kind
 
 

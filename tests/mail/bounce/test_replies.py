@@ -40,7 +40,7 @@ def test_find_reply(text: str, code: int, enhanced: str) -> None:
         assert found.enhanced == enhanced
 
 
-def test_lenient_takes_what_stands_in_a_diagnostic() -> None:
+def test_lenient_finds_the_first_reply_of_a_diagnostic() -> None:
     assert find_reply("5.3.0 - Other mail system problem 550-'Unknown user'", lenient=True).code == 550
 
 

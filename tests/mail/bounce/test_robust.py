@@ -1,4 +1,4 @@
-"""The reader on broken and hostile bytes: no exception, bounded time, and nothing becomes a failure by damage."""
+"""read_report with broken and hostile bytes: no exception, bounded time, and damage never produces a failure."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from kannon.mail.bounce import Report, ReportKind, parse
 from kannon.mail.bounce import read as reader
-from tests.mail.bounce.corpus import LETTERS
+from tests.mail.bounce.corpus import CORPUS
 from tests.support.cpu import cost
 from tests.support.effort import examples
 
 FLUFL = Path(__file__).parent / "flufl"
-SAMPLES = [letter.raw for letter in LETTERS] + [path.read_bytes() for path in sorted(FLUFL.glob("*.txt"))]
-BLAMELESS = [letter.raw for letter in LETTERS if letter.kind is not ReportKind.FAILURE]
+SAMPLES = [sample.raw for sample in CORPUS] + [path.read_bytes() for path in sorted(FLUFL.glob("*.txt"))]
+NO_FAILURES = [sample.raw for sample in CORPUS if sample.kind is not ReportKind.FAILURE]
 MIB = 1 << 20
 
 
 def read(raw: bytes) -> Report:
-    """Without the net under it: an exception is a failure of the test."""
+    """Without the handler of exceptions in read_report."""
     return reader._read(raw)
 
 
@@ -34,7 +34,7 @@ def test_cut_anywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", BLAMELESS, ids=[letter.name for letter in LETTERS if letter.kind is not ReportKind.FAILURE]
+    "raw", NO_FAILURES, ids=[sample.name for sample in CORPUS if sample.kind is not ReportKind.FAILURE]
 )
 def test_no_cut_makes_a_failure(raw: bytes) -> None:
     for length in range(len(raw)):
@@ -72,7 +72,7 @@ def test_damaged(raw: bytes, seed: int) -> None:
 
 
 @examples(20)
-@given(st.sampled_from(BLAMELESS), st.integers(0, 1 << 32))
+@given(st.sampled_from(NO_FAILURES), st.integers(0, 1 << 32))
 def test_a_scratch_makes_no_failure(raw: bytes, seed: int) -> None:
     random = Random(seed)
     for _ in range(25):
@@ -159,5 +159,5 @@ def test_ordinary_reports_take_under_twenty_milliseconds() -> None:
     assert max(cost(partial(read, raw)) for raw in SAMPLES) < 0.02
 
 
-def test_what_lies_beyond_the_cap_is_not_read() -> None:
+def test_bytes_beyond_the_limit_are_not_read() -> None:
     assert parse.parse_message(b"Subject: x\n\n" + b"a" * 3 * MIB).parts[0].body.count(b"a") <= MIB

@@ -1,4 +1,4 @@
-"""The reader against labelled reports: the shared folder beside this project, if it exists, and flufl.bounce's."""
+"""read_report against labelled reports: the shared folder beside this project, if it exists, and flufl.bounce's."""
 
 import json
 from pathlib import Path

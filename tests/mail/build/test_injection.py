@@ -1,4 +1,4 @@
-"""What callers and recipients write stays in its place: no header, command, line or second message of their own."""
+"""Text of callers and recipients cannot add a header field, a command, a line or a message."""
 
 import email
 import itertools
@@ -15,7 +15,7 @@ HEADERS = ["Bcc: evil@x.example", " folded", "\tfolded", "\r\n\r\n<script>", "Co
 COMMANDS = ["RCPT TO:<evil@x.example>", ".\r\nMAIL FROM:<evil@x.example>", "QUIT", "DATA", "RSET\r\nEHLO x"]
 PAYLOADS = [f"x{end}{text}" for end, text in itertools.product(LINE_ENDS, [*HEADERS, *COMMANDS])]
 
-# RFC 5321 §4.1.1.4 ends a message with CRLF.CRLF only; these are what lenient servers take for it ("SMTP smuggling").
+# RFC 5321 §4.1.1.4 ends a message with CRLF.CRLF only; lenient servers accept these too ("SMTP smuggling").
 ENDINGS = [
     "\r\n.\r\n",
     "\n.\n",
@@ -80,7 +80,7 @@ def test_no_ending_ends_the_message(ending: str, smuggled: str) -> None:
         batch(f"<p>{value}</p>{{{{{{ v }}}}}}", subject=value, alias=value), delivery(fields={"v": value})
     ).body
     assert_one_plain_message(body)
-    # Dot-stuffed as RFC 5321 §4.5.2 says, nothing in it looks like an end, to strict and to lenient servers.
+    # Dot-stuffed by RFC 5321 §4.5.2, it has no end of data for strict or lenient servers.
     stuffed = body.replace(b"\r\n.", b"\r\n..")
     for end in (b"\n.\n", b"\n.\r\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r\n", b"\n.\r", b"\r\n.\n", b"\r\n.\r"):
         assert end not in stuffed

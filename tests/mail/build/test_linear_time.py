@@ -1,4 +1,4 @@
-"""Hostile templates cost what ordinary ones of their size cost: four times the text takes at most six times as long."""
+"""Hostile templates take linear time: four times the text takes at most six times as long."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Which links are tracked, what their targets are, and that all else stays byte for byte."""
+"""Links: which are tracked, their targets, the encoding of values; everything else stays byte for byte."""
 
 import re
 
@@ -201,12 +201,12 @@ def test_values_in_the_path_or_query_of_a_link_are_percent_encoded(written: str,
     ],
 )
 @pytest.mark.parametrize("policy", [LINKS, OPENS])
-def test_no_field_makes_a_script_of_a_link(written: str, url: str, policy: TrackingPolicy) -> None:
+def test_a_field_cannot_make_a_script_of_a_link(written: str, url: str, policy: TrackingPolicy) -> None:
     html = html_of(written, {"url": url}, policy)
     assert re.match("<(?:a|area) href=[\"']?#[\"']?>", html), html
 
 
-def test_a_scheme_put_together_from_pieces_is_no_script_either() -> None:
+def test_a_scheme_assembled_from_pieces_is_neutralised() -> None:
     assert html_of('<a href="java{{ a }}">', {"a": "script:alert(1)"}) == '<a href="#">'
     assert html_of('<a href="{{ a }}:{{ b }}">', {"a": "javascript", "b": "x"}) == '<a href="#">'
 
@@ -217,7 +217,7 @@ def test_the_templates_own_scheme_stays() -> None:
     assert html_of('<a href="{{ url }}">', {"url": "javascripts/x"}) == '<a href="javascripts/x">'
 
 
-def test_where_a_value_makes_the_link_it_is_filled_and_escaped() -> None:
+def test_a_value_that_is_a_link_is_filled_and_escaped() -> None:
     html = html_of('<a href="{{ url }}">', {"url": "mailto:a&b"}, LINKS)
     assert html == '<a href="mailto:a&amp;b">'
 
@@ -249,7 +249,7 @@ def test_values_inserted_as_html_bring_tracked_links() -> None:
     assert untracked(html) == '<body><p><a href="T">x</a> <a href="https://y.example">{{name}}</a></p></body>'
 
 
-def test_html_inserted_within_a_comment_or_an_attribute_is_not_looked_at() -> None:
+def test_html_inserted_within_a_comment_or_an_attribute_is_not_parsed() -> None:
     value = '<a href="https://x.example">'
     for html in ("<!-- {{{ v }}} -->", '<b title="{{{ v }}}">', "<style>{{{ v }}}</style>"):
         assert html_of(html, {"v": value}, LINKS) == html.replace("{{{ v }}}", value)
@@ -343,7 +343,7 @@ def test_everything_outside_the_changed_attributes_is_preserved(html: str) -> No
     assert plain == html.replace("{{ nobody }}", "{{ nobody }}")
     tracked = html_of(html, policy=LINKS)
     back = URL.sub(lambda match: f"<<{read(match[0]).url}>>", tracked)
-    # Put every target back, in whatever way it was written, and the original is there.
+    # With every target put back in its written form, the original is restored.
     for target, written in (
         ("https://x.example/?a=1&b", "https://x.example/?a=1&amp;b"),
         ("https://x.example/it's", "https://x.example/it's"),

@@ -1,4 +1,4 @@
-"""Whole mails: built, signed, and read again by a stranger, piece by piece the same."""
+"""Whole mails: built, signed, and parsed by another library, part by part the same."""
 
 import email
 import email.header
@@ -125,7 +125,7 @@ def test_the_envelope() -> None:
     assert not envelope.body.endswith(b"\r\n.\r\n")
 
 
-def test_the_message_id_stays_on_a_retry_and_tells_nothing() -> None:
+def test_the_message_id_is_the_same_on_a_retry_and_reveals_nothing() -> None:
     def id_of(**more: object) -> str:
         return str(parse(build(batch(), delivery(**more)).body)["message-id"])  # type: ignore[arg-type]
 
@@ -173,7 +173,7 @@ def test_international_addresses() -> None:
     assert mail.verifies(body)
 
 
-def test_to_and_cc_change_what_is_shown_only() -> None:
+def test_to_and_cc_change_the_header_only() -> None:
     shown = ("Doe, John <john@x.example>", '"Ü" <u@x.example>', "plain@x.example")
     envelope = build(batch(to=shown, cc=("c@x.example",)))
     message = parse(envelope.body)

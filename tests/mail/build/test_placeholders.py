@@ -1,4 +1,4 @@
-"""Placeholders: what is one, what it is filled with, and that nothing else changes."""
+"""Placeholders: their syntax, their values, and that nothing else changes."""
 
 import pytest
 from hypothesis import given
@@ -58,7 +58,7 @@ def test_segments_joined_are_the_template(template: str) -> None:
 
 
 @given(st.lists(st.one_of(st.text(alphabet="ab {}", max_size=5), st.just("{{name}}")), max_size=8))
-def test_values_are_never_looked_at_again(parts: list[str]) -> None:
+def test_placeholders_in_values_are_not_replaced(parts: list[str]) -> None:
     template = "".join(parts)
     filled = fill_plain(split_placeholders(template), {"name": "{{name}}"})
     assert filled == template or "{{" in filled  # filling with itself changes at most the white space and braces
@@ -126,7 +126,7 @@ def test_values_in_urls_are_percent_encoded() -> None:
     assert fill_url(segments, {"email": "x"}) is None
 
 
-def test_what_cannot_stand_in_a_url_is_encoded_in_the_template_too() -> None:
+def test_invalid_characters_of_a_url_template_are_encoded_too() -> None:
     assert fill_url(split_placeholders("https://x.example/ü b?%20<>"), {}) == "https://x.example/%C3%BC%20b?%20%3C%3E"
 
 

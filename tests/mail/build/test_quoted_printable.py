@@ -1,4 +1,4 @@
-"""Quoted-printable pieces: joined they are the text, canonical they are what DKIM hashes."""
+"""Quoted-printable pieces: joined they decode to the text, and their canonical form is that of DKIM."""
 
 import quopri
 

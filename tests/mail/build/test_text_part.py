@@ -1,4 +1,4 @@
-"""The text part: what a reader without HTML sees."""
+"""The text part of a mail."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The life of a DKIM key: selectors, moves, and how long a key that signs no more stays published."""
+"""The life cycle of a DKIM key: selectors, transitions, and how long a retired key must be published."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ ED = replace(RSA, algorithm=ED25519_SHA256)
         (["kannon" + "9" * 40], "kannon"),
     ],
 )
-def test_no_selector_comes_twice(used: list[str], selector: str) -> None:
+def test_selectors_are_never_reused(used: list[str], selector: str) -> None:
     assert next_selector(used) == selector
 
 
@@ -49,13 +49,13 @@ def allowed(key: RegisteredKey, wanted: KeyState) -> bool:
 
 
 @pytest.mark.parametrize("key", [RSA, ED], ids=["rsa", "ed25519"])
-def test_moves(key: RegisteredKey) -> None:
+def test_transitions(key: RegisteredKey) -> None:
     moves = {(a.value, b.value) for a in KeyState for b in KeyState if allowed(replace(key, state=a), b)}
     either = {("next", "active"), ("next", "deleted"), ("retired", "active"), ("retired", "deleted")}
     assert moves == (either if key is RSA else either | {("active", "retired")})
 
 
-def test_a_former_key_is_needed_until_its_mail_is_out() -> None:
+def test_a_retired_key_is_needed_until_its_mail_is_delivered() -> None:
     until = AT + KEY_CACHE_TIME + WINDOW
     for key, now, needed in [
         (RETIRED, AT, True),
@@ -75,11 +75,11 @@ def test_a_former_key_is_needed_until_its_mail_is_out() -> None:
     check_deletable(RSA, AT, WINDOW)  # it never signed
 
 
-def test_the_switch_lasts_longer_than_a_dispatcher_keeps_its_keys() -> None:
+def test_the_cache_time_covers_a_dispatchers_cache() -> None:
     assert timedelta(seconds=PAGE_SECONDS) < KEY_CACHE_TIME
 
 
-def test_what_is_not_published_is_named() -> None:
+def test_an_unpublished_record_is_named() -> None:
     check_published(RSA, ["v=DKIM1; p=KEY"])
     with pytest.raises(FailedPrecondition) as refused:
         check_published(RSA, ["v=DKIM1; p=OLD"])

@@ -1,4 +1,4 @@
-"""What to publish in the DNS, and the verdict on what is found there."""
+"""The records to publish in the DNS, and their checks."""
 
 import pytest
 
@@ -56,14 +56,14 @@ CASES: list[tuple[Purpose, list[str], bool]] = [
 
 
 @pytest.mark.parametrize(("purpose", "found", "good"), CASES)
-def test_verdicts(purpose: Purpose, found: list[str], good: bool) -> None:
+def test_checks(purpose: Purpose, found: list[str], good: bool) -> None:
     check = check_record(RECORDS[purpose], found)
     assert check.good is good
     assert bool(check.problem) is not good
     assert bool(check.hint) is not good
 
 
-def test_what_is_published_will_do() -> None:
+def test_published_records_pass() -> None:
     for record in RECORDS.values():
         assert check_record(record, [record.value]) == RecordCheck(True, ""), record
 
@@ -96,7 +96,7 @@ def test_the_record_of_each_algorithm() -> None:
         (["p=KEY+/=", "p=KEY+/="], "more than one record: verifiers pick any"),
     ],
 )
-def test_what_is_wrong_with_a_key_is_said(found: list[str], text: str) -> None:
+def test_the_problem_of_a_key_record(found: list[str], text: str) -> None:
     assert check_record(KEY, found).problem == text
 
 
