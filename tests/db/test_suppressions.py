@@ -55,7 +55,7 @@ def complaint(number: int, email: str = "bob@example.org") -> Event:
 
 
 async def store(db: Database, events: Sequence[Event], rule: SuppressionRule = RULE) -> frozenset[str]:
-    stored = await insert_events(db, events, [s for s in map(rule.judge, events) if s])
+    stored = await insert_events(db, events, [s for s in map(rule.apply, events) if s])
     return stored.suppressed
 
 
@@ -77,7 +77,7 @@ async def test_a_dead_bounce_and_a_complaint_suppress_their_address_with_their_e
     assert await live(db) == [("ann@example.org", "complained"), ("Bob@Example.org", "bounced")]
     assert await suppressed(db, "BOB@example.org", "full@example.org", "eve@example.org") == {"bob@example.org"}
     found = await find_suppression(db, DOMAIN, "bob@EXAMPLE.org")
-    assert found == RULE.judge(page[0])
+    assert found == RULE.apply(page[0])
 
 
 async def test_a_redelivery_brings_nothing_back_that_was_removed(db: Database) -> None:
