@@ -69,9 +69,9 @@ class CompiledBatch:
         content = batch.content
         self._subject = split_placeholders(content.subject)
         self._unsubscribe = split_placeholders(content.unsubscribe_url) if content.unsubscribe_url else None
-        frame = build_skeleton(batch.message_id, content.attachments)
-        self._headers = _constant_headers(batch, frame)
-        self._body = Body(content.html, frame, autoescape=settings.autoescape)
+        skeleton = build_skeleton(batch.message_id, content.attachments)
+        self._headers = _constant_headers(batch, skeleton)
+        self._body = Body(content.html, skeleton, autoescape=settings.autoescape)
 
     def fill(self, delivery: Delivery, now: datetime) -> Envelope:
         """One recipient's mail. Raises ValueError for an invalid address, which the validator filters out before."""
@@ -114,7 +114,7 @@ class CompiledBatch:
         return [*headers, constant["mime-version"], constant["content-type"]]
 
 
-def _constant_headers(batch: Batch, frame: MimeSkeleton) -> dict[str, Header]:
+def _constant_headers(batch: Batch, skeleton: MimeSkeleton) -> dict[str, Header]:
     """By name in lower case."""
     content = batch.content
     headers = [
@@ -122,7 +122,7 @@ def _constant_headers(batch: Batch, frame: MimeSkeleton) -> dict[str, Header]:
         make_header("X-Pool-Message-Id", batch.message_id),
         make_header("List-Unsubscribe-Post", _ONE_CLICK),
         make_header("MIME-Version", "1.0"),
-        make_header("Content-Type", frame.content_type),
+        make_header("Content-Type", skeleton.content_type),
     ]
     for name, shown in (("To", content.header_to), ("Cc", content.header_cc)):
         if shown:
