@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from hypothesis import settings
 
 from kannon.bus.connection import Bus
 from kannon.db.pool import Database, open_database
@@ -22,6 +23,9 @@ from tests.support.effort import set_usual_examples
 from tests.support.logs import CurrentStderr
 from tests.support.servers import create_database, delete_streams, drop_database, make_template
 
+# No example has a deadline: a busy machine would fail it.
+settings.register_profile("kannon", deadline=None)
+settings.load_profile("kannon")
 _numbers = itertools.count(1)
 
 
