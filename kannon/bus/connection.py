@@ -126,11 +126,11 @@ class Bus(DeadLetters):
         await self._publish([Outgoing(streams.BOUNCE, e.event_id, encode_event(e)) for e in events])
 
     async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None:
-        """To kannon.sending under "<delivery>.<attempt>.<turn>"; a body over max_payload goes by the object store."""
+        """To kannon.sending, ids "<delivery>.<attempt>.<requeues>"; bodies over max_payload to the object store."""
         limit = self._client.max_payload - ENVELOPE_OVERHEAD
         messages = []
         for envelope in envelopes:
-            msg_id = f"{envelope.delivery_id}.{envelope.attempt}.{envelope.turn}"
+            msg_id = f"{envelope.delivery_id}.{envelope.attempt}.{envelope.requeues}"
             body_object = ""
             if len(envelope.body) > limit:
                 await self._bodies.put(msg_id, envelope.body)
@@ -147,7 +147,7 @@ class Bus(DeadLetters):
     async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None:
         """Returns when one dispatcher has put their rows back into the pool. Raises Unavailable: none did, or it is not
         known; the call may be repeated."""
-        text = json.dumps([[p.delivery_id, p.turn, p.seconds, p.rate] for p in page])
+        text = json.dumps([[p.delivery_id, p.requeues, p.seconds, p.rate] for p in page])
         await self._connection.open()
         with unavailable():
             answer = await self._client.request(streams.POSTPONED, text.encode(), timeout=POSTPONED_SECONDS)

@@ -77,7 +77,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ThrottledDestination:
-    """No room for `seconds`; then `rate` mails a second, planned ahead for `spread` seconds."""
+    """Throttled for `seconds`, then planned at `rate` mails a second over `spread` seconds."""
 
     place: Place
     seconds: float
@@ -134,7 +134,7 @@ def _delivery(row: Any) -> Delivery:
         secret=row["secret"].bytes,
         attempt=row["attempts"] + 1,
         due_at=row["due_at"],
-        turn=row["turn"],
+        requeues=row["turn"],
     )
 
 
@@ -146,30 +146,30 @@ async def release_sending(db: Database, ids: Sequence[int], *, delay: timedelta)
 
 
 @repeat_on_conflict
-async def return_throttled(db: Database, postponements: Sequence[ThrottledDelivery]) -> dict[int, Place]:
-    """Back to scheduled without an attempt; rows that do not wait for this very envelope stay as they are. Gives where
-    the others go to."""
+async def return_throttled(db: Database, page: Sequence[ThrottledDelivery]) -> dict[int, Place]:
+    """Back to scheduled without an attempt, except rows with another requeue count. The tenant and the destination of
+    each."""
     async with db.acquire() as connection:
         rows = queries.return_throttled(
             connection,
-            ids=[p.delivery_id for p in postponements],
-            turns=[p.turn for p in postponements],
-            seconds=[p.seconds for p in postponements],
+            ids=[p.delivery_id for p in page],
+            turns=[p.requeues for p in page],
+            seconds=[p.seconds for p in page],
         )
         return {row["id"]: Place(row["domain"], row["destination"]) async for row in rows}
 
 
 @repeat_on_conflict
-async def delay_throttled(db: Database, crowds: Sequence[ThrottledDestination], *, behind: int, window: int) -> int:
-    """Moves the due mail of these crowds to later, as far as it is among the next `window` of its domain; how many."""
+async def delay_throttled(db: Database, throttled: Sequence[ThrottledDestination], *, behind: int, window: int) -> int:
+    """Delays the due mail for these destinations, as far as it is among the next `window` of its domain; how many."""
     async with db.acquire() as connection:
         done = await queries.delay_throttled(
             connection,
-            domains=[crowd.place.domain for crowd in crowds],
-            destinations=[crowd.place.destination for crowd in crowds],
-            seconds=[crowd.seconds for crowd in crowds],
-            rates=[crowd.rate for crowd in crowds],
-            spreads=[crowd.spread for crowd in crowds],
+            domains=[each.place.domain for each in throttled],
+            destinations=[each.place.destination for each in throttled],
+            seconds=[each.seconds for each in throttled],
+            rates=[each.rate for each in throttled],
+            spreads=[each.spread for each in throttled],
             behind=behind,
             window=window,
         )

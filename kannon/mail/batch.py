@@ -64,8 +64,8 @@ class Recipient:
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One claimed row of the pool. Message-ID and pseudonym are derived from `secret` (16 random bytes, the same on
-    every retry); `attempt` counts from 1 and includes the coming one; `turn` tells apart the envelopes of one attempt,
-    where an earlier envelope is known to be gone unsent."""
+    every retry); `attempt` counts from 1 and includes the coming one; `requeues` counts the envelopes of this
+    attempt that are known to be gone unsent."""
 
     id: int
     message_id: str
@@ -74,4 +74,4 @@ class Delivery:
     secret: bytes
     attempt: int
     due_at: datetime
-    turn: int = 0
+    requeues: int = 0

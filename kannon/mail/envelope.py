@@ -9,7 +9,7 @@ class Envelope:
     """`body` is the whole signed message: CRLF line ends, no line over 998 octets, not dot-stuffed, no final dot.
 
     `attempt` counts from 1; `due_at` (aware UTC) is the time at which this delivery first became due, the start of its
-    retry window; `turn` is that of the Delivery.
+    retry window; `requeues` is that of the Delivery.
     """
 
     delivery_id: int
@@ -20,7 +20,7 @@ class Envelope:
     body: bytes
     attempt: int
     due_at: datetime
-    turn: int = 0
+    requeues: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,6 @@ class ThrottledDelivery:
     of mails per second that it accepts, 0 if unknown."""
 
     delivery_id: int
-    turn: int
+    requeues: int
     seconds: float
     rate: float = 0.0

@@ -1,18 +1,14 @@
-"""From an envelope to a verdict: the one function callers need, and the owner of everything behind it.
+"""From an envelope to a verdict: the function that callers need, and the owner of everything behind it.
 
-In: an `Envelope`. Out: a `Verdict`, or `Throttled` when the destination has no room, which is no attempt. Never an
-exception for anything a remote does. At most `sender.concurrency` mails are being sent at once; those that wait (for
-DNS, a connection, a place) are bounded too: when too many do, the one that has waited longest is turned away as
-`Throttled`, so deliveries to servers that hang make room for the others.
+In: an `Envelope`. Out: a `Verdict`, or `Throttled`, which is no attempt. A remote server or the DNS never causes an
+exception. `flow.md` shows every limit on the way. Deliveries that wait are bounded too: when too many wait, those that
+have waited longest are shed as `Throttled`, so deliveries to servers that hang make room for the others.
 """
 
-import asyncio
 import time
-from collections.abc import Awaitable, Coroutine, Set
-from contextlib import aclosing
-from dataclasses import replace
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import anyio
 import structlog
@@ -23,62 +19,57 @@ from kannon.mail.address import canonical_domain
 from kannon.mail.destination import Destination
 from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Stage, Verdict
-from kannon.outbound.client.connect import Connector, Target, TransportPolicy
-from kannon.outbound.client.dialogue import Mail, Transaction, prepare, unable
+from kannon.outbound.client.connect import Connector
+from kannon.outbound.client.dialogue import Transaction
+from kannon.outbound.client.message import Mail, prepare, unsupported
 from kannon.outbound.client.session import Session
 from kannon.outbound.client.tls import make_contexts
-from kannon.outbound.limiter import STALLED_SECONDS, Claim, Limiter, Place
+from kannon.outbound.limiter import Limiter, Priority
 from kannon.outbound.route.resolver import Resolver
 from kannon.outbound.route.routing import NextHop, NoHop, Router
-from kannon.outbound.site.site import Site, Throttled
-from kannon.outbound.trouble import Failure, Kind, asks_another_host, classify, worse
+from kannon.outbound.site.dialer import Dialer
+from kannon.outbound.site.site import Site
+from kannon.outbound.site.sites import Sites
+from kannon.outbound.throttled import Throttled
+from kannon.outbound.trouble import Failure, classify, tries_another_host, worse
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-_Key = tuple[str, TransportPolicy, bool]
-
-SITE_SECONDS = 600.0  # an unused destination is remembered so long
-MAX_RESTING = 10_000  # and so many of them
-IDLE_SECONDS = 60.0
-REAP_SECONDS = 0.25
+IDLE_CONNECTION_SECONDS = 60.0
+MAINTENANCE_SECONDS = 0.25
 CLOSE_SECONDS = 3.0
-MIN_DNS_SCALE = 0.1  # timeout_scale is for remote servers; the name server is near, and must not be hurried to nothing
-MAX_SPOKEN_TO = 2  # hosts that were told of the mail
-HELD_SECONDS = 0.75  # whoever waits longer makes way when others need the room, and comes back after as long
+MIN_DNS_SCALE = 0.1  # timeout_scale is for remote servers; the name server is near and keeps a usable time-out
+MAX_HOSTS_TRIED = 2  # hosts that a mail's transaction was begun with
+SHED_SECONDS = 0.75  # a waiter may be shed after this time, and comes back after the same time
+MAX_TRANSACTION_SECONDS = 10.0  # then a transaction's permit goes to another mail
 
 BAD_ADDRESS = Reply(550, "the recipient's domain is not a domain name", "5.1.2")
 
 
 class Deliverer:
-    """`async with Deliverer(config.sender, config.dns) as deliverer:`; leaving says QUIT to every server.
-    `sender.hostname` is filled in (kannon.hostname)."""
+    """`async with Deliverer(config.sender, config.dns) as deliverer:`; leaving it sends QUIT to every server.
+    `sender.hostname` must be filled in (kannon.hostname)."""
 
-    def __init__(self, sender: Sender, dns: Dns) -> None:
-        self._sender = sender
-        self._dns = dns
+    def __init__(self, sender: Sender, dns: Dns, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._scale = sender.timeout_scale
-        self._slots = Limiter(sender.concurrency)
-        self._max_held = max(2 * sender.concurrency, 100)
-        self._held: dict[anyio.CancelScope, float] = {}  # since when; waiters for a connection are held by their site
-        self._max_idle = 5 * sender.concurrency  # connections of all destinations, kept for the next mail
-        self._sites: dict[_Key, Site] = {}  # in use, by their plans' key
-        self._resting: dict[_Key, tuple[float, Site]] = {}  # the others, in the order of since when
-        self._opener = Connector(sender.hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
-        self._resolver = Resolver(dns.nameservers, self.spawn, scale=max(self._scale, MIN_DNS_SCALE))
+        self._limiter = Limiter(sender.concurrency, max(2 * sender.concurrency, 100), clock)
+        connector = Connector(sender.hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
+        self._resolver = Resolver(dns.nameservers, self._spawn, scale=max(self._scale, MIN_DNS_SCALE))
         self._router = Router(sender, self._resolver)
+        self._dialer = Dialer(self._router, connector)
+        self._sites = Sites(self._new_site, max_idle_connections=5 * sender.concurrency)
         self._group: TaskGroup | None = None
-        self._stopping = False
 
     @property
     def capacity(self) -> int:
-        """How many calls of `deliver` may run at once and still make way for each other."""
-        return self._sender.concurrency + self._max_held
+        """How many calls of `deliver` may run at once."""
+        return self._limiter.capacity
 
     async def __aenter__(self) -> Self:
-        self._stopping = False
+        self._limiter.stopping = False
         self._group = await anyio.create_task_group().__aenter__()
-        self._group.start_soon(self._reap)
+        self._group.start_soon(self._maintain)
         return self
 
     async def __aexit__(
@@ -86,175 +77,89 @@ class Deliverer:
     ) -> bool | None:
         group, self._group = self._group, None
         assert group is not None, "entered"  # noqa: S101  # for the type checker
-        self.turn_away()
-        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS * self._scale) as closing:
-            pending = [each for site in self._sites.values() for each in site.close()]
-            if pending:
-                await asyncio.wait(pending)
-        if closing.cancelled_caught:
-            log.debug("connections cut", count=sum(site.connections for site in self._sites.values()))
-        for site in self._sites.values():
-            site.abort()
-        self._sites.clear()
-        self._resting.clear()
+        self.cancel_waiters()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS * self._scale):
+            await self._sites.close()
+        if aborted := self._sites.abort():
+            log.debug("connections aborted: the servers did not answer QUIT in time", count=aborted)
         group.cancel_scope.cancel()
         return await group.__aexit__(kind, error, trace)
 
-    def turn_away(self) -> None:
-        """For stopping: whatever waits becomes Throttled, whatever is being sent goes on."""
-        self._stopping = True
-        for scope in self._held:
-            scope.cancel()
-        for site in self._sites.values():
-            site.turn_away(time.monotonic(), 0.0)
+    def cancel_waiters(self) -> None:
+        """For the stop of the process: every waiting delivery ends as Throttled, transactions go on."""
+        self._limiter.cancel_waiters()
+        self._sites.cancel_waiters(self._clock(), 0.0)
 
     async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
-        """One try, at most two hosts that were spoken to about the mail. Cancelling closes the connection in use."""
+        """One attempt. Cancelling closes the connection in use."""
         local, _, domain = envelope.rcpt_to.rpartition("@")
         try:
             domain = canonical_domain(domain)
         except ValueError:
             return Refused(BAD_ADDRESS, Stage.DNS, "")
-        plan: NextHop | NoHop | Throttled | None = self._router.known(domain)
-        if plan is None:
-            plan = await self._hold(self._router.plan(domain))
-        if isinstance(plan, Throttled):
-            return plan
-        if isinstance(plan, NoHop):
-            return classify(plan.failure, "")
-        site = self._site(plan)
-        session: Session | Failure | Throttled | None = site.lend() or site.turned_away(envelope.domain)
+        hop: NextHop | NoHop | None = self._router.cached(domain)
+        if hop is None:
+            hop = await self._limiter.wait(self._router.route(domain))
+        if hop is None:
+            return self._shed()
+        if isinstance(hop, NoHop):
+            return classify(hop.failure, "")
+        site = self._sites.get(hop)
+        session: Session | Failure | Throttled | None = site.acquire_now() or site.admit(envelope.domain)
         if session is None:
-            session = Throttled(0.0) if self._stopping else await site.wait(envelope.domain)
+            session = self._shed() if self._limiter.stopping else await site.acquire(envelope.domain)
         if isinstance(session, Throttled):
             return session
         if isinstance(session, Failure):
-            return classify(session, plan.groups[0][0])
+            return classify(session, hop.groups[0][0])
         mail = prepare(envelope, f"{local}@{domain}")
         return await self._send(site, mail, session)
 
     def destinations(self) -> list[Destination]:
         """A snapshot, the busiest first."""
-        now = time.monotonic()
-        found = [
-            Destination(
-                site=site.plan.site,
-                waiting=site.waiting,
-                in_flight=site.in_flight,
-                connections=site.connections,
-                limit=site.limit,
-                last=site.last,
-                failure=site.failure,
-                next_probe_in=site.outage.seconds_to_probe(now) if site.outage.down else None,
-            )
-            for site in (*self._sites.values(), *(site for _, site in self._resting.values()))
-        ]
-        return sorted(found, key=lambda each: each.busy, reverse=True)
+        return self._sites.view()
 
-    # -- what sites use
+    # -- waiting and shedding
 
-    def spawn(self, job: Coroutine[Any, Any, None]) -> None:
+    def _shed(self) -> Throttled:
+        return Throttled(0.0 if self._limiter.stopping else SHED_SECONDS * self._scale)
+
+    async def _maintain(self) -> None:
+        while True:
+            await anyio.sleep(MAINTENANCE_SECONDS * self._scale)
+            now = self._clock()
+            if self._limiter.is_overloaded(self._sites.waiting):
+                before = now - SHED_SECONDS * self._scale
+                self._limiter.shed(before)
+                self._sites.cancel_waiters(before, SHED_SECONDS * self._scale)
+            self._limiter.expire(now - MAX_TRANSACTION_SECONDS * self._scale)
+            self._sites.close_idle_connections(now - IDLE_CONNECTION_SECONDS * self._scale)
+            self._sites.retire(now)
+
+    def _new_site(self, hop: NextHop) -> Site:
+        return Site(hop, self._dialer, self._spawn, self._scale, self._clock)
+
+    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
         if self._group is None:
             job.close()
             raise RuntimeError("the deliverer has not been entered")
         self._group.start_soon(_run, job)
 
-    async def open(self, plan: NextHop, avoid: Set[str]) -> Session | Failure:
-        """The first of the plan's addresses that lets us in; else the failure that came furthest."""
-        worst: Failure | None = None
-        async with aclosing(self._router.targets(plan)) as targets:
-            async for target in targets:
-                if isinstance(target, Failure):
-                    worst = worse(worst, target) if worst else target
-                elif target.address not in avoid:
-                    opened = await self._opener.open(target, plan.access, plan.site)
-                    if isinstance(opened, Session):
-                        return opened
-                    opened = replace(opened, host=target.host)
-                    worst = worse(worst, opened) if worst else opened
-        return worst or Failure(Kind.CONNECT, Stage.CONNECT, reason="no other host")
-
-    async def knows_another(self, plan: NextHop, avoid: Set[str]) -> bool:
-        async with aclosing(self._router.targets(plan)) as targets:
-            async for target in targets:
-                if isinstance(target, Target) and target.address not in avoid:
-                    return True
-        return False
-
-    # -- inside
-
-    def _site(self, plan: NextHop) -> Site:
-        key = plan.key
-        site = self._sites.get(key)
-        if site is None:
-            _, site = self._resting.pop(key, (0.0, None))
-            site = self._sites[key] = site or Site(plan, self, self._scale)
-        site.plan = plan
-        return site
-
-    async def _hold(self, waiting: Awaitable[T]) -> T | Throttled:
-        """Waits, and is turned away when others need the room and this has taken long."""
-        with anyio.CancelScope() as scope:
-            self._held[scope] = time.monotonic()
-            if self._stopping:
-                scope.cancel()
-            try:
-                return await waiting
-            finally:
-                del self._held[scope]
-        return Throttled(0.0 if self._stopping else HELD_SECONDS * self._scale)
-
-    async def _reap(self) -> None:
-        while True:
-            await anyio.sleep(REAP_SECONDS * self._scale)
-            now = time.monotonic()
-            self._make_way(now - HELD_SECONDS * self._scale)
-            self._slots.let_go(now - STALLED_SECONDS * self._scale)
-            self._end_idle(now - IDLE_SECONDS * self._scale)
-            self._rest(now)
-
-    def _end_idle(self, before: float) -> None:
-        """Those idle too long, and those idle longest where there are too many: a mailing to ten thousand domains does
-        not end at the limit of open files."""
-        idle = sorted(since for site in self._sites.values() for since in site.idle_since())
-        if len(idle) > self._max_idle:
-            before = max(before, idle[-self._max_idle - 1])
-        for site in self._sites.values():
-            site.reap(before)
-
-    def _rest(self, now: float) -> None:
-        """Destinations that nothing is going on with are put aside, and forgotten in time."""
-        for key in [key for key, site in self._sites.items() if site.unused]:
-            self._resting[key] = now, self._sites.pop(key)
-        while self._resting:
-            key, (since, _) = next(iter(self._resting.items()))
-            if now - since <= SITE_SECONDS and len(self._resting) <= MAX_RESTING:
-                return
-            del self._resting[key]
-
-    def _make_way(self, before: float) -> None:
-        """When many wait, those whose DNS or destination hangs leave the room to those that move."""
-        if len(self._held) + sum(site.waiting for site in self._sites.values()) <= self._max_held // 2:
-            return
-        for scope, since in self._held.items():
-            if since <= before:
-                scope.cancel()
-        for site in self._sites.values():
-            site.turn_away(before, HELD_SECONDS * self._scale)
+    # -- sending
 
     async def _send(self, site: Site, mail: Mail, session: Session) -> Verdict | Throttled:
-        """The mail over `session`, and where that fails in a way another host may mend, over one to another host."""
+        """Sends over `session`, and after a failure that another host may not have, over a session to another host."""
         tried: set[str] = set()
         verdict: Deferred | Refused | None = None
         worst: Failure | None = None
         while True:
             peer = session.peer
-            if missing := unable(mail, session.extensions):
-                site.give_back(session)
+            if missing := unsupported(mail, session.extensions):
+                site.release(session)
                 return classify(missing, peer.host, peer.tls)
             transaction = await self._transact(site, mail, session)
-            if isinstance(transaction, Throttled):
-                return verdict or transaction
+            if transaction is None:
+                return verdict or self._shed()
             if transaction.accepted is not None:
                 return Delivered(transaction.accepted.parsed(), peer.host, peer.tls)
             failure = transaction.failure
@@ -263,31 +168,30 @@ class Deliverer:
                 tried.add(peer.address)
                 if worst is None or worse(worst, failure) is failure:
                     worst, verdict = failure, classify(failure, peer.host, peer.tls)
-                if len(tried) == MAX_SPOKEN_TO or not asks_another_host(failure):
-                    site.give_back(session)
+                if len(tried) == MAX_HOSTS_TRIED or not tries_another_host(failure):
+                    site.release(session)
                     return verdict or classify(failure, peer.host, peer.tls)
-            opened = await self._hold(site.another_host(session, tried))
+            opened = await self._limiter.wait(site.switch_host(session, tried))
             if not isinstance(opened, Session):
-                return verdict or (opened if isinstance(opened, Throttled) else classify(opened, peer.host))
+                return verdict or (self._shed() if opened is None else classify(opened, peer.host))
             session = opened
 
-    async def _transact(self, site: Site, mail: Mail, session: Session) -> Transaction | Throttled:
-        claim = Claim.PROVEN if site.proven else Claim.FIRST if site.in_flight == 1 else Claim.FURTHER
-        place: Place | Throttled | None = self._slots.take_now(claim)
-        if place is None:
-            place = await self._hold(self._slots.take(claim))
-        if isinstance(place, Throttled):
-            site.give_back(session)
-            return place
+    async def _transact(self, site: Site, mail: Mail, session: Session) -> Transaction | None:
+        """None: shed while it waited for a permit."""
+        priority = Priority.PROVEN if site.proven else Priority.FIRST if site.in_flight == 1 else Priority.FURTHER
+        permit = self._limiter.acquire_now(priority) or await self._limiter.acquire(priority)
+        if permit is None:
+            site.release(session)
+            return None
         try:
             transaction = await session.send(mail)
         finally:
-            self._slots.free(place)
+            self._limiter.release(permit)
         if transaction.accepted is not None:
-            site.went_well(transaction.accepted, time.monotonic() - place.since)
-            site.give_back(session)
+            site.on_success(transaction.accepted, self._clock() - permit.since)
+            site.release(session)
         elif transaction.failure is not None and not transaction.stale:
-            site.went_badly(transaction.failure)
+            site.on_failure(transaction.failure)
         return transaction
 
 

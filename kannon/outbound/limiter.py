@@ -1,102 +1,148 @@
-"""How many mails are being sent at once in this process, and that hanging peers cannot take all the places.
+"""The one limiter of the sender process: how many mails are in transactions, by priority, and how many wait.
 
-In: `take` before a mail is sent, `free` after. Proven destinations (they have taken mail lately) may have every place;
-all others together only half of them, and a quarter where one of them wants a second, so the rest is always there for
-destinations that move. A mail without an end after STALLED_SECONDS gives its place up, to as many again: a peer may
-hang for ten minutes (RFC 5321 §4.5.3.2.6), and waiting costs a socket, not work.
+In: `acquire` before a transaction and `release` after it; `wait` around every other wait of a delivery (DNS, another
+host). Out: a `Permit`, or None for a waiter that was shed. Proven destinations may use every permit. All other
+destinations together get half of them, and a quarter when one of them wants a second, so the rest is always free for
+destinations that accept mail. A transaction that lasts longer than the owner allows gives its permit up, to as many
+again as there are permits: a peer may hang for ten minutes (RFC 5321 §4.5.3.2.6), and waiting costs a socket, no work.
 """
 
 import asyncio
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
-STALLED_SECONDS = 10.0
+import anyio
+
+T = TypeVar("T")
 
 
-class Claim(Enum):
-    """The value is the share of all places that it may bring the unproven ones to."""
+class Priority(Enum):
+    """The value is the share of all permits up to which the unproven destinations may use them."""
 
     PROVEN = 1.0
-    FIRST = 0.5  # an unproven destination's only mail at the moment
-    FURTHER = 0.25  # another one of it
+    FIRST = 0.5  # the only mail in flight to an unproven destination
+    FURTHER = 0.25  # another mail to it
 
 
 @dataclass(slots=True, eq=False)
-class Place:
-    claim: Claim
+class Permit:
+    priority: Priority
     since: float
-    stalled: bool = False
+    expired: bool = False
 
 
 class Limiter:
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._places: dict[Place, None] = {}  # in order of `since`
+    """`waiters`: as many may wait. More than half of them is an overload, and the owner sheds the oldest."""
+
+    def __init__(self, permits: int, waiters: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max = permits
+        self._max_waiters = waiters
+        self._clock = clock
+        self._permits: dict[Permit, None] = {}  # in order of `since`
         self._unproven = 0
-        self._stalled = 0
-        self._waiting: dict[Claim, deque[asyncio.Future[Place]]] = {claim: deque() for claim in Claim}
+        self._expired = 0
+        self._queues: dict[Priority, deque[asyncio.Future[Permit]]] = {priority: deque() for priority in Priority}
+        self._waiters: dict[anyio.CancelScope, float] = {}  # with the time since when, in its order
+        self.stopping = False  # True: `wait` returns None at once
 
     @property
-    def taken(self) -> int:
-        """Without those that have given their place up."""
-        return len(self._places)
+    def capacity(self) -> int:
+        """Deliveries that may be under way at once, waiting or not."""
+        return self._max + self._max_waiters
 
-    def take_now(self, claim: Claim) -> Place | None:
-        return None if self._waiting[claim] or not self._room(claim) else self._take(claim)
+    @property
+    def in_use(self) -> int:
+        """Without expired permits."""
+        return len(self._permits)
 
-    async def take(self, claim: Claim) -> Place:
-        """First come, first served, within each kind of claim."""
-        if place := self.take_now(claim):
-            return place
-        turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        self._waiting[claim].append(turn)
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.free(turn.result())
-            elif turn in self._waiting[claim]:  # while all places hang, thousands come and go
-                self._waiting[claim].remove(turn)
-            raise
+    def acquire_now(self, priority: Priority) -> Permit | None:
+        return None if self._queues[priority] or not self._has_room(priority) else self._grant(priority)
 
-    def free(self, place: Place) -> None:
-        if place.stalled:
-            self._stalled -= 1
+    async def acquire(self, priority: Priority) -> Permit | None:
+        """First come, first served within a priority. None: shed."""
+        return self.acquire_now(priority) or await self.wait(self._queue(priority))
+
+    def release(self, permit: Permit) -> None:
+        if permit.expired:
+            self._expired -= 1
         else:
-            self._leave(place)
-            self._call_next()
+            self._remove(permit)
+            self._grant_next()
 
-    def let_go(self, before: float) -> None:
-        """Those who took their place before this time give it up."""
-        while self._places and self._stalled < self._total:
-            oldest = next(iter(self._places))
+    def expire(self, before: float) -> None:
+        """Permits granted at `before` or earlier no longer count."""
+        while self._permits and self._expired < self._max:
+            oldest = next(iter(self._permits))
             if oldest.since > before:
                 break
-            self._leave(oldest)
-            oldest.stalled = True
-            self._stalled += 1
-        self._call_next()
+            self._remove(oldest)
+            oldest.expired = True
+            self._expired += 1
+        self._grant_next()
 
-    def _room(self, claim: Claim) -> bool:
-        if len(self._places) >= self._total:
+    async def wait(self, awaitable: Awaitable[T]) -> T | None:
+        """The result of `awaitable`, or None when this waiter is shed, which cancels it."""
+        with anyio.CancelScope() as scope:
+            self._waiters[scope] = self._clock()
+            if self.stopping:
+                scope.cancel()
+            try:
+                return await awaitable
+            finally:
+                del self._waiters[scope]
+        return None
+
+    def is_overloaded(self, others: int) -> bool:
+        """`others` wait elsewhere: in the queues of their destinations."""
+        return len(self._waiters) + others > self._max_waiters // 2
+
+    def shed(self, before: float) -> None:
+        """Waiters since `before` or longer."""
+        for scope, since in self._waiters.items():
+            if since > before:
+                break
+            scope.cancel()
+
+    def cancel_waiters(self) -> None:
+        """All of them, and every later one: the process stops."""
+        self.stopping = True
+        for scope in self._waiters:
+            scope.cancel()
+
+    async def _queue(self, priority: Priority) -> Permit:
+        granted: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        self._queues[priority].append(granted)
+        try:
+            return await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self.release(granted.result())
+            elif granted in self._queues[priority]:  # while all permits hang, thousands of waiters come and go
+                self._queues[priority].remove(granted)
+            raise
+
+    def _has_room(self, priority: Priority) -> bool:
+        if len(self._permits) >= self._max:
             return False
-        return claim is Claim.PROVEN or self._unproven < max(1, int(self._total * claim.value))
+        return priority is Priority.PROVEN or self._unproven < max(1, int(self._max * priority.value))
 
-    def _take(self, claim: Claim) -> Place:
-        place = Place(claim, time.monotonic())
-        self._places[place] = None
-        self._unproven += claim is not Claim.PROVEN
-        return place
+    def _grant(self, priority: Priority) -> Permit:
+        permit = Permit(priority, self._clock())
+        self._permits[permit] = None
+        self._unproven += priority is not Priority.PROVEN
+        return permit
 
-    def _leave(self, place: Place) -> None:
-        del self._places[place]
-        self._unproven -= place.claim is not Claim.PROVEN
+    def _remove(self, permit: Permit) -> None:
+        del self._permits[permit]
+        self._unproven -= permit.priority is not Priority.PROVEN
 
-    def _call_next(self) -> None:
-        for claim, waiting in self._waiting.items():
-            while waiting and self._room(claim):
-                turn = waiting.popleft()
-                if not turn.done():
-                    turn.set_result(self._take(claim))
+    def _grant_next(self) -> None:
+        for priority, queue in self._queues.items():
+            while queue and self._has_room(priority):
+                granted = queue.popleft()
+                if not granted.done():
+                    granted.set_result(self._grant(priority))

@@ -1,9 +1,8 @@
-"""Delivery into a folder instead of the world: `sender.mode = "sandbox"`.
+"""Delivery into a folder: `sender.mode = "sandbox"`.
 
-In: an envelope. Out: a verdict, as of a `Deliverer`, whose place it takes. Mail that is taken is kept in a Maildir,
-octet for octet under two trace headers; the simulator's addresses (kannon.mail.simulator) answer as their names say,
-and what they send back goes over SMTP to this installation's own inbound server, through the same stages as a
-stranger's. It opens no connection to anywhere else.
+In: an envelope. Out: a verdict, as from a `Deliverer`, which it replaces. Accepted mail is written to a Maildir, octet
+for octet below two trace headers. The simulator's addresses (kannon.mail.simulator) answer as their names say; their
+bounces and complaints go over SMTP to this installation's own inbound server. The sandbox opens no other connection.
 """
 
 import os
@@ -23,7 +22,7 @@ from kannon.mail.envelope import Envelope
 from kannon.mail.simulator import simulate
 from kannon.mail.verdict import Delivered, Verdict
 from kannon.outbound.deliver import Deliverer
-from kannon.outbound.site.site import Throttled
+from kannon.outbound.throttled import Throttled
 
 log = structlog.get_logger()
 
@@ -63,11 +62,11 @@ class Sandbox:
         finally:
             await self._back.__aexit__(kind, error, trace)
 
-    def turn_away(self) -> None:
-        """Nothing waits here."""
+    def cancel_waiters(self) -> None:
+        """The sandbox has no waiters."""
 
     def destinations(self) -> list[Destination]:
-        return [Destination("sandbox", 0, 0, 0, self._capacity, f"{self._kept} mails kept")]
+        return [Destination("sandbox", 0, 0, 0, self._capacity, f"{self._kept} mails written")]
 
     async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
         verdict, answer = simulate(envelope)
@@ -79,7 +78,7 @@ class Sandbox:
         return verdict
 
     async def _answer(self, envelope: Envelope, answer: bytes) -> None:
-        """To the bounce address, from nobody, as reports are sent (RFC 5321 §4.5.5)."""
+        """To the bounce address, with the empty reverse-path of reports (RFC 5321 §4.5.5)."""
         back = Envelope(
             delivery_id=envelope.delivery_id,
             message_id=envelope.message_id,
@@ -96,17 +95,17 @@ class Sandbox:
             if isinstance(verdict, Delivered):
                 return
             await anyio.sleep(verdict.retry_in if isinstance(verdict, Throttled) else ANSWER_RETRY_SECONDS)
-        log.warning("the simulator's answer was not taken", to=envelope.mail_from, verdict=verdict)
+        log.warning("cannot deliver the simulator's report", to=envelope.mail_from, verdict=verdict)
 
 
 def _route_to(smtp: Smtp) -> Route:
-    """Our own inbound server, by the address it listens on."""
+    """This installation's inbound server, by its listen address."""
     host, port = split_listen(smtp.listen)
     return Route(domain="*", host={"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port=port or 1, tls="none")  # noqa: S104
 
 
 def _keep(folder: Path, envelope: Envelope) -> None:
-    """Written under `tmp`, then moved: a reader of `new` sees whole mails only."""
+    """Writes to `tmp`, then moves: a reader of `new` sees complete mails only."""
     name = f"{time.time_ns()}.P{os.getpid()}R{secrets.token_hex(8)}.kannon"
     trace = f"Return-Path: <{envelope.mail_from}>\r\nDelivered-To: {envelope.rcpt_to}\r\n".encode()
     temporary = folder / "tmp" / name

@@ -1,6 +1,6 @@
-"""What a failure means: one function classifies it into a verdict, one decides whether another host is asked.
+"""What a failure means: the one place that decides between deferral and refusal, and whether to try another host.
 
-In: `Failure`, which the protocol reports. Out: a verdict, or True and False. Nothing else in the sender decides this.
+In: a `Failure` from the protocol or the DNS. Out: a verdict, or a decision.
 """
 
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from kannon.mail.verdict import Deferred, Refused, Reply, Stage
 
 
 class Kind(Enum):
-    """How a delivery failed, before it is judged."""
+    """How an attempt failed."""
 
-    REPLY = auto()  # the peer answered, and not what was hoped for
-    CONNECT = auto()  # refused, unreachable, timed out before there was a connection
-    CLOSED = auto()  # the peer closed or reset the connection
+    REPLY = auto()  # the server answered with an unexpected reply
+    CONNECT = auto()  # refused, unreachable, or timed out before the connection was established
+    CLOSED = auto()  # the server closed or reset the connection
     TIMEOUT = auto()
-    GARBAGE = auto()  # no SMTP reply, an endless line, a reply nobody asked for
-    INJECTED = auto()  # bytes behind the reply to STARTTLS, in clear
-    TLS = auto()  # handshake failed, or TLS is required and not to be had
-    LOOKUP = auto()  # DNS is away or broken
-    FACT = auto()  # DNS says no; `reply` is the reply that stands for it
-    UNABLE = auto()  # the peer lacks an extension this mail cannot do without; `reply` likewise
+    GARBAGE = auto()  # no SMTP reply, an endless line, a reply to no command
+    INJECTED = auto()  # bytes in clear text behind the reply to STARTTLS
+    TLS = auto()  # the handshake failed, or TLS is required and not offered
+    LOOKUP = auto()  # the DNS is unreachable or broken
+    FACT = auto()  # the DNS states it; `reply` expresses it
+    UNABLE = auto()  # the server lacks an extension that this mail needs; `reply` expresses it
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`reply` is the peer's own, except for FACT and UNABLE. `reason` says in words what a missing reply cannot. `host`
-    is set where it is not plain from whom the session was with."""
+    """`reply` is the server's, except for FACT and UNABLE. `reason` explains a failure without a reply. `host` is set
+    when it is not that of the session."""
 
     kind: Kind
     stage: Stage
@@ -45,8 +45,8 @@ _DEPTH = {stage: depth for depth, stage in enumerate(Stage)}
 
 
 def classify(failure: Failure, host: str, tls: str = "") -> Deferred | Refused:
-    """Permanent is only what the peer said about this mail with a 5xx, or what the DNS states as a fact. `host`: of the
-    session, where the failure names none."""
+    """Only a 5xx about this mail and a fact from the DNS are permanent. `host` is the session's, for a failure without
+    one."""
     reply, host = failure.reply, failure.host or host
     if reply is not None:
         stated = failure.kind in (Kind.FACT, Kind.UNABLE)
@@ -62,25 +62,25 @@ def classify(failure: Failure, host: str, tls: str = "") -> Deferred | Refused:
     )
 
 
-def asks_another_host(failure: Failure) -> bool:
-    """False where the answer would be the same, or where the mail may have been taken."""
+def tries_another_host(failure: Failure) -> bool:
+    """False when the answer would be the same, or when this host may have accepted the mail."""
     if failure.kind in (Kind.FACT, Kind.UNABLE):
         return False
     if failure.stage is Stage.DOT and failure.kind is not Kind.REPLY:
-        return False  # outcome unknown: another host now would be a second copy for certain if it was taken
+        return False  # unknown outcome: another host could mean a second copy
     return not isinstance(classify(failure, ""), Refused)
 
 
 def is_about_the_host(failure: Failure) -> bool:
-    """True where the destination itself is in trouble, False where only this mail was not wanted."""
+    """True when the destination itself is in trouble, False when it rejected this mail only."""
     if failure.kind is Kind.REPLY and failure.stage in ABOUT_THE_MAIL:
         return failure.reply is not None and failure.reply.code == 421
     return failure.kind not in (Kind.FACT, Kind.UNABLE)
 
 
 def worse(first: Failure, second: Failure) -> Failure:
-    """Of two hosts' failures the one to report: the one that came further, the later one of two alike. What DNS states
-    of one host as a fact is less than any trouble with another, which may be over tomorrow."""
+    """Of two hosts' failures the one to report: the one that got further, or the later one. A fact about one host ranks
+    below any other failure, which may be temporary."""
     return first if _depth(first) > _depth(second) else second
 
 

@@ -24,7 +24,7 @@ def encode_envelope(envelope: Envelope, *, body_object: str = "") -> bytes:
         message_id=envelope.message_id,
         attempt=envelope.attempt,
         due_at=timestamp(envelope.due_at),
-        turn=envelope.turn,
+        turn=envelope.requeues,
         body_object=body_object,
     ).SerializeToString()
 
@@ -50,5 +50,5 @@ def to_envelope(message: EmailToSend, body: bytes) -> Envelope:
         body=body,
         attempt=message.attempt,
         due_at=from_timestamp(message.due_at),
-        turn=message.turn,
+        requeues=message.turn,
     )

@@ -107,12 +107,12 @@ async def test_a_delivery_is_found_while_it_is_in_flight(db: Database) -> None:
 
 async def test_a_postponed_delivery_waits_without_an_attempt_and_gets_another_envelope(db: Database) -> None:
     first, second = await insert_batch(db, ADDRESSES[:2], state="scheduled")
-    assert {d.turn for d in await claim_due(db, 10)} == {0}
-    # Of the second, an envelope of another turn is spoken of: it is not this one that was given back.
+    assert {d.requeues for d in await claim_due(db, 10)} == {0}
+    # The second one has another requeue count: it is another envelope, which is not the one in flight.
     await return_throttled(db, [ThrottledDelivery(first, 0, 0.0), ThrottledDelivery(second, 7, 0.0)])
     assert await states(db) == {first: "scheduled", second: "sending"}
     [again] = await claim_due(db, 10)
-    assert (again.id, again.attempt, again.turn) == (first, 1, 1)
+    assert (again.id, again.attempt, again.requeues) == (first, 1, 1)
     await return_throttled(db, [ThrottledDelivery(first, 1, 3600.0)])
     assert await claim_due(db, 10) == []
 

@@ -1,4 +1,4 @@
-"""Against servers by other hands: smtp-sink with its fault switches, and real ones: Postfix, Exim and OpenSMTPD."""
+"""Against other servers: smtp-sink with its fault switches, and Postfix, Exim and OpenSMTPD."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,7 +33,7 @@ async def test_smtp_sink_with_less_and_less_to_offer(switches: list[str]) -> Non
             assert isinstance(verdict, Delivered), verdict
 
 
-# smtp-sink names what it fails: CONNECT is the greeting, "." the final dot.
+# smtp-sink's names for the stages: CONNECT is the greeting, "." the final dot.
 COMMANDS = {"MAIL": Stage.MAIL, "RCPT": Stage.RCPT, "DATA": Stage.DATA, ".": Stage.DOT}
 
 
@@ -55,7 +55,7 @@ async def test_smtp_sink_defers(command: str, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("switch", ["-f", "-r"])
-async def test_smtp_sink_lets_nobody_in(switch: str) -> None:
+async def test_smtp_sink_accepts_no_connection(switch: str) -> None:
     async with to_sink(switch, "CONNECT") as deliverer:
         verdict = await deliverer.deliver(an_envelope())
     assert isinstance(verdict, Deferred)
@@ -72,19 +72,19 @@ async def test_smtp_sink_hangs_up(command: str, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("command", ["QUIT", "RSET"])
-async def test_smtp_sink_hangs_up_where_it_does_not_matter(command: str) -> None:
+async def test_smtp_sink_hangs_up_after_the_mail(command: str) -> None:
     async with to_sink("-q", command) as deliverer:
         for _ in range(3):
             assert isinstance(await deliverer.deliver(an_envelope()), Delivered)
 
 
-async def test_smtp_sink_takes_its_time() -> None:
+async def test_smtp_sink_is_slow() -> None:
     async with to_sink("-w", "1") as deliverer:
         assert isinstance(await deliverer.deliver(an_envelope()), Delivered)
 
 
 async def test_postfix() -> None:
-    """Over TLS, dots and all; refused and deferred in its own words."""
+    """Over TLS, with dots; its own texts for refused and deferred mail."""
     body = BODY + b".\r\n..\r\n.x\r\nGr\xc3\xbc\xc3\x9fe\r\n"
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(postfix())
@@ -165,7 +165,7 @@ async def test_without_starttls(authority: Authority, name: str) -> None:
             assert (unknown.reply.code // 100, unknown.stage) == (5, Stage.RCPT)
             large = await deliverer.deliver(an_envelope(body=BODY + b"x\r\n" * 500_000))
             assert isinstance(large, Refused)
-            assert large.stage is (Stage.MAIL if name == "exim" else Stage.DOT)  # who looks at SIZE=, and who counts
+            assert large.stage is (Stage.MAIL if name == "exim" else Stage.DOT)  # Exim checks SIZE=, the others count
 
 
 @pytest.mark.parametrize("name", ["exim", "postfix"])
@@ -194,8 +194,8 @@ async def test_with_starttls(authority: Authority, name: str, flaw: str) -> None
 
 
 async def test_a_server_that_offers_tls_and_may_not_be_able_to(authority: Authority) -> None:
-    """OpenSMTPD before 7.3 fails every handshake beside OpenSSL 3, and that is what Debian 12 has: the mail goes in
-    clear within the same try, or encrypted from a newer one. The server says which in its Received field."""
+    """OpenSMTPD before 7.3, as in Debian 12, fails every handshake with OpenSSL 3: the mail goes in clear text within
+    the same attempt. A newer one gets it encrypted. The server's Received field says which."""
     async with (
         mail_server("opensmtpd", a_certificate(authority, "good")) as server,
         to(server, authority, "opportunistic") as deliverer,
@@ -204,7 +204,7 @@ async def test_a_server_that_offers_tls_and_may_not_be_able_to(authority: Author
         assert (b"with ESMTPS" in server.mails()[0]) is bool(verdict.tls)
 
 
-async def test_a_server_that_knows_tls_1_0_only(authority: Authority) -> None:
+async def test_a_server_with_tls_1_0_only(authority: Authority) -> None:
     ciphers = "NORMAL:-VERS-ALL:+VERS-TLS1.0"
     async with mail_server("exim", a_certificate(authority, "good"), ciphers=ciphers) as server:
         async with to(server, authority, "required") as deliverer:

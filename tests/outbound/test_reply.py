@@ -1,4 +1,4 @@
-"""What a reply says, and how long it asks us to wait."""
+"""Parsing of replies, and the retry time in their text."""
 
 import time
 

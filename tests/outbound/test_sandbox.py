@@ -27,7 +27,7 @@ def kept(folder: Path) -> list[bytes]:
 
 
 @pytest.mark.parametrize("to", ["anybody@anywhere.example", "success@simulator.kannon", "bounce@elsewhere.example"])
-async def test_mail_is_kept_as_it_is(tmp_path: Path, to: str) -> None:
+async def test_mail_is_written_octet_for_octet(tmp_path: Path, to: str) -> None:
     async with sandbox(tmp_path, free_port()) as box:
         verdict = await box.deliver(an_envelope(to))
     assert isinstance(verdict, Delivered)
@@ -35,7 +35,7 @@ async def test_mail_is_kept_as_it_is(tmp_path: Path, to: str) -> None:
     assert not list((tmp_path / "sandbox" / "tmp").iterdir())
 
 
-async def test_bounce_and_defer_are_not_kept(tmp_path: Path) -> None:
+async def test_bounced_and_deferred_mail_is_not_written(tmp_path: Path) -> None:
     async with sandbox(tmp_path, free_port()) as box:
         bounced = await box.deliver(an_envelope("Bounce@Simulator.Kannon"))
         deferred = await box.deliver(an_envelope("defer@simulator.kannon"))
@@ -48,7 +48,7 @@ async def test_bounce_and_defer_are_not_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("who", "kind"), [("complaint", ReportKind.COMPLAINT), ("ooto", ReportKind.AUTO_REPLY)])
-async def test_answers_come_back_to_the_bounce_address(tmp_path: Path, who: str, kind: ReportKind) -> None:
+async def test_reports_go_to_the_bounce_address(tmp_path: Path, who: str, kind: ReportKind) -> None:
     inbound = Peer()
     async with serving(inbound) as port, sandbox(tmp_path, port) as box:
         assert isinstance(await box.deliver(an_envelope(f"{who}@simulator.kannon")), Delivered)
@@ -59,7 +59,7 @@ async def test_answers_come_back_to_the_bounce_address(tmp_path: Path, who: str,
     assert read_report(inbound.mails[0].removesuffix(b".\r\n")).kind is kind
 
 
-async def test_an_answer_is_sent_again_when_it_was_not_taken(tmp_path: Path) -> None:
+async def test_a_report_that_is_not_accepted_is_sent_again(tmp_path: Path) -> None:
     inbound = Peer({Stage.RCPT: after(1, "250 2.1.5 ok", first="451 4.3.0 not now")})
     async with serving(inbound) as port, sandbox(tmp_path, port) as box:
         await box.deliver(an_envelope("complaint@simulator.kannon"))

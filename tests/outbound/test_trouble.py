@@ -1,4 +1,4 @@
-"""Destinations in trouble: probed, suspended, asked once more elsewhere; deliveries that are cancelled or stopped."""
+"""Destinations in trouble: probed, suspended, tried at another host; deliveries that are cancelled or stopped."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 
 from kannon.mail.verdict import Deferred, Delivered, Refused, Stage, Verdict
 from kannon.outbound import Throttled
-from kannon.outbound.site.site import QUEUE_NEW
+from kannon.outbound.site.admission import QUEUE_NEW
 from tests.support import smtp_peer
 from tests.support.delivering import deliver_many, deliver_patiently, delivering, delivering_to
 from tests.support.dns_server import DROP, DnsServer, Zone
@@ -17,7 +17,7 @@ from tests.support.patience import patience
 from tests.support.smtp_peer import Peer, Visit, after, closing, free_port, serving
 
 
-async def test_a_destination_that_is_down_is_probed_by_one_while_its_mail_waits() -> None:
+async def test_one_mail_probes_a_destination_that_is_down_while_the_others_wait() -> None:
     port = free_port()
     peer = Peer()
     zone: Zone = {("dest.test", "MX"): ["10 mx.test."], ("mx.test", "A"): ["127.0.0.1"]}
@@ -71,7 +71,7 @@ async def test_a_destination_that_loses_every_connection_is_down() -> None:
         assert isinstance(await deliverer.deliver(an_envelope()), Throttled)
 
 
-async def test_the_host_on_record_is_the_one_that_said_it() -> None:
+async def test_the_verdict_names_the_host_that_gave_the_reply() -> None:
     first, second = Peer({Stage.GREETING: "554 5.3.2 not today"}), Peer({Stage.EHLO: "451 4.3.2 not yet"})
     async with delivering_to(first, second) as deliverer:
         verdict = await deliverer.deliver(an_envelope())
@@ -81,7 +81,7 @@ async def test_the_host_on_record_is_the_one_that_said_it() -> None:
 
 
 @pytest.mark.parametrize("more", ["421 4.7.0 too busy", "\0\1 what?"])
-async def test_a_host_that_lets_us_in_and_puts_us_out_in_one_breath_is_down(more: str) -> None:
+async def test_a_host_that_closes_right_after_ehlo_is_down(more: str) -> None:
     peer = Peer({Stage.EHLO: closing(f"250-peer.test\r\n250 PIPELINING\r\n{more}")})
     async with delivering_to(peer, timeout_scale=1) as deliverer:
         with patience():
@@ -93,7 +93,7 @@ async def test_a_host_that_lets_us_in_and_puts_us_out_in_one_breath_is_down(more
     assert peer.connections == 1
 
 
-async def test_refused_mails_are_no_trouble_of_the_destination() -> None:
+async def test_refused_mails_do_not_open_the_breaker() -> None:
     peer = Peer({Stage.RCPT: "550 5.1.1 nobody here"})
     async with delivering_to(peer) as deliverer:
         for _ in range(10):
@@ -104,7 +104,7 @@ async def test_refused_mails_are_no_trouble_of_the_destination() -> None:
     assert peer.connections == 1  # without a new connection for each
 
 
-async def test_more_mail_than_an_unknown_destination_should_hold_is_put_back() -> None:
+async def test_more_mail_than_a_new_destinations_queue_is_throttled() -> None:
     gate = asyncio.Event()
     peer = Peer(gate=gate)
     async with delivering_to(peer) as deliverer, anyio.create_task_group() as group:
@@ -122,7 +122,7 @@ async def test_more_mail_than_an_unknown_destination_should_hold_is_put_back() -
         gate.set()
 
 
-async def test_who_waits_is_not_forgotten_when_no_other_host_lets_the_one_before_in() -> None:
+async def test_a_waiter_gets_the_connection_slot_of_a_mail_that_finds_no_other_host() -> None:
     first, second = Peer({Stage.RCPT: "450 4.7.1 greylisted"}), Peer({Stage.GREETING: "554 5.3.2 closed"})
     async with delivering_to(first, second, per_destination=1, timeout_scale=1) as deliverer:
         with patience():
@@ -166,7 +166,7 @@ async def test_a_cancelled_delivery_closes_its_connection_and_harms_no_other() -
         assert deliverer.destinations()[0].in_flight == 0
 
 
-async def test_stopping_turns_away_who_waits_and_lets_finish_who_sends() -> None:
+async def test_stopping_throttles_waiters_and_lets_transactions_finish() -> None:
     gate = asyncio.Event()
     peer = Peer(gate=gate)
     verdicts: list[Verdict | Throttled] = []
@@ -178,7 +178,7 @@ async def test_stopping_turns_away_who_waits_and_lets_finish_who_sends() -> None
         for _ in range(10):
             group.start_soon(one)
         await eventually(lambda: len(peer.mails) == 2)
-        deliverer.turn_away()
+        deliverer.cancel_waiters()
         await eventually(lambda: len(verdicts) == 8)
         assert all(each == Throttled(0.0) for each in verdicts)
         gate.set()
@@ -211,7 +211,7 @@ async def test_a_backup_host_is_not_kept_while_the_preferred_one_answers() -> No
             verdict = await deliver_patiently(deliverer)
             assert isinstance(verdict, Delivered)
             assert verdict.host == "mx2.test"
-    assert primary.used[Stage.RCPT] == 4  # asked first, each time
+    assert primary.used[Stage.RCPT] == 4  # tried first, each time
     assert len(backup.mails) == 4
 
 

@@ -1,7 +1,8 @@
-"""A Deliverer over a DNS zone of one's own, and the usual one-host destinations."""
+"""A Deliverer over a DNS zone, and the usual destinations of one host."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -26,9 +27,10 @@ async def delivering(
     dns: DnsServer | None = None,
     dns_scale: float = 1.0,
     short: Mapping[Stage, float] | None = None,
+    clock: Callable[[], float] = time.monotonic,
     **options: Any,
 ) -> AsyncIterator[Deliverer]:
-    """`options`: keys of [sender]; its timeout_scale hurries the pacing. No stage times out in a test's life but those
+    """`options`: keys of [sender]; its timeout_scale shortens the pacing. No stage times out during a test but those
     that are `short` (stage → seconds), for a peer that is silent in them; `dns_scale` likewise."""
     settings: dict[str, Any] = {"hostname": "me.test", "allow_private_mx": True, "timeout_scale": 0.1, **options}
     times = dict.fromkeys(STAGE_SECONDS, 4 * PATIENCE_SECONDS) | dict(short or {})
@@ -36,7 +38,7 @@ async def delivering(
         stack.enter_context(patch.dict(STAGE_SECONDS, {s: t / settings["timeout_scale"] for s, t in times.items()}))
         stack.enter_context(patch("kannon.outbound.deliver.MIN_DNS_SCALE", dns_scale))
         nameserver = await stack.enter_async_context(serving_dns(dns or DnsServer(zone)))
-        deliverer = Deliverer(Sender.model_validate(settings), Dns(nameservers=[nameserver]))
+        deliverer = Deliverer(Sender.model_validate(settings), Dns(nameservers=[nameserver]), clock=clock)
         yield await stack.enter_async_context(deliverer)
 
 
@@ -54,7 +56,7 @@ async def delivering_to(*peers: Peer, **options: Any) -> AsyncIterator[Deliverer
 
 
 async def deliver_patiently(deliverer: Deliverer, mail: str | Envelope = "b@dest.test") -> Verdict:
-    """As the bus does: what was Throttled comes again."""
+    """As the sender does: throttled mail comes again."""
     envelope = an_envelope(mail) if isinstance(mail, str) else mail
     while isinstance(verdict := await deliverer.deliver(envelope), Throttled):
         await anyio.sleep(verdict.retry_in)

@@ -15,7 +15,7 @@ def an_envelope(
     delivery_id: int = 1,
     attempt: int = 1,
     domain: str = "sender.test",
-    turn: int = 0,
+    requeues: int = 0,
 ) -> Envelope:
     return Envelope(
         delivery_id=delivery_id,
@@ -26,5 +26,5 @@ def an_envelope(
         body=body,
         attempt=attempt,
         due_at=datetime.now(UTC),
-        turn=turn,
+        requeues=requeues,
     )

@@ -1,4 +1,4 @@
-"""The sender: envelopes off the bus, through SMTP, and what came of them back onto the bus."""
+"""The sender: consumes envelopes, delivers them by SMTP, publishes their outcomes."""
 
 from kannon.components.sender.component import Sender
 

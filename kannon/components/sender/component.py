@@ -1,9 +1,9 @@
-"""sender: takes envelopes off the bus, has them delivered, and reports what came of each.
+"""sender: consumes envelopes, delivers them, and publishes the outcome of each attempt.
 
-In: kannon.sending. Out: kannon.stats.delivered, bounced (permanent) or error, one per try; a destination without room
-puts the envelope back into the stream, or for longer into the pool, which is no try. Mails in flight belong to the
-sender's own task group, not to the consumption that brought them: when NATS goes away in the middle, they are finished
-and their outcomes kept until it is back. It never touches PostgreSQL.
+In: kannon.sending. Out: kannon.stats.delivered, bounced (permanent) or error, one for each attempt. A throttled
+envelope goes back to the stream, or to the pool when it has to wait longer; this is no attempt. Mails in flight belong
+to the sender's own task group and not to the consumer that delivered them: when NATS goes away meanwhile, they are
+finished, and their outcomes kept until it is back. It never touches PostgreSQL.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ from kannon.wire.envelopes import parse_envelope, to_envelope
 log = structlog.get_logger()
 
 PAGE = 200
-BODIES_AT_ONCE = 8  # of mails too large for one bus message: at most so many times message.max_bytes in memory
+LARGE_BODIES = 8  # of mails too large for one bus message: at most that many times message.max_bytes in memory
 BODY_RETRY_SECONDS = 2.0
-POSTPONE_SECONDS = 5.0  # shorter waits are spent in the stream: claiming and signing again costs more
+POOL_SECONDS = 5.0  # shorter waits pass in the stream: claiming and signing again costs more
 MAX_RECONNECT_SECONDS = 5.0
-TOLD = 1000  # destinations in one answer, which is one message of the bus
+MAX_DESTINATIONS = 1000  # in one answer, which is one bus message
 
 
 class Bus(Publisher, Protocol):
@@ -61,7 +61,7 @@ class Deliverer(AbstractAsyncContextManager[object], Protocol):
     @property
     def capacity(self) -> int: ...
     async def deliver(self, envelope: Envelope) -> Verdict | Throttled: ...
-    def turn_away(self) -> None: ...
+    def cancel_waiters(self) -> None: ...
     def destinations(self) -> list[Destination]: ...
 
 
@@ -79,51 +79,51 @@ class Sender:
         max_bytes: int = 0,
         meter: Meter = NULL_METRICS,
     ) -> None:
-        """`max_bytes` of envelopes are in work at most; 0: as many as the deliverer has room for."""
+        """`max_bytes`: of all envelopes in flight; 0: the deliverer's capacity is the only limit."""
         self._deliverer = deliverer
         self._bus = bus
         self._clock = clock
         self._max_bytes = max_bytes
         self._meter = meter
-        self._ledger = InFlight()
-        self._outcomes = Outcomes(bus, self._ledger, meter)
-        self._postponed = ThrottledReturns(bus, self._ledger)
-        self._large = anyio.CapacityLimiter(BODIES_AT_ONCE)
+        self._in_flight = InFlight()
+        self._outcomes = Outcomes(bus, self._in_flight, meter)
+        self._throttled = ThrottledReturns(bus, self._in_flight)
+        self._large = anyio.CapacityLimiter(LARGE_BODIES)
         self._group: asyncio.TaskGroup | None = None
 
     def destinations(self) -> list[Destination]:
-        """How each MX site is doing, the busiest first."""
+        """The state of each MX site, the busiest first."""
         return self._deliverer.destinations()
 
     def _view(self) -> SenderView:
         destinations = self.destinations()
-        return SenderView(process_name(), tuple(destinations[:TOLD]), len(destinations))
+        return SenderView(process_name(), tuple(destinations[:MAX_DESTINATIONS]), len(destinations))
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
         async with self._deliverer, anyio.create_task_group() as recorder:
             recorder.start_soon(self._outcomes.run)
-            recorder.start_soon(self._postponed.run)
+            recorder.start_soon(self._throttled.run)
             recorder.start_soon(self._bus.answer_destinations, self._view)
-            recorder.start_soon(self._turn_away, stop)
-            # asyncio's own task group: a task of anyio's costs as much as sending a mail.
+            recorder.start_soon(self._cancel_waiters, stop)
+            # asyncio's task group: a task of anyio costs as much as sending a mail.
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 task_status.started()
                 await self._consume(stop)
-            # Every mail in flight has its verdict by now; those not recorded yet are waited for.
-            await self._ledger.empty()
+            # Every mail in flight has its verdict now. Wait until every verdict is recorded.
+            await self._in_flight.wait_empty()
             recorder.cancel_scope.cancel()
 
     async def handle_page(self, page: list[Message]) -> None:
-        """Returns when every message of the page is settled, in whatever order."""
+        """Returns when every message of the page is settled."""
         progress = Page(len(page))
         for message in page:
             await self._begin(message, progress)
         await progress.settled.wait()
 
     async def _consume(self, stop: anyio.Event) -> None:
-        """Until stop. NATS away is not the end of the mails in flight, so it is waited for here and not raised."""
+        """Until stop. Unavailable is not raised, because mails are in flight: it waits for NATS."""
         capacity = self._deliverer.capacity
         limits = Limits(min(PAGE, capacity), capacity, pages_at_once=capacity, bytes_in_flight=self._max_bytes)
         delay = 0.5
@@ -131,15 +131,15 @@ class Sender:
             try:
                 await self._bus.consume(SENDER, self.handle_page, limits, stop=stop)
             except Unavailable as error:
-                log.warning("no envelopes to be had", why=str(error), in_work=len(self._ledger))
+                log.warning("cannot consume kannon.sending; retrying", why=str(error), in_flight=len(self._in_flight))
                 with anyio.move_on_after(delay):
                     await stop.wait()
                 delay = min(2 * delay, MAX_RECONNECT_SECONDS)
 
-    async def _turn_away(self, stop: anyio.Event) -> None:
+    async def _cancel_waiters(self, stop: anyio.Event) -> None:
         await stop.wait()
         self._outcomes.stop_waiting()
-        self._deliverer.turn_away()
+        self._deliverer.cancel_waiters()
 
     async def _begin(self, message: Message, page: Page) -> None:
         try:
@@ -150,9 +150,9 @@ class Sender:
         work = InFlightEnvelope(
             (int(parsed.email_id), parsed.attempt), parsed.turn, parsed.body_object, [(message, page)]
         )
-        arrival = self._ledger.arrive(work)
+        arrival = self._in_flight.add(work)
         if arrival is Arrival.RECORDED:
-            if event := self._ledger.lost_outcome(work):
+            if event := self._in_flight.lost_outcome(work):
                 self._outcomes.add(work, event)
             else:
                 await work.ack()
@@ -160,10 +160,10 @@ class Sender:
                     await self._outcomes.delete_body(work.body_object)
         elif arrival is Arrival.NEW:
             assert self._group is not None, "pages come while run is running"  # noqa: S101  # for the type checker
-            self._group.create_task(self._carry(work, parsed))
+            self._group.create_task(self._process(work, parsed))
 
-    async def _carry(self, work: InFlightEnvelope, parsed: EmailToSend) -> None:
-        """One envelope to its verdict, or back onto the bus."""
+    async def _process(self, work: InFlightEnvelope, parsed: EmailToSend) -> None:
+        """One envelope to its verdict, or back to the stream or the pool."""
         try:
             if not parsed.body_object:
                 await self._deliver(work, to_envelope(parsed, parsed.body))
@@ -172,32 +172,32 @@ class Sender:
                     body = await self._bus.fetch_body(parsed.body_object)
                     await self._deliver(work, to_envelope(parsed, body))
             else:
-                await self._put_back(work, BODY_RETRY_SECONDS)
+                await self._requeue(work, BODY_RETRY_SECONDS)
         except Unavailable as error:
-            log.warning("a body cannot be fetched", body=parsed.body_object, why=str(error))
-            await self._put_back(work, BODY_RETRY_SECONDS)
+            log.warning("cannot fetch a body; retrying", body=parsed.body_object, why=str(error))
+            await self._requeue(work, BODY_RETRY_SECONDS)
         except (Poison, OverflowError) as error:  # OverflowError: a due_at beyond the calendar
-            self._ledger.leave(work)
+            self._in_flight.remove(work)
             await work.park(str(error))
         except Exception:
-            # A bug, met by one envelope: its neighbours are in the middle of their mails and go on.
-            log.exception("an envelope could not be handled", delivery=work.key[0], attempt=work.key[1])
-            await self._give_up_on(work)
+            # A bug that one envelope meets must not end the deliveries of the others.
+            log.exception("cannot process an envelope", delivery=work.key[0], attempt=work.key[1])
+            await self._retry_or_park(work)
         except BaseException:
-            self._ledger.leave(work)  # cancelled: the next run meets it as new
+            self._in_flight.remove(work)  # cancelled: to the next run it is new
             raise
 
     async def _deliver(self, work: InFlightEnvelope, envelope: Envelope) -> None:
         if not await self._outcomes.may_send():
-            await self._put_back(work, 0.0)
+            await self._requeue(work, 0.0)
             return
         started = anyio.current_time()
         verdict = await self._deliverer.deliver(envelope)
         if isinstance(verdict, Throttled):
-            if verdict.retry_in >= POSTPONE_SECONDS and not work.body_object:
-                self._postponed.add(work, _postponement(envelope, verdict))
+            if verdict.retry_in >= POOL_SECONDS and not work.body_object:
+                self._throttled.add(work, _throttled_delivery(envelope, verdict))
             else:
-                await self._put_back(work, verdict.retry_in)
+                await self._requeue(work, verdict.retry_in)
             return
         now = self._clock()
         self._meter.tried(anyio.current_time() - started)
@@ -216,18 +216,18 @@ class Sender:
             )
         self._outcomes.add(work, event)
 
-    async def _put_back(self, work: InFlightEnvelope, delay_seconds: float) -> None:
-        self._ledger.leave(work)
+    async def _requeue(self, work: InFlightEnvelope, delay_seconds: float) -> None:
+        self._in_flight.remove(work)
         await work.nak(delay_seconds)
 
-    async def _give_up_on(self, work: InFlightEnvelope) -> None:
+    async def _retry_or_park(self, work: InFlightEnvelope) -> None:
         message, _ = work.messages[0]
         if message.num_delivered < MAX_FAILURES:
-            await self._put_back(work, BODY_RETRY_SECONDS)
+            await self._requeue(work, BODY_RETRY_SECONDS)
         else:
-            self._ledger.leave(work)
-            await work.park("it failed again and again")
+            self._in_flight.remove(work)
+            await work.park(f"processing failed {MAX_FAILURES} times")
 
 
-def _postponement(envelope: Envelope, busy: Throttled) -> ThrottledDelivery:
-    return ThrottledDelivery(envelope.delivery_id, envelope.turn, busy.retry_in, busy.rate)
+def _throttled_delivery(envelope: Envelope, throttled: Throttled) -> ThrottledDelivery:
+    return ThrottledDelivery(envelope.delivery_id, envelope.requeues, throttled.retry_in, throttled.rate)

@@ -1,9 +1,10 @@
-"""What is in work and what has been recorded lately, so that an envelope which comes twice is sent once.
+"""The envelopes in flight and the recent outcomes, so that an envelope that is redelivered is sent once.
 
-In: keys (delivery id, attempt) with the messages that brought them. An envelope comes again when its ack was lost or
-when NATS was away longer than its ack wait: while it is in work the new message joins the old one; after its outcome
-was recorded it is acked and nothing else. Where it comes by a later turn, the pool has found neither it nor its
-outcome: that was lost, with the store of NATS, and is told again. The memory is bounded; a second process has its own.
+In: keys (delivery id, attempt) with the messages that carried them. NATS redelivers an envelope when its ack was lost,
+or when NATS was away for longer than the ack wait. While the envelope is in flight the new message joins the old one;
+after its outcome was recorded the message is acked. A higher requeue count means that the pool found neither the
+envelope nor its outcome: NATS lost its store, and the outcome is published again. The memory is bounded. Each process
+has its own.
 """
 
 from collections import OrderedDict
@@ -19,7 +20,7 @@ from kannon.mail.event import Event
 
 log = structlog.get_logger()
 
-REMEMBERED = 30_000  # longer than the bus's ack wait at full speed, and an hour at an ordinary one; about 20 MB
+REMEMBERED = 30_000  # outlasts the ack wait at full speed; about 20 MB
 
 Key = tuple[int, int]
 """Delivery id and attempt."""
@@ -40,16 +41,16 @@ class Page:
 
 class Arrival(Enum):
     NEW = auto()
-    IN_WORK = auto()
+    IN_FLIGHT = auto()
     RECORDED = auto()
 
 
 @dataclass(slots=True, eq=False)
 class InFlightEnvelope:
-    """One envelope in work, and every message that brought it."""
+    """One envelope, and every message that carried it."""
 
     key: Key
-    turn: int
+    requeues: int
     body_object: str
     messages: list[tuple[Message, Page]]
 
@@ -58,7 +59,7 @@ class InFlightEnvelope:
             try:
                 await message.ack()
             except Unavailable as error:
-                log.debug("ack lost, it comes again and is remembered", why=str(error))
+                log.debug("ack lost; the redelivered message will be acked", why=str(error))
             page.settle_one()
 
     async def nak(self, delay_seconds: float) -> None:
@@ -66,7 +67,7 @@ class InFlightEnvelope:
             try:
                 await message.nak(delay_seconds)
             except Unavailable as error:
-                log.debug("nak lost, it comes again after its ack wait", why=str(error))
+                log.debug("nak lost; the message returns after its ack wait", why=str(error))
             page.settle_one()
 
     async def park(self, reason: str) -> None:
@@ -74,48 +75,48 @@ class InFlightEnvelope:
             try:
                 await message.park(reason)
             except Unavailable as error:
-                log.debug("park lost, it comes again after its ack wait", why=str(error))
+                log.debug("park lost; the message returns after its ack wait", why=str(error))
             page.settle_one()
 
 
 class InFlight:
     def __init__(self) -> None:
-        self._in_work: dict[Key, InFlightEnvelope] = {}
-        self._recorded: OrderedDict[Key, tuple[int, Event]] = OrderedDict()  # with the turn that it was the outcome of
+        self._envelopes: dict[Key, InFlightEnvelope] = {}
+        self._recorded: OrderedDict[Key, tuple[int, Event]] = OrderedDict()  # with its requeue count
         self._changed = anyio.Event()
 
     def __len__(self) -> int:
-        return len(self._in_work)
+        return len(self._envelopes)
 
-    def arrive(self, work: InFlightEnvelope) -> Arrival:
-        """NEW: `work` is entered and the caller carries it on."""
+    def add(self, work: InFlightEnvelope) -> Arrival:
+        """NEW: the caller has to process it."""
         if work.key in self._recorded:
             return Arrival.RECORDED
-        known = self._in_work.setdefault(work.key, work)
+        known = self._envelopes.setdefault(work.key, work)
         if known is work:
             return Arrival.NEW
         known.messages += work.messages
-        return Arrival.IN_WORK
+        return Arrival.IN_FLIGHT
 
     def lost_outcome(self, work: InFlightEnvelope) -> Event | None:
-        """Of what arrived as recorded: its outcome, if that is asked for anew."""
-        turn, event = self._recorded[work.key]
-        return event if work.turn > turn else None
+        """For a RECORDED arrival: the outcome to publish again, if NATS has lost it."""
+        requeues, event = self._recorded[work.key]
+        return event if work.requeues > requeues else None
 
     def recorded(self, work: InFlightEnvelope, event: Event) -> None:
-        self.leave(work)
-        self._recorded[work.key] = work.turn, event
+        self.remove(work)
+        self._recorded[work.key] = work.requeues, event
         if len(self._recorded) > REMEMBERED:
             self._recorded.popitem(last=False)
 
-    def leave(self, work: InFlightEnvelope) -> None:
-        """Put back or parked: the next time it is new."""
-        self._in_work.pop(work.key, None)
-        if not self._in_work:
+    def remove(self, work: InFlightEnvelope) -> None:
+        """Requeued or parked: the next time it is new."""
+        self._envelopes.pop(work.key, None)
+        if not self._envelopes:
             self._changed.set()
 
-    async def empty(self) -> None:
-        """Returns when nothing is in work."""
-        while self._in_work:
+    async def wait_empty(self) -> None:
+        """Returns when no envelope is in flight."""
+        while self._envelopes:
             self._changed = anyio.Event()
             await self._changed.wait()

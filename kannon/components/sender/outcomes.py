@@ -1,8 +1,8 @@
-"""Outcomes: from a verdict to a recorded event, and only then to an acknowledged envelope.
+"""Outcomes: a verdict becomes a recorded event, and only then the envelope is acked.
 
-In: a piece of work and its event. Out: kannon.stats.delivered, bounced or error, published in bursts of whatever has
-gathered while the last burst was under way; then the envelopes are acked. While NATS takes no outcomes they stay in
-memory and `may_send` holds further mails back: what cannot be recorded is not sent.
+In: an envelope in flight and its event. Out: kannon.stats.delivered, bounced or error, published in bursts of all that
+arrived during the last burst; then the envelopes are acked. While NATS accepts no outcomes they stay in memory, and
+`may_send` holds further mails back: a mail is sent only when its outcome can be recorded.
 """
 
 from collections.abc import Sequence
@@ -37,10 +37,10 @@ class Meter(Protocol):
 class Outcomes:
     """`run` is the task that records; `add` and `may_send` are called by deliveries."""
 
-    def __init__(self, bus: Publisher, ledger: InFlight, meter: Meter = NULL_METRICS) -> None:
+    def __init__(self, bus: Publisher, in_flight: InFlight, meter: Meter = NULL_METRICS) -> None:
         self._bus = bus
         self._meter = meter
-        self._ledger = ledger
+        self._in_flight = in_flight
         self._gathered: list[tuple[InFlightEnvelope, Event]] = []
         self._some = anyio.Event()
         self._open = anyio.Event()
@@ -51,13 +51,13 @@ class Outcomes:
         return len(self._gathered)
 
     async def may_send(self) -> bool:
-        """True at once, or when outcomes can be recorded again; False when the process stops before that."""
+        """Waits until outcomes can be recorded. False: the process stops."""
         if self.blocked:
             await self._open.wait()
         return not self._stopping
 
     def stop_waiting(self) -> None:
-        """Nothing new is sent from here on; what is in memory is still recorded."""
+        """No further mail is sent; outcomes in memory are still recorded."""
         self._stopping = True
         self._open.set()
 
@@ -70,22 +70,22 @@ class Outcomes:
         self._some.set()
 
     async def run(self) -> None:
-        """For ever; what is in memory when it is cancelled is recorded by the next run."""
+        """Until cancelled. The next run records what is in memory then."""
         self._stopping = False
         while True:
             if not self._gathered:
                 self._some = anyio.Event()
                 await self._some.wait()
             burst = list(self._gathered)
-            # Recorded durably first, acked second. A crash before the record costs a second copy of these mails, since
-            # the peers' 250s were known to this memory only: hence at once, and not on a timer. A crash before the
-            # acks costs nothing: the envelopes come again, and so may their events, under the same ids.
+            # Recorded durably first, acked second. A crash before the record costs a second copy of these mails,
+            # because only this process knows the servers' 250s: hence at once, and not on a timer. A crash before the
+            # acks costs nothing: envelopes and events are repeated under the same ids.
             events = [event for _, event in burst]
             await self._record(events)
             self._meter.recorded(events)
             del self._gathered[: len(burst)]
             for work, event in burst:
-                self._ledger.recorded(work, event)
+                self._in_flight.recorded(work, event)
             for work, _ in burst:
                 await work.ack()
             for work, _ in burst:
@@ -99,13 +99,13 @@ class Outcomes:
                 await self._bus.publish_events(events)
             except Unavailable as error:
                 if not self.blocked and not self._stopping:
-                    log.warning("outcomes cannot be recorded, sending stops", waiting=len(self), why=str(error))
+                    log.warning("cannot record outcomes; sending is paused", waiting=len(self), why=str(error))
                     self._open = anyio.Event()
                 await anyio.sleep(delay)
                 delay = min(2 * delay, MAX_RETRY_SECONDS)
                 continue
             if self.blocked:
-                log.info("outcomes can be recorded again, sending goes on")
+                log.info("outcomes are recorded again; sending resumes")
                 self._open.set()
             return
 
@@ -114,11 +114,11 @@ class Outcomes:
         try:
             await self._bus.delete_body(name)
         except Unavailable as error:
-            log.warning("a body stays in the object store", body=name, why=str(error))
+            log.warning("cannot delete a body from the object store", body=name, why=str(error))
 
 
 def event_of(envelope: Envelope, verdict: Verdict, at: datetime) -> Event:
-    """What is reported of one try. Without a reply the code is 0 and the text says at which stage what went wrong."""
+    """The event of one attempt. Without a reply the code is 0, and the text names the stage and the failure."""
     match verdict:
         case Delivered():
             kind, stage, reply, retry_after = EventType.DELIVERED, "", verdict.reply, None

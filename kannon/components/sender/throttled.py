@@ -1,8 +1,8 @@
-"""ThrottledReturns: envelopes whose destination has no room for a while go back to the pool, not around in the stream.
+"""ThrottledReturns: throttled envelopes return to the pool, so that the stream holds mail that can be sent now.
 
-In: a piece of work and how long its destination wants to be left alone. Out: one request asks a dispatcher to take all
-that gathered; envelopes it took are acked, the others are put back into the stream and ask again when they return.
-The stream thereby holds what can be sent now, and one slow destination's mail does not fill it for all others.
+In: an envelope in flight and the time for which its destination is throttled. Out: one request asks a dispatcher to
+take all that gathered. Envelopes that it took are acked; the others go back to the stream, and are offered again when
+they return.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 PAGE = 5000  # about 100 kB
 GATHER_SECONDS = 0.05
-RETRY_SECONDS = 5.0  # in the stream, where no dispatcher took it
+RETRY_SECONDS = 5.0  # in the stream, when no dispatcher took it
 
 
 class Publisher(Protocol):
@@ -27,44 +27,44 @@ class Publisher(Protocol):
 
 
 class ThrottledReturns:
-    """`run` is the task that sends them; `add` is called by deliveries, whose work stays in the ledger."""
+    """`run` is the task that sends them; `add` is called by deliveries, whose envelopes stay in flight."""
 
-    def __init__(self, bus: Publisher, ledger: InFlight) -> None:
+    def __init__(self, bus: Publisher, in_flight: InFlight) -> None:
         self._bus = bus
-        self._ledger = ledger
+        self._in_flight = in_flight
         self._gathered: list[tuple[InFlightEnvelope, ThrottledDelivery]] = []
         self._some = anyio.Event()
 
-    def add(self, work: InFlightEnvelope, postponement: ThrottledDelivery) -> None:
-        self._gathered.append((work, postponement))
+    def add(self, work: InFlightEnvelope, delivery: ThrottledDelivery) -> None:
+        self._gathered.append((work, delivery))
         self._some.set()
 
     async def run(self) -> None:
-        """For ever; the next run asks again for what this one had gathered when it was cancelled."""
+        """Until cancelled. The next run offers again what this one had gathered."""
         while True:
             if not self._gathered:
                 self._some = anyio.Event()
                 await self._some.wait()
                 await anyio.sleep(GATHER_SECONDS)
             page = self._gathered[:PAGE]
-            taken = await self._ask([postponement for _, postponement in page])
+            taken = await self._offer([delivery for _, delivery in page])
             del self._gathered[: len(page)]
-            for work, postponement in page:
-                self._ledger.leave(work)
+            for work, delivery in page:
+                self._in_flight.remove(work)
                 if taken:
                     await work.ack()
                 else:
-                    await work.nak(min(postponement.seconds, RETRY_SECONDS))
+                    await work.nak(min(delivery.seconds, RETRY_SECONDS))
 
-    async def _ask(self, page: Sequence[ThrottledDelivery]) -> bool:
-        # First the rows are back in the pool, second the envelopes are acked: until then the stream has them, so no
-        # crash and no absent dispatcher makes a row wait for its lease. A crash in between, or an answer that is lost,
-        # brings the old envelope again. It asks again, and the dispatcher takes it without effect (another turn); or
-        # it is sent, and its outcome settles the row. Only where another sender has been given the row's new envelope
-        # by then does a second copy go out.
+    async def _offer(self, page: Sequence[ThrottledDelivery]) -> bool:
+        # First the rows return to the pool, second the envelopes are acked. Until then the stream has them, so neither
+        # a crash nor a missing dispatcher makes a row wait for its lease. After a crash in between, or a lost answer,
+        # NATS redelivers the old envelope. It is offered again, and the dispatcher takes it without effect, because
+        # its requeue count is another one; or it is sent, and its outcome settles the row. A second copy goes out only
+        # when another sender has the row's new envelope by then.
         try:
             await self._bus.publish_throttled(page)
         except Unavailable as error:
-            log.warning("no dispatcher took postponed envelopes; retrying", count=len(page), why=str(error))
+            log.warning("no dispatcher took throttled envelopes; retrying", count=len(page), why=str(error))
             return False
         return True

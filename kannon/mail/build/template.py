@@ -93,7 +93,7 @@ class CompiledBatch:
             body=b"".join([*signatures, *[header.wire for header in headers], b"\r\n", *wire]),
             attempt=delivery.attempt,
             due_at=delivery.due_at,
-            turn=delivery.turn,
+            requeues=delivery.requeues,
         )
 
     def _fill_headers(self, recipient: str, fields: dict[str, str], secret: bytes, now: datetime) -> list[Header]:

@@ -1,9 +1,8 @@
-"""From an address to a session that is ready for mail: connect, greeting, EHLO, STARTTLS, AUTH.
+"""Connects a session and makes it ready for mail: connect, greeting, EHLO, STARTTLS, AUTH.
 
-In: host, address and how it may be entered (`TransportPolicy`). Out: a `Session`, or the `Failure` that stopped it. A
-handshake
-that fails under opportunistic TLS is followed by one more connection in clear, within the same try. Bytes that were
-injected behind the reply to STARTTLS end it: somebody is in the way.
+In: host, address and `TransportPolicy`. Out: a `Session`, or the `Failure` that stopped it. A handshake that fails
+under opportunistic TLS is followed by one more connection in clear text, within the same attempt. Bytes behind the
+reply to STARTTLS end the connection: they may be injected.
 """
 
 import asyncio
@@ -18,17 +17,17 @@ from ipaddress import ip_address
 import anyio
 
 from kannon.mail.verdict import Stage
-from kannon.outbound.client.dialogue import Extensions, RawReply, parse_extensions
+from kannon.outbound.client.replies import Extensions, RawReply, parse_extensions
 from kannon.outbound.client.session import STAGE_SECONDS, Peer, Session
 from kannon.outbound.client.tls import TlsContexts, TlsMode, describe
 from kannon.outbound.trouble import Failure, Kind
 
-_NO_ESMTP = frozenset({500, 502})  # RFC 5321 §4.2.4: the command is not known or not implemented
+_NO_ESMTP = frozenset({500, 502})  # RFC 5321 §4.2.4: command not recognized, or not implemented
 
 
 @dataclass(frozen=True, slots=True)
 class TransportPolicy:
-    """How the servers of a destination are entered."""
+    """Port, TLS mode and credentials for the servers of a destination."""
 
     port: int
     tls: TlsMode = "opportunistic"
@@ -38,7 +37,7 @@ class TransportPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One address of one host; `preferred`: none of the destination is preferred to it."""
+    """One address of one host. `preferred`: the destination has no host with a better preference."""
 
     host: str
     address: str
@@ -46,7 +45,7 @@ class Target:
 
 
 class Connector:
-    """Opens sessions under our own name."""
+    """Opens sessions that say `hostname` in EHLO."""
 
     def __init__(self, hostname: str, contexts: TlsContexts, scale: float, source_ips: list[str]) -> None:
         self._hostname = hostname
@@ -54,26 +53,26 @@ class Connector:
         self._scale = scale
         self._sources = {version: [ip for ip in source_ips if ip_address(ip).version == version] for version in (4, 6)}
 
-    async def open(self, target: Target, access: TransportPolicy, site: str) -> Session | Failure:
-        """`site` picks the source address: always the same one for the same destination, as greylisting wants."""
-        result = await self._attempt(target, access, site, encrypt=access.tls != "none")
+    async def open(self, target: Target, policy: TransportPolicy, site: str) -> Session | Failure:
+        """`site` picks the source address: the same one each time, because greylisting remembers it."""
+        result = await self._attempt(target, policy, site, encrypt=policy.tls != "none")
         failed = isinstance(result, Failure) and result.kind is Kind.TLS and result.stage is Stage.STARTTLS
-        if failed and access.tls == "opportunistic":
-            # RFC 7435 §3: clear text is what there was to lose. Credentials are not: `access` still says so.
-            result = await self._attempt(target, access, site, encrypt=False)
+        if failed and policy.tls == "opportunistic":
+            # RFC 7435 §3: clear text is the fallback. Credentials are not sent that way: the policy is unchanged.
+            result = await self._attempt(target, policy, site, encrypt=False)
         return result
 
-    async def _attempt(self, target: Target, access: TransportPolicy, site: str, *, encrypt: bool) -> Session | Failure:
-        session = await self._connect(target, access.port, site)
+    async def _attempt(self, target: Target, policy: TransportPolicy, site: str, *, encrypt: bool) -> Session | Failure:
+        session = await self._connect(target, policy.port, site)
         if isinstance(session, Failure):
             return session
         try:
-            failure = await self._enter(session, target, access, encrypt=encrypt)
+            failure = await self._start(session, target, policy, encrypt=encrypt)
         except BaseException:
             session.abort()
             raise
         if failure is None and session.lost is not None:
-            # Let in and put out in one breath: a failure to enter, so that the host is not asked on and on.
+            # The server closed right after EHLO: a failure to connect, so that this host is not tried on and on.
             failure = Failure(session.lost.kind, Stage.EHLO, reason=session.lost.reason)
         if failure is None:
             return session
@@ -95,54 +94,54 @@ class Connector:
                     family=socket.AF_INET6 if version == 6 else socket.AF_INET,
                 )
             except OSError as error:
-                return Failure(Kind.CONNECT, Stage.CONNECT, reason=f"{target.address}: {_words(error)}")
+                return Failure(Kind.CONNECT, Stage.CONNECT, reason=f"{target.address}: {_text_of(error)}")
             session.peer = Peer(target.host, target.address, target.preferred)
             return session
-        return Failure(Kind.CONNECT, Stage.CONNECT, reason=f"{target.address}: connecting timed out")
+        return Failure(Kind.CONNECT, Stage.CONNECT, reason=f"{target.address}: connection timed out")
 
-    async def _enter(
-        self, session: Session, target: Target, access: TransportPolicy, *, encrypt: bool
+    async def _start(
+        self, session: Session, target: Target, policy: TransportPolicy, *, encrypt: bool
     ) -> Failure | None:
         greeting = await session.greeting()
-        if failure := _unless(greeting, Stage.GREETING):
+        if failure := _failure_of(greeting, Stage.GREETING):
             return failure
         if failure := await self._ehlo(session):
             return failure
-        if encrypt and (failure := await self._secure(session, target, access)):
+        if encrypt and (failure := await self._start_tls(session, target, policy)):
             return failure
-        return await self._authenticate(session, access) if access.username else None
+        return await self._authenticate(session, policy) if policy.username else None
 
     async def _ehlo(self, session: Session) -> Failure | None:
-        reply = await session.ask(Stage.EHLO, f"EHLO {self._hostname}\r\n".encode())
+        reply = await session.command(Stage.EHLO, f"EHLO {self._hostname}\r\n".encode())
         if isinstance(reply, RawReply) and reply.code in _NO_ESMTP:
-            # RFC 5321 §3.2: a server that does not know EHLO is spoken to without extensions.
+            # RFC 5321 §3.2: HELO, and no extensions, for a server without EHLO.
             session.extensions = Extensions()
-            reply = await session.ask(Stage.EHLO, f"HELO {self._hostname}\r\n".encode())
-            return _unless(reply, Stage.EHLO)
+            reply = await session.command(Stage.EHLO, f"HELO {self._hostname}\r\n".encode())
+            return _failure_of(reply, Stage.EHLO)
         if isinstance(reply, RawReply):
             session.extensions = parse_extensions(reply)
-        return _unless(reply, Stage.EHLO)
+        return _failure_of(reply, Stage.EHLO)
 
-    async def _secure(self, session: Session, target: Target, access: TransportPolicy) -> Failure | None:
-        needed = access.tls in ("required", "verify")
+    async def _start_tls(self, session: Session, target: Target, policy: TransportPolicy) -> Failure | None:
+        tls_required = policy.tls in ("required", "verify")
         if not session.extensions.starttls:
-            return Failure(Kind.TLS, Stage.STARTTLS, reason="STARTTLS is not offered") if needed else None
-        reply = await session.ask(Stage.STARTTLS, b"STARTTLS\r\n")
+            return Failure(Kind.TLS, Stage.STARTTLS, reason="STARTTLS is not offered") if tls_required else None
+        reply = await session.command(Stage.STARTTLS, b"STARTTLS\r\n")
         if session.has_input:
-            # RFC 3207 §6: what was said before the handshake is not to be believed.
-            return Failure(Kind.INJECTED, Stage.STARTTLS, reason="input behind the reply to STARTTLS")
-        if failure := _unless(reply, Stage.STARTTLS):
-            refused = isinstance(reply, RawReply) and reply.code >= 400 and reply.code != 421
-            return None if refused and not needed else failure
-        return await self._handshake(session, target, access) or await self._ehlo(session)
+            # RFC 3207 §6: input from before the handshake is not trusted.
+            return Failure(Kind.INJECTED, Stage.STARTTLS, reason="the server sent input behind its reply to STARTTLS")
+        if failure := _failure_of(reply, Stage.STARTTLS):
+            rejected = isinstance(reply, RawReply) and reply.code >= 400 and reply.code != 421
+            return None if rejected and not tls_required else failure
+        return await self._handshake(session, target, policy) or await self._ehlo(session)
 
-    async def _handshake(self, session: Session, target: Target, access: TransportPolicy) -> Failure | None:
+    async def _handshake(self, session: Session, target: Target, policy: TransportPolicy) -> Failure | None:
         seconds = STAGE_SECONDS[Stage.STARTTLS] * self._scale
         try:
             transport = await asyncio.get_running_loop().start_tls(
                 session.transport,
                 session,
-                self._contexts.of(access.tls),
+                self._contexts.of(policy.tls),
                 server_hostname=target.host,
                 ssl_handshake_timeout=seconds,
                 ssl_shutdown_timeout=1.0,
@@ -150,20 +149,20 @@ class Connector:
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; ValueError: no name for TLS
             session.abort()
             session.connection_lost(None)
-            return Failure(Kind.TLS, Stage.STARTTLS, reason=f"TLS: {_words(error)}")
+            return Failure(Kind.TLS, Stage.STARTTLS, reason=f"TLS: {_text_of(error)}")
         if transport is None:
             return Failure(Kind.TLS, Stage.STARTTLS, reason="TLS: connection closed")
         session.replace_transport(transport)
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
-        session.peer = replace(session.peer, tls=describe(tls, verified=access.tls == "verify"))
+        session.peer = replace(session.peer, tls=describe(tls, verified=policy.tls == "verify"))
         return None
 
-    async def _authenticate(self, session: Session, access: TransportPolicy) -> Failure | None:
-        """RFC 4954 §4; PLAIN (RFC 4616) before LOGIN. The password goes in clear only where the route says tls =
-        "none", or to this very machine."""
-        if not session.peer.tls and access.tls != "none" and not ip_address(session.peer.address).is_loopback:
+    async def _authenticate(self, session: Session, policy: TransportPolicy) -> Failure | None:
+        """RFC 4954 §4; PLAIN (RFC 4616) before LOGIN. The password goes in clear text only when the route
+        says tls = "none", or to a loopback address."""
+        if not session.peer.tls and policy.tls != "none" and not ip_address(session.peer.address).is_loopback:
             return Failure(Kind.TLS, Stage.AUTH, reason="credentials are not sent without TLS")
-        user, password = access.username.encode(), access.password.encode()
+        user, password = policy.username.encode(), policy.password.encode()
         if "PLAIN" in session.extensions.auth:
             lines = [b"AUTH PLAIN " + base64.b64encode(b"\0" + user + b"\0" + password)]
         elif "LOGIN" in session.extensions.auth:
@@ -171,24 +170,24 @@ class Connector:
         else:
             return Failure(Kind.GARBAGE, Stage.AUTH, reason="neither AUTH PLAIN nor AUTH LOGIN is offered")
         for line in lines[:-1]:
-            if failure := _unless(await session.ask(Stage.AUTH, line + b"\r\n"), Stage.AUTH, wanted=3):
+            if failure := _failure_of(await session.command(Stage.AUTH, line + b"\r\n"), Stage.AUTH, expected=3):
                 return failure
-        return _unless(await session.ask(Stage.AUTH, lines[-1] + b"\r\n"), Stage.AUTH)
+        return _failure_of(await session.command(Stage.AUTH, lines[-1] + b"\r\n"), Stage.AUTH)
 
 
-def _unless(reply: RawReply | Failure, stage: Stage, *, wanted: int = 2) -> Failure | None:
-    """None where the reply is of the wanted class."""
+def _failure_of(reply: RawReply | Failure, stage: Stage, *, expected: int = 2) -> Failure | None:
+    """None for a reply of the expected class."""
     if isinstance(reply, Failure):
         return reply
-    if reply.code // 100 == wanted:
+    if reply.code // 100 == expected:
         return None
     kind = Kind.REPLY if reply.code >= 400 else Kind.GARBAGE
     return Failure(kind, stage, reply.parsed(), "" if kind is Kind.REPLY else f"unexpected reply at {stage}")
 
 
-def _words(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
-        return os.strerror(error.errno)  # asyncio's own words repeat the address
+        return os.strerror(error.errno)  # asyncio's text repeats the address
     return str(error) or type(error).__name__

@@ -1,8 +1,8 @@
-"""One connection to one server: bytes and deadlines for the dialogue, and the polite end.
+"""One SMTP connection: it moves the bytes of an exchange, keeps the deadlines, and ends with QUIT.
 
-In: an `Exchange` at a time. Out: the same exchange, done. Every stage has a deadline for its whole reply, so a byte a
-second does not keep a connection; a body is written in blocks, each with a deadline, and at a minimum rate. Callbacks
-instead of streams: a mail costs two writes, two reads and one wake-up of its task.
+In: one `Exchange` at a time. Out: the same exchange, done. Every stage has a deadline for its whole reply, so a server
+that sends a byte a second does not keep a connection. A body is written in blocks, each with a deadline, and at a
+minimum rate. Callbacks instead of streams: a mail costs two writes, two reads and one wake-up of its task.
 """
 
 import asyncio
@@ -10,19 +10,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from kannon.mail.verdict import Stage
-from kannon.outbound.client.dialogue import (
-    SERVICE_CLOSING,
-    Ask,
-    Exchange,
-    Extensions,
-    Mail,
-    RawReply,
-    ReplyReader,
-    Transaction,
-)
+from kannon.outbound.client.dialogue import Command, Exchange, Transaction
+from kannon.outbound.client.message import Mail
+from kannon.outbound.client.replies import SERVICE_CLOSING, Extensions, RawReply, ReplyReader
 from kannon.outbound.trouble import Failure, Kind
 
-# RFC 5321 §4.5.3.2: minimum time-outs, in seconds. Connect is this project's own choice.
+# RFC 5321 §4.5.3.2: minimum time-outs, in seconds. The RFC names none for connecting.
 STAGE_SECONDS = {
     Stage.CONNECT: 30.0,
     Stage.GREETING: 300.0,  # RFC 5321 §4.5.3.2.1: initial 220
@@ -36,14 +29,13 @@ STAGE_SECONDS = {
     Stage.DOT: 600.0,  # RFC 5321 §4.5.3.2.6: DATA termination
 }
 MINIMUM_BYTES_PER_SECOND = 500
-QUIT_SECONDS = 5.0  # RFC 5321 §4.1.1.10 wants the reply read; nothing depends on it
+QUIT_SECONDS = 5.0  # RFC 5321 §4.1.1.10: the client reads the reply; nothing here depends on it
 BLOCK = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Whom the connection is with. `preferred`: no host of the destination is preferred to this one. `tls` is empty in
-    clear text."""
+    """The other end. `preferred`: the destination has no host with a better preference. `tls`: empty for clear text."""
 
     host: str
     address: str
@@ -52,14 +44,14 @@ class Peer:
 
 
 class Session(asyncio.Protocol):
-    """Made by `opening`. Not usable from two tasks at once: the site lends it to one delivery after another."""
+    """`Connector` makes it. One task at a time may use it: the site gives it to one delivery after another."""
 
     def __init__(self, scale: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._scale = scale
         self._transport: asyncio.Transport | None = None
         self._reader = ReplyReader()
-        self._greeting = Ask(Stage.GREETING, b"")
+        self._greeting = Command(Stage.GREETING, b"")
         self._exchange: Exchange | None = self._greeting
         self._waiter: asyncio.Future[None] | None = self._loop.create_future()
         self._lost: Failure | None = None
@@ -75,21 +67,21 @@ class Session(asyncio.Protocol):
         self.mails = 0
         self.idle_since = 0.0
 
-    # -- what callers use
+    # -- for callers
 
-    async def ask(self, stage: Stage, line: bytes) -> RawReply | Failure:
-        """One command and its reply, whatever the reply says."""
-        exchange = Ask(stage, line)
+    async def command(self, stage: Stage, line: bytes) -> RawReply | Failure:
+        """Sends one command and returns its reply, of any class."""
+        exchange = Command(stage, line)
         await self._run(exchange)
         return exchange.outcome
 
     async def greeting(self) -> RawReply | Failure:
-        """The peer speaks first, perhaps before anybody waits for it: this exchange is open from the beginning."""
+        """The server sends it unasked, perhaps before this is called: the exchange is open from the beginning."""
         await self._finished()
         return self._greeting.outcome
 
     async def send(self, mail: Mail) -> Transaction:
-        """One mail. Cancelling closes the connection, since the peer's state is then unknown."""
+        """Sends one mail. Cancelling closes the connection, because the server's state is then unknown."""
         transaction = Transaction(mail, self.extensions, reset=self.mails > 0)
         self.mails += 1
         await self._run(transaction)
@@ -99,7 +91,7 @@ class Session(asyncio.Protocol):
 
     @property
     def lost(self) -> Failure | None:
-        """How the connection ended, if it has; its stage is that of the exchange that was open."""
+        """How the connection ended; None while it is open. The stage is that of the open exchange."""
         return self._lost
 
     @property
@@ -108,12 +100,12 @@ class Session(asyncio.Protocol):
 
     @property
     def has_input(self) -> bool:
-        """Bytes have been read which no command asked for."""
+        """Bytes have been read that answer no command."""
         return self._reader.pending or self._lost is not None
 
     def quit(self) -> None:
-        """RFC 5321 §4.1.1.10. Returns at once; `closed` is done when the connection is gone, at the latest after
-        QUIT_SECONDS. Whatever happens here changes no verdict."""
+        """RFC 5321 §4.1.1.10. Returns at once; `closed` is done when the connection has ended, after QUIT_SECONDS at
+        the latest. Nothing here changes a verdict."""
         if not self.usable or self._transport is None:
             self.abort()
             return
@@ -129,13 +121,13 @@ class Session(asyncio.Protocol):
             self._transport.abort()
 
     def replace_transport(self, transport: asyncio.Transport) -> None:
-        """After STARTTLS the session goes on encrypted; EHLO comes next, and says anew what is offered."""
+        """After STARTTLS. RFC 3207 §4.2: what EHLO offered before is forgotten; the caller sends EHLO again."""
         self._transport = transport
         self._reader = ReplyReader()
 
     @property
     def transport(self) -> asyncio.Transport:
-        assert self._transport is not None, "made by opening, hence connected"  # noqa: S101  # for the type checker
+        assert self._transport is not None, "the connector has connected it"  # noqa: S101  # for the type checker
         return self._transport
 
     async def _run(self, exchange: Exchange) -> None:
@@ -163,7 +155,7 @@ class Session(asyncio.Protocol):
             self._exchange = self._waiter = None
             self._deadline = 0.0
 
-    # -- what the event loop calls
+    # -- for the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -179,7 +171,7 @@ class Session(asyncio.Protocol):
             self._advance(exchange, reply)
         if self._reader.broken:
             self._fail(Kind.GARBAGE, self._reader.broken)
-            self.abort()  # idle or not: nothing is read any more, and nobody else would end it
+            self.abort()  # also when idle: no reply can be read any more
 
     def _advance(self, exchange: Exchange, reply: RawReply) -> None:
         parts = exchange.on_reply(reply)
@@ -232,7 +224,7 @@ class Session(asyncio.Protocol):
             exchange.stage = Stage.DOT
             self._set_deadline(STAGE_SECONDS[Stage.DOT] * self._scale)
 
-    # -- deadlines: one timer a connection, moved lazily, since most deadlines only ever move forward
+    # -- deadlines: one timer for each connection, moved lazily, because most deadlines move forward only
 
     def _set_deadline(self, seconds: float) -> None:
         deadline = self._loop.time() + seconds
@@ -259,10 +251,10 @@ class Session(asyncio.Protocol):
     # -- ends
 
     def _unasked(self, reply: RawReply) -> None:
-        """A reply to nothing: the 421 of a peer tired of waiting, the answer to QUIT, or a peer out of step."""
+        """A reply to no command: a 421 on an idle connection, the answer to QUIT, or a server out of step."""
         quitting = self._quitting
         kind = Kind.CLOSED if reply.code == SERVICE_CLOSING or quitting else Kind.GARBAGE
-        self._fail(kind, f"a reply nobody asked for: {reply.code} {reply.parsed().text}")
+        self._fail(kind, f"unexpected reply: {reply.code} {reply.parsed().text}")
         self.abort()
 
     def _fail(self, kind: Kind, reason: str) -> None:

@@ -1,8 +1,8 @@
-"""TLS on the way out: which contexts there are, and what is recorded of a handshake.
+"""TLS of outbound connections: the contexts, and the record of a handshake.
 
-Modes: `opportunistic` encrypts where it can and does not verify, since for a stranger's MX there is nothing to verify
-against; `required` encrypts or does not send; `verify` wants a certificate for the host name from a known authority as
-well.
+Modes: `opportunistic` encrypts when the server offers TLS and does not verify, because an MX host's certificate names
+no authority to verify it with; `required` encrypts or does not send; `verify` also requires a certificate for the host
+name from a trusted authority.
 """
 
 import ssl
@@ -22,7 +22,7 @@ class TlsContexts:
 
 
 def make_contexts(ca_file: str = "") -> TlsContexts:
-    """`ca_file`: PEM of authorities to trust instead of the system's. Raises OSError."""
+    """`ca_file`: PEM of the authorities to trust in place of the system's. Raises OSError."""
     strict = ssl.create_default_context(cafile=ca_file or None)
     strict.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996: TLS 1.0 and 1.1 are deprecated
     lenient = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -35,6 +35,6 @@ def make_contexts(ca_file: str = "") -> TlsContexts:
 
 
 def describe(tls: ssl.SSLObject, *, verified: bool) -> str:
-    """`"TLSv1.3 TLS_AES_256_GCM_SHA384 unverified"`, as it stands on a verdict."""
+    """`"TLSv1.3 TLS_AES_256_GCM_SHA384 unverified"`, as verdicts record it."""
     cipher = tls.cipher()
     return f"{tls.version()} {cipher[0] if cipher else '?'} {'verified' if verified else 'unverified'}"

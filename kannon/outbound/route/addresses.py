@@ -1,7 +1,7 @@
-"""Which addresses a public mail exchanger cannot have: loopback, private, link-local, our own.
+"""Addresses that a public mail exchanger cannot have: loopback, private, link-local, this machine's own.
 
-In: an IP address. Out: the reply that stands for the refusal, or None. Mail for the world is not a way into this
-network.
+In: an IP address. Out: the reply that expresses the refusal, or None. A domain's MX record must not lead into the
+internal network.
 """
 
 import socket
@@ -11,15 +11,15 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from kannon.mail.verdict import Reply
 
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052 §2.1
-_WORLD = ip_network("2000::/3")  # IANA, IPv6 address space: what is given out; all other is special or nobody's
-_NOBODYS = "192.0.2.1"  # RFC 5737: TEST-NET-1, never an address of this machine
+_WORLD = ip_network("2000::/3")  # IANA, IPv6 address space: global unicast; the rest is special or unassigned
+_TEST_NET = "192.0.2.1"  # RFC 5737: TEST-NET-1, never an address of this machine
 
 LOOP = Reply(554, "the mail exchanger of this domain is this server itself", "5.4.6")
 PRIVATE = Reply(550, "the mail exchanger of this domain has no public address", "5.4.4")
 
 
 def refusal(address: str) -> Reply | None:
-    """Why this address is not dialled, unless a route or the configuration says so."""
+    """Why no connection is made to this address, unless a route or the configuration allows it."""
     ip = _inner(ip_address(address))
     if ip.is_multicast:
         return PRIVATE
@@ -31,7 +31,7 @@ def refusal(address: str) -> Reply | None:
 
 
 def is_routable(address: str) -> bool:
-    """Whether this machine has any route there: a host without IPv6 need not try it. Sends nothing."""
+    """Whether this machine has a route to it. A machine without IPv6 skips IPv6 addresses. Sends nothing."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -42,7 +42,7 @@ def is_routable(address: str) -> bool:
 
 
 def _inner(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address inside an IPv6 one, where the packet would end up."""
+    """The IPv4 address inside an IPv6 one: the packet goes there."""
     if isinstance(ip, IPv6Address):
         if ip.ipv4_mapped:
             return ip.ipv4_mapped
@@ -55,8 +55,8 @@ def _inner(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 @lru_cache(maxsize=10_000)
 def is_own(address: str) -> bool:
-    """An address of this machine can be bound to; where the kernel lets everything be bound, nothing is told."""
-    return _can_bind(address) and not _can_bind(_NOBODYS)
+    """This machine can bind its own addresses only. A kernel that binds any address gives no answer: False."""
+    return _can_bind(address) and not _can_bind(_TEST_NET)
 
 
 def _can_bind(address: str) -> bool:

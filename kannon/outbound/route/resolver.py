@@ -1,7 +1,7 @@
-"""DNS: one question at a time to the servers, however many ask; the answer kept for its TTL.
+"""A caching DNS resolver: callers with the same question share one query; an answer is kept for its TTL.
 
-In: an absolute name and a type (MX, A, AAAA). Out: an `Answer`, always; a name server that is away is a `FAILED`
-answer, not an exception. What the answers mean for mail is `routing`'s business.
+In: an absolute name and a type (MX, A, AAAA). Out: an `Answer`, always; an unreachable name server is a `FAILED`
+answer, not an exception. `routing` decides what answers mean for mail.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ from kannon.config import split_listen
 QUERY_SECONDS = 3.0  # one server, one try
 LIFETIME_SECONDS = 15.0
 MAX_TTL_SECONDS = 86400.0
-MIN_TTL_SECONDS = 1.0  # a TTL of 0 is still one query for those who wait at the same time
+MIN_TTL_SECONDS = 1.0  # a TTL of 0 still means one query for simultaneous callers
 NEGATIVE_TTL_SECONDS = 60.0
 FAILED_TTL_SECONDS = 5.0
 MAX_CNAMES = 8
 MAX_ENTRIES = 50_000
-EDNS_PAYLOAD = 1232  # what passes everywhere without fragments (dnsflagday.net/2020)
+EDNS_PAYLOAD = 1232  # passes without fragments (dnsflagday.net/2020)
 
 RecordType = Literal["MX", "A", "AAAA"]
 
@@ -43,7 +43,7 @@ class Status(Enum):
     FOUND = auto()
     NO_DATA = auto()  # the name exists, without records of this type
     NO_NAME = auto()  # NXDOMAIN
-    FAILED = auto()  # SERVFAIL, time-out, nonsense, a CNAME loop: try again later
+    FAILED = auto()  # SERVFAIL, time-out, malformed answer, CNAME loop: try again later
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ class Answer:
 
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
-"""Starts a task that somebody owns."""
+"""Starts a task in its owner's task group."""
 
 
 class Resolver:
-    """`nameservers` empty: the system's. `spawn` owns the queries, so a caller that gives up does not end them for
-    others."""
+    """`nameservers` empty: the system's. `spawn` starts the queries, so a caller that is cancelled does not cancel the
+    query of others."""
 
     def __init__(self, nameservers: list[str], spawn: Spawn, *, scale: float = 1.0) -> None:
         self._nameservers = nameservers
@@ -70,7 +70,7 @@ class Resolver:
         self._scale = scale
         self._resolver: dns.asyncresolver.Resolver | None = None
         self._answers: dict[tuple[str, RecordType], Answer] = {}
-        self._asking: dict[tuple[str, RecordType], asyncio.Future[Answer]] = {}
+        self._pending: dict[tuple[str, RecordType], asyncio.Future[Answer]] = {}
         self.queries = 0
 
     def known(self, name: str, kind: RecordType) -> Answer | None:
@@ -83,33 +83,33 @@ class Resolver:
         return await asyncio.shield(self._begin(name, kind)) if known is None else known
 
     def prepare(self, name: str, kind: RecordType) -> None:
-        """For a look-up that follows: the question is under way from now on."""
+        """Starts the query of a look-up that follows."""
         if self.known(name, kind) is None:
             self._begin(name, kind)
 
     def _begin(self, name: str, kind: RecordType) -> "asyncio.Future[Answer]":
         key = (name, kind)
-        asking = self._asking.get(key)
-        if asking is None:
-            asking = self._asking[key] = asyncio.get_running_loop().create_future()
-            self._spawn(self._ask(key, asking))
-        return asking
+        pending = self._pending.get(key)
+        if pending is None:
+            pending = self._pending[key] = asyncio.get_running_loop().create_future()
+            self._spawn(self._ask(key, pending))
+        return pending
 
-    async def _ask(self, key: tuple[str, RecordType], asking: "asyncio.Future[Answer]") -> None:
+    async def _ask(self, key: tuple[str, RecordType], pending: "asyncio.Future[Answer]") -> None:
         answer = Answer(Status.FAILED, reason="look-up was interrupted")
         try:
             answer = await self._resolve(*key)
             self._keep(key, answer)
         finally:
-            del self._asking[key]
-            if not asking.done():
-                asking.set_result(answer)
+            del self._pending[key]
+            if not pending.done():
+                pending.set_result(answer)
 
     def _keep(self, key: tuple[str, RecordType], answer: Answer) -> None:
         if len(self._answers) >= MAX_ENTRIES:
             now = time.monotonic()
             fresh = {k: a for k, a in self._answers.items() if a.expires > now}
-            # Still full: the older half goes; a look-up costs less than unbounded memory.
+            # Still full: drop the older half. A look-up costs less than unbounded memory.
             self._answers = dict(list(fresh.items())[-MAX_ENTRIES // 2 :])
         self._answers[key] = answer
 
@@ -126,7 +126,7 @@ class Resolver:
             target = answer.target
 
     async def _query(self, name: str, kind: RecordType) -> "Answer | _Alias":
-        """The one table of what dnspython says and what it means here."""
+        """The one table from dnspython's results to answers."""
         self.queries += 1
         try:
             if self._resolver is None:
@@ -140,14 +140,18 @@ class Resolver:
             return _failed(f"name servers did not answer for {name} {kind}")
         except dns.resolver.NoNameservers as error:
             return _failed(f"name servers failed for {name} {kind}: {_first_error(error)}")
-        except (dns.exception.DNSException, OSError, ValueError) as error:  # YXDOMAIN, no configuration, a bad name, …
+        except (
+            dns.exception.DNSException,
+            OSError,
+            ValueError,
+        ) as error:  # also YXDOMAIN, a bad name
             return _failed(f"DNS: {name} {kind}: {str(error) or type(error).__name__}")
         return _read(result, kind)
 
 
 @dataclass(frozen=True, slots=True)
 class _Alias:
-    """A CNAME whose target the server did not answer for."""
+    """A CNAME; the server gave no answer for its target."""
 
     target: str
     hops: int
@@ -181,7 +185,7 @@ def _expires(ttl: float) -> float:
 
 
 def _negative_ttl(error: dns.resolver.NXDOMAIN) -> float:
-    """RFC 2308 §5: the SOA's TTL, which `minimum_ttl` has taken into account."""
+    """RFC 2308 §5: the SOA's TTL, which `minimum_ttl` includes."""
     responses: dict[dns.name.Name, dns.message.QueryMessage] = error.kwargs["responses"]
     return min([*(r.resolve_chaining().minimum_ttl for r in responses.values()), NEGATIVE_TTL_SECONDS])
 

@@ -1,7 +1,7 @@
-"""Where a domain's mail goes: a route, its MX hosts, or itself (RFC 5321 §5.1, RFC 7505).
+"""The next hop of a domain: a route, its MX hosts, or the domain itself (RFC 5321 §5.1, RFC 7505).
 
-In: a domain in A-labels. Out: a `NextHop`, or the `Failure` that DNS states. The addresses behind a plan's hosts are
-looked up when they are dialled, one host after another, and checked there: what is dialled is what was checked.
+In: a domain in A-labels. Out: a `NextHop`, or a `NoHop` with the failure. The addresses of the hosts are looked up when
+the dialer asks for them, one host after another, and checked there: it connects to the address that was checked.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from kannon.outbound.route.resolver import Answer, Resolver, Status
 from kannon.outbound.site.limits import SiteLimits, limits_of
 from kannon.outbound.trouble import Failure, Kind
 
-MAX_ADDRESSES = 5  # a try; RFC 5321 §5.1 wants at least two
-AAAA_SECONDS = 1.0  # longer is not waited where there is an IPv4 address: some name servers never answer for AAAA
+MAX_ADDRESSES = 5  # for each attempt; RFC 5321 §5.1: at least two
+AAAA_SECONDS = 1.0  # when there is an IPv4 address: some name servers never answer for AAAA
 ROUTE_SECONDS = 3600.0
-MAX_PLANS = 50_000
+MAX_CACHED = 50_000
 
 NO_DOMAIN = Reply(550, "the domain does not exist", "5.1.2")
 NULL_MX = Reply(556, "the domain accepts no mail (null MX)", "5.1.10")  # RFC 7505 §4.1
@@ -34,19 +34,20 @@ NO_ROUTE = Reply(550, "the domain has neither MX nor address records", "5.4.4")
 
 @dataclass(frozen=True, slots=True)
 class NextHop:
-    """`site` names the destination, alike for all domains with the same MX set. `groups`: hosts of equal preference."""
+    """`site` names the destination and is equal for all domains with the same MX set. `groups`: hosts of equal
+    preference."""
 
     site: str
     groups: tuple[tuple[str, ...], ...]
-    access: TransportPolicy
+    policy: TransportPolicy
     public_only: bool
     limits: SiteLimits
     expires: float
 
     @property
     def key(self) -> tuple[str, TransportPolicy, bool]:
-        """Equal where connections may be shared: a route may lead, encrypted or inside, to what others reach by MX."""
-        return self.site, self.access, self.public_only
+        """Equal when connections may be shared. A route to the same host may have another policy."""
+        return self.site, self.policy, self.public_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +57,35 @@ class NoHop:
 
 
 class Router:
-    """Plans per domain, kept as long as the answers they are made of."""
+    """Next hops by domain, cached as long as the DNS answers behind them."""
 
     def __init__(self, sender: Sender, resolver: Resolver) -> None:
         self._sender = sender
         self._hostname = sender.hostname.lower()
         self._resolver = resolver
-        self._plans: dict[str, NextHop | NoHop] = {}
+        self._hops: dict[str, NextHop | NoHop] = {}
 
-    def known(self, domain: str) -> NextHop | NoHop | None:
-        plan = self._plans.get(domain)
-        return plan if plan is not None and plan.expires > time.monotonic() else None
+    def cached(self, domain: str) -> NextHop | NoHop | None:
+        hop = self._hops.get(domain)
+        return hop if hop is not None and hop.expires > time.monotonic() else None
 
-    async def plan(self, domain: str) -> NextHop | NoHop:
-        plan = self._by_route(domain) or await self._by_mx(domain)
-        if len(self._plans) >= MAX_PLANS:
-            self._plans.clear()  # the answers below are still there: a new plan costs no query
-        self._plans[domain] = plan
-        return plan
+    async def route(self, domain: str) -> NextHop | NoHop:
+        hop = self._by_route(domain) or await self._by_mx(domain)
+        if len(self._hops) >= MAX_CACHED:
+            self._hops.clear()  # the resolver still has the answers: a new hop costs no query
+        self._hops[domain] = hop
+        return hop
 
     def _by_route(self, domain: str) -> NextHop | None:
         route = best_route(domain, self._sender.routes)
         if route is None:
             return None
-        access = TransportPolicy(route.port, route.tls, route.username, route.password.get_secret_value())
+        policy = TransportPolicy(route.port, route.tls, route.username, route.password.get_secret_value())
         host = route.host.lower().rstrip(".").removeprefix("[").removesuffix("]")
         return NextHop(
             site=f"{host}:{route.port}" + (f" as {route.username}" if route.username else ""),
             groups=((host,),),
-            access=access,
+            policy=policy,
             public_only=False,
             limits=limits_of([host], self._sender),
             expires=time.monotonic() + ROUTE_SECONDS,
@@ -101,13 +102,13 @@ class Router:
         records = [(preference, host) for preference, host in mx.records if host]
         if not records:
             return _fact(NULL_MX, mx)
-        records = self._before_us(records)
+        records = self._preferred_to_us(records)
         if not records:
             return _fact(LOOP, mx)
-        return self._public_plan(records, mx.expires)
+        return self._public_hop(records, mx.expires)
 
     async def _by_address(self, domain: str, mx: Answer) -> NextHop | NoHop:
-        """RFC 5321 §5.1: without MX records the domain itself is its exchanger, with preference 0."""
+        """RFC 5321 §5.1: a domain without MX records is its own exchanger, with preference 0."""
         for kind in ("A", "AAAA"):
             answer = await self._resolver.lookup(domain, kind)
             if answer.status is Status.FAILED:
@@ -115,15 +116,15 @@ class Router:
             if answer.status is Status.FOUND:
                 if domain == self._hostname:
                     return _fact(LOOP, mx)
-                return self._public_plan([(0, domain)], min(mx.expires, answer.expires))
+                return self._public_hop([(0, domain)], min(mx.expires, answer.expires))
         return _fact(NO_ROUTE, mx)
 
-    def _before_us(self, records: list[tuple[int, str]]) -> list[tuple[int, str]]:
-        # RFC 5321 §5.1: where we are one of the exchangers, only those preferred to us are asked.
+    def _preferred_to_us(self, records: list[tuple[int, str]]) -> list[tuple[int, str]]:
+        # RFC 5321 §5.1: when this host is one of the exchangers, only hosts with a better preference are tried.
         ours = min((preference for preference, host in records if host == self._hostname), default=None)
         return records if ours is None else [each for each in records if each[0] < ours]
 
-    def _public_plan(self, records: list[tuple[int, str]], expires: float) -> NextHop:
+    def _public_hop(self, records: list[tuple[int, str]], expires: float) -> NextHop:
         records = sorted(set(records))
         preferences = sorted({preference for preference, _ in records})
         groups = tuple(tuple(host for p, host in records if p == preference) for preference in preferences)
@@ -131,23 +132,23 @@ class Router:
         return NextHop(
             site=" ".join(sorted(hosts)) + f":{self._sender.port}",
             groups=groups,
-            access=TransportPolicy(self._sender.port),
+            policy=TransportPolicy(self._sender.port),
             public_only=not self._sender.allow_private_mx,
             limits=limits_of(hosts, self._sender),
             expires=expires,
         )
 
-    async def targets(self, plan: NextHop) -> AsyncGenerator[Target | Failure, None]:
-        """At most MAX_ADDRESSES addresses in the order they are to be asked, and why a host has none."""
+    async def targets(self, hop: NextHop) -> AsyncGenerator[Target | Failure, None]:
+        """At most MAX_ADDRESSES addresses in the order of trying, and a failure for each host without one."""
         left = MAX_ADDRESSES
-        for rank, group in enumerate(plan.groups):
-            # RFC 5321 §5.1: hosts of equal preference are asked in random order.
+        for rank, group in enumerate(hop.groups):
+            # RFC 5321 §5.1: hosts of equal preference are tried in random order.
             for host in random.sample(group, len(group)):
-                addresses, failure = await self._addresses(host, named_by_route=not plan.public_only)
+                addresses, failure = await self._addresses(host, named_by_route=not hop.public_only)
                 if failure is not None:
                     yield failure
                 for address in addresses[:left]:
-                    refused = refusal(address) if plan.public_only else None
+                    refused = refusal(address) if hop.public_only else None
                     if refused is None:
                         left -= 1
                         yield Target(host, address, preferred=rank == 0)
@@ -159,7 +160,7 @@ class Router:
                     return
 
     async def _addresses(self, host: str, *, named_by_route: bool) -> tuple[list[str], Failure | None]:
-        """IPv4 first: its reputation is the better known one at most receivers."""
+        """IPv4 first: most receivers know more about the reputation of IPv4 addresses."""
         if literal := _literal(host):
             return [literal], None
         self._resolver.prepare(host, "AAAA")
@@ -177,8 +178,8 @@ class Router:
 
 
 def best_route(domain: str, routes: list[Route]) -> Route | None:
-    """`example.com` before `*.example.com` (or `.example.com`, its subdomains) before `*`; the longer before the
-    shorter."""
+    """`example.com` before `*.example.com` (or `.example.com`, its subdomains) before `*`; a longer pattern
+    before a shorter one."""
     best: tuple[int, Route] | None = None
     for route in routes:
         pattern = route.domain.lower().rstrip(".")
@@ -212,7 +213,7 @@ def _literal(host: str) -> str:
 
 
 async def _from_system(host: str) -> list[str]:
-    """/etc/hosts and what else the system knows: a route's host is the operator's word, not the world's."""
+    """/etc/hosts and the system's other sources: the operator chose a route's host."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:

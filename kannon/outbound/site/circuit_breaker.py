@@ -1,15 +1,16 @@
-"""A destination that is down: since when, why, and when it is probed next. No I/O, no clock.
+"""A circuit breaker for one destination. No I/O, no clock.
 
-In: failures and successes, the time, a random number in [0, 1). Out: whether a probe is due, how long others wait.
-After SUSPEND_SECONDS its mail is not told to wait any more but deferred with the last failure, so that it stands in
-the pool with a reason and a time.
+In: failures and successes, the time, a random number in [0, 1). Out: when the next probe is due, and the failure to
+defer with. Closed: mail flows. Open: mail waits until the next probe is due. Probing: one connection tests the
+destination, and closes the breaker or opens it for twice as long. After SUSPEND_SECONDS in the open state, mail is
+deferred with the last failure instead of throttled, so that the pool shows a reason and a time.
 """
 
 from dataclasses import replace
 
 from kannon.outbound.trouble import Failure
 
-DOWN_AFTER = 3  # lost connections or 421s without a mail taken in between
+FAILURES_TO_OPEN = 3  # lost connections or 421s without an accepted mail between them
 PROBE_SECONDS = 1.0  # doubled at each failed probe
 MAX_PROBE_SECONDS = 60.0
 SUSPEND_SECONDS = 120.0
@@ -18,35 +19,36 @@ SUSPEND_SECONDS = 120.0
 class CircuitBreaker:
     """`scale` is sender.timeout_scale."""
 
-    __slots__ = ("_failure", "_failures", "_next_probe", "_probe_seconds", "_scale", "_since")
+    __slots__ = ("_failure", "_failures", "_next_probe", "_opened_at", "_probe_seconds", "_scale")
 
     def __init__(self, scale: float) -> None:
         self._scale = scale
         self._failures = 0
-        self._since: float | None = None
+        self._opened_at: float | None = None
         self._failure: Failure | None = None
         self._next_probe = 0.0
         self._probe_seconds = PROBE_SECONDS
 
     @property
-    def down(self) -> bool:
-        return self._since is not None
+    def is_open(self) -> bool:
+        """Open or probing."""
+        return self._opened_at is not None
 
-    def over(self) -> None:
-        """It answered, for or against the mail."""
+    def close(self) -> None:
+        """The destination answered, for or against the mail."""
         self._failures = 0
-        self._since = self._failure = None
+        self._opened_at = self._failure = None
         self._probe_seconds = PROBE_SECONDS
 
-    def lost_one(self) -> bool:
-        """A connection was lost or ended with 421; whether it counts as down now."""
+    def count_failure(self) -> bool:
+        """A connection was lost or ended with 421. True when the breaker has to open, or to stay open."""
         self._failures += 1
-        return self.down or self._failures >= DOWN_AFTER
+        return self.is_open or self._failures >= FAILURES_TO_OPEN
 
-    def begin(self, failure: Failure, now: float, chance: float) -> None:
-        """Down, or still down after a probe."""
-        if self._since is None:
-            self._since = now
+    def open(self, failure: Failure, now: float, chance: float) -> None:
+        """Opens, or stays open after a failed probe."""
+        if self._opened_at is None:
+            self._opened_at = now
         self._failure = failure
         self._next_probe = now + self._probe_seconds * self._scale * (0.8 + 0.4 * chance)
         self._probe_seconds = min(2 * self._probe_seconds, MAX_PROBE_SECONDS)
@@ -55,7 +57,7 @@ class CircuitBreaker:
         return max(0.0, self._next_probe - now)
 
     def suspended(self, now: float) -> Failure | None:
-        """Down for so long that its mail is deferred: with this."""
-        if self._since is None or self._failure is None or now - self._since <= SUSPEND_SECONDS * self._scale:
+        """The failure to defer with, when the breaker has been open for more than SUSPEND_SECONDS."""
+        if self._opened_at is None or self._failure is None or now - self._opened_at <= SUSPEND_SECONDS * self._scale:
             return None
         return replace(self._failure, reason=f"destination is down: {self._failure.reason}".rstrip(": "))

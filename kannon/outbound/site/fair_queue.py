@@ -1,8 +1,8 @@
-"""Who waits for a destination: tenants take turns, and each one's own come in the order they arrived. No I/O, no clock.
+"""A queue that serves tenants in turn, and each tenant's entries in the order of their arrival. No I/O, no clock.
 
-In: who joins, of which tenant, and when. Out: who is next, who has waited too long, and who gives a place up when the
-line is full and a tenant comes that has fewer in it. So a hundred thousand mails of one tenant stand as one before
-another's single mail.
+In: entries with their tenant and time of arrival. Out: the next entry, the entries that have waited too long, and the
+entry to shed when the queue is full. A hundred thousand mails of one tenant delay another tenant's single mail by one
+mail.
 """
 
 from collections import OrderedDict
@@ -13,57 +13,57 @@ T = TypeVar("T")
 
 class FairQueue(Generic[T]):
     def __init__(self) -> None:
-        self._tenants: OrderedDict[str, OrderedDict[T, float]] = OrderedDict()  # in order of turns; since when
+        self._tenants: OrderedDict[str, OrderedDict[T, float]] = OrderedDict()  # next tenant first; times of arrival
         self._tenant_of: dict[T, str] = {}
 
     def __len__(self) -> int:
         return len(self._tenant_of)
 
-    def join(self, tenant: str, who: T, now: float) -> None:
-        self._tenant_of[who] = tenant
-        self._tenants.setdefault(tenant, OrderedDict())[who] = now
+    def push(self, tenant: str, entry: T, now: float) -> None:
+        self._tenant_of[entry] = tenant
+        self._tenants.setdefault(tenant, OrderedDict())[entry] = now
 
-    def leave(self, who: T) -> None:
-        """Harmless for whoever is not in it."""
-        tenant = self._tenant_of.pop(who, None)
+    def remove(self, entry: T) -> None:
+        """Does nothing for an entry that is not queued."""
+        tenant = self._tenant_of.pop(entry, None)
         if tenant is not None:
-            waiting = self._tenants[tenant]
-            del waiting[who]
-            if not waiting:
+            entries = self._tenants[tenant]
+            del entries[entry]
+            if not entries:
                 del self._tenants[tenant]
 
-    def next(self) -> T | None:
-        """Takes out whose turn it is."""
+    def pop(self) -> T | None:
+        """Removes the next entry."""
         if not self._tenants:
             return None
-        tenant, waiting = next(iter(self._tenants.items()))
-        who = next(iter(waiting))
+        tenant, entries = next(iter(self._tenants.items()))
+        entry = next(iter(entries))
         self._tenants.move_to_end(tenant)
-        self.leave(who)
-        return who
+        self.remove(entry)
+        return entry
 
-    def late(self, before: float) -> list[T]:
-        """Takes out all who have waited since `before` or longer."""
-        late = [who for waiting in self._tenants.values() for who in _until(waiting, before)]
-        for who in late:
-            self.leave(who)
-        return late
+    def pop_older(self, before: float) -> list[T]:
+        """Removes the entries that arrived at `before` or earlier."""
+        older = [entry for entries in self._tenants.values() for entry in _until(entries, before)]
+        for entry in older:
+            self.remove(entry)
+        return older
 
-    def make_way(self, tenant: str) -> T | None:
-        """Takes out the last who came of the tenant with the most, where that leaves it no fewer than `tenant` then
-        has."""
+    def shed(self, tenant: str) -> T | None:
+        """Removes the latest entry of the tenant with the most entries, if that tenant then still has no fewer than
+        `tenant` has with one more."""
         most = max(self._tenants.values(), key=len, default=None)
         if most is None or len(most) < len(self._tenants.get(tenant, ())) + 2:
             return None
-        who = next(reversed(most))
-        self.leave(who)
-        return who
+        entry = next(reversed(most))
+        self.remove(entry)
+        return entry
 
 
-def _until(waiting: OrderedDict[T, float], before: float) -> list[T]:
+def _until(entries: OrderedDict[T, float], before: float) -> list[T]:
     found = []
-    for who, since in waiting.items():
-        if since > before:
+    for entry, arrived in entries.items():
+        if arrived > before:
             break
-        found.append(who)
+        found.append(entry)
     return found

@@ -1,7 +1,7 @@
-"""How hard a destination may be pressed: per MX site, by the suffix of its MX hosts' names.
+"""The configured limits of a destination, by the suffix of its MX hosts' names.
 
-In: the configuration's `[[sender.limits]]` and `per_destination`, and a site's hosts. Out: one `SiteLimits`. The
-operator's entries win over the table of providers, the longest suffix over a shorter one.
+In: `[[sender.limits]]` and `per_destination` from the configuration, and a site's hosts. Out: one `SiteLimits`. The
+operator's entries win over the table of providers, a longer suffix over a shorter one.
 """
 
 from collections.abc import Iterable
@@ -14,15 +14,15 @@ MAILS_PER_CONNECTION = 100
 
 @dataclass(frozen=True, slots=True)
 class SiteLimits:
-    """`rate_per_second` 0: none."""
+    """`rate_per_second` 0: no rate limit."""
 
     connections: int
     mails_per_connection: int = MAILS_PER_CONNECTION
     rate_per_second: float = 0.0
 
 
-# Cautious starting points below what these providers' postmaster pages and their 421s are known to allow a sender of
-# middling reputation; a busy sender with a good name raises them in [[sender.limits]].
+# Cautious starting points, below what these providers' postmaster pages and 421s are known to allow a sender of average
+# reputation. [[sender.limits]] raises them for a busy sender with a good reputation.
 PROVIDERS = {
     "google.com": SiteLimits(20, 100),
     "googlemail.com": SiteLimits(20, 100),
@@ -44,7 +44,7 @@ PROVIDERS = {
 
 
 def limits_of(hosts: Iterable[str], sender: Sender) -> SiteLimits:
-    """For a site of these MX hosts (or for a route's host)."""
+    """For a site with these MX hosts, or for a route's host."""
     names = [host.lower() for host in hosts]
     configured = {
         limit.mx.lower().strip("."): SiteLimits(limit.connections, limit.mails_per_connection, limit.rate_per_second)

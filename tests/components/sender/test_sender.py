@@ -1,5 +1,4 @@
-"""The sender between a real NATS and a scripted SMTP peer: what is reported, what is acked, and what is never sent
-twice."""
+"""The sender between a real NATS and a scripted SMTP peer: events, acks, and no mail sent twice."""
 
 import asyncio
 import shutil
@@ -78,7 +77,7 @@ async def sent(bus: Bus, peer: Peer, *envelopes: Envelope, **options: object) ->
     return sorted(await events_of(bus, STATS, len(envelopes)), key=lambda event: event.delivery_id)
 
 
-# -- what is reported
+# -- events
 
 
 async def test_a_delivered_mail(bus: Bus) -> None:
@@ -106,7 +105,7 @@ async def test_a_refused_mail_is_a_permanent_bounce(bus: Bus) -> None:
     assert (event.stage, event.host) == ("rcpt", "127.0.0.1")
 
 
-async def test_a_deferred_mail_is_an_error_with_the_remotes_wish(bus: Bus) -> None:
+async def test_a_deferred_mail_is_an_error_with_the_servers_retry_time(bus: Bus) -> None:
     (event,) = await sent(bus, Peer({Stage.DOT: "451 4.7.1 greylisted, try again in 10 minutes"}), an_envelope())
     assert (event.event_id, event.type, event.permanent) == ("1.1.error", EventType.ERROR, False)
     assert (event.code, event.stage, event.retry_after_seconds) == (451, "dot", 600)
@@ -138,7 +137,7 @@ async def test_a_mail_larger_than_a_message_of_the_bus(bus: Bus) -> None:
     assert (await bus.backlog("OBJ_kannon_bodies")).bytes < 10_000
 
 
-async def test_what_is_no_envelope_is_set_aside_and_its_neighbours_go(bus: Bus) -> None:
+async def test_a_message_that_is_no_envelope_is_parked_and_the_others_are_sent(bus: Bus) -> None:
     await publish_raw(bus, b"\xff\xff\xff", "not an envelope")
     peer = Peer()
     (event,) = await sent(bus, peer, an_envelope())
@@ -151,7 +150,7 @@ async def publish_raw(bus: Bus, payload: bytes, msg_id: str) -> None:
     await bus._publish([Outgoing(SENDING, msg_id, payload)])
 
 
-# -- what is not an attempt
+# -- throttled
 
 
 async def test_mail_for_a_destination_that_is_down_waits_in_the_stream(bus: Bus) -> None:
@@ -171,7 +170,7 @@ async def test_mail_for_a_destination_that_is_down_waits_in_the_stream(bus: Bus)
 # -- how much at once
 
 
-async def test_the_bytes_in_work_are_bounded_whatever_the_number_of_mails(bus: Bus) -> None:
+async def test_the_bytes_in_flight_are_bounded_whatever_the_number_of_mails(bus: Bus) -> None:
     body = BODY + (b"y" * 76 + b"\r\n") * 13_000  # a megabyte
     await bus.publish_envelopes([an_envelope(delivery_id=n, body=body) for n in range(1, 61)])
     gate = asyncio.Event()
@@ -182,16 +181,16 @@ async def test_the_bytes_in_work_are_bounded_whatever_the_number_of_mails(bus: B
         sender = Sender(deliverer, bus, clock=lambda: NOON, max_bytes=20_000_000)
         async with running(sender):
             await eventually(lambda: len(peer.mails) == 2)
-            held = [await in_work(bus) for _ in range(200)]
+            held = [await held_by_the_sender(bus) for _ in range(200)]
             gate.set()
             while held[-1]:
-                held.append(await in_work(bus))
+                held.append(await held_by_the_sender(bus))
     assert len(peer.mails) == 60
     assert 8 <= max(held) <= 20
 
 
-async def in_work(bus: Bus) -> int:
-    """How many envelopes the sender holds, or has put back."""
+async def held_by_the_sender(bus: Bus) -> int:
+    """How many envelopes the sender has in flight or requeued."""
     queue = await bus.sending_queue()
     return queue.backlog.messages - queue.fresh
 
@@ -200,7 +199,7 @@ async def in_work(bus: Bus) -> int:
 
 
 class Unruly(Bus):
-    """A real bus whose outcomes can be refused, and which keeps what it did in order."""
+    """A real bus that can refuse outcomes, and that records its calls in order."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -286,7 +285,7 @@ async def test_another_attempt_is_another_mail(bus: Bus) -> None:
 
 
 async def test_nats_going_away_in_the_middle_of_a_mail(tmp_path: Path) -> None:
-    """The mail is finished, its outcome kept, recorded when NATS is back, and the mail is not sent again."""
+    """The mail is finished and not sent again. Its outcome is recorded when NATS is back."""
     gate = asyncio.Event()
     peer = Peer(gate=gate)
     with DataDir.open(tmp_path) as data_dir:
@@ -310,8 +309,8 @@ async def test_nats_going_away_in_the_middle_of_a_mail(tmp_path: Path) -> None:
     assert len(peer.mails) == 1
 
 
-async def test_an_outcome_that_nats_lost_with_its_store_is_told_again(tmp_path: Path) -> None:
-    """The pool, finding neither envelope nor outcome, asks again by the next turn; the mail has been sent."""
+async def test_an_outcome_that_nats_lost_with_its_store_is_published_again(tmp_path: Path) -> None:
+    """The pool finds neither envelope nor outcome and publishes the envelope again. The mail has been sent."""
     peer = Peer()
     with DataDir.open(tmp_path) as data_dir:
         nats = EmbeddedNats(data_dir.path)
@@ -327,7 +326,7 @@ async def test_an_outcome_that_nats_lost_with_its_store_is_told_again(tmp_path: 
             await nats.start()
             await reconnected(bus)
             assert (await bus.backlog("kannon_stats")).messages == 0
-            await bus.publish_envelopes([an_envelope(turn=1)])
+            await bus.publish_envelopes([an_envelope(requeues=1)])
             await drained(bus)
         assert [event.event_id for event in await events_of(bus, STATS, 1)] == ["1.1.delivered"]
         await bus.close()
@@ -348,7 +347,7 @@ async def reconnected(bus: Bus) -> None:
 # -- stopping
 
 
-async def test_stop_lets_open_mails_finish_and_puts_the_others_back(bus: Bus) -> None:
+async def test_stop_lets_transactions_finish_and_requeues_the_others(bus: Bus) -> None:
     gate = asyncio.Event()
     peer = Peer(gate=gate)
     await bus.publish_envelopes([an_envelope(delivery_id=n) for n in range(1, 31)])
@@ -381,22 +380,22 @@ async def test_cut_in_the_middle_of_a_mail_it_goes_on_at_the_next_run(bus: Bus) 
     assert len(peer.mails) == 1
 
 
-# -- the ledger
+# -- in flight
 
 
-def test_the_memory_of_what_was_recorded_is_bounded() -> None:
-    ledger = InFlight()
+def test_the_memory_of_recorded_outcomes_is_bounded() -> None:
+    in_flight = InFlight()
     event = Event("1.1.delivered", EventType.DELIVERED, "sender.test", "m", "b@dest.test", NOON)
     for number in range(REMEMBERED + 10):
         work = InFlightEnvelope((number, 1), 0, "", [])
-        assert ledger.arrive(work) is Arrival.NEW
-        ledger.recorded(work, event)
-    assert ledger.arrive(InFlightEnvelope((REMEMBERED, 1), 0, "", [])) is Arrival.RECORDED
-    assert ledger.arrive(InFlightEnvelope((3, 1), 0, "", [])) is Arrival.NEW
+        assert in_flight.add(work) is Arrival.NEW
+        in_flight.recorded(work, event)
+    assert in_flight.add(InFlightEnvelope((REMEMBERED, 1), 0, "", [])) is Arrival.RECORDED
+    assert in_flight.add(InFlightEnvelope((3, 1), 0, "", [])) is Arrival.NEW
 
 
 class Full(Deliverer):
-    """Without room for any mail."""
+    """Throttles every mail."""
 
     async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
         return Throttled(30.0)
@@ -406,7 +405,7 @@ def a_full_sender(bus: Bus) -> Sender:
     return Sender(Full(Settings(), Dns()), bus, clock=lambda: datetime.now(UTC))
 
 
-async def test_a_long_wait_gives_the_envelope_back_to_the_pool(bus: Bus) -> None:
+async def test_an_envelope_throttled_for_long_returns_to_the_pool(bus: Bus) -> None:
     got: list[list[ThrottledDelivery]] = []
     stop, heard = anyio.Event(), anyio.Event()
 
@@ -430,7 +429,7 @@ async def test_a_long_wait_gives_the_envelope_back_to_the_pool(bus: Bus) -> None
     assert sorted(given_back, key=lambda p: p.delivery_id) == expected
 
 
-async def test_an_envelope_stays_in_the_stream_until_a_dispatcher_took_its_postponement(
+async def test_an_envelope_stays_in_the_stream_until_a_dispatcher_took_its_delivery_back(
     bus: Bus, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None is there, then one whose database is away, then one that takes it: the commit comes before the ack."""

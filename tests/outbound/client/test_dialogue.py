@@ -7,20 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kannon.mail.verdict import Deferred, Refused, Stage
-from kannon.outbound.client.dialogue import (
-    MAX_LINE,
-    Ask,
-    Extensions,
-    Mail,
-    RawReply,
-    ReplyReader,
-    Transaction,
-    dot_stuffed,
-    parse_extensions,
-    prepare,
-    unable,
-)
-from kannon.outbound.trouble import Failure, Kind, asks_another_host, classify, worse
+from kannon.outbound.client.dialogue import Command, Transaction
+from kannon.outbound.client.message import Mail, dot_stuffed, prepare, unsupported
+from kannon.outbound.client.replies import MAX_LINE, Extensions, RawReply, ReplyReader, parse_extensions
+from kannon.outbound.trouble import Failure, Kind, classify, tries_another_host, worse
 from tests.support.effort import examples
 from tests.support.envelopes import BODY, an_envelope
 
@@ -172,14 +162,14 @@ def test_parameters_are_sent_where_they_are_offered() -> None:
         (a_mail(body="Subject: x\r\n\r\nGrüße\r\n".encode()), "5.6.3"),
     ],
 )
-def test_what_the_peer_cannot_take_is_refused_before_it_is_sent(mail: Mail, enhanced: str) -> None:
-    missing = unable(mail, PIPELINING)
+def test_a_mail_that_needs_a_missing_extension_is_refused_before_it_is_sent(mail: Mail, enhanced: str) -> None:
+    missing = unsupported(mail, PIPELINING)
     assert missing is not None
     verdict = classify(missing, "mx.test")
     assert isinstance(verdict, Refused)
     assert verdict.reply.enhanced == enhanced
-    assert not asks_another_host(missing)
-    assert unable(mail, Extensions(eight_bit=True, smtputf8=True)) is None
+    assert not tries_another_host(missing)
+    assert unsupported(mail, Extensions(eight_bit=True, smtputf8=True)) is None
 
 
 def test_smtputf8_is_asked_for_only_when_needed() -> None:
@@ -206,7 +196,7 @@ def test_extensions_are_read_in_any_letter_case() -> None:
 
 
 def unstuffed(wire: bytes) -> bytes:
-    """What an RFC 5321 §4.5.2 server makes of it."""
+    """As a server decodes it, RFC 5321 §4.5.2."""
     lines = wire.split(b"\r\n")
     end = lines.index(b".")
     assert lines[end:] == [b".", b""], "the mail ends where it is meant to"
@@ -256,13 +246,13 @@ def test_any_bytes_are_read_without_an_exception(stream: bytes) -> None:
 
 
 @pytest.mark.parametrize("line", [b"hello", b"150 x", b"650 x", b"25 x", b"250x", b"", b"\xff\xfe\xfd", b"2 50"])
-def test_what_is_no_reply_breaks_the_session(line: bytes) -> None:
+def test_input_that_is_no_reply_breaks_the_session(line: bytes) -> None:
     reader = ReplyReader()
     assert reader.feed(b"250 fine\r\n" + line + b"\r\n") == [(250, [b"250 fine"])]
     assert reader.broken
 
 
-def test_bare_line_feeds_are_borne_with() -> None:
+def test_bare_line_feeds_are_accepted() -> None:
     assert ReplyReader().feed(b"250-a\n250 b\n") == [(250, [b"250-a", b"250 b"])]
 
 
@@ -286,14 +276,14 @@ def test_an_endless_line_in_small_pieces_costs_linear_time() -> None:
     assert reader.broken
 
 
-def test_ask_keeps_whatever_came() -> None:
-    ask = Ask(Stage.EHLO, b"EHLO x\r\n")
+def test_a_command_keeps_any_reply() -> None:
+    ask = Command(Stage.EHLO, b"EHLO x\r\n")
     assert ask.start() == b"EHLO x\r\n"
     ask.on_reply(reply("550 no"))
     assert ask.outcome == reply("550 no")
 
 
-# -- which of two failures is told
+# -- which of two failures is reported
 
 
 def test_the_failure_that_came_further_is_reported() -> None:

@@ -44,7 +44,7 @@ STAGES = (
 
 
 async def usual(visit: Visit) -> str | None:
-    """As a good server: 2xx, where that is what the stage wants."""
+    """As a good server: 2xx at the stages that expect it."""
     return None
 
 
@@ -76,7 +76,7 @@ def expected(stage: Stage, behaviour: str) -> Expected:
     """The verdict table of the design, cell by cell."""
     code = CODES.get(behaviour)
     if stage is Stage.CONNECT and behaviour not in ("resets", "hangs"):
-        return expected(Stage.GREETING, behaviour)  # who can say something is connected to
+        return expected(Stage.GREETING, behaviour)  # a server that sends something has accepted the connection
     if behaviour == "2xx" and stage not in (Stage.DATA, Stage.BODY):
         return Expected(Delivered, 250, asks_next=False, stage=stage)
     if behaviour == "2xx":
@@ -143,7 +143,7 @@ async def _enter_bad(
     if stage is Stage.CONNECT and behaviour == "hangs":
         stack.enter_context(unanswered(host, port))
     elif stage is Stage.CONNECT and behaviour == "resets":
-        pass  # as the system does where nobody listens
+        pass  # as the system does for a closed port
     else:
         await stack.enter_async_context(serving(_bad_peer(stage, behaviour, tls), host, port))
 
@@ -200,7 +200,7 @@ async def test_cell(outcomes: dict[tuple[Stage, str], Outcome], stage: Stage, be
 
 
 def _check_retry(verdict: Verdict) -> None:
-    """What the dispatcher makes of it: over, or tried again after the first delay."""
+    """The dispatcher's decision: over, or retried after the first delay."""
     envelope, now = an_envelope(), datetime.now(UTC)
     event = event_of(envelope, verdict, now)
     ends = {Delivered: EventType.DELIVERED, Refused: EventType.BOUNCED}

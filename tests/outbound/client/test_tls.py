@@ -1,4 +1,4 @@
-"""TLS on the way out: what is encrypted, what is verified, what is recorded, and when clear text follows."""
+"""Outbound TLS: encryption, verification, the record on the verdict, and the fallback to clear text."""
 
 import ssl
 import warnings
@@ -61,7 +61,7 @@ async def test_opportunistic_encrypts_with_any_certificate_and_says_unverified(a
     assert peer.commands.count("EHLO me.test") == 2  # RFC 3207 §4.2: again after the handshake
 
 
-async def test_without_starttls_mail_goes_in_clear_and_says_so() -> None:
+async def test_without_starttls_mail_goes_in_clear_text_and_the_verdict_says_so() -> None:
     async with delivering_to(Peer()) as deliverer:
         verdict = await deliverer.deliver(an_envelope())
     assert isinstance(verdict, Delivered)
@@ -148,13 +148,13 @@ async def test_input_behind_the_reply_to_starttls_ends_it(authority: Authority, 
         verdict = await deliverer.deliver(an_envelope())
         assert isinstance(verdict, Deferred)
         assert verdict.stage is Stage.STARTTLS
-        assert peer.connections == 1  # not once more in clear: somebody is in the way
+        assert peer.connections == 1  # no second connection in clear text: the input may be injected
     async with delivering_to(peer, second) as deliverer:
         assert isinstance(await deliverer.deliver(an_envelope()), Delivered)
     assert not peer.mails
 
 
-async def test_extensions_told_in_clear_are_forgotten(authority: Authority) -> None:
+async def test_extensions_offered_before_tls_are_forgotten(authority: Authority) -> None:
     class Humble(Peer):
         async def _answer(self, visit: Visit, command: str) -> None:
             if command.startswith("EHLO") and visit.writer.get_extra_info("ssl_object") is not None:
@@ -167,7 +167,7 @@ async def test_extensions_told_in_clear_are_forgotten(authority: Authority) -> N
     assert "MAIL FROM:<b-1@sender.test>" in peer.commands
 
 
-async def test_what_was_offered_in_clear_is_forgotten_even_without_esmtp(authority: Authority) -> None:
+async def test_extensions_offered_before_tls_are_forgotten_even_without_esmtp(authority: Authority) -> None:
     class Odd(Peer):
         async def _answer(self, visit: Visit, command: str) -> None:
             if command.startswith("EHLO") and visit.writer.get_extra_info("ssl_object") is not None:
@@ -195,7 +195,7 @@ def test_every_mode_wants_tls_1_2_at_least() -> None:
 
 @pytest.mark.parametrize("mode", ["required", "verify"])
 @pytest.mark.parametrize("handshake", [None, *FAILING])
-async def test_where_tls_is_required_nothing_is_said_in_clear(
+async def test_required_tls_sends_no_mail_in_clear_text(
     authority: Authority, mode: str, handshake: smtp_peer.Behaviour | None
 ) -> None:
     peer = Peer() if handshake is None else Peer({Stage.STARTTLS: handshake}, tls=authority.issue("relay.test"))
@@ -298,7 +298,7 @@ async def test_credentials_are_given_once_a_connection(authority: Authority, off
 async def test_credentials_are_not_given_in_clear_where_tls_fails(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, starttls: str
 ) -> None:
-    """Whoever is in the way could else have them for the asking. The relay is taken for one of another machine."""
+    """An attacker between could read them. The test makes the relay look like another machine."""
     monkeypatch.setattr(connect, "ip_address", lambda _: ip_address("198.51.100.1"))
     script: dict[Stage, smtp_peer.Behaviour] = {}
     if starttls != "not offered":
@@ -337,7 +337,7 @@ async def test_an_unreadable_authority_file_is_the_operators_fault(tmp_path: Pat
         make_contexts(str(tmp_path / "absent.pem"))
 
 
-def test_nobody_prints_the_password() -> None:
+def test_the_password_is_not_in_any_repr() -> None:
     sender = Sender.model_validate(
         {"routes": [{"domain": "*", "host": "relay.test", "username": "u", "password": "hunter2"}]}
     )

@@ -1,4 +1,4 @@
-"""What is sent over a connection: octets, extensions, addresses; and how slowly."""
+"""The octets, extensions and addresses on a connection, and the minimum rate."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,9 @@ import pytest
 
 from kannon.mail.verdict import Delivered, Refused, Stage
 from kannon.outbound.client import session
-from kannon.outbound.client.dialogue import Extensions, Transaction, prepare
+from kannon.outbound.client.dialogue import Transaction
+from kannon.outbound.client.message import prepare
+from kannon.outbound.client.replies import Extensions
 from kannon.outbound.client.session import Session
 from kannon.outbound.trouble import Kind
 from tests.support import smtp_peer

@@ -1,4 +1,4 @@
-"""What DNS says and what becomes of the mail: against a small server with real packets."""
+"""DNS answers and the verdicts they lead to, against a small name server with real packets."""
 
 import asyncio
 import socket
@@ -185,8 +185,8 @@ async def test_trouble_with_one_exchanger_is_not_made_permanent_by_another(addre
 
 
 async def test_a_name_that_changes_after_it_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is dialled is what was checked; the next look-up is checked anew. 127.6.0.1 stands for an address of the
-    world, since none may be dialled here."""
+    """The connection goes to the address that was checked; the next look-up is checked again. 127.6.0.1 stands for a
+    public address, because the tests connect to none."""
     monkeypatch.setattr(routing, "refusal", lambda address: None if address == "127.6.0.1" else refusal(address))
     monkeypatch.setattr(resolver, "MIN_TTL_SECONDS", 0.0)
     zone: Zone = {("dest.test", "MX"): ["10 mx.test."], ("mx.test", "A"): ["127.6.0.1"]}
@@ -212,7 +212,7 @@ async def test_a_name_that_changes_after_it_was_checked(monkeypatch: pytest.Monk
     assert (len(public.mails), inside.connections) == (1, 0)
 
 
-async def test_a_name_server_that_is_silent_about_ipv6_holds_nobody_up_who_has_ipv4() -> None:
+async def test_a_name_server_that_is_silent_about_aaaa_delays_no_host_with_an_ipv4_address() -> None:
     zone: Zone = {("dest.test", "MX"): ["10 mx.test."], ("mx.test", "AAAA"): [DROP], **HERE}
     with patience():
         verdict, _ = await verdict_for(zone, dns_scale=20)  # to wait for it would be longer than patience
@@ -238,7 +238,7 @@ async def test_thirty_dead_exchangers_cost_five_tries() -> None:
     zone: Zone = {("dest.test", "MX"): [f"{n} mx{n}.test." for n in range(1, 31)]}
     zone |= {(f"mx{n}.test", "A"): [f"127.3.3.{n}"] for n in range(1, 31)}
     dns = DnsServer(zone)
-    beyond = [Peer() for _ in range(6, 31)]  # they would take it, and are not asked
+    beyond = [Peer() for _ in range(6, 31)]  # they would accept the mail, and are not tried
     async with AsyncExitStack() as stack:
         port = free_port()
         for number, peer in enumerate(beyond, 6):
@@ -263,7 +263,7 @@ async def test_a_trailing_dot_is_no_part_of_a_routes_host() -> None:
         assert verdict.host == "relay.test"
 
 
-async def test_a_route_may_lead_inside() -> None:
+async def test_a_route_may_lead_to_a_private_address() -> None:
     peer = Peer()
     async with serving(peer) as port:
         route = {"domain": "*", "host": "127.0.0.1", "port": port}
@@ -272,8 +272,8 @@ async def test_a_route_may_lead_inside() -> None:
     assert len(peer.mails) == 1
 
 
-async def test_a_route_that_leads_inside_takes_nobody_with_it() -> None:
-    """Whose MX is the name of the route's host is not lent the route's open connection."""
+async def test_a_route_to_a_private_host_opens_no_way_for_other_domains() -> None:
+    """A domain whose MX is the route's host does not share the route's open connection."""
     peer = Peer()
     zone: Zone = {("dest.test", "MX"): ["10 inside.test."], ("inside.test", "A"): ["127.0.0.1"]}
     async with serving(peer) as port:
@@ -317,7 +317,7 @@ async def test_hosts_of_equal_preference_share_the_load() -> None:
     assert len(two.mails) > 5
 
 
-async def test_one_query_for_all_who_ask_at_once_and_none_while_it_is_known() -> None:
+async def test_simultaneous_callers_share_one_query_and_the_answer_is_cached() -> None:
     zone: Zone = {("dest.test", "MX"): ["10 mx.test."], **HERE}
     server = DnsServer(zone)
     peer = Peer()
@@ -338,12 +338,12 @@ async def test_answers_live_as_long_as_their_ttl() -> None:
         assert positive.expires - loop_time() == pytest.approx(300, abs=5)
         negative = await names.lookup("nowhere.test", "MX")
         assert negative.status is Status.NO_NAME
-        assert negative.expires - loop_time() == pytest.approx(60, abs=5)  # at most, whatever the SOA says
+        assert negative.expires - loop_time() == pytest.approx(60, abs=5)  # at most, for any SOA
         assert names.known("dest.test", "MX") is positive
 
 
 def void(_: object) -> None:
-    """For callbacks whose result nobody wants."""
+    """For callbacks without a result."""
 
 
 async def test_names_are_absolute_and_never_searched() -> None:
@@ -353,7 +353,7 @@ async def test_names_are_absolute_and_never_searched() -> None:
     assert set(server.asked) == {("nowhere.test", "MX")}
 
 
-async def test_a_recipient_whose_domain_is_no_name_is_refused() -> None:
+async def test_a_recipient_without_a_domain_name_is_refused() -> None:
     async with delivering({}) as deliverer:
         for address in ("x@[127.0.0.1]", "x@nodots", "x@a..test", "x@dest.test.", "nobody", "x@bad domain.test"):
             verdict = await deliverer.deliver(an_envelope(address))

@@ -1,4 +1,4 @@
-"""Connections: kept and reused, few at first, more on success, fewer in trouble, ended politely; who waits how long."""
+"""Connections: reused, few at first, more on success, fewer in trouble, ended with QUIT; and the site's limits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ import pytest
 
 from kannon.config import Sender
 from kannon.mail.verdict import Deferred, Delivered, Stage
-from kannon.outbound import deliver
+from kannon.outbound.site import sites
 from kannon.outbound.site.limits import PROVIDERS, limits_of
 from tests.support import smtp_peer
 from tests.support.delivering import deliver_many, deliver_patiently, delivering, delivering_to
@@ -78,7 +78,7 @@ async def test_of_many_idle_connections_the_oldest_are_ended() -> None:
 
 
 async def test_of_many_destinations_the_ones_unused_longest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliver, "MAX_RESTING", 10)
+    monkeypatch.setattr(sites, "MAX_IDLE_SITES", 10)
     peer = Peer()
     limits = [{"mx": "test", "mails_per_connection": 1}]
     async with serving(peer) as port, delivering(many_domains(30), port=port, limits=limits) as deliverer:
@@ -99,8 +99,8 @@ async def test_a_connection_the_peer_has_ended_meanwhile_costs_the_next_mail_not
             assert isinstance(await deliverer.deliver(an_envelope()), Delivered)
 
 
-async def test_a_peer_that_tires_of_an_idle_connection_gets_a_new_one() -> None:
-    """RSET is answered 421: nothing was said about the mail, so the same host is asked again."""
+async def test_a_421_to_rset_means_a_new_connection_to_the_same_host() -> None:
+    """The server has not seen the mail, so the same host is tried again."""
 
     class Tired(Peer):
         async def _answer(self, visit: Visit, command: str) -> None:
@@ -120,8 +120,8 @@ async def test_a_peer_that_tires_of_an_idle_connection_gets_a_new_one() -> None:
 @pytest.mark.parametrize(
     "said", [b"\0\1\2\r\n", b"x" * 100_000, b"250 2.0.0 hello?\r\n"], ids=["noise", "endless", "reply"]
 )
-async def test_a_peer_that_talks_while_nobody_asks_loses_the_connection(said: bytes) -> None:
-    """And does not keep a place among the few there are, nor fill the memory."""
+async def test_a_server_that_sends_input_on_an_idle_connection_loses_it(said: bytes) -> None:
+    """It keeps no connection slot and fills no memory."""
 
     class Talkative(Peer):
         async def _data(self, visit: Visit) -> None:
@@ -139,7 +139,7 @@ async def test_a_peer_that_talks_while_nobody_asks_loses_the_connection(said: by
             assert peer.connections == number + 1
 
 
-async def test_a_mail_that_is_put_off_costs_no_connection_where_there_is_no_other_host() -> None:
+async def test_a_deferral_without_another_host_opens_no_new_connection() -> None:
     peer = Peer({Stage.RCPT: "450 4.7.1 greylisted"})
     async with delivering_to(peer) as deliverer:
         for _ in range(5):
@@ -162,7 +162,7 @@ async def quit_fails(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("at_quit", [quit_closes, quit_fails, smtp_peer.hang, smtp_peer.reset, smtp_peer.garbage])
-async def test_whatever_happens_at_quit_the_mail_is_delivered(at_quit: Callable[[Visit], Awaitable[None]]) -> None:
+async def test_a_failure_at_quit_changes_no_verdict(at_quit: Callable[[Visit], Awaitable[None]]) -> None:
     peer = Peer(at_quit=at_quit)
     with patience():
         async with delivering_to(peer, timeout_scale=0.05) as deliverer:
@@ -231,7 +231,7 @@ async def test_421_halves_it() -> None:
         assert deliverer.destinations()[0].limit == 10
 
 
-async def test_a_peer_that_lets_only_some_connections_in_is_served_over_those() -> None:
+async def test_a_server_that_accepts_two_connections_gets_all_mail_over_those() -> None:
     class Choosy(Peer):
         async def _talk(self, visit: Visit) -> None:
             if self.open > 2:
@@ -249,7 +249,7 @@ async def test_a_peer_that_lets_only_some_connections_in_is_served_over_those() 
 async def test_a_rate_is_kept() -> None:
     peer = Peer()
     async with delivering_to(peer, limits=[{"mx": "test", "rate_per_second": 40}]) as deliverer:
-        await deliver_patiently(deliverer)  # what a quiet second left over is used up below
+        await deliver_patiently(deliverer)  # the tokens of a quiet second are used up below
         verdicts = await deliver_many(deliverer, 80)
     assert all(isinstance(each, Delivered) for each in verdicts)
     assert max(count_in_any_second(peer.arrivals)) <= 82

@@ -1,4 +1,4 @@
-"""The waiting line of a destination: turns by tenant, and who makes way when it is full."""
+"""The fair queue of a destination: tenants in turn, and the entry that a full queue sheds."""
 
 import asyncio
 
@@ -6,73 +6,73 @@ import anyio
 
 from kannon.mail.verdict import Delivered, Verdict
 from kannon.outbound import Throttled
+from kannon.outbound.site.admission import QUEUE_NEW
 from kannon.outbound.site.fair_queue import FairQueue
-from kannon.outbound.site.site import QUEUE_NEW
 from tests.support.delivering import delivering_to
 from tests.support.envelopes import BODY, an_envelope
 from tests.support.eventually import eventually
 from tests.support.smtp_peer import Peer
 
 
-def a_line(*tenants: str) -> FairQueue[int]:
-    """The first who joins is 0, and each comes a second after the one before."""
-    line: FairQueue[int] = FairQueue()
+def a_queue(*tenants: str) -> FairQueue[int]:
+    """Entries 0, 1, …, which arrive a second apart."""
+    queue: FairQueue[int] = FairQueue()
     for number, tenant in enumerate(tenants):
-        line.join(tenant, number, float(number))
-    return line
+        queue.push(tenant, number, float(number))
+    return queue
 
 
-def drained(line: FairQueue[int]) -> list[int | None]:
-    return [line.next() for _ in range(len(line))]
+def drained(queue: FairQueue[int]) -> list[int | None]:
+    return [queue.pop() for _ in range(len(queue))]
 
 
 def test_one_tenants_mail_goes_in_order() -> None:
-    line = a_line("a", "a", "a")
-    assert len(line) == 3
-    assert drained(line) == [0, 1, 2]
-    assert line.next() is None
+    queue = a_queue("a", "a", "a")
+    assert len(queue) == 3
+    assert drained(queue) == [0, 1, 2]
+    assert queue.pop() is None
 
 
 def test_tenants_take_turns() -> None:
-    assert drained(a_line("a", "a", "a", "a", "b", "b", "c")) == [0, 4, 6, 1, 5, 2, 3]
+    assert drained(a_queue("a", "a", "a", "a", "b", "b", "c")) == [0, 4, 6, 1, 5, 2, 3]
 
 
-def test_a_tenant_that_comes_back_waits_behind_those_who_had_no_turn() -> None:
-    line = a_line("a", "b")
-    assert line.next() == 0
-    line.join("a", 7, 7.0)
-    assert drained(line) == [1, 7]
+def test_a_tenant_that_was_served_waits_behind_the_others() -> None:
+    queue = a_queue("a", "b")
+    assert queue.pop() == 0
+    queue.push("a", 7, 7.0)
+    assert drained(queue) == [1, 7]
 
 
-def test_leaving_twice_is_harmless() -> None:
-    line = a_line("a", "b", "a")
-    line.leave(0)
-    line.leave(0)
-    assert drained(line) == [2, 1]
+def test_removing_twice_is_harmless() -> None:
+    queue = a_queue("a", "b", "a")
+    queue.remove(0)
+    queue.remove(0)
+    assert drained(queue) == [2, 1]
 
 
-def test_who_has_waited_too_long_leaves_whatever_their_tenant() -> None:
-    line = a_line("a", "b", "a", "b")
-    assert sorted(line.late(1.0)) == [0, 1]
-    assert line.late(1.5) == []
-    assert sorted(line.late(9.0)) == [2, 3]
-    assert len(line) == 0
+def test_entries_that_waited_too_long_are_removed_for_every_tenant() -> None:
+    queue = a_queue("a", "b", "a", "b")
+    assert sorted(queue.pop_older(1.0)) == [0, 1]
+    assert queue.pop_older(1.5) == []
+    assert sorted(queue.pop_older(9.0)) == [2, 3]
+    assert len(queue) == 0
 
 
-def test_the_last_of_the_tenant_with_most_makes_way() -> None:
-    line = a_line("a", "a", "a", "b")
-    assert line.make_way("c") == 2
-    line.join("c", 9, 9.0)
-    assert line.make_way("b") is None  # it would have more than the one that made way
-    assert line.make_way("a") is None
-    assert line.make_way("d") == 1
+def test_the_latest_entry_of_the_tenant_with_most_is_shed() -> None:
+    queue = a_queue("a", "a", "a", "b")
+    assert queue.shed("c") == 2
+    queue.push("c", 9, 9.0)
+    assert queue.shed("b") is None  # it would have more than the tenant that loses one
+    assert queue.shed("a") is None
+    assert queue.shed("d") == 1
 
 
-def test_an_empty_line_has_nobody_to_make_way() -> None:
-    assert a_line().make_way("a") is None
+def test_an_empty_queue_sheds_nothing() -> None:
+    assert a_queue().shed("a") is None
 
 
-async def test_a_single_mail_passes_the_line_of_another_tenant_at_the_same_destination() -> None:
+async def test_a_single_mail_passes_the_queue_of_another_tenant() -> None:
     gate = asyncio.Event()
     peer = Peer(gate=gate)
     verdicts: list[tuple[str, Verdict | Throttled]] = []
@@ -90,10 +90,10 @@ async def test_a_single_mail_passes_the_line_of_another_tenant_at_the_same_desti
         await eventually(lambda: deliverer.destinations()[0].waiting == QUEUE_NEW)
         group.start_soon(one, "single.test")
         await eventually(lambda: len(verdicts) == 1)
-        assert verdicts[0][0] == "many.test"  # the line was full: its last one made way
+        assert verdicts[0][0] == "many.test"  # the queue was full and shed its last entry
         assert isinstance(verdicts[0][1], Throttled)
         gate.set()
         await eventually(lambda: len(verdicts) == 2 + QUEUE_NEW + 1)
     assert isinstance(dict(verdicts[1:])["single.test"], Delivered)
-    # The first two were under way, and the tenant with the long line had the turn before it came.
+    # The first two were in flight, and the tenant with the long queue was next when the single mail arrived.
     assert b"from single.test" in b"".join(peer.mails[2:5])

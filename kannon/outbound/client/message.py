@@ -1,0 +1,60 @@
+"""The mail of one transaction, prepared once for every host that is tried. No I/O.
+
+In: an envelope. Out: a `Mail` with the octets for the wire, and which extensions it needs.
+"""
+
+from dataclasses import dataclass
+
+from kannon.mail.envelope import Envelope
+from kannon.mail.verdict import Reply, Stage
+from kannon.outbound.client.replies import Extensions
+from kannon.outbound.trouble import Failure, Kind
+
+END_OF_MAIL = b".\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """`wire` ends with the final dot."""
+
+    mail_from: str
+    rcpt_to: str
+    wire: tuple[bytes, ...]
+    size: int
+    eight_bit: bool
+    smtputf8: bool
+
+
+def prepare(envelope: Envelope, rcpt_to: str) -> Mail:
+    """`rcpt_to` is the recipient with its domain in A-labels."""
+    body = envelope.body
+    eight_bit = not body.isascii()
+    return Mail(
+        mail_from=envelope.mail_from,
+        rcpt_to=rcpt_to,
+        wire=dot_stuffed(body),
+        size=len(body),
+        eight_bit=eight_bit,
+        # RFC 6531 §3.2: needed for an address, or a header field, beyond ASCII.
+        smtputf8=not (envelope.mail_from.isascii() and rcpt_to.isascii())
+        or (eight_bit and not body[: body.find(b"\r\n\r\n") + 1].isascii()),
+    )
+
+
+def dot_stuffed(body: bytes) -> tuple[bytes, ...]:
+    """RFC 5321 §4.5.2: a dot that begins a line is doubled; a line with a single dot ends the mail."""
+    stuffed = body.replace(b"\r\n.", b"\r\n..")  # usually there is none, and this is the same object
+    if stuffed.startswith(b"."):
+        stuffed = b"." + stuffed
+    return (stuffed, END_OF_MAIL) if stuffed.endswith(b"\r\n") else (stuffed, b"\r\n" + END_OF_MAIL)
+
+
+def unsupported(mail: Mail, extensions: Extensions) -> Failure | None:
+    """What this mail needs and this server does not offer; known before anything is sent."""
+    if mail.smtputf8 and not extensions.smtputf8:
+        # RFC 6531 §3.1: such a mail must not be sent to a server that does not offer it; X.6.7 by RFC 5248.
+        return Failure(Kind.UNABLE, Stage.MAIL, Reply(550, "the server does not offer SMTPUTF8", "5.6.7"))
+    if mail.eight_bit and not extensions.eight_bit:
+        # RFC 6152 §3: converting would break the signature; X.6.3 is "conversion required but not supported".
+        return Failure(Kind.UNABLE, Stage.MAIL, Reply(550, "the server does not offer 8BITMIME", "5.6.3"))
+    return None
