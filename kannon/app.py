@@ -262,9 +262,10 @@ def _dispatcher(parts: Parts) -> Dispatcher:
         page=config.dispatcher.page,
         max_backlog=config.dispatcher.max_backlog,
         max_backlog_bytes=config.dispatcher.max_backlog_bytes,
-        pages_at_once=config.dispatcher.workers + 1,
+        workers=config.dispatcher.workers,
     )
     builder = Builder(db, options, workers=config.dispatcher.workers, clock=now)
     outcomes = Outcomes(db, bus, budget=budget, chance=random.random, meter=parts.meter)
-    feed = Scheduler(db, bus, builder, limits, clock=now, meter=parts.meter)
-    return Dispatcher(db, bus, feed, outcomes, builder, lease=config.dispatcher.lease, single_node=parts.single_node)
+    scheduler = Scheduler(db, bus, builder, limits, clock=now, meter=parts.meter)
+    lease = config.dispatcher.lease
+    return Dispatcher(db, bus, scheduler, outcomes, builder, lease=lease, single_node=parts.single_node)

@@ -98,7 +98,7 @@ WHERE id = ANY(:ids::bigint[]) AND state = 'sending';
 -- The sender returned these unsent: the envelopes are gone, no attempt was made.
 UPDATE sending_pool_emails p
 SET state = 'scheduled', claimed_at = NULL, turn = p.turn + 1,
-    next_attempt_at = now() + make_interval(secs => d.seconds), last_text = 'waits for its destination to have room'
+    next_attempt_at = now() + make_interval(secs => d.seconds), last_text = 'throttled: its destination has no free connection'
 FROM unnest(:ids::bigint[], :turns::integer[], :seconds::float8[]) AS d(id, turn, seconds)
 WHERE p.id = d.id AND p.turn = d.turn AND p.state = 'sending'
 RETURNING p.id, p.domain, lower(split_part(p.email, '@', -1)) AS destination;
@@ -128,7 +128,7 @@ WITH throttled AS (
 )
 UPDATE sending_pool_emails p
 SET next_attempt_at = now() + make_interval(secs => k.seconds + least(k.place / k.rate, k.spread)),
-    last_text = 'waits for its destination to have room'
+    last_text = 'throttled: its destination has no free connection'
 FROM placed k WHERE p.id = k.id;
 
 -- name: read_clock$

@@ -1,6 +1,6 @@
 """dispatcher: turns due deliveries into signed envelopes, and their outcomes into settled rows.
 
-feed.py        claims, has built, publishes
+scheduler.py   claims, has built, publishes
 builder.py     loads each batch once and hands pages of it to worker processes
 pages.py       what runs in a worker
 outcomes.py    settles what came back

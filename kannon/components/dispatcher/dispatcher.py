@@ -1,4 +1,4 @@
-"""The dispatcher as a component: the feed, the two outcome consumers, crowded destinations, and the taking back of
+"""The dispatcher as a component: the scheduler, the two outcome consumers, throttled destinations, and the reclaim of
 lost claims.
 
 In: pool and bus. Out: a running dispatcher that says *started* once it consumes outcomes and claims deliveries.
@@ -42,9 +42,8 @@ class Bus(Protocol):
 
 
 class Dispatcher:
-    """Several of them, in several processes, share pool and consumers. `single_node` says that there is this one only
-    (the
-    embedded database): then whatever was claimed before it started is nobody's, and its lease need not be waited out.
+    """Several of them, in several processes, share pool and consumers. `single_node`: this is the only one (embedded
+    database), so claims from before its start are lost and are reclaimed without waiting for their lease.
     """
 
     name = "dispatcher"
@@ -53,7 +52,7 @@ class Dispatcher:
         self,
         db: Database,
         bus: Bus,
-        feed: Scheduler,
+        scheduler: Scheduler,
         outcomes: Outcomes,
         builder: AbstractAsyncContextManager[object],
         *,
@@ -62,10 +61,10 @@ class Dispatcher:
     ) -> None:
         self._db = db
         self._bus = bus
-        self._feed = feed
+        self._scheduler = scheduler
         self._outcomes = outcomes
         self._builder = builder
-        self._crowds = ThrottledDestinations(db)
+        self._throttled = ThrottledDestinations(db)
         self._lease = lease
         self._sole = single_node
         self._started: datetime | None = None
@@ -85,9 +84,9 @@ class Dispatcher:
                 for spec in (OUTCOMES, BOUNCES_DISPATCHER):
                     consume = partial(self._bus.consume, spec, self._outcomes.handle_page, limits, stop=stop)
                     work.start_soon(self._go_on, spec.stream, consume, stop)
-                work.start_soon(self._go_on, "feed", partial(self._feed.run, stop), stop)
-                take = partial(self._bus.take_throttled, self._crowds.postpone, stop)
-                work.start_soon(self._go_on, "postponements", take, stop)
+                work.start_soon(self._go_on, "scheduler", partial(self._scheduler.run, stop), stop)
+                take = partial(self._bus.take_throttled, self._throttled.on_throttled, stop)
+                work.start_soon(self._go_on, "throttled", take, stop)
                 task_status.started()
             group.cancel_scope.cancel()
 
@@ -116,7 +115,7 @@ class Dispatcher:
             try:
                 await self._reclaim()
             except KannonError as error:
-                log.warning("lost claims not looked for", why=str(error))
+                log.warning("cannot look for lost claims", why=str(error))
 
     async def _sweep_regularly(self) -> None:
         while True:
@@ -127,7 +126,7 @@ class Dispatcher:
                 log.warning("lost bodies not looked for", why=str(error))
 
     async def _reclaim(self) -> None:
-        """Takes back rows whose claim outlived the lease and whose envelope is nowhere any more.
+        """Reclaims rows whose lease has ended and whose envelope is gone.
 
         The envelope's way is stream, then outcome, then settled row, and each step is durable before the one before it
         lets go. So the sending stream is looked at first, and rows claimed well before its oldest envelope are not in
@@ -144,7 +143,7 @@ class Dispatcher:
             if (progress.waiting == 0 or progress.settled_seq >= last_seq) and (
                 count := await reclaim_sending(self._db, before)
             ):
-                log.warning("claims outlived their lease and were taken back", deliveries=count)
+                log.warning("reclaimed deliveries whose lease ended", deliveries=count)
         before = now - self._lease
         if self._sole and self._started is not None:
             before = max(before, self._started)

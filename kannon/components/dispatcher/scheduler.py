@@ -1,8 +1,9 @@
-"""The dispatcher's feeding side: claims due deliveries, has them built and signed, publishes the envelopes.
+"""The dispatcher's scheduler: claims due deliveries, has them built and signed, publishes the envelopes.
 
-In: scheduled rows whose time has come, woken by the validator. Out: kannon.sending. The row stays `sending` until its
-outcome comes back. Pages, and what waits in the stream, are as large as the senders take in part of a second, and in
-a page the small batches go first, so a large batch does not stand in the way of another tenant's single mail.
+In: scheduled rows that are due; the validator notifies it. Out: kannon.sending. The row stays `sending` until its
+outcome returns. The rows that are claimed and not yet published, and the envelopes that no sender has fetched yet, are
+each as many as the senders take in BACKLOG_SECONDS. In a page the small batches go first. So a large batch does not
+delay another tenant's single mail.
 """
 
 from collections import defaultdict
@@ -26,20 +27,20 @@ from kannon.errors import KannonError, Unavailable
 from kannon.mail.batch import Delivery
 from kannon.mail.envelope import Envelope
 from kannon.mail.event import Event, EventType, delivery_event_id
+from kannon.mail.moving_average import MovingAverage
 from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
 
-POLL_SECONDS = 1.0  # the safety net under the nudges, and the grain of retry times
+POLL_SECONDS = 1.0  # in case a notification is lost; also the resolution of retry times
 ROOM_POLL_SECONDS = 0.05
-BACKLOG_SECONDS = 0.5  # what the senders take in this time may wait in the stream: all of it stands before a new mail
-CLAIM_SECONDS = 0.25  # likewise of a page: whoever becomes due waits for those that are claimed already
-SMALLEST_PAGE = 50  # a claim costs as much as building a few mails
+BACKLOG_SECONDS = 0.5  # a mail that becomes due waits for all that is claimed or in the stream before it
+MIN_PAGE = 50  # a claim costs as much as building a few mails
 SMOOTHING_SECONDS = 2.0
-PAGE_SECONDS = 30.0  # half the shortest lease: a page that is not out by then is given back
+PAGE_SECONDS = 30.0  # half the shortest lease: a page that is not published by then returns to the queue
 CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
 CHUNK_BYTES = 16 << 20
-CLAIM_LIMIT_SECONDS = 15.0  # a cancelled claim is waited for so long: half of what a stop may take
+CLAIM_LIMIT_SECONDS = 15.0  # a cancelled claim may take this long to finish: half the time of a stop
 RELEASE_DELAY = timedelta(seconds=2)
 RELEASE_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.25
@@ -71,34 +72,39 @@ class Meter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SchedulerLimits:
+    """`workers` of the builder; `max_backlog` messages and bytes in the stream."""
+
     page: int
     max_backlog: int
     max_backlog_bytes: int
-    pages_at_once: int
+    workers: int
 
 
-class Pace:
-    """How many envelopes a second the senders take, smoothed."""
+class SenderRate:
+    """How many envelopes a second the senders take."""
 
     def __init__(self) -> None:
-        self._rate = 0.0
-        self._seen: tuple[float, int] | None = None
+        self._average = MovingAverage()
+        self._last: tuple[float, int] | None = None
 
-    def rate(self, now: float, handed_over: int) -> float:
-        """`handed_over` is a counter; it starts anew when the stream does."""
-        if self._seen is None or handed_over < self._seen[1]:
-            self._seen = now, handed_over
-            return self._rate
-        elapsed = now - self._seen[0]
+    @property
+    def value(self) -> float:
+        return self._average.value
+
+    def update(self, now: float, handed_over: int) -> float:
+        """`handed_over` is a counter. It restarts when the stream is made anew."""
+        if self._last is None or handed_over < self._last[1]:
+            self._last = now, handed_over
+            return self.value
+        elapsed = now - self._last[0]
         if elapsed > 0:
-            weight = min(1.0, elapsed / SMOOTHING_SECONDS)
-            self._rate += ((handed_over - self._seen[1]) / elapsed - self._rate) * weight
-            self._seen = now, handed_over
-        return self._rate
+            self._average.add((handed_over - self._last[1]) / elapsed, elapsed / SMOOTHING_SECONDS)
+            self._last = now, handed_over
+        return self.value
 
 
 class Scheduler:
-    """One loop claims; each claimed page is built and published in a task of its own, so that building never waits."""
+    """One loop claims; a task for each claimed page builds and publishes it, so that the workers are always busy."""
 
     def __init__(
         self,
@@ -116,18 +122,18 @@ class Scheduler:
         self._limits = limits
         self._clock = clock
         self._meter = meter
-        self._pages = anyio.CapacityLimiter(limits.pages_at_once)
-        self._pace = Pace()
-        self._rate = 0.0
+        self._rate = SenderRate()
+        self._unpublished = 0  # deliveries that are claimed
+        self._page_done = anyio.Event()
 
     async def run(self, stop: anyio.Event) -> None:
-        """Until stop. While PostgreSQL or NATS is away it waits; the pages in work and the build workers stay."""
-        self._pages = anyio.CapacityLimiter(self._limits.pages_at_once)  # a run that was cut may have kept places
+        """Until stop. While PostgreSQL or NATS is away it waits; the claimed pages and the build workers stay."""
+        self._unpublished = 0  # a task that was cancelled before its first step has left its page counted
         pause = FIRST_PAUSE_SECONDS
         async with self._bus.listen(WAKE_DISPATCHER, stop) as wake, anyio.create_task_group() as group:
             while not stop.is_set():
                 try:
-                    wait = await self._feed_page(group)
+                    wait = await self._schedule_page(group)
                 except Unavailable as error:
                     log.warning("cannot claim deliveries; retrying", why=str(error), retry_seconds=pause)
                     wait, pause = pause, min(2 * pause, MAX_PAUSE_SECONDS)
@@ -136,28 +142,26 @@ class Scheduler:
                 if wait:
                     await wake.wait(wait)
 
-    async def _feed_page(self, group: TaskGroup) -> float:
-        """Claims one page and starts its work; gives how long to wait before the next. Raises Unavailable."""
+    async def _schedule_page(self, group: TaskGroup) -> float:
+        """Claims one page and starts its work. Returns the seconds to wait before the next page. Raises Unavailable."""
+        if self._unpublished >= self._pages() * self._page_size():
+            self._page_done = anyio.Event()
+            await self._page_done.wait()
+            return 0.0
         room = await self._room()
         if room <= 0:
             return ROOM_POLL_SECONDS
-        slot = object()
-        await self._pages.acquire_on_behalf_of(slot)
-        until = anyio.current_time() + PAGE_SECONDS  # the lease counts from the claim's beginning
-        page: list[Delivery] = []
-        try:
-            page = await self._claim(min(room, self._page_size()))
-        finally:
-            if not page:
-                self._pages.release_on_behalf_of(slot)
+        until = anyio.current_time() + PAGE_SECONDS  # the lease counts from the beginning of the claim
+        page = await self._claim(min(room, self._page_size()))
         if not page:
             return POLL_SECONDS
-        group.start_soon(self._work, page, slot, until)
+        self._unpublished += len(page)
+        group.start_soon(self._work, page, until)
         return 0.0
 
     async def _claim(self, count: int) -> list[Delivery]:
-        """Cancelled, it finishes and then hands the rows back: cut between its commit and its answer, it would leave
-        them to their lease, as a crash there does."""
+        """When cancelled it finishes first, and then releases the rows: a cancellation between commit and answer would
+        leave them to their lease, as a crash does there."""
         try:
             with anyio.fail_after(CLAIM_LIMIT_SECONDS, shield=True):
                 page = await claim_due(self._db, count)
@@ -171,29 +175,35 @@ class Scheduler:
         return page
 
     async def _release(self, ids: Sequence[int]) -> None:
-        """Back to the queue, no attempt counted. Where that fails, their lease takes them back."""
+        """Back to the queue, and no attempt counts. When this fails they return at the end of their lease."""
         if not ids:
             return
         try:
             with anyio.fail_after(RELEASE_SECONDS, shield=True):
                 await release_sending(self._db, ids, delay=RELEASE_DELAY)
         except (KannonError, TimeoutError) as error:
-            log.warning("deliveries wait for their lease", deliveries=len(ids), why=str(error) or "took too long")
+            log.warning("cannot release deliveries; the lease does", deliveries=len(ids), why=str(error) or "timed out")
 
     async def _room(self) -> int:
-        """How many more envelopes may wait: in all, and of those that no sender has seen yet."""
+        """How many more envelopes the stream may hold: in all, and of those that no sender has fetched yet."""
         queue = await self._bus.sending_queue()
-        rate = self._rate = self._pace.rate(anyio.current_time(), queue.handed_over)
+        rate = self._rate.update(anyio.current_time(), queue.handed_over)
         if queue.backlog.bytes >= self._limits.max_backlog_bytes:
             return 0
-        enough = max(2 * self._page_size(), int(rate * BACKLOG_SECONDS))
-        return min(self._limits.max_backlog - queue.backlog.messages, enough - queue.fresh)
+        max_fresh = max(2 * self._page_size(), int(rate * BACKLOG_SECONDS))
+        return min(self._limits.max_backlog - queue.backlog.messages, max_fresh - queue.fresh)
+
+    def _pages(self) -> int:
+        """One for each worker, and one whose envelopes are being published."""
+        return self._limits.workers + 1
 
     def _page_size(self) -> int:
-        return min(self._limits.page, max(SMALLEST_PAGE, int(self._rate * CLAIM_SECONDS)))
+        wanted = int(self._rate.value * BACKLOG_SECONDS / self._pages())
+        return min(self._limits.page, max(MIN_PAGE, wanted))
 
-    async def _work(self, page: list[Delivery], slot: object, until: float) -> None:
-        """Publishes the page; what of it is not out when this ends goes back to the queue, no attempt counted."""
+    async def _work(self, page: list[Delivery], until: float) -> None:
+        """Publishes the page. Deliveries that are not published when this ends return to the queue, and no attempt
+        counts."""
         waiting = {delivery.id: delivery for delivery in page}
         try:
             with anyio.fail_after(until - anyio.current_time()):
@@ -202,14 +212,17 @@ class Scheduler:
                     for delivery in chunk:
                         del waiting[delivery.id]
         except (KannonError, TimeoutError) as error:
-            log.warning("page not published", deliveries=len(waiting), why=str(error) or "took too long")
+            log.warning(
+                "cannot publish a page; it returns to the queue", deliveries=len(waiting), why=str(error) or "timed out"
+            )
         finally:
-            self._pages.release_on_behalf_of(slot)
+            self._unpublished -= len(page)
+            self._page_done.set()
             await self._release(list(waiting))
 
     async def _chunks(self, page: Sequence[Delivery]) -> list[list[Delivery]]:
-        """By batch, and no chunk's mails larger than CHUNK_BYTES together. The smallest first: a single mail does not
-        wait for a hundred of another batch to be signed."""
+        """One batch in each chunk, and at most CHUNK_BYTES. The smallest first: a single mail does not wait for the
+        signing of a hundred mails of another batch."""
         by_batch: dict[str, list[Delivery]] = defaultdict(list)
         for delivery in page:
             by_batch[delivery.message_id].append(delivery)
@@ -221,8 +234,8 @@ class Scheduler:
         return sorted(chunks, key=len)
 
     async def _publish(self, chunk: Sequence[Delivery]) -> None:
-        """Publishes (acked); the rows stay `sending`. A crash before this leaves claims that are taken back after their
-        lease; a crash after it costs nothing, the envelope is in the stream."""
+        """Publishes and waits for the acks; the rows stay `sending`. A crash before this leaves claims that come back
+        when their lease ends; a crash after it costs nothing, because the envelopes are in the stream."""
         now = self._clock()
         started = anyio.current_time()
         built = await self._builder.build(chunk[0].message_id, chunk, now)
@@ -233,7 +246,7 @@ class Scheduler:
         self._meter.built(len(envelopes), len(failures), seconds)
         self._meter.dispatched([(self._clock() - e.due_at).total_seconds() for e in envelopes if e.attempt == 1])
         if failures:
-            # A mail that cannot be built is deferred like one that cannot be sent: visible, retried, given up in time.
+            # A mail that cannot be built is deferred like one that cannot be sent: visible, retried, failed at last.
             await self._bus.publish_events([_error(failure, now) for failure in failures])
 
 

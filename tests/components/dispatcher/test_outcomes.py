@@ -33,7 +33,7 @@ class Page:
         self.word = f"park {reason}"
 
 
-class Ledger:
+class EventLog:
     """Keeps what is published."""
 
     def __init__(self) -> None:
@@ -60,9 +60,9 @@ def outcome(delivery_id: int, kind: EventType, attempt: int = 1, **fields: objec
     return replace(event, **fields)  # type: ignore[arg-type]  # a test names them
 
 
-def make(db: Database, ledger: Ledger, now: datetime | None = None) -> Outcomes:
+def make(db: Database, event_log: EventLog, now: datetime | None = None) -> Outcomes:
     at = now or datetime.now(UTC)
-    return Outcomes(db, ledger, budget=BUDGET, clock=lambda: at, chance=lambda: 0.5)
+    return Outcomes(db, event_log, budget=BUDGET, clock=lambda: at, chance=lambda: 0.5)
 
 
 async def handle(outcomes: Outcomes, events: Sequence[Event]) -> list[str]:
@@ -73,19 +73,19 @@ async def handle(outcomes: Outcomes, events: Sequence[Event]) -> list[str]:
 
 async def test_delivered_and_bounced_end_a_delivery(db: Database) -> None:
     first, second, third = await insert_batch(db, ["a@x.org", "b@x.org", "c@x.org"], state="sending")
-    ledger = Ledger()
+    event_log = EventLog()
     page = [outcome(first, EventType.DELIVERED), outcome(second, EventType.BOUNCED, code=550, permanent=True)]
-    assert await handle(make(db, ledger), page) == ["ack", "ack"]
+    assert await handle(make(db, event_log), page) == ["ack", "ack"]
     assert await states(db) == {third: "sending"}
-    assert await handle(make(db, ledger), page) == ["ack", "ack"]
-    assert ledger.events == []
+    assert await handle(make(db, event_log), page) == ["ack", "ack"]
+    assert event_log.events == []
 
 
 async def test_an_error_is_tried_again_later_and_says_why(db: Database) -> None:
     [delivery] = await insert_batch(db, ["a@x.org"], state="sending")
     now = datetime.now(UTC)
     error = outcome(delivery, EventType.ERROR, code=451, text="come back", stage="rcpt", host="mx.x.org")
-    await handle(make(db, Ledger(), now), [error])
+    await handle(make(db, EventLog(), now), [error])
     async with db.acquire() as connection:
         row = await connection.fetchrow("SELECT * FROM sending_pool_emails")
     assert row is not None
@@ -98,10 +98,10 @@ async def test_an_error_is_tried_again_later_and_says_why(db: Database) -> None:
 async def test_a_redelivered_error_of_an_older_attempt_changes_nothing(db: Database) -> None:
     [delivery] = await insert_batch(db, ["a@x.org"], state="sending")
     error = outcome(delivery, EventType.ERROR, code=451)
-    await handle(make(db, Ledger()), [error])
+    await handle(make(db, EventLog()), [error])
     before = await states(db)
     later = datetime.now(UTC) + timedelta(hours=2)
-    await handle(make(db, Ledger(), later), [error])
+    await handle(make(db, EventLog(), later), [error])
     async with db.acquire() as connection:
         assert await connection.fetchval("SELECT max(next_attempt_at) < $1 FROM sending_pool_emails", later)
     assert await states(db) == before
@@ -121,17 +121,17 @@ async def test_out_of_budget_it_ends_as_what_the_servers_said(
 ) -> None:
     """However long ago: between the answer and the end lie an attempt without one and a wait for room."""
     [delivery] = await insert_batch(db, ["a@x.org"], state="sending", due=-timedelta(hours=23))
-    ledger = Ledger()
+    event_log = EventLog()
     for attempt, (earlier, text) in enumerate([(earlier_code, "busy"), (0, "no answer")], 1):
         error = outcome(delivery, EventType.ERROR, attempt=attempt, code=earlier, text=text)
-        await handle(make(db, ledger), [error])
+        await handle(make(db, event_log), [error])
     async with db.acquire() as connection:
         await connection.execute("UPDATE sending_pool_emails SET state = 'sending', claimed_at = now()")
     await return_throttled(db, [ThrottledDelivery(delivery, 0, 5.0)])
-    assert ledger.events == []
+    assert event_log.events == []
     error = outcome(delivery, EventType.ERROR, attempt=9, code=event_code, text="no answer again")
-    assert await handle(make(db, ledger, datetime.now(UTC) + timedelta(hours=2)), [error]) == ["ack"]
-    [ending] = ledger.events
+    assert await handle(make(db, event_log, datetime.now(UTC) + timedelta(hours=2)), [error]) == ["ack"]
+    [ending] = event_log.events
     assert (ending.type, ending.code, ending.permanent, ending.delivery_id) == (kind, code, False, delivery)
     assert ending.event_id == delivery_event_id(delivery, 9, kind)
     if kind is EventType.FAILED:
@@ -143,22 +143,22 @@ async def test_out_of_budget_it_ends_as_what_the_servers_said(
 
 async def test_nothing_is_deleted_before_its_ending_is_published(db: Database) -> None:
     [delivery] = await insert_batch(db, ["a@x.org"], state="sending", due=-timedelta(hours=25))
-    ledger = Ledger()
-    ledger.away = True
+    event_log = EventLog()
+    event_log.away = True
     with pytest.raises(Unavailable):
-        await handle(make(db, ledger), [outcome(delivery, EventType.ERROR, code=451)])
+        await handle(make(db, event_log), [outcome(delivery, EventType.ERROR, code=451)])
     assert await states(db) == {delivery: "sending"}
 
 
 async def test_an_asynchronous_bounce_cancels_a_queued_delivery(db: Database) -> None:
     [delivery] = await insert_batch(db, ["a@x.org"], state="scheduled")
-    await handle(make(db, Ledger()), [outcome(delivery, EventType.BOUNCED, attempt=0, code=550, permanent=True)])
+    await handle(make(db, EventLog()), [outcome(delivery, EventType.BOUNCED, attempt=0, code=550, permanent=True)])
     assert await states(db) == {}
 
 
 async def test_what_is_no_event_is_parked_and_its_page_goes_on(db: Database) -> None:
     [delivery] = await insert_batch(db, ["a@x.org"], state="sending")
     page = [Page(b"\xff junk"), Page(encode_event(outcome(delivery, EventType.DELIVERED)))]
-    await make(db, Ledger()).handle_page(page)  # type: ignore[arg-type]
+    await make(db, EventLog()).handle_page(page)  # type: ignore[arg-type]
     assert [m.word[:4] for m in page] == ["park", "ack"]
     assert await states(db) == {}

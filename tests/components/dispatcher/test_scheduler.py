@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,21 +13,22 @@ import pytest
 from kannon.bus import streams
 from kannon.bus.connection import Bus
 from kannon.components.dispatcher import Builder, BuildOptions, Scheduler, SchedulerLimits
-from kannon.components.dispatcher import scheduler as feed_module
+from kannon.components.dispatcher import scheduler as scheduler_module
 from kannon.components.dispatcher.builder import BuildFailure
-from kannon.components.dispatcher.scheduler import Pace
+from kannon.components.dispatcher.scheduler import MIN_PAGE, SenderRate
 from kannon.db.pool import Database
 from kannon.db.queue import claim_due
 from kannon.errors import Unavailable
 from kannon.mail.batch import Delivery
 from kannon.mail.build.dkim import generate_dkim_key
+from kannon.mail.envelope import Envelope
 from kannon.wire.envelopes import parse_envelope
 from tests.support.consume import events_of, take
 from tests.support.patience import patience
 from tests.support.pool import insert_batch, insert_domain, states
 
 OPTIONS = BuildOptions("", autoescape=True, token_ttl=timedelta(days=90), bounce_ttl=timedelta(days=31))
-LIMITS = SchedulerLimits(page=50, max_backlog=1000, max_backlog_bytes=1 << 30, pages_at_once=2)
+LIMITS = SchedulerLimits(page=50, max_backlog=1000, max_backlog_bytes=1 << 30, workers=1)
 
 
 def now() -> datetime:
@@ -58,12 +59,12 @@ async def until_it_fails(builder: Builder, page: list[Delivery]) -> None:
         await builder.build("msg_1@example.com", page, now())
 
 
-async def run_feed(feed: Scheduler, bus: Bus, envelopes: int) -> None:
+async def run_scheduler(scheduler: Scheduler, bus: Bus, envelopes: int) -> None:
     """Until so many envelopes are in the stream."""
     stop = anyio.Event()
     with patience():
         async with anyio.create_task_group() as group:
-            group.start_soon(feed.run, stop)
+            group.start_soon(scheduler.run, stop)
             while (await bus.backlog()).messages < envelopes:
                 await anyio.lowlevel.checkpoint()
             stop.set()
@@ -73,7 +74,7 @@ async def test_due_rows_become_signed_envelopes(db: Database, bus: Bus, builder:
     await insert_dkim_key(db)
     emails = [f"a{n}@example.org" for n in range(120)]
     ids = await insert_batch(db, emails, state="scheduled", fields='{"name": "Ada & Co"}')
-    await run_feed(Scheduler(db, bus, builder, LIMITS, clock=now), bus, 120)
+    await run_scheduler(Scheduler(db, bus, builder, LIMITS, clock=now), bus, 120)
     envelopes = [parse_envelope(m.payload) for m in await take(bus, streams.SENDER, 120)]
     assert sorted(int(e.email_id) for e in envelopes) == ids
     assert {e.to for e in envelopes} == set(emails)
@@ -85,10 +86,51 @@ async def test_due_rows_become_signed_envelopes(db: Database, bus: Bus, builder:
 async def test_it_stops_claiming_while_the_stream_is_full(db: Database, bus: Bus, builder: Builder) -> None:
     await insert_dkim_key(db)
     await insert_batch(db, [f"a{n}@example.org" for n in range(60)], state="scheduled")
-    limits = replace(LIMITS, page=10, max_backlog=20, pages_at_once=1)
-    await run_feed(Scheduler(db, bus, builder, limits, clock=now), bus, 20)
+    limits = replace(LIMITS, page=10, max_backlog=20, workers=0)
+    await run_scheduler(Scheduler(db, bus, builder, limits, clock=now), bus, 20)
     assert 20 <= (await bus.backlog()).messages <= 30
     assert list((await states(db)).values()).count("scheduled") >= 30
+
+
+async def count_sending(db: Database) -> int:
+    return list((await states(db)).values()).count("sending")
+
+
+class GatedBuilder(Builder):
+    """Builds when its gate is open."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db, OPTIONS, workers=0, clock=now)
+        self.gate = anyio.Event()
+        self.asked = anyio.Event()
+
+    async def build(
+        self, message_id: str, deliveries: Sequence[Delivery], now: datetime
+    ) -> list[Envelope | BuildFailure]:
+        self.asked.set()
+        await self.gate.wait()
+        return await super().build(message_id, deliveries, now)
+
+
+async def test_it_claims_a_page_for_each_worker_and_one_more_while_none_is_published(db: Database, bus: Bus) -> None:
+    await insert_dkim_key(db)
+    await insert_batch(db, [f"a{n}@example.org" for n in range(400)], state="scheduled")
+    stop = anyio.Event()
+    async with GatedBuilder(db) as builder:
+        scheduler = Scheduler(db, bus, builder, replace(LIMITS, workers=2), clock=now)
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(scheduler.run, stop)
+                await builder.asked.wait()
+                while await count_sending(db) < 3 * MIN_PAGE:
+                    pass
+                for _ in range(20):  # as long as several claims take
+                    assert await count_sending(db) == 3 * MIN_PAGE
+                builder.gate.set()
+                while (await bus.backlog()).messages < 2 * MIN_PAGE:
+                    await anyio.lowlevel.checkpoint()
+                stop.set()
+    assert scheduler._unpublished == 0
 
 
 async def test_while_claiming_fails_it_waits_and_then_goes_on(
@@ -107,14 +149,14 @@ async def test_while_claiming_fails_it_waits_and_then_goes_on(
             failures += 1
             raise
 
-    monkeypatch.setattr(feed_module, "claim_due", counted)
-    monkeypatch.setattr(feed_module, "MAX_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(scheduler_module, "claim_due", counted)
+    monkeypatch.setattr(scheduler_module, "MAX_PAUSE_SECONDS", 0.1)
     async with db.acquire() as connection:
         await connection.execute("ALTER TABLE sending_pool_emails RENAME TO elsewhere")
         async with anyio.create_task_group() as group:
-            group.start_soon(run_feed, Scheduler(db, bus, builder, LIMITS, clock=now), bus, 1)
+            group.start_soon(run_scheduler, Scheduler(db, bus, builder, LIMITS, clock=now), bus, 1)
             with patience():
-                while failures <= LIMITS.pages_at_once:
+                while failures <= LIMITS.workers + 1:
                     await anyio.sleep(0.01)  # the condition is the database's
             await connection.execute("ALTER TABLE elsewhere RENAME TO sending_pool_emails")
 
@@ -133,7 +175,7 @@ async def test_a_claim_that_is_cancelled_after_its_commit_hands_its_rows_back(
             await anyio.lowlevel.checkpoint()
             return claimed
 
-        monkeypatch.setattr(feed_module, "claim_due", cut)
+        monkeypatch.setattr(scheduler_module, "claim_due", cut)
         group.start_soon(Scheduler(db, bus, builder, LIMITS, clock=now).run, anyio.Event())
     assert await states(db) == {delivery: "scheduled"}
 
@@ -145,12 +187,12 @@ async def test_a_single_mail_is_built_before_the_large_batch_it_was_claimed_with
     await insert_dkim_key(db, "other.com")
     await insert_batch(db, [f"a{n}@example.org" for n in range(300)], state="scheduled")
     await insert_batch(db, ["single@example.org"], domain="other.com", state="scheduled")
-    await run_feed(Scheduler(db, bus, builder, replace(LIMITS, pages_at_once=1), clock=now), bus, 100)
+    await run_scheduler(Scheduler(db, bus, builder, replace(LIMITS, workers=0), clock=now), bus, 100)
     envelopes = [parse_envelope(m.payload) for m in await take(bus, streams.SENDER, 100)]
     assert envelopes[0].to == "single@example.org"
 
 
-async def test_a_page_ends_before_its_lease_also_where_the_claim_took_long(
+async def test_a_page_ends_before_its_lease_after_a_slow_claim(
     db: Database, bus: Bus, builder: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease counts from the beginning of the claim, so a claim that waited for a lock leaves less for the rest."""
@@ -161,25 +203,25 @@ async def test_a_page_ends_before_its_lease_also_where_the_claim_took_long(
     async def slow_claim(db: Database, page: int) -> list[Delivery]:
         rows = await claim_due(db, page)
         if rows and not claimed:
-            await anyio.sleep(2 * feed_module.PAGE_SECONDS)
-            monkeypatch.setattr(feed_module, "PAGE_SECONDS", 30.0)
+            await anyio.sleep(2 * scheduler_module.PAGE_SECONDS)
+            monkeypatch.setattr(scheduler_module, "PAGE_SECONDS", 30.0)
         claimed.extend(row.id for row in rows)
         return rows
 
-    monkeypatch.setattr(feed_module, "claim_due", slow_claim)
-    monkeypatch.setattr(feed_module, "PAGE_SECONDS", 0.1)
-    await run_feed(Scheduler(db, bus, builder, LIMITS, clock=now), bus, 1)
+    monkeypatch.setattr(scheduler_module, "claim_due", slow_claim)
+    monkeypatch.setattr(scheduler_module, "PAGE_SECONDS", 0.1)
+    await run_scheduler(Scheduler(db, bus, builder, LIMITS, clock=now), bus, 1)
     assert len(claimed) == 2
     assert len(set(claimed)) == 1
 
 
-def test_the_pace_follows_the_senders() -> None:
-    pace = Pace()
-    assert pace.rate(0.0, 1000) == 0
-    assert [round(pace.rate(float(t), 1000 + 500 * t)) for t in range(1, 6)] == [250, 375, 438, 469, 484]
-    assert round(pace.rate(100.0, 3500)) == 0  # they stopped
-    assert round(pace.rate(101.0, 10)) == 0  # the stream was made anew
-    assert pace.rate(102.0, 510) == 250
+def test_the_rate_follows_the_senders() -> None:
+    rate = SenderRate()
+    assert rate.update(0.0, 1000) == 0
+    assert [round(rate.update(float(t), 1000 + 500 * t)) for t in range(1, 6)] == [250, 375, 438, 469, 484]
+    assert round(rate.update(100.0, 3500)) == 0  # they stopped
+    assert round(rate.update(101.0, 10)) == 0  # the stream was made anew
+    assert rate.update(102.0, 510) == 250
 
 
 async def test_a_mail_that_cannot_be_built_is_deferred_with_its_reason(
@@ -188,7 +230,7 @@ async def test_a_mail_that_cannot_be_built_is_deferred_with_its_reason(
     await insert_batch(db, ["a@example.org"], domain="nokey.com", state="scheduled")
     await insert_dkim_key(db)
     await insert_batch(db, ["b@example.org"], state="scheduled")
-    await run_feed(Scheduler(db, bus, builder, LIMITS, clock=now), bus, 1)
+    await run_scheduler(Scheduler(db, bus, builder, LIMITS, clock=now), bus, 1)
     [error] = await events_of(bus, streams.OUTCOMES, 1)
     assert (error.type, error.stage, error.email, error.attempt) == ("error", "build", "a@example.org", 1)
     assert "no active DKIM key" in error.text
