@@ -1,7 +1,7 @@
-"""How long another tenant's single mail takes while a large batch is under way: the promise is 2 s.
+"""The time of another tenant's single mail during a large batch: the promise is 2 s.
 
 In: --mails, the size of the batch. Out: seconds from call to the 250, for single mails sent one after the other
-meanwhile. Exit code 1 when one takes longer.
+meanwhile. Exit code 1 when the promise is broken.
 """
 
 import argparse

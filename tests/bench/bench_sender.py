@@ -38,7 +38,7 @@ def envelope(number: int) -> Envelope:
 
 @contextlib.contextmanager
 def sink(tls: bool) -> Iterator[int]:
-    """A peer that takes everything; its port."""
+    """The port of a server that accepts everything."""
     port = 2597
     command = (
         [sys.executable, "-m", "tests.support.tls_sink", str(port)]

@@ -1,4 +1,4 @@
-"""What one slow destination costs the other mail of the same tenant: nobody's way is stood in.
+"""The delay that one slow destination causes to the same tenant's other mail.
 
 In: --mails for a destination that takes 20 a second. Out: seconds until a single mail to another destination has been
 delivered and settled, for mails sent one after the other once the slow ones have been validated; and how many a second
