@@ -17,12 +17,13 @@ MAX_RETRY_SECONDS = 30.0
 class Admission:
     """`max_rate`: the destination's rate limit; 0: none."""
 
-    __slots__ = ("_max_rate", "_next_retry", "_throughput")
+    __slots__ = ("_ahead", "_max_rate", "_throughput", "_updated")
 
     def __init__(self, throughput: Throughput, max_rate: float) -> None:
         self._throughput = throughput
         self._max_rate = max_rate
-        self._next_retry = 0.0
+        self._ahead = 0.0  # throttled mails that come back before the next one
+        self._updated = 0.0
 
     def max_queued(self, now: float, connections: int) -> int:
         if self._throughput.is_moving(now):
@@ -32,9 +33,10 @@ class Admission:
     def throttle(self, now: float, connections: int) -> Throttled:
         """For one more mail than the queue holds."""
         speed = self._speed(now, connections)
-        self._next_retry = max(self._next_retry, now + MIN_RETRY_SECONDS) + 1 / speed
-        self._next_retry = min(self._next_retry, now + MAX_RETRY_SECONDS)
-        return Throttled(self._next_retry - now, speed)
+        gone = (now - self._updated) * speed
+        self._updated = now
+        self._ahead = min(max(0.0, self._ahead - gone) + 1, (MAX_RETRY_SECONDS - MIN_RETRY_SECONDS) * speed)
+        return Throttled(MIN_RETRY_SECONDS + self._ahead / speed, speed)
 
     def _speed(self, now: float, connections: int) -> float:
         speed = self._throughput.mails_per_second(now, connections)

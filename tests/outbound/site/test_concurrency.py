@@ -99,6 +99,18 @@ def test_throttled_mail_comes_back_in_order_at_the_destinations_speed() -> None:
     assert last.retry_in == MAX_RETRY_SECONDS
 
 
+def test_a_destination_that_recovers_is_throttled_at_its_new_speed() -> None:
+    throughput = Throughput()
+    admission = Admission(throughput, 0.0)
+    throughput.on_arrival(0.0, idle=True)
+    for _ in range(100):
+        silent = admission.throttle(MOVING_SECONDS, 2)
+    assert silent.retry_in == MAX_RETRY_SECONDS
+    for _ in range(50):
+        throughput.on_success(MOVING_SECONDS + 1, 0.01)
+    assert admission.throttle(MOVING_SECONDS + 1, 20).retry_in < 1
+
+
 def test_the_rate_is_kept_and_a_quiet_second_caught_up() -> None:
     limit = RateLimit(10)
     now, started = 100.0, 0
