@@ -174,14 +174,27 @@ class Sender:
             else:
                 await self._requeue(work, BODY_RETRY_SECONDS)
         except Unavailable as error:
-            log.warning("cannot fetch a body; retrying", body=parsed.body_object, why=str(error))
+            log.warning(
+                "cannot fetch a body; retrying",
+                batch=parsed.message_id,
+                delivery=work.key[0],
+                recipient=parsed.to,
+                body=parsed.body_object,
+                why=str(error),
+            )
             await self._requeue(work, BODY_RETRY_SECONDS)
         except (Poison, OverflowError) as error:  # OverflowError: a due_at beyond the calendar
             self._in_flight.remove(work)
             await work.park(str(error))
         except Exception:
             # A bug that one envelope meets must not end the deliveries of the others.
-            log.exception("cannot process an envelope", delivery=work.key[0], attempt=work.key[1])
+            log.exception(
+                "cannot process an envelope",
+                batch=parsed.message_id,
+                delivery=work.key[0],
+                attempt=work.key[1],
+                recipient=parsed.to,
+            )
             await self._retry_or_park(work)
         except BaseException:
             self._in_flight.remove(work)  # cancelled: to the next run it is new
@@ -207,9 +220,11 @@ class Sender:
         else:
             log.info(
                 "refused" if event.permanent else "deferred",
+                batch=event.message_id,
                 delivery=event.delivery_id,
                 attempt=event.attempt,
-                to=event.email,
+                domain=event.domain,
+                recipient=event.email,
                 host=event.host,
                 stage=event.stage,
                 reply=" ".join(filter(None, (str(event.code or ""), event.enhanced_status, event.text))),
