@@ -9,7 +9,7 @@ from kannon.components.dispatcher import Builder, Dispatcher, Outcomes, Schedule
 from kannon.db.pool import Database
 from kannon.mail.event import EventType
 from kannon.wire.times import optional_time
-from tests.components.dispatcher.test_outcomes import BUDGET, Ledger, handle, outcome
+from tests.components.dispatcher.test_outcomes import BUDGET, EventLog, handle, outcome
 from tests.components.dispatcher.test_scheduler import OPTIONS, now
 from tests.support.api import a_send, running_api
 from tests.support.patience import patience
@@ -51,7 +51,7 @@ async def test_a_claim_of_an_earlier_process_is_taken_back_where_the_database_is
 
 async def turns_after_a_start(db: Database, bus: Bus, *, single_node: bool) -> dict[int, int]:
     """How often each delivery was taken back."""
-    limits = SchedulerLimits(page=50, max_backlog=0, max_backlog_bytes=0, pages_at_once=1)  # nothing is claimed
+    limits = SchedulerLimits(page=50, max_backlog=0, max_backlog_bytes=0, workers=0)  # nothing is claimed
     async with Builder(db, OPTIONS, workers=0, clock=now) as builder:
         feed = Scheduler(db, bus, builder, limits, clock=now)
         outcomes = Outcomes(db, bus, budget=BUDGET, chance=lambda: 0.5)
@@ -69,7 +69,7 @@ async def test_a_deferral_waits_as_long_as_it_says_where_the_database_is_behind(
     async with skewed(postgres_url, -HOUR) as db:
         [delivery] = await insert_batch(db, ["a@example.org"], state="sending", due=-2 * HOUR)
         await handle(
-            Outcomes(db, Ledger(), budget=BUDGET, chance=lambda: 0.5), [outcome(delivery, EventType.ERROR, code=451)]
+            Outcomes(db, EventLog(), budget=BUDGET, chance=lambda: 0.5), [outcome(delivery, EventType.ERROR, code=451)]
         )
         async with db.acquire() as connection:
             wait = await connection.fetchval("SELECT next_attempt_at - now() FROM sending_pool_emails")
