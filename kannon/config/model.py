@@ -5,7 +5,7 @@ Unknown keys are refused. kannon.toml.example is held to this by a test.
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -30,7 +30,7 @@ from kannon.config.values import (
     show_duration,
 )
 
-COMPONENTS = ("api", "validator", "dispatcher", "sender", "smtp", "bump", "stats")
+COMPONENTS: tuple[ComponentName, ...] = get_args(ComponentName)
 ENV_PREFIX = "KANNON_"
 SHORTEST_LEASE = timedelta(seconds=60)
 """Twice as long as the dispatcher may take to publish a page: rows taken back before that go out a second time."""
@@ -43,7 +43,7 @@ class Section(BaseModel):
 
 
 class Components(Section):
-    enabled: Annotated[list[ComponentName], Field(min_length=1)] = list(COMPONENTS)  # type: ignore[arg-type]
+    enabled: Annotated[list[ComponentName], Field(min_length=1)] = list(COMPONENTS)
 
 
 class Postgres(Section):

@@ -139,3 +139,4 @@ Listen = Annotated[str, AfterValidator(check_listen)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Hostname = Annotated[str, AfterValidator(check_hostname)]
 ComponentName = Literal["api", "validator", "dispatcher", "sender", "smtp", "bump", "stats"]
+"""Declared here because the configuration cannot import kannon.app, whose COMPONENTS table has a row for each."""

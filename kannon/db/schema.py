@@ -1,7 +1,7 @@
 """The schema as a component: brings an embedded database up to date, checks an external one, then stands by.
 
 An external database is migrated only when asked (`kannon migrate`, `serve --migrate`): when it is behind, or newer than
-this program, the process ends with one line. The embedded one is backed up first (`keep`).
+this program, the process ends with one line. The embedded one is backed up first (`backup`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -31,18 +31,18 @@ class Schema:
 
     name = "schema"
 
-    def __init__(self, url: str, *, migrate: bool, keep: Callable[[str], Awaitable[Path]] | None = None) -> None:
-        """`keep` backs up the embedded database under a name and says where; None: it is external."""
+    def __init__(self, url: str, *, migrate: bool, backup: Callable[[str], Awaitable[Path]] | None = None) -> None:
+        """`backup` writes the embedded database to a file of that name and returns its path. None: it is external."""
         self._url = url
         self._migrate = migrate
-        self._keep = keep
+        self._backup = backup
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Raises SchemaMismatch, OperatorError, Unavailable."""
         try:
             pending = await pending_migrations(self._url)
         except Unavailable as error:
-            if self._keep is not None and isinstance(error.__cause__, NOT_OURS):
+            if self._backup is not None and isinstance(error.__cause__, NOT_OURS):
                 raise OperatorError(f"the PostgreSQL data in data_dir is not Kannon's: {error.__cause__}") from None
             raise
         if pending and not self._migrate:
@@ -50,8 +50,8 @@ class Schema:
                 f"the database is {len(pending)} migration(s) behind ({pending[0].name} is next): run kannon migrate"
             )
         if pending:
-            if self._keep is not None and pending[0].version > 1:
-                file = await self._keep(f"schema-{pending[0].version - 1}")
+            if self._backup is not None and pending[0].version > 1:
+                file = await self._backup(f"schema-{pending[0].version - 1}")
                 log.info("backed up before it is migrated", file=str(file))
             for migration in await migrate(self._url):
                 log.info("migrated", migration=migration.name)

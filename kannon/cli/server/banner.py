@@ -1,20 +1,24 @@
-"""What `kannon serve` says when it is ready: what listens where, where the admin token is, what to type next."""
+"""The start banner of `kannon serve`: what listens where, where the admin token is, what to type next.
+
+Out: lines of text on standard error, or one log event where `log.format` is json.
+"""
 
 import gc
 import sys
 from pathlib import Path
 
 import anyio
+import structlog
 from anyio.abc import TaskStatus
 
 from kannon.app import Wired
 from kannon.config import Config
 
-_WHAT = {"api": "gRPC API", "bump": "opens and clicks (HTTP)", "smtp": "bounces (SMTP)", "metrics": "metrics (HTTP)"}
+log = structlog.get_logger()
 
 
 class Banner:
-    """The last component to start; it stands by until the stop."""
+    """The last component to start. It prints the banner and waits for the stop."""
 
     name = "banner"
 
@@ -25,19 +29,35 @@ class Banner:
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         gc.collect()
-        gc.freeze()  # what start-up made lives as long as the process: later collections need not look at it
-        print(self.text(), file=sys.stderr, flush=True)
+        gc.freeze()  # objects made at start-up live as long as the process, so later collections skip them
+        if self._config.log.format == "json":
+            log.info("Kannon is ready", **self.fields())
+        else:
+            print(self.text(), file=sys.stderr, flush=True)
         task_status.started()
         await stop.wait()
+
+    def fields(self) -> dict[str, object]:
+        """The banner as fields of a log event: each listener under its component's name."""
+        config = self._config
+        listening = {
+            name: [show_address(*address) for address in addresses] for name, _, addresses in self._wired.listeners()
+        }
+        return {
+            "components": list(self._wired.components),
+            "postgres": "external" if config.postgres.url else "embedded",
+            "nats": "external" if config.nats.url else "embedded",
+            "data_dir": str(self._data_dir),
+            **listening,
+        }
 
     def text(self) -> str:
         config = self._config
         postgres = "external" if config.postgres.url else f"embedded, in {self._data_dir}/postgres"
         nats = "external" if config.nats.url else f"embedded, in {self._data_dir}/nats"
         lines = [f"Kannon is ready: {', '.join(self._wired.components)}.", f"  PostgreSQL {postgres}; NATS {nats}"]
-        for name, what in _WHAT.items():
-            if addresses := self._wired.addresses(name):
-                lines.append(f"  {what} on {', '.join(show_address(*address) for address in addresses)}")
+        for _, label, addresses in self._wired.listeners():
+            lines.append(f"  {label} on {', '.join(show_address(*address) for address in addresses)}")
         if "api" in self._wired.components:
             if config.api.admin_token.get_secret_value():
                 lines.append("  admin token: api.admin_token of the configuration")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio
 
-from kannon.app import Registry
+from kannon.components.smtp.registry import DatabaseRegistry
 from kannon.bus import streams
 from kannon.bus.connection import Bus
 from kannon.components.smtp import InboundSmtp
@@ -23,7 +23,7 @@ from tests.support.pool import insert_batch
 
 async def test_a_report_of_a_real_delivery(tmp_path: Path, db: Database, bus: Bus) -> None:
     (delivery_id,) = await insert_batch(db, ["user@remote.example"], state="sending")
-    registry = Registry(db, bus)
+    registry = DatabaseRegistry(db, bus)
     (secret,) = await registry.bounce_secrets()
     address = make_bounce_address(delivery_id, "example.com", secret, datetime.now(UTC) + timedelta(days=1))
     component = InboundSmtp(Smtp(listen="127.0.0.1:0", hostname="mx.test"), tmp_path, registry, bus)
@@ -50,7 +50,7 @@ async def test_a_delivery_that_the_statistics_do_not_know_yet_is_put_off(
     tmp_path: Path, db: Database, bus: Bus
 ) -> None:
     """It is over, so the pool has forgotten it, and its `accepted` still waits: a 550 would lose its bounce."""
-    registry = Registry(db, bus)
+    registry = DatabaseRegistry(db, bus)
     (secret,) = await registry.bounce_secrets()
     now = datetime.now(UTC)
     known, unknown = (make_bounce_address(n, "example.com", secret, now + timedelta(days=1)) for n in (7, 8))

@@ -1,0 +1,189 @@
+"""Every component that `components.enabled` can name: one row of COMPONENTS, and the factory that builds it.
+
+In: the parts that a process shares. Out: components for kannon.app. To add a component, write its factory, its row, its
+table in the configuration and its name in kannon.config.values.
+"""
+
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from functools import partial
+from typing import Final
+
+from kannon.bus.connection import Bus
+from kannon.components.api import Api, ApiSettings
+from kannon.components.bump import Bump
+from kannon.components.dispatcher import Builder, BuildOptions, Dispatcher, Outcomes, Scheduler, SchedulerLimits
+from kannon.components.metrics import Meter
+from kannon.components.sender import Sender
+from kannon.components.smtp import InboundSmtp
+from kannon.components.smtp.registry import DatabaseRegistry
+from kannon.components.stats import Stats
+from kannon.components.validator import Validator
+from kannon.config import Config, split_listen
+from kannon.db import keys
+from kannon.db.pool import PATIENCE_SECONDS, Database
+from kannon.db.schema import check_schema
+from kannon.dns_lookup import make_txt_lookup
+from kannon.embedded import DataDir
+from kannon.mail.retry import RetryBudget
+from kannon.mail.send_request import Limits
+from kannon.mail.suppression import SuppressionRule
+from kannon.outbound import Deliverer, Sandbox
+from kannon.runner import Component
+
+BOUNCE_GRACE: Final = timedelta(days=30)  # a bounce may arrive this long after the end of the retry window
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the factories take.
+
+    `db` has the connections of the API's calls, `background` those of all other work, so that many calls at once do not
+    stop the mail. `single_node`: the database is embedded, so this process is the only one on it.
+    """
+
+    config: Config
+    data_dir: DataDir
+    db: Database
+    background: Database
+    bus: Bus
+    meter: Meter
+    single_node: bool
+
+
+class Need(Enum):
+    """A server that a component cannot work without. It is embedded unless the configuration has its URL."""
+
+    POSTGRES = "postgres"
+    NATS = "nats"
+
+
+class Layer(Enum):
+    """When a component starts. The runner starts a layer once the layers below are ready."""
+
+    FRONT = "front"
+    """Before the schema is ready: these answer clients and remote servers while PostgreSQL is away."""
+    BACK = "back"
+    """After the schema is ready: without it these would only fail and retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentEntry:
+    """One row of COMPONENTS."""
+
+    name: str
+    layer: Layer
+    needs: frozenset[Need]
+    factory: Callable[[Parts], Component]
+    label: str = ""
+    """What it listens for, as the start banner calls it. Empty: it does not listen."""
+    gauge: str = ""
+    """The field of metrics.Sources that a method of the same name fills. Empty: none."""
+
+
+def _api(parts: Parts) -> Component:
+    config, bus = parts.config, parts.bus
+    host, port = split_listen(config.api.listen)
+    settings = ApiSettings(
+        host=host,
+        port=port,
+        admin_token=config.api.admin_token.get_secret_value() or parts.data_dir.admin_token(),
+        max_request_bytes=config.api.max_request_bytes,
+        limits=Limits(config.message.max_bytes, config.message.max_recipients),
+        suppression=config.suppression.enabled,
+        retry_window=config.retry.window,
+        retention=config.stats.retention,
+        tls_cert=config.api.tls_cert,
+        tls_key=config.api.tls_key,
+    )
+    checks: dict[str, Callable[[], Awaitable[None]]] = {
+        "postgres": partial(check_schema, parts.background.prompt()),
+        "nats": bus.ping,
+    }
+    look_up = make_txt_lookup(config.dns.nameservers)
+    return Api(settings, parts.db, bus, checks, look_up, parts.meter, background=parts.background)
+
+
+def _validator(parts: Parts) -> Component:
+    return Validator(parts.background, parts.bus, single_node=parts.single_node, meter=parts.meter)
+
+
+def _dispatcher(parts: Parts) -> Component:
+    config, db, bus = parts.config, parts.background, parts.bus
+    options = BuildOptions(
+        base_url=config.bump.base_url,
+        autoescape=config.message.autoescape,
+        token_ttl=config.tracking.token_ttl,
+        bounce_ttl=config.retry.window + BOUNCE_GRACE,
+    )
+    budget = RetryBudget(config.retry.window, config.retry.first, config.retry.max)
+    limits = SchedulerLimits(
+        page=config.dispatcher.page,
+        max_backlog=config.dispatcher.max_backlog,
+        max_backlog_bytes=config.dispatcher.max_backlog_bytes,
+        pages_at_once=config.dispatcher.workers + 1,
+    )
+    builder = Builder(db, options, workers=config.dispatcher.workers, clock=now)
+    outcomes = Outcomes(db, bus, budget=budget, chance=random.random, meter=parts.meter)
+    scheduler = Scheduler(db, bus, builder, limits, clock=now, meter=parts.meter)
+    return Dispatcher(
+        db, bus, scheduler, outcomes, builder, lease=config.dispatcher.lease, single_node=parts.single_node
+    )
+
+
+def _sender(parts: Parts) -> Component:
+    config = parts.config
+    deliverer: Deliverer | Sandbox
+    if config.sender.mode == "sandbox":
+        deliverer = Sandbox(parts.data_dir.path / "sandbox", config.sender, config.smtp)
+    else:
+        deliverer = Deliverer(config.sender, config.dns)
+    return Sender(deliverer, parts.bus, clock=now, max_bytes=config.sender.max_bytes_in_flight, meter=parts.meter)
+
+
+def _smtp(parts: Parts) -> Component:
+    registry = DatabaseRegistry(replace(parts.background, patience=PATIENCE_SECONDS), parts.bus)
+    return InboundSmtp(parts.config.smtp, parts.data_dir.path, registry, parts.bus, meter=parts.meter)
+
+
+def _bump(parts: Parts) -> Component:
+    config = parts.config.bump
+    return Bump(
+        parts.bus,
+        partial(keys.find_verification_key, replace(parts.background, patience=PATIENCE_SECONDS)),
+        listen=config.listen,
+        base_url=config.base_url,
+        trusted_proxies=config.trusted_proxies,
+        max_connections=config.max_connections,
+        clock=now,
+        new_id=partial(secrets.token_hex, 16),
+    )
+
+
+def _stats(parts: Parts) -> Component:
+    config = parts.config.suppression
+    rule = SuppressionRule(config.enabled, config.bounce_expiry, config.complaint_expiry)
+    return Stats(
+        parts.background, parts.bus, retention=parts.config.stats.retention, rule=rule, clock=now, meter=parts.meter
+    )
+
+
+BOTH: Final = frozenset({Need.POSTGRES, Need.NATS})
+COMPONENTS: Final = (
+    ComponentEntry("api", Layer.FRONT, BOTH, _api, label="gRPC API"),
+    ComponentEntry("validator", Layer.BACK, BOTH, _validator),
+    ComponentEntry("dispatcher", Layer.BACK, BOTH, _dispatcher),
+    ComponentEntry("sender", Layer.FRONT, frozenset({Need.NATS}), _sender, gauge="destinations"),
+    ComponentEntry("smtp", Layer.FRONT, BOTH, _smtp, label="bounces (SMTP)"),
+    ComponentEntry("bump", Layer.FRONT, BOTH, _bump, label="opens and clicks (HTTP)", gauge="engagement"),
+    ComponentEntry("stats", Layer.BACK, BOTH, _stats),
+)
+"""Every name that `components.enabled` accepts (a test compares the two), in the order of the mail's way."""
