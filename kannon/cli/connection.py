@@ -19,7 +19,7 @@ import anyio
 import typer
 from grpclib.const import Status
 
-from kannon.cli.errors import operator_faults
+from kannon.cli.errors import operator_errors
 from kannon.cli.options import ConfigOption
 from kannon.cli.output import Output
 from kannon.client import CallRefused, Client, Tls
@@ -138,7 +138,7 @@ def client_command(app: typer.Typer, name: str) -> Callable[[Callable[..., Await
         def run(**arguments: Any) -> None:
             place = Place(*(arguments.pop(each) for each in ("server", "token", "ca", "config")))
             output = Output(as_json=arguments.pop("as_json"))
-            with operator_faults(), _refusals():
+            with operator_errors(), _refusals():
                 anyio.run(_run, place, output, function, arguments)
 
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *_SHARED]]

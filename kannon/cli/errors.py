@@ -12,7 +12,7 @@ EX_UNAVAILABLE = 69  # sysexits.h
 
 
 @contextmanager
-def operator_faults() -> Iterator[None]:
+def operator_errors() -> Iterator[None]:
     """Around a command's work."""
     try:
         yield

@@ -1,8 +1,11 @@
-"""The configuration: `kannon.toml` and KANNON_… variables in (load.py), one validated `Config` out (model.py), made of
-checked values (values.py).
+"""The configuration of a process, read once and validated.
 
-All faults are reported at once, each with its key (ConfigError, exit code 78). Nobody else in the program reads the
-environment.
+load.py        reads `kannon.toml`, KANNON_… variables and secret files, and returns a `Config`
+model.py       `Config`: a section for each table, with its defaults
+values.py      the kinds of values, how each is parsed, checked and printed
+tls_files.py   checks that the TLS files can be loaded
+
+All problems are reported at once, each with its key (ConfigError, exit code 78). No other module reads the environment.
 """
 
 from kannon.config.load import load_config
@@ -28,6 +31,7 @@ from kannon.config.model import (
     Suppression,
     Tracking,
 )
+from kannon.config.tls_files import check_tls_files
 from kannon.config.values import parse_duration, parse_size, show_duration, show_size, split_listen
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "Stats",
     "Suppression",
     "Tracking",
+    "check_tls_files",
     "load_config",
     "parse_duration",
     "parse_size",

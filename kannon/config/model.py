@@ -1,6 +1,6 @@
-"""The configuration as it is in force: a section for each table of kannon.toml, every key with its default.
+"""The configuration in force: a section for each table of kannon.toml, every key with its default.
 
-Unknown keys are refused. kannon.toml.example is held to this by a test.
+Unknown keys are refused. A test compares kannon.toml.example with this module.
 """
 
 from datetime import timedelta
@@ -17,7 +17,9 @@ from kannon.config.values import (
     Listen,
     Port,
     PositiveDuration,
+    Secret,
     Size,
+    Token,
     check_address,
     check_base_url,
     check_listen,
@@ -58,7 +60,7 @@ class Nats(Section):
 
 class Api(Section):
     listen: Listen = "127.0.0.1:50051"
-    admin_token: SecretStr = SecretStr("")
+    admin_token: Token = SecretStr("")
     tls_cert: str = ""
     tls_key: str = ""
     max_request_bytes: Size = 32 << 20
@@ -86,7 +88,7 @@ class Route(Section):
     port: Port = 25
     tls: Literal["none", "opportunistic", "required", "verify"] = "opportunistic"
     username: Annotated[str, AfterValidator(no_controls)] = ""
-    password: SecretStr = SecretStr("")
+    password: Secret = SecretStr("")
 
 
 class Limit(Section):
@@ -167,7 +169,7 @@ class Log(Section):
 
 
 class Config(BaseSettings):
-    """Everything that is in force. Secrets are SecretStr and print as ***."""
+    """All sections. Secrets are SecretStr and print as ***."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__")
 
@@ -207,7 +209,7 @@ class Config(BaseSettings):
             if bool(section.tls_cert) != bool(section.tls_key):
                 raise ValueError(f"{name}.tls_cert and {name}.tls_key go together")
         if self.nats.replicas > 1 and not self.nats.url:
-            raise ValueError("nats.replicas is more than 1 without nats.url: the embedded server is one")
+            raise ValueError("nats.replicas is more than 1 without nats.url: the embedded NATS is a single server")
         if self.retry.first > self.retry.max:
             raise ValueError("retry.first is longer than retry.max")
         return self

@@ -1,7 +1,7 @@
-"""The kinds of values in the configuration: how each is written, read, checked and shown again.
+"""The kinds of values in the configuration: how each is parsed, checked and printed.
 
-In: what stands in a TOML file or a variable. Out: the value, or ValueError with what would be right. Keys are named by
-whoever reads the whole.
+In: the value in a TOML file or a variable. Out: the checked value, or ValueError that names a right one. load.py adds
+the key to the error.
 """
 
 import re
@@ -9,7 +9,7 @@ from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?", re.IGNORECASE)
@@ -53,8 +53,8 @@ def show_duration(duration: timedelta) -> str:
     """The shortest text that `parse_duration` reads back."""
     for unit in ("d", "h", "m", "s"):
         one = timedelta(**{_DURATION_UNITS[unit]: 1})
-        if duration and duration % one == timedelta(0):
-            return f"{duration // one}{unit}"
+        if duration % one == timedelta(0):
+            return f"{duration // one}{unit}" if duration else "0s"
     return f"{duration // timedelta(milliseconds=1)}ms"
 
 
@@ -115,9 +115,9 @@ def check_hostname(value: str) -> str:
 
 
 def check_pattern(value: str) -> str:
-    """`example.com`, `*.example.com` or `.example.com` for its subdomains, `*` for all; as recipients' domains are
-    spelled when they are compared with it."""
-    from kannon.mail.address import canonical_domain  # here: only a configuration with routes needs its libraries
+    """`example.com`, `*.example.com` or `.example.com` for its subdomains, `*` for all. Returns the canonical spelling,
+    in which recipients' domains are compared with it."""
+    from kannon.mail.address import canonical_domain  # late: only a configuration with routes needs its libraries
 
     name = value.lstrip("*.")
     prefix, name = value[: len(value) - len(name)], name.rstrip(".")
@@ -132,9 +132,24 @@ def no_controls(value: str) -> str:
     return value
 
 
-Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-PositiveDuration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
+def check_token(value: SecretStr) -> SecretStr:
+    """A token travels as an HTTP/2 header value, which can hold no other characters (RFC 9113 §8.2.1)."""
+    text = value.get_secret_value()
+    if text != text.strip() or not (text.isascii() and (text.isprintable() or not text)):
+        raise ValueError("printable ASCII characters without spaces at either end are needed")
+    return value
+
+
+def mask(value: SecretStr) -> str:
+    return "***" if value.get_secret_value() else ""
+
+
+# The serializers make `model_dump(mode="json")` print what the parsers read back; secrets print as ***.
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0), PlainSerializer(show_size, when_used="json")]
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(show_duration, when_used="json")]
+PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
+Secret = Annotated[SecretStr, PlainSerializer(mask, when_used="json")]
+Token = Annotated[Secret, AfterValidator(check_token)]
 Listen = Annotated[str, AfterValidator(check_listen)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Hostname = Annotated[str, AfterValidator(check_hostname)]

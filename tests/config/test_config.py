@@ -26,6 +26,7 @@ from kannon.config import (
 )
 from kannon.config.model import SHORTEST_LEASE
 from kannon.errors import ConfigError
+from tests.support.certificates import make_authority
 
 EXAMPLE = Path("kannon.toml.example")
 
@@ -162,7 +163,7 @@ def test_a_misspelled_variable_is_refused(name: str, value: str, monkeypatch: py
         ("[components]\nenabled = []", "components.enabled"),
         ('[api]\ntls_cert = "x.pem"', "api.tls_cert and api.tls_key go together"),
         ('[retry]\nfirst = "5h"', "retry.first is longer than retry.max"),
-        ("[nats]\nreplicas = 3", "nats.replicas is more than 1 without nats.url: the embedded server is one"),
+        ("[nats]\nreplicas = 3", "nats.replicas is more than 1 without nats.url: the embedded NATS is a single server"),
         ('[postgres]\nurl = "mysql://x"', "postgres.url"),
         ('[nats]\nurl = "http://x"', "nats.url"),
         ('[bump]\nbase_url = "ftp://x"', "bump.base_url"),
@@ -176,6 +177,9 @@ def test_a_misspelled_variable_is_refused(name: str, value: str, monkeypatch: py
         ('[stats]\nretention = "99999999999d"', "stats.retention"),
         ('[dispatcher]\nlease = "59s"', "dispatcher.lease: 1m or more is needed"),
         ('[log]\nlevel = "loud"', "log.level"),
+        ('[api]\nadmin_token = "   "', "api.admin_token: "),
+        ('[api]\nadmin_token = "token\\n"', "api.admin_token: "),
+        ('[api]\nadmin_token = "tökén"', "api.admin_token: "),
     ],
 )
 def test_a_fault_names_its_key(tmp_path: Path, text: str, problem: str) -> None:
@@ -205,6 +209,9 @@ def test_check_prints_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
     again: dict[str, Any] = tomllib.loads(shown)
     assert again["sender"]["routes"][0]["host"] == "h"
     assert again["retry"] == {"window": "1d", "first": "5m", "max": "4h"}
+    assert again["sender"]["max_bytes_in_flight"] == "64MiB"
+    assert again["suppression"]["bounce_expiry"] == "0s"
+    assert again["api"]["admin_token"] == again["sender"]["routes"][0]["password"] == "***"
 
 
 def test_check_reads_back_what_it_prints(tmp_path: Path) -> None:
@@ -253,6 +260,37 @@ def test_the_command_exits_78(tmp_path: Path) -> None:
     assert result.exit_code == 78
     assert "x: unknown key" in result.output
     assert "y: unknown key" in result.output
+
+
+def check(file: Path) -> tuple[int, str]:
+    from kannon.cli import app
+
+    result = CliRunner().invoke(app, ["check", "--config", str(file)])
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [("api", "tls_cert"), ("smtp", "tls_key"), ("smtp", "tls_cert"), ("sender", "tls_ca_file")]
+)
+def test_check_refuses_a_tls_file_that_cannot_be_read(tmp_path: Path, section: str, key: str) -> None:
+    cert = key_file = make_authority(tmp_path).issue_file("mx.example.com")
+    files = {"tls_ca_file": cert} if section == "sender" else {"tls_cert": cert, "tls_key": key_file}
+    files[key] = tmp_path / "absent.pem"
+    lines = [f'{name} = "{path}"' for name, path in files.items()]
+    code, output = check(write(tmp_path, "\n".join([f"[{section}]", *lines])))
+    assert code == 78
+    assert f"configuration: {section}.{key}: {tmp_path}/absent.pem: No such file or directory\n" in output
+
+
+def test_check_refuses_a_tls_file_that_is_no_certificate(tmp_path: Path) -> None:
+    cert = key = make_authority(tmp_path).issue_file("mx.example.com")
+    (tmp_path / "text").write_text("hello")
+    code, output = check(write(tmp_path, f'[api]\ntls_cert = "{cert}"\ntls_key = "{tmp_path}/text"\n'))
+    assert (code, "api.tls_cert, api.tls_key: " in output) == (78, True)
+    code, output = check(write(tmp_path, f'[sender]\ntls_ca_file = "{tmp_path}/text"\n'))
+    assert (code, "sender.tls_ca_file: " in output) == (78, True)
+    code, output = check(write(tmp_path, f'[smtp]\ntls_cert = "{cert}"\ntls_key = "{key}"\n'))
+    assert code == 0
 
 
 def test_secrets_come_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import anyio
 from anyio.abc import TaskStatus
 from rich.console import Console
 
-from kannon.cli.errors import operator_faults
+from kannon.cli.errors import operator_errors
 from kannon.config import COMPONENTS, Api, Bump, Config, Log, Metrics, Retry, Route, Sender, Smtp
 from kannon.errors import OperatorError
 
@@ -26,7 +26,7 @@ INBOX_HOST = "127.0.0.1"
 
 def demo() -> None:
     """Show the whole way: start, send, deliver, bounce, retry, open, click, count, stop."""
-    with operator_faults(), tempfile.TemporaryDirectory(prefix="kannon-demo-") as folder:
+    with operator_errors(), tempfile.TemporaryDirectory(prefix="kannon-demo-") as folder:
         anyio.run(_demo, Path(folder), Console(), backend_options={"use_uvloop": True})
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from kannon.cli.errors import operator_faults
+from kannon.cli.errors import operator_errors
 from kannon.cli.install.install_paths import ACCOUNT, Bundle, InstallPaths, run
 from kannon.errors import OperatorError
 
@@ -23,7 +23,7 @@ RootOption = Annotated[Path, typer.Option("--root", help="Install below this fol
 
 def install(root: RootOption = Path("/")) -> None:
     """Install this executable as a systemd service."""
-    with operator_faults():
+    with operator_errors():
         places, bundle = InstallPaths(root.absolute()), Bundle.find()
         try:
             _install(places, bundle)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from kannon.cli.errors import operator_faults
+from kannon.cli.errors import operator_errors
 from kannon.cli.install.install import RootOption, check_root, systemd_runs
 from kannon.cli.install.install_paths import ACCOUNT, InstallPaths, run
 from kannon.errors import OperatorError
@@ -17,7 +17,7 @@ from kannon.errors import OperatorError
 
 def uninstall(root: RootOption = Path("/")) -> None:
     """Remove the service; configuration and data stay."""
-    with operator_faults():
+    with operator_errors():
         places = InstallPaths(root.absolute())
         try:
             _uninstall(places)

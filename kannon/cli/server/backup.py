@@ -6,7 +6,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from kannon.cli.errors import operator_faults
+from kannon.cli.errors import operator_errors
 from kannon.cli.options import ConfigOption
 from kannon.config import Config, load_config
 from kannon.errors import OperatorError
@@ -17,7 +17,7 @@ def backup(
     config: ConfigOption = None,
 ) -> None:
     """Write the embedded database into a file."""
-    with operator_faults():
+    with operator_errors():
         anyio.run(_backup, load_config(config), file.absolute())
 
 

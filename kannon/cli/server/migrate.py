@@ -3,7 +3,7 @@
 import anyio
 import typer
 
-from kannon.cli.errors import operator_faults
+from kannon.cli.errors import operator_errors
 from kannon.cli.options import ConfigOption
 from kannon.config import load_config
 from kannon.errors import OperatorError
@@ -14,7 +14,7 @@ def migrate(config: ConfigOption = None) -> None:
     from kannon.db.migrate import known_migrations
     from kannon.db.migrate import migrate as apply
 
-    with operator_faults():
+    with operator_errors():
         url = load_config(config).postgres.url
         if not url:
             raise OperatorError("postgres.url is not set: the embedded database is migrated by kannon serve")

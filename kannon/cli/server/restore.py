@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import anyio
 import typer
 
-from kannon.cli.errors import operator_faults
+from kannon.cli.errors import operator_errors
 from kannon.cli.options import ConfigOption
 from kannon.config import Config, load_config
 from kannon.errors import OperatorError
@@ -26,7 +26,7 @@ def restore(
     config: ConfigOption = None,
 ) -> None:
     """Put a backup in the place of the embedded database."""
-    with operator_faults():
+    with operator_errors():
         anyio.run(_restore, load_config(config), file.absolute())
 
 

@@ -1,7 +1,7 @@
-"""`kannon serve`: the whole of Kannon, or some of its components, in this process.
+"""`kannon serve`: runs Kannon, or some of its components, in this process.
 
-In: configuration and flags. Out: exit code 0 after a stop that was asked for, 78 for a wrong configuration, 1 for any
-other fault of the operator's, each with one line on standard error.
+In: configuration and flags. Out: exit code 0 after a requested stop, 78 for a wrong configuration, 1 for any other
+error that the operator must correct, each with one line on standard error.
 """
 
 import os
@@ -11,12 +11,12 @@ from typing import Annotated
 import anyio
 import typer
 
-from kannon.cli.errors import operator_faults
+from kannon.cli.errors import operator_errors
 from kannon.cli.options import ConfigOption
-from kannon.config import COMPONENTS, Config, load_config
+from kannon.config import COMPONENTS, Config, check_tls_files, load_config
 from kannon.errors import ConfigError
 
-OPEN_FILES = 65_536  # as in packaging/kannon.service
+OPEN_FILES = 65_536  # the same as LimitNOFILE in packaging/kannon.service
 
 
 def serve(
@@ -26,24 +26,26 @@ def serve(
     ] = "",
     migrate: Annotated[bool, typer.Option("--migrate", help="Migrate an external database first.")] = False,
 ) -> None:
-    """Run Kannon. With no configuration it brings its own PostgreSQL and NATS along."""
-    with operator_faults():
+    """Run Kannon. Without postgres.url and nats.url it starts its own PostgreSQL and NATS."""
+    with operator_errors():
         settings = load_config(config)
         enabled = _enabled(settings, only)
+        check_tls_files(settings, enabled)
         _serve(settings, enabled, migrate=migrate)
 
 
 def _enabled(config: Config, only: str) -> list[str]:
     names = [name.strip() for name in only.split(",") if name.strip()] if only else list(config.components.enabled)
+    known = ", ".join(COMPONENTS)
     if unknown := [name for name in names if name not in COMPONENTS]:
-        raise ConfigError(f"--only: no component is called {', '.join(unknown)}; there are {', '.join(COMPONENTS)}")
+        raise ConfigError(f"--only: unknown component {', '.join(unknown)}; the components are {known}")
     if not names:
-        raise ConfigError("--only: no component is named")
+        raise ConfigError(f"--only: empty; the components are {known}")
     return [name for name in COMPONENTS if name in names]
 
 
 def _serve(config: Config, enabled: list[str], *, migrate: bool) -> None:
-    # Imported here: `kannon version` and the client commands start faster without the servers' libraries.
+    # Late imports: `kannon version` and the client commands start faster without the servers' libraries.
     from kannon.app import wire
     from kannon.cli.server.banner import Banner
     from kannon.embedded import DataDir
@@ -57,7 +59,7 @@ def _serve(config: Config, enabled: list[str], *, migrate: bool) -> None:
 
     async def run(data_dir: DataDir) -> None:
         def states() -> list[State]:
-            return runner.states()  # asked when somebody reads the metrics, which is after the next lines
+            return runner.states()  # called for each request to /metrics, when the runner exists
 
         wired = await wire(config, enabled, data_dir, migrate=migrate, states=states)
         banner = Banner(config, data_dir.path, wired)
@@ -73,7 +75,7 @@ def _serve(config: Config, enabled: list[str], *, migrate: bool) -> None:
 
 
 def _allow_open_files() -> None:
-    """A shell allows 1024, which the connections of one large mailing are more than; up to the hard limit is ours."""
+    """Raises the soft limit on open files: a shell's 1024 is too low for the connections of one large mailing."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
