@@ -1,7 +1,7 @@
-"""DNS look-ups of what a domain publishes, as texts: for `kannon domains dns --verify`, and for the API.
+"""Looks up the DNS records of a domain, for `kannon domains dns --verify` and for the API.
 
-In: a name and a kind of record. Out: the records found, none where there are none. A name server that does not answer
-is Unavailable: nothing is known then. Nothing is cached: who asks has just changed something.
+In: a name and a kind of record. Out: the records as texts, or an empty list if the name has none. Raises Unavailable if
+the name servers do not answer. Nothing is cached, because the operator has usually just changed a record.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,22 +23,22 @@ Lookup = Callable[[str, Kind], Awaitable[list[str]]]
 
 
 def make_lookup(nameservers: Sequence[str]) -> Lookup:
-    """`nameservers` as in dns.nameservers; none: the system's, which are read at the first look-up."""
+    """`nameservers` as in dns.nameservers. Empty: the system's, which are read at the first look-up."""
 
     @cache
-    def resolver() -> dns.asyncresolver.Resolver:
-        made = dns.asyncresolver.Resolver(configure=not nameservers)
+    def make_resolver() -> dns.asyncresolver.Resolver:
+        resolver = dns.asyncresolver.Resolver(configure=not nameservers)
         if nameservers:
-            made.nameservers = [dns.nameserver.Do53Nameserver(*_address(each)) for each in nameservers]
-        return made
+            resolver.nameservers = [dns.nameserver.Do53Nameserver(*_address(each)) for each in nameservers]
+        return resolver
 
-    async def ask(name: str, kind: str) -> list[str]:
+    async def resolve(name: str, kind: str) -> list[str]:
         try:
-            answer = await resolver().resolve(name, kind, lifetime=LIFETIME_SECONDS, search=False)
+            answer = await make_resolver().resolve(name, kind, lifetime=LIFETIME_SECONDS, search=False)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
         except dns.exception.DNSException as error:
-            raise Unavailable(f"DNS: {name} {kind}: {error}") from None
+            raise Unavailable(f"DNS look-up of {name} {kind} failed: {error}") from None
         if kind == "TXT":
             return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
         return [record.to_text() for record in answer]
@@ -47,18 +47,18 @@ def make_lookup(nameservers: Sequence[str]) -> Lookup:
         name = name.rstrip(".") + "."
         match kind:
             case Kind.TXT | Kind.MX:
-                return await ask(name, kind.value)
+                return await resolve(name, kind.value)
             case Kind.ADDRESS:
-                return await ask(name, "A") + await ask(name, "AAAA")
+                return await resolve(name, "A") + await resolve(name, "AAAA")
             case Kind.PTR:
                 addresses = await look_up(name, Kind.ADDRESS)
-                return [each for a in addresses for each in await ask(str(dns.reversename.from_address(a)), "PTR")]
+                return [each for a in addresses for each in await resolve(str(dns.reversename.from_address(a)), "PTR")]
 
     return look_up
 
 
 def make_txt_lookup(nameservers: Sequence[str]) -> Callable[[str], Awaitable[list[str]]]:
-    """As make_lookup, of TXT records."""
+    """The same as make_lookup, for TXT records only."""
     look_up = make_lookup(nameservers)
 
     async def look_up_txt(name: str, /) -> list[str]:

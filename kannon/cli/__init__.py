@@ -4,10 +4,12 @@ In: arguments. Out: exit codes: 0 done, 1 failed, 2 wrong usage, 69 unavailable,
 """
 
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from kannon import __version__
 
 COMMANDS = {
     "serve": "kannon.cli.server.serve:serve",
@@ -27,41 +29,59 @@ COMMANDS = {
     "queue": "kannon.cli.admin.queue:app",
     "stats": "kannon.cli.admin.stats:app",
     "suppressions": "kannon.cli.admin.suppressions:app",
-    "parked": "kannon.cli.admin.dead_letters:app",
+    "dead-letters": "kannon.cli.admin.dead_letters:app",
     "health": "kannon.cli.admin.health:app",
 }
-"""Name → where it lives: a typer application, or the function of a single command."""
+"""Name → module and attribute: a typer application, or the function of a single command."""
+RENAMED = {"parked": "dead-letters"}
+"""Old name → new name. An old name still works, is not listed, and prints a note on standard error."""
 
 
-class _Lazily(TyperGroup):
+class _LazyGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
+        name = RENAMED.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        module, _, attribute = COMMANDS[name].partition(":")
         found = getattr(import_module(module), attribute)
         if not isinstance(found, typer.Typer):
             function, found = found, typer.Typer(add_completion=False)
-            found.command(cmd_name)(function)
+            found.command(name)(function)
         command = typer.main.get_command(found)
-        command.name = cmd_name
+        command.name = name
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] in RENAMED and not ctx.resilient_parsing:  # click parses resiliently for shell completion
+            note = f"kannon: kannon {args[0]} is now kannon {RENAMED[args[0]]}; the old name will be removed"
+            typer.echo(note, err=True)
+        return super().resolve_command(ctx, args)
 
 
 app = typer.Typer(
     name="kannon",
-    help="A self-hosted mail sender: serve it, and use one that is running.",
-    cls=_Lazily,
+    help="A self-hosted mail sender: run the server, and use a running one.",
+    cls=_LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kannon {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
-    """Holds the commands together."""
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None: ...
 
 
 def main() -> None:

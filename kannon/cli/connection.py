@@ -1,9 +1,9 @@
-"""What every client command begins with: a server, a token, an output; and how every one of them ends.
+"""The connection of a client command: the server, the credentials and the output, and how errors of calls end it.
 
 In: --server, --token, --ca, --config and --json, else KANNON_SERVER, KANNON_TOKEN, KANNON_CA and KANNON_CONFIG, else
-the configuration and the token file in its data_dir, so that on the machine that serves nothing need be given. Out: an
-open `Session`. A refused call is one line on standard error and exit code 1, or 77 for wrong credentials; a server that
-is away is 69.
+the configuration and the token file in its data_dir, so that the server's own machine needs no option. Out: an open
+`Session`. A refused call prints one line on standard error and exits 1, or 77 for wrong credentials; an unreachable
+server exits 69.
 """
 
 import inspect
@@ -19,7 +19,7 @@ import anyio
 import typer
 from grpclib.const import Status
 
-from kannon.cli.errors import operator_errors
+from kannon.cli.errors import EX_NOPERM, operator_errors
 from kannon.cli.options import ConfigOption
 from kannon.cli.output import Output
 from kannon.client import CallRefused, Client, Tls
@@ -28,27 +28,34 @@ from kannon.errors import OperatorError
 if TYPE_CHECKING:
     from kannon.config import Config
 
-EX_NOPERM = 77  # sysexits.h
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - read, not bound
 _NOT_ALLOWED = (Status.UNAUTHENTICATED, Status.PERMISSION_DENIED)
 
 ServerOption = Annotated[
     str,
-    typer.Option("--server", envvar="KANNON_SERVER", help="host:port, or https://host:port. Default: api.listen."),
+    typer.Option(
+        "--server", envvar="KANNON_SERVER", help="host:port, or https://host:port for TLS. Default: api.listen."
+    ),
 ]
 TokenOption = Annotated[
     str,
-    typer.Option("--token", envvar="KANNON_TOKEN", help="Admin token. Default: that of the configuration's data_dir."),
+    typer.Option(
+        "--token",
+        envvar="KANNON_TOKEN",
+        help="Admin token. Default: api.admin_token, else the file admin_token in data_dir.",
+    ),
 ]
 CaOption = Annotated[
     Path | None,
-    typer.Option("--ca", envvar="KANNON_CA", help="PEM file of the authority to trust instead of the system's."),
+    typer.Option(
+        "--ca", envvar="KANNON_CA", help="PEM file of certificate authorities to trust instead of the system's."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-class Place:
-    """Where the server is and what opens it; the configuration is read only when something is missing."""
+class Endpoint:
+    """The server's address and credentials. Reads the configuration only when an option is missing."""
 
     def __init__(self, server: str, token: str, ca: Path | None, config: Path | None) -> None:
         self._server = server
@@ -59,12 +66,12 @@ class Place:
 
     @property
     def is_named(self) -> bool:
-        """Whether a server was given, so that this machine's configuration says nothing about it."""
+        """Whether --server is given. This machine's configuration then does not describe the server."""
         return bool(self._server)
 
     @property
     def config(self) -> "Config":
-        # Imported where it is needed: a command that is told everything starts twice as fast without it.
+        # Late import: a command that needs no configuration starts twice as fast without it.
         from kannon.config import load_config
 
         if self._config is None:
@@ -72,19 +79,30 @@ class Place:
         return self._config
 
     def admin_token(self) -> str:
-        """Raises OperatorError where there is none."""
+        """Raises OperatorError if there is none."""
         if self._token:
             return self._token
         from kannon.embedded.data_dir import read_admin_token
 
         return self.config.api.admin_token.get_secret_value() or read_admin_token(self.config.data_dir)
 
-    def client(self, *, admin_token: str = "", api_key: tuple[str, str] | None = None) -> Client:
-        """Raises OperatorError."""
+    def client(self, *, admin_token: str = "", api_key: tuple[str, str] | None = None, send_as: str = "") -> Client:
+        """Raises OperatorError that names the wrong option or key."""
         server, tls = self._address()
         try:
-            return Client(server, admin_token=admin_token, api_key=api_key, attribution="kannon command", tls=tls)
-        except (ValueError, OSError, SSLError) as error:
+            return Client(
+                server,
+                admin_token=admin_token,
+                api_key=api_key,
+                send_as=send_as,
+                attribution="kannon command",
+                tls=tls,
+            )
+        except OSError as error:  # also ssl.SSLError
+            option = "--ca" if self._ca else "api.tls_cert"
+            reason = "not a PEM file of certificates" if isinstance(error, SSLError) else error.strerror
+            raise OperatorError(f"{option}: {tls.ca_file if tls else ''}: {reason}") from None
+        except ValueError as error:
             raise OperatorError(f"--server: {error}") from None
 
     def _address(self) -> tuple[str, Tls | None]:
@@ -96,50 +114,53 @@ class Place:
         api = self.config.api
         host, port = split_listen(api.listen)
         host = _WILDCARDS.get(host, host)
-        # The configuration names the very certificate that the server shows.
+        # The configuration names the exact certificate of the server.
         tls = Tls(Path(api.tls_cert), pinned=True) if api.tls_cert else None
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}", tls
 
 
 class Session:
-    """Clients are made when first asked for, so that a command needs no credentials it does not use."""
+    """The clients of one command. Each connects at its first use, so a command needs only the credentials it uses."""
 
-    def __init__(self, place: Place, output: Output) -> None:
-        self.place = place
+    def __init__(self, endpoint: Endpoint, output: Output) -> None:
+        self.endpoint = endpoint
         self.output = output
         self._clients: list[Client] = []
 
     @cached_property
     def admin(self) -> Client:
-        return self._keep(self.place.client(admin_token=self.place.admin_token()))
+        return self._add(self.endpoint.client(admin_token=self.endpoint.admin_token()))
 
     @cached_property
-    def anyone(self) -> Client:
-        return self._keep(self.place.client())
+    def anonymous(self) -> Client:
+        return self._add(self.endpoint.client())
 
     def tenant(self, domain: str, key: str) -> Client:
-        return self._keep(self.place.client(api_key=(domain, key)))
+        """For sends of `domain`. Without `key` the admin token authenticates them."""
+        if key:
+            return self._add(self.endpoint.client(api_key=(domain, key)))
+        return self._add(self.endpoint.client(admin_token=self.endpoint.admin_token(), send_as=domain))
 
     def close(self) -> None:
         for client in self._clients:
             client.close()
 
-    def _keep(self, client: Client) -> Client:
+    def _add(self, client: Client) -> Client:
         self._clients.append(client)
         return client
 
 
 def client_command(app: typer.Typer, name: str) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Any]]:
-    """Registers `async def command(session, …)`: its own parameters, and --server, --token, --ca, --config, --json."""
+    """Registers `async def command(session, …)` with its own options and --server, --token, --ca, --config, --json."""
 
     def register(function: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
         _, *own = inspect.signature(function).parameters.values()
 
         def run(**arguments: Any) -> None:
-            place = Place(*(arguments.pop(each) for each in ("server", "token", "ca", "config")))
+            endpoint = Endpoint(*(arguments.pop(each) for each in ("server", "token", "ca", "config")))
             output = Output(as_json=arguments.pop("as_json"))
-            with operator_errors(), _refusals():
-                anyio.run(_run, place, output, function, arguments)
+            with operator_errors(), _call_errors():
+                anyio.run(_run, endpoint, output, function, arguments)
 
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *_SHARED]]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
@@ -161,9 +182,9 @@ _SHARED = [
 
 
 async def _run(
-    place: Place, output: Output, function: Callable[..., Awaitable[None]], arguments: dict[str, Any]
+    endpoint: Endpoint, output: Output, function: Callable[..., Awaitable[None]], arguments: dict[str, Any]
 ) -> None:
-    session = Session(place, output)
+    session = Session(endpoint, output)
     try:
         await function(session, **arguments)
     finally:
@@ -171,7 +192,7 @@ async def _run(
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _call_errors() -> Iterator[None]:
     try:
         yield
     except CallRefused as error:

@@ -1,6 +1,6 @@
-"""What a command prints: a table at a terminal, tab-separated lines into a pipe, one JSON document with --json.
+"""The output of a command: a table at a terminal, tab-separated lines in a pipe, one JSON document with --json.
 
-In: rows of text and protobuf messages. Texts of remote servers are printed with their control characters escaped.
+In: rows of text and protobuf messages. Control characters in them, which remote servers may send, are escaped.
 """
 
 import json
@@ -21,7 +21,7 @@ class Output:
     as_json: bool = False
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], document: Any) -> None:
-        """`document` is what --json prints: messages, dicts and lists of them."""
+        """`document` is printed with --json: messages, or dicts and lists of them."""
         if self.as_json:
             self.json(document)
         elif sys.stdout.isatty():
@@ -38,7 +38,7 @@ class Output:
                 print("\t".join(printable(cell) for cell in row))
 
     def lines(self, text: str, document: Any) -> None:
-        """Text of our own, or what --json prints in its place."""
+        """Prints `text`, or `document` with --json."""
         if self.as_json:
             self.json(document)
         else:
@@ -53,7 +53,7 @@ def printable(text: str) -> str:
 
 
 def plain(document: Any) -> Any:
-    """Messages as dicts, under the names of the protos."""
+    """Messages as dicts, with the field names of the proto files."""
     if isinstance(document, Message):
         return MessageToDict(document, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     if isinstance(document, dict):
@@ -63,6 +63,6 @@ def plain(document: Any) -> Any:
     return document
 
 
-def moment(at: Timestamp) -> str:
+def local_time(at: Timestamp) -> str:
     """Local time, to the second."""
     return at.ToDatetime().astimezone().isoformat(sep=" ", timespec="seconds")

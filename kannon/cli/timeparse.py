@@ -1,6 +1,6 @@
-"""Times as people type them: `2h`, `90d`, or ISO 8601.
+"""Parses the times of command-line options: a duration such as `2h` or `90d`, or ISO 8601.
 
-In: text and the present. Out: an aware datetime. What is neither is a wrong use of the option it came with.
+In: text and the current time. Out: an aware datetime. Other text is a usage error that names the option.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import typer
 
 
-def parse_moment(text: str, now: datetime, option: str, *, ahead: bool = False) -> datetime:
-    """A duration counts back from now, or on from now with `ahead`. An ISO time without offset is local time."""
+def parse_time(text: str, now: datetime, option: str, *, ahead: bool = False) -> datetime:
+    """A duration counts back from now, or forward with `ahead`. An ISO time without an offset is local time."""
     from kannon.config import parse_duration
 
     try:
@@ -21,4 +21,4 @@ def parse_moment(text: str, now: datetime, option: str, *, ahead: bool = False) 
             return now + span if ahead else now - span
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise typer.BadParameter('a duration such as "2h" or an ISO time is needed', param_hint=option) from None
+        raise typer.BadParameter('give a duration such as "2h" or an ISO time', param_hint=option) from None

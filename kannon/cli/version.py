@@ -1,4 +1,4 @@
-"""`kannon version`."""
+"""`kannon version`: the same as `kannon --version`."""
 
 import typer
 

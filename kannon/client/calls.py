@@ -64,11 +64,13 @@ class Calls:
         *,
         admin_token: str = "",
         api_key: tuple[str, str] | None = None,
+        send_as: str = "",
         attribution: str = "",
         tls: Tls | None = None,
         timeout_seconds: float = CALL_SECONDS,
     ) -> None:
-        """`server` is host:port; `api_key` is (domain, key) and opens `send`; `admin_token` opens everything else."""
+        """`server` is host:port. `api_key` is (domain, key) and authenticates `send`; `admin_token` authenticates all
+        other calls, and with the domain `send_as` also `send`. Raises ValueError, OSError."""
         host, _, port = server.rpartition(":")
         if not host or not port.isdecimal():
             raise ValueError(f'"{server}" is not of the form host:port')
@@ -78,6 +80,8 @@ class Calls:
         if attribution:
             self._admin["x-kannon-attribution"] = attribution
         self._tenant = {} if api_key is None else _basic(*api_key)
+        if send_as:
+            self._tenant = self._admin | {"x-kannon-domain": send_as}
         self._channel = Channel(
             host.removeprefix("[").removesuffix("]"),
             int(port),

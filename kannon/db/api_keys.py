@@ -41,8 +41,14 @@ async def find_tenant(db: Database, domain: str, secret_sha256: bytes) -> Tenant
     stored = b"" if row is None else row["secret_sha256"]
     if not hmac.compare_digest(stored, secret_sha256):
         return None
-    ceiling = TrackingPolicy(TrackingMode(row["opens_ceiling"]), TrackingMode(row["links_ceiling"]))
-    return Tenant(row["domain"], ceiling, suppresses=row["suppresses"])
+    return _tenant(row)
+
+
+async def find_tenant_of_domain(db: Database, domain: str) -> Tenant | None:
+    """Without a key, for the administrator. None when there is no such domain."""
+    async with db.acquire() as connection:
+        row = await queries.find_tenant_of_domain(connection, domain=domain)
+    return None if row is None else _tenant(row)
 
 
 async def find_api_key(db: Database, domain: str, key_id: str) -> ApiKey | None:
@@ -65,6 +71,11 @@ async def list_api_keys(
         total: int = await queries.count_api_keys(connection, domain=domain, only_active=only_active)
         rows = queries.list_api_keys(connection, domain=domain, only_active=only_active, skip=skip, take=take)
         return [_read(row) async for row in rows], total
+
+
+def _tenant(row: Any) -> Tenant:
+    ceiling = TrackingPolicy(TrackingMode(row["opens_ceiling"]), TrackingMode(row["links_ceiling"]))
+    return Tenant(row["domain"], ceiling, suppresses=row["suppresses"])
 
 
 def _api_key(row: Any) -> ApiKey | None:

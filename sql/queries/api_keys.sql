@@ -13,6 +13,12 @@ FROM api_keys k JOIN domains d ON d.domain = k.domain
 WHERE k.secret_sha256 = :secret_sha256 AND k.domain = :domain AND k.deactivated_at IS NULL
   AND (k.expires_at IS NULL OR k.expires_at > now());
 
+-- name: find_tenant_of_domain^
+-- For the administrator, who needs no key.
+SELECT d.domain, d.opens_ceiling, d.links_ceiling,
+       d.suppression_enabled AND EXISTS (SELECT FROM suppressions s WHERE s.domain = d.domain) AS suppresses
+FROM domains d WHERE d.domain = :domain;
+
 -- name: find_api_key^
 SELECT id, domain, name, prefix, created_at, expires_at, deactivated_at
 FROM api_keys WHERE domain = :domain AND id = :id;

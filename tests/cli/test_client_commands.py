@@ -78,13 +78,14 @@ async def test_a_send_to_a_list(kannon: Command, tmp_path: Path, db: Database) -
         *("--show-to", "Readers <readers@example.com>"),
     )
     assert (sent.code, sent.err) == (0, "")
-    [answer] = sent.json
+    [answer] = sent.json["batches"]
+    assert (sent.json["accepted_count"], sent.json["rejected_count"]) == (3, 1)
     assert (answer["accepted_count"], answer["rejected_count"]) == (3, 1)
     assert answer["rejected_recipients"] == [{"email": "ann@example.net", "reason": "duplicate"}]
     async with db.acquire() as connection:
         deliveries = await connection.fetch("SELECT email, fields, due_at FROM sending_pool_emails ORDER BY id")
         batch = await connection.fetchrow("SELECT * FROM messages")
-        keys = await connection.fetch("SELECT deactivated_at FROM api_keys")
+        keys = await connection.fetchval("SELECT count(*) FROM api_keys")
     assert [(d["email"], json.loads(d["fields"])) for d in deliveries] == [
         ("carl@example.net", {}),
         ("ann@example.net", {}),
@@ -94,7 +95,13 @@ async def test_a_send_to_a_list(kannon: Command, tmp_path: Path, db: Database) -
     assert batch is not None
     assert json.loads(batch["global_fields"]) == {"a": "b=c"}
     assert batch["header_to"] == ["Readers <readers@example.com>"]
-    assert [k["deactivated_at"] is None for k in keys] == [False]  # the key of the occasion opens nothing any more
+    assert keys == 0  # the admin token authenticates the send
+
+
+async def test_a_send_for_a_domain_that_is_not_ascii(kannon: Command) -> None:
+    await kannon("domains", "add", "bücher.example")
+    sent = await kannon("send", "--from", "a@bücher.example", "--subject", "s", "--html", "/dev/null", "--to", "a@b.de")
+    assert (sent.code, sent.err) == (0, "")
 
 
 async def test_a_send_with_an_api_key_needs_no_token(kannon: Command, db: Database) -> None:
@@ -106,7 +113,7 @@ async def test_a_send_with_an_api_key_needs_no_token(kannon: Command, db: Databa
     template = (
         await kannon(*arguments[:5], "--html", "/dev/null", "--to", "c@example.net", "--key", key, "--json")
     ).json
-    sent = await kannon(*arguments, "--template", template[0]["template_id"], stdin=lines)
+    sent = await kannon(*arguments, "--template", template["batches"][0]["template_id"], stdin=lines)
     assert (sent.code, sent.err) == (0, "")
     assert sent.out.startswith("accepted 2, rejected 0: msg_")
     async with db.acquire() as connection:
@@ -135,9 +142,10 @@ async def test_a_dry_run_shows_one_mail_and_sends_none(kannon: Command, tmp_path
     [
         ("ann@example.net\n", "the first line must name the columns, one of them email"),
         ("", "the first line must name the columns, one of them email"),
-        ("email,name\na@b.de\n", "line 2: 1 columns where there should be 2"),
+        ("name;mail\nAnn;ann@example.net\n", "no column is named email; the columns are name, mail"),
+        ("email,name\na@b.de\n", "line 2: 1 columns, but the first line names 2"),
         ('email,name\n"a@b.de,x\n', "unexpected end of data"),
-        ('{"email": "a@b.de"}\n{"email": 1}\n', 'line 2: an object with "email" is needed'),
+        ('{"email": "a@b.de"}\n{"email": 1}\n', 'line 2: not a JSON object with the key "email"'),
         ('{"email": "a@b.de"\n', "line 1: not JSON"),
     ],
 )
@@ -178,7 +186,7 @@ async def two_mails(kannon: Command) -> str:
     await kannon("domains", "add", "example.com")
     two = ("--to", "a@b.de", "--to", "c@d.ef")
     sent = await kannon("send", "--from", "n@example.com", "--subject", "s", "--html", "/dev/null", *two, "--json")
-    message_id: str = sent.json[0]["message_id"]
+    message_id: str = sent.json["batches"][0]["message_id"]
     return message_id
 
 
@@ -199,7 +207,7 @@ async def test_batches_under_way(kannon: Command) -> None:
     assert (await kannon("batches", "list", "example.com")).rows[0][-1] == "paused"
     assert (await kannon("batches", "resume", message_id)).code == 0
     cancelled = await kannon("batches", "cancel", message_id)
-    assert (cancelled.code, cancelled.out) == (0, "cancelled 2, under way 0\n")
+    assert (cancelled.code, cancelled.out) == (0, "cancelled 2, in flight 0\n")
     assert (await kannon("batches", "list", "example.com")).rows[0][-1] == "cancelled"
     assert (await kannon("batches", "show", "msg_x@example.com")).code == 1
 
@@ -244,15 +252,15 @@ async def test_why_a_mail_has_not_arrived_is_one_question(kannon: Command, db: D
     async def first_line() -> str:
         return (await kannon(*ask)).out.splitlines()[0]
 
-    assert await first_line() == "its address is still to be checked"
+    assert await first_line() == "not validated yet"
     await validate_all(db)
     assert (await first_line()).endswith("; not tried yet")
     row, _ = sorted(await claim_due(db, page=10), key=lambda r: r.id)
-    assert await first_line() == "with a sender; not tried yet"
+    assert await first_line() == "in flight; not tried yet"
     at = datetime.now(UTC)
     async with settlement(db) as rows:
         await rows.reschedule([Deferral(row.id, 1, at + timedelta(minutes=5), 451, "rcpt", "mx.b.de", "later")])
-    assert (await first_line()).endswith("; tried once, the last time: rcpt 451 later mx.b.de")
+    assert (await first_line()).endswith("; tried once, last reply: rcpt 451 later mx.b.de")
     event = Event("e", EventType.ERROR, "example.com", message_id, "a@b.de", at, delivery_id=row.id, attempt=1,
                   code=451, text="later", stage="rcpt", host="mx.b.de")  # fmt: skip
     end = replace(event, event_id="f", type=EventType.FAILED, at=at + timedelta(seconds=1), text="gave up")
@@ -286,12 +294,27 @@ async def test_how_commands_end(kannon: Command) -> None:
     assert (refused.code, refused.err) == (77, "kannon: invalid admin token\n")
     away = await kannon("domains", "list", "--server", "127.0.0.1:1")
     assert (away.code, away.err) == (69, "kannon: 127.0.0.1:1 cannot be reached: Connection refused\n")
+    untrusted = await kannon("domains", "list", "--server", "https://127.0.0.1:1", "--ca", "absent.pem")
+    assert (untrusted.code, untrusted.err) == (1, "kannon: --ca: absent.pem: No such file or directory\n")
     nowhere = await kannon("domains", "list", "--server", "nonsense")
     assert (nowhere.code, nowhere.err) == (1, 'kannon: --server: "nonsense" is not of the form host:port\n')
     for arguments in (["domains", "frobnicate"], ["frobnicate"], ["domains", "show"], ["send", "--from", "a@b.de"]):
         wrong = await kannon(*arguments)
         assert (wrong.code, wrong.out) == (2, "")
         assert "Traceback" not in wrong.err
+
+
+async def test_a_send_names_the_option_that_is_wrong(kannon: Command) -> None:
+    arguments = ("--subject", "s", "--html", "/dev/null", "--to", "a@b.de")
+    for wrong in ("nonsense", "News <>", "a@", "@example.com", "a@ö..example"):
+        refused = await kannon("send", "--from", wrong, *arguments)
+        assert (refused.code, refused.out) == (2, ""), wrong
+        assert "--from" in refused.err
+    unknown = await kannon("send", "--from", "a@example.org", *arguments)
+    assert (unknown.code, unknown.out) == (1, "")
+    assert unknown.err.startswith('kannon: --from: the server has no domain "example.org"')
+    unknown = await kannon("send", "--from", "a@example.org", "--domain", "example.net", *arguments)
+    assert unknown.err.startswith('kannon: --domain: the server has no domain "example.net"')
 
 
 async def test_on_the_serving_machine_nothing_need_be_given(api: RunningApi, tmp_path: Path) -> None:
@@ -336,4 +359,9 @@ async def test_what_to_publish_and_whether_it_is(kannon: Command, tmp_path: Path
         ]
         zone["example.com", "MX"] = [SERVFAIL]
         unknown = await kannon("domains", "dns", "example.com", "--verify")
-        assert (unknown.code, unknown.out) == (69, "")
+        assert (unknown.code, len(unknown.rows)) == (69, len(good.rows))
+        assert {row[0]: row[4] for row in unknown.rows}["bounces"] == "look-up failed"
+        assert unknown.err.startswith("kannon: DNS look-up of example.com. MX failed: ")
+        assert unknown.err.count("\n") == 1
+        del zone["_dmarc.example.com", "TXT"]
+        assert (await kannon("domains", "dns", "example.com", "--verify")).code == 1

@@ -57,7 +57,7 @@ async def test_a_rotation(kannon: Command, zone: Zone, db: Database) -> None:
     made = await kannon("domains", "dkim", "rotate", "Example.COM")
     assert (made.code, made.err) == (0, "")
     said, record = made.out.splitlines()
-    assert said == "kannon2 is made. Publish this record, then run the same command again:"
+    assert said == "kannon2 is created. Publish this record, then run the same command again:"
     name, kind, value = record.split("\t")
     assert (name, kind, value[:18]) == (SECOND, "TXT", "v=DKIM1; k=rsa; p=")
     assert await listed(kannon) == [("kannon", RSA, "active", "yes"), ("kannon2", RSA, "next", "yes")]
@@ -72,7 +72,7 @@ async def test_a_rotation(kannon: Command, zone: Zone, db: Database) -> None:
     done = await kannon("domains", "dkim", "rotate", DOMAIN)
     assert (done.code, done.err) == (0, "")
     signs, former = done.out.splitlines()
-    assert signs == "kannon2 signs from now on; mail being built changes over within a minute"
+    assert signs == "kannon2 is active; the builders use it within a minute"
     assert former.startswith("kannon is retired; in the DNS: until 20")
     assert await listed(kannon) == [("kannon", RSA, "retired", "until"), ("kannon2", RSA, "active", "yes")]
     assert list(await to_publish(kannon)) == [f"kannon._domainkey.{DOMAIN}", SECOND]
@@ -86,13 +86,13 @@ async def test_a_rotation(kannon: Command, zone: Zone, db: Database) -> None:
     assert (await listed(kannon))[0][2:] == ("retired", "no longer needed")
     assert await to_publish(kannon) == {SECOND: value}
     gone = await kannon("domains", "dkim", "delete", DOMAIN, "kannon")
-    assert (gone.code, gone.out) == (0, f"kannon is deleted; take kannon._domainkey.{DOMAIN} out of the DNS\n")
+    assert (gone.code, gone.out) == (0, f"kannon is deleted; remove kannon._domainkey.{DOMAIN} from the DNS\n")
     assert (await listed(kannon))[0][2:] == ("deleted", "no")
 
 
 async def test_by_force_at_once(kannon: Command) -> None:
     done = await kannon("domains", "dkim", "rotate", DOMAIN, "--force")
-    assert (done.code, done.out.split(";")[0]) == (0, "kannon2 signs from now on")
+    assert (done.code, done.out.split(";")[0]) == (0, "kannon2 is active")
     back = await kannon("domains", "dkim", "activate", DOMAIN, "kannon")
     assert (back.code, back.err.split(";")[0]) == (1, f"kannon: kannon._domainkey.{DOMAIN} TXT: missing")
     assert (await kannon("domains", "dkim", "activate", DOMAIN, "kannon", "--force")).code == 0
@@ -102,14 +102,14 @@ async def test_by_force_at_once(kannon: Command) -> None:
 
 async def test_the_second_signature(kannon: Command, zone: Zone) -> None:
     nothing = await kannon("domains", "dkim", "disable-ed25519", DOMAIN)
-    assert (nothing.code, nothing.out) == (0, "there was no ed25519-sha256 signature\n")
+    assert (nothing.code, nothing.out) == (0, "the domain has no ed25519-sha256 signature\n")
     made = (await kannon("domains", "dkim", "enable-ed25519", DOMAIN, "--json")).json
     assert (made["selector"], made["state"], made["record_value"][:22]) == ("kannon2", "next", "v=DKIM1; k=ed25519; p=")
     assert (await kannon("domains", "dkim", "enable-ed25519", DOMAIN)).code == 1
     zone[SECOND, "TXT"] = txt(made["record_value"])
     assert (await kannon("domains", "dkim", "enable-ed25519", DOMAIN)).code == 0
     again = await kannon("domains", "dkim", "enable-ed25519", DOMAIN)
-    assert (again.code, again.out) == (0, "kannon2 signs already\n")
+    assert (again.code, again.out) == (0, "kannon2 is active already\n")
     # Each algorithm is rotated by itself.
     await kannon("domains", "dkim", "rotate", DOMAIN, "--algorithm", ED)
     await kannon("domains", "dkim", "rotate", DOMAIN)

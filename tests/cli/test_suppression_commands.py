@@ -30,11 +30,11 @@ async def test_add_list_show_remove(kannon: Command) -> None:
     assert (added.code, added.out, added.err) == (0, "2 added\n", "")
     rows = (await kannon("suppressions", "list", "example.com")).rows
     assert [(r[0], r[1], r[3], r[4]) for r in rows] == [
-        ("ann@example.net", "manual", "for ever", "by phone"),
-        ("Bob@example.net", "manual", "for ever", "by phone"),
+        ("ann@example.net", "manual", "never", "by phone"),
+        ("Bob@example.net", "manual", "never", "by phone"),
     ]
     shown = await kannon("suppressions", "show", "example.com", "bob@example.net")
-    assert ["why", "by phone"] in shown.rows
+    assert ["reason", "by phone"] in shown.rows
     removed = await kannon("suppressions", "remove", "example.com", "bob@example.net")
     assert (removed.code, removed.out) == (0, "Bob@example.net is removed\n")
     again = await kannon("suppressions", "remove", "example.com", "bob@example.net")
@@ -66,11 +66,11 @@ async def test_what_is_wrong_with_a_file_is_said_with_its_line(kannon: Command, 
         ("email,since\na@b.example,yesterday\n", "list.csv: line 2: Invalid isoformat string: 'yesterday'"),
         ('email,note\na@b.example,"x"y\n', "list.csv: line 2: ',' expected after '\"'"),
         ("email,cause\na@b.example,whim\n", "list.csv: line 2: cause: is none of bounced, complained, manual"),
-        ("a@b.example\n\nnobody\n", 'list.csv: line 3: "nobody" is no address'),
+        ("a@b.example\n\nnobody\n", 'list.csv: line 3: "nobody" is not an address'),
         ('a@b.example\n"x"y\n', "list.csv: line 2: ',' expected after '\"'"),
-        (f"email\n{'a' * 320}@b.example\n", "list.csv: line 2: an address is longer than 320 characters"),
+        (f"email\n{'a' * 320}@b.example\n", "list.csv: line 2: the address is longer than 320 characters"),
         (f"email,note\na@b.example,{'n' * 501}\n", "list.csv: line 2: note: longer than 500 characters"),
-        ("a@b.example\n" * 1500 + "@b.example\n", 'list.csv: line 1501: "@b.example" is no address'),
+        ("a@b.example\n" * 1500 + "@b.example\n", 'list.csv: line 1501: "@b.example" is not an address'),
     ]:
         (tmp_path / "list.csv").write_text(text)
         said = await kannon("suppressions", "import", "example.com", "list.csv")

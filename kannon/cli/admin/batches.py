@@ -1,4 +1,4 @@
-"""`kannon batches`: what was sent, how far it is, and what can still be done about it."""
+"""`kannon batches`: lists, shows, cancels, pauses and resumes batches."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import moment
-from kannon.cli.timeparse import parse_moment
+from kannon.cli.output import local_time
+from kannon.cli.timeparse import parse_time
 from kannon.pb.admin.v1.operations_pb2 import Batch
 
-app = typer.Typer(help="Batches: the mail of one send.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="Batches: a batch is the mail of one send.", no_args_is_help=True, add_completion=False)
 
 Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
 MessageId = Annotated[str, typer.Argument(metavar="MESSAGE_ID", show_default=False)]
@@ -20,16 +20,18 @@ MessageId = Annotated[str, typer.Argument(metavar="MESSAGE_ID", show_default=Fal
 async def list_(
     session: Session,
     domain: Domain,
-    since: Annotated[str, typer.Option(help='Made when at the earliest: "2h" ago, or an ISO time.')] = "",
-    until: Annotated[str, typer.Option(help="Made when at the latest, alike.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    since: Annotated[
+        str, typer.Option(help='Only batches created at or after this time: "2h" (ago) or an ISO time.')
+    ] = "",
+    until: Annotated[str, typer.Option(help="Only batches created before this time. Same formats.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 20,
 ) -> None:
     """List the batches of a domain, newest first."""
     now = datetime.now(UTC)
     response = await session.admin.list_batches(
         domain,
-        from_time=parse_moment(since, now, "--since") if since else None,
-        to_time=parse_moment(until, now, "--until") if until else None,
+        from_time=parse_time(since, now, "--since") if since else None,
+        to_time=parse_time(until, now, "--until") if until else None,
         take=limit,
     )
     columns = ["created", "message", "subject", "accepted", "rejected", "waiting", ""]
@@ -38,7 +40,7 @@ async def list_(
 
 @client_command(app, "show")
 async def show(session: Session, message_id: MessageId) -> None:
-    """Show a batch: what waits, by state, and what happened, by type."""
+    """Show a batch: its waiting deliveries by state and its events by type."""
     response = await session.admin.find_batch(message_id)
     batch = response.batch
     rows = [
@@ -46,41 +48,41 @@ async def show(session: Session, message_id: MessageId) -> None:
         ["subject", batch.subject],
         ["from", batch.sender_email],
         ["template", batch.template_id or "(deleted)"],
-        ["created", moment(batch.created_at)],
-        ["scheduled", moment(batch.scheduled_time)],
+        ["created", local_time(batch.created_at)],
+        ["scheduled", local_time(batch.scheduled_time)],
         ["accepted", str(batch.accepted_count)],
         ["rejected", str(batch.rejected_count)],
         *([["paused", "until kannon batches resume, or kannon queue resume"]] if batch.paused else []),
-        *([["cancelled", moment(batch.cancelled_at)]] if batch.HasField("cancelled_at") else []),
+        *([["cancelled", local_time(batch.cancelled_at)]] if batch.HasField("cancelled_at") else []),
         *[[f"waiting: {state}", str(count)] for state, count in sorted(response.waiting.items())],
-        *[[e.type, f"{e.count}, {moment(e.first_at)} to {moment(e.last_at)}"] for e in response.events],
+        *[[e.type, f"{e.count}, {local_time(e.first_at)} to {local_time(e.last_at)}"] for e in response.events],
     ]
     session.output.table(["", ""], rows, response)
 
 
 @client_command(app, "cancel")
 async def cancel(session: Session, message_id: MessageId) -> None:
-    """Make no further attempt, for good; what no sender has becomes a failed event."""
+    """Cancel a batch for good. Deliveries that no sender has yet fail now; the others are not retried."""
     response = await session.admin.cancel_batch(message_id)
-    text = f"cancelled {response.cancelled_count}, under way {response.under_way_count}"
+    text = f"cancelled {response.cancelled_count}, in flight {response.under_way_count}"
     session.output.lines(text, response)
 
 
 @client_command(app, "pause")
 async def pause(session: Session, message_id: MessageId) -> None:
-    """Hold what no sender has yet."""
+    """Pause a batch: deliveries that no sender has yet wait."""
     held = await session.admin.pause(message_id=message_id)
     session.output.lines(f"paused until kannon batches resume {message_id}", held)
 
 
 @client_command(app, "resume")
 async def resume(session: Session, message_id: MessageId) -> None:
-    """Go on with a paused batch."""
+    """Resume a paused batch."""
     count = await session.admin.resume(message_id=message_id)
-    session.output.lines(f"{count} deliveries that were due go on", {"released_count": count})
+    session.output.lines(f"resumed; {count} deliveries are due now", {"released_count": count})
 
 
 def _row(batch: Batch) -> list[str]:
     counts = [str(batch.accepted_count), str(batch.rejected_count), str(batch.waiting_count)]
     state = "cancelled" if batch.HasField("cancelled_at") else "paused" if batch.paused else ""
-    return [moment(batch.created_at), batch.message_id, batch.subject, *counts, state]
+    return [local_time(batch.created_at), batch.message_id, batch.subject, *counts, state]

@@ -1,7 +1,8 @@
-"""`kannon domains dkim`: the keys that sign a domain's mail, and how the next one takes over without a mail unsigned.
+"""`kannon domains dkim`: lists, rotates, activates and deletes the DKIM keys of a domain.
 
-`rotate` is to be run twice: the first time it makes the next key and prints what to publish, the second time it looks
-whether that is published and lets the key sign. `enable-ed25519` does the same for the second signature.
+The operator runs `rotate` twice. The first run creates the next key and prints its DNS record. The second run checks
+that the DNS has the record and activates the key, so no mail is unsigned. `enable-ed25519` does the same for the second
+signature.
 """
 
 from enum import StrEnum
@@ -10,15 +11,15 @@ from typing import Annotated
 import typer
 
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import moment
+from kannon.cli.output import local_time
 from kannon.mail.dns.records import Kind, Purpose, Record
 from kannon.pb.admin.v1.dkim_pb2 import DkimKey
 
-app = typer.Typer(help="The keys that sign a domain's mail.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="DKIM keys of a domain.", no_args_is_help=True, add_completion=False)
 
 Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
 Selector = Annotated[str, typer.Argument(metavar="SELECTOR", show_default=False)]
-Unseen = Annotated[bool, typer.Option("--force", help="Let it sign, whatever the DNS shows.")]
+Unseen = Annotated[bool, typer.Option("--force", help="Activate the key without a check of the DNS.")]
 
 
 class Algorithm(StrEnum):
@@ -30,26 +31,26 @@ class Algorithm(StrEnum):
 
 @client_command(app, "list")
 async def list_(session: Session, domain: Domain) -> None:
-    """List a domain's keys, oldest first, and which of them belong in the DNS."""
+    """List a domain's keys, the oldest first, and which of them the DNS must have."""
     keys = await session.admin.list_dkim_keys(domain)
-    rows = [[key.selector, key.algorithm, key.state, moment(key.created_at), _in_dns(key)] for key in keys]
-    session.output.table(["selector", "algorithm", "state", "made", "in the DNS"], rows, {"keys": keys})
+    rows = [[key.selector, key.algorithm, key.state, local_time(key.created_at), _in_dns(key)] for key in keys]
+    session.output.table(["selector", "algorithm", "state", "created", "in the DNS"], rows, {"keys": keys})
 
 
 @client_command(app, "rotate")
 async def rotate(
     session: Session,
     domain: Domain,
-    algorithm: Annotated[Algorithm, typer.Option(help="Of which signature.")] = Algorithm.RSA,
+    algorithm: Annotated[Algorithm, typer.Option(help="The signature to change.")] = Algorithm.RSA,
     force: Unseen = False,
 ) -> None:
-    """Make the next key; run again once it is published, let it sign."""
+    """Create the next key. Once its record is published, run this again to activate it."""
     await _advance(session, domain, algorithm, force=force)
 
 
 @client_command(app, "activate")
 async def activate(session: Session, domain: Domain, selector: Selector, force: Unseen = False) -> None:
-    """Let a key sign, the next one or a former one that is still published."""
+    """Activate a key: the next one, or a former one that is still published."""
     await _activate(session, domain, selector, force=force)
 
 
@@ -58,48 +59,50 @@ async def delete(
     session: Session,
     domain: Domain,
     selector: Selector,
-    force: Annotated[bool, typer.Option("--force", help="Though mail that it signed may be on its way.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Delete it even if mail that it signed may still be in flight.")
+    ] = False,
 ) -> None:
-    """Delete a key that signs no more; its record may go from the DNS then."""
+    """Delete a key that is not active. Remove its record from the DNS afterwards."""
     key = await session.admin.delete_dkim_key(domain, selector, force=force)
-    session.output.lines(f"{key.selector} is deleted; take {key.record_name} out of the DNS", key)
+    session.output.lines(f"{key.selector} is deleted; remove {key.record_name} from the DNS", key)
 
 
 @client_command(app, "enable-ed25519")
 async def enable_ed25519(session: Session, domain: Domain, force: Unseen = False) -> None:
-    """Add a second signature, ed25519-sha256: make its key; run again once it is published, let it sign."""
+    """Create a key for a second signature. Once its record is published, run this again to activate it."""
     for key in await session.admin.list_dkim_keys(domain):
         if key.algorithm == Algorithm.ED25519 and key.state == "active":
-            session.output.lines(f"{key.selector} signs already", key)
+            session.output.lines(f"{key.selector} is active already", key)
             return
     await _advance(session, domain, Algorithm.ED25519, force=force)
 
 
 @client_command(app, "disable-ed25519")
 async def disable_ed25519(session: Session, domain: Domain) -> None:
-    """Sign with ed25519-sha256 no more."""
+    """Remove the ed25519-sha256 signature."""
     keys = [key for key in await session.admin.list_dkim_keys(domain) if key.algorithm == Algorithm.ED25519]
     changed = [await session.admin.retire_dkim_key(domain, key.selector) for key in keys if key.state == "active"]
-    # One that waits to sign never did: nobody needs it.
+    # The next key has signed no mail, so no verifier needs its record.
     changed += [await session.admin.delete_dkim_key(domain, key.selector) for key in keys if key.state == "next"]
     text = "\n".join(f"{key.selector} is {key.state}; in the DNS: {_in_dns(key)}" for key in changed)
-    session.output.lines(text or "there was no ed25519-sha256 signature", {"keys": changed})
+    session.output.lines(text or "the domain has no ed25519-sha256 signature", {"keys": changed})
 
 
 def record(key: DkimKey) -> Record:
-    """What publishes it."""
+    """The DNS record that publishes the key."""
     return Record(Purpose.DKIM, key.record_name, Kind.TXT, key.record_value)
 
 
 async def _advance(session: Session, domain: str, algorithm: Algorithm, *, force: bool) -> None:
-    """One step on: the next key is made, or if it is there, activated; with `force` both."""
+    """Creates the next key, or activates it if it exists; with `force` both."""
     keys = await session.admin.list_dkim_keys(domain)
     selector = next((key.selector for key in keys if key.algorithm == algorithm and key.state == "next"), "")
     if not selector:
         key = await session.admin.create_dkim_key(domain, algorithm=algorithm)
         if not force:
-            # The DNS is not asked yet: a name server would remember for a while that there is no such record.
-            text = f"{key.selector} is made. Publish this record, then run the same command again:"
+            # No DNS query here: a resolver would cache that the record does not exist.
+            text = f"{key.selector} is created. Publish this record, then run the same command again:"
             session.output.lines(f"{text}\n{key.record_name}\tTXT\t{key.record_value}", key)
             return
         selector = key.selector
@@ -109,7 +112,7 @@ async def _advance(session: Session, domain: str, algorithm: Algorithm, *, force
 async def _activate(session: Session, domain: str, selector: str, *, force: bool) -> None:
     key = await session.admin.activate_dkim_key(domain, selector, force=force)
     former = [k for k in await session.admin.list_dkim_keys(domain) if k.state == "retired" and k.publish]
-    lines = [f"{key.selector} signs from now on; mail being built changes over within a minute"]
+    lines = [f"{key.selector} is active; the builders use it within a minute"]
     lines += [f"{k.selector} is retired; in the DNS: {_in_dns(k)}" for k in former if k.algorithm == key.algorithm]
     session.output.lines("\n".join(lines), key)
 
@@ -117,4 +120,4 @@ async def _activate(session: Session, domain: str, selector: str, *, force: bool
 def _in_dns(key: DkimKey) -> str:
     if not key.publish:
         return "no" if key.state == "deleted" else "no longer needed"
-    return f"until {moment(key.needed_until)}" if key.HasField("needed_until") else "yes"
+    return f"until {local_time(key.needed_until)}" if key.HasField("needed_until") else "yes"

@@ -1,22 +1,29 @@
-"""`kannon domains`: add, list, show, what to publish in the DNS, and how much may be tracked."""
+"""`kannon domains`: adds, lists and shows domains, their DNS records and their tracking policy."""
 
+import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import anyio
 import typer
 from anyio import to_thread
 
 from kannon.cli.admin import dkim
 from kannon.cli.connection import Session, client_command
+from kannon.cli.errors import EX_UNAVAILABLE
+from kannon.errors import Unavailable
 from kannon.hostname import name_host
 from kannon.mail.dns.records import Record, RecordCheck, ServerNames, check_record, records_for
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import Domain
 from kannon.pb.tracking.types import tracking_pb2
 from kannon.pb.tracking.types.tracking_pb2 import TrackingMode
 
-app = typer.Typer(help="Domains that mail is sent for.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="Sender domains.", no_args_is_help=True, add_completion=False)
 app.add_typer(dkim.app, name="dkim")
+
+LOOKUP_FAILED = RecordCheck(False, "look-up failed", "check dns.nameservers, then run this again")
 
 Name = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
 
@@ -38,7 +45,7 @@ class Mode(StrEnum):
 
 @client_command(app, "add")
 async def add(session: Session, name: Name) -> None:
-    """Add a domain; its DKIM key is made with it."""
+    """Add a domain and create its DKIM key."""
     domain = await session.admin.create_domain(name)
     text = f"{domain.domain} is added. Next: kannon domains dns {domain.domain}, kannon keys create {domain.domain}"
     session.output.lines(text, domain)
@@ -63,10 +70,10 @@ async def show(session: Session, name: Name) -> None:
 async def tracking(
     session: Session,
     name: Name,
-    opens: Annotated[Mode | None, typer.Option(help="The most that opens may tell.")] = None,
-    links: Annotated[Mode | None, typer.Option(help="The most that clicks may tell.")] = None,
+    opens: Annotated[Mode | None, typer.Option(help="The most that an open may record.")] = None,
+    links: Annotated[Mode | None, typer.Option(help="The most that a click may record.")] = None,
 ) -> None:
-    """Show or set how much the domain's mail may track."""
+    """Show or set the tracking policy of a domain."""
     domain = await session.admin.find_domain(name)
     if opens is not None or links is not None:
         domain = await session.admin.set_tracking(
@@ -81,38 +88,61 @@ async def tracking(
 async def dns(
     session: Session,
     name: Name,
-    verify: Annotated[bool, typer.Option("--verify", help="Look each up; exit code 1 unless all will do.")] = False,
-    host: Annotated[str, typer.Option(help="The sending host. Default: sender.hostname, else this host.")] = "",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Look up each record. Exits 1 if one is wrong, 69 if a look-up fails.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(help="The sending host. Default: sender.hostname, else the name of this host.")
+    ] = "",
 ) -> None:
     """Print the DNS records that the domain needs."""
     domain = await session.admin.find_domain(name)
-    config = session.place.config
+    config = session.endpoint.config
     sender = config.sender.model_copy(update={"hostname": host or config.sender.hostname})
     config = await to_thread.run_sync(name_host, config.model_copy(update={"sender": sender}))
     tracking = urlsplit(config.bump.base_url).hostname or ""
     servers = ServerNames(config.sender.hostname, config.smtp.hostname, tracking)
     keys = await session.admin.list_dkim_keys(domain.domain)
     records = records_for(domain.domain, [dkim.record(key) for key in keys if key.publish], servers)
-    checks: list[RecordCheck] = []
-    if verify:
-        from kannon.dns_lookup import make_lookup  # the resolver takes longer to import than all the rest
-
-        look_up = make_lookup(config.dns.nameservers)
-        checks = [check_record(record, await look_up(record.name, record.kind)) for record in records]
-    _print_records(session, records, checks)
-    if not all(check.good for check in checks):
+    if not verify:
+        _print_records(session, records, [])
+        return
+    checks = await _check_records(records, config.dns.nameservers)
+    _print_records(session, records, [check or LOOKUP_FAILED for check in checks])
+    if any(check is not None and not check.good for check in checks):
         raise typer.Exit(1)
+    if None in checks:
+        raise typer.Exit(EX_UNAVAILABLE)
 
 
-def _print_records(session: Session, records: list[Record], checks: list[RecordCheck]) -> None:
+async def _check_records(records: Sequence[Record], nameservers: Sequence[str]) -> list[RecordCheck | None]:
+    """One check for each record, in their order. None where the look-up failed."""
+    from kannon.dns_lookup import make_lookup  # late: the resolver takes longer to import than everything else here
+
+    look_up = make_lookup(nameservers)
+    checks: list[RecordCheck | None] = [None] * len(records)
+
+    async def check(index: int, record: Record) -> None:
+        try:
+            checks[index] = check_record(record, await look_up(record.name, record.kind))
+        except Unavailable as error:
+            print(f"kannon: {error}", file=sys.stderr)
+
+    async with anyio.create_task_group() as group:
+        for index, record in enumerate(records):
+            group.start_soon(check, index, record)
+    return checks
+
+
+def _print_records(session: Session, records: Sequence[Record], checks: Sequence[RecordCheck]) -> None:
     columns = ["for", "name", "type", "value"]
     rows = [[r.purpose.value, r.name, r.kind.value, r.value] for r in records]
     document: list[dict[str, object]] = [dict(zip(("purpose", *columns[1:]), row, strict=True)) for row in rows]
     if checks:
-        columns += ["found", "hint"]
-        rows = [[*row, f.problem or "good", f.hint] for row, f in zip(rows, checks, strict=True)]
-        for each, f in zip(document, checks, strict=True):
-            each |= {"good": f.good, "problem": f.problem, "hint": f.hint}
+        columns += ["found", "what to do"]
+        rows = [[*row, c.problem or "good", c.hint] for row, c in zip(rows, checks, strict=True)]
+        for each, c in zip(document, checks, strict=True):
+            each |= {"good": c.good, "problem": c.problem, "hint": c.hint}
     session.output.table(columns, rows, document)
 
 

@@ -1,4 +1,4 @@
-"""`kannon keys`: API keys, which open the Mailer for one domain."""
+"""`kannon keys`: creates, lists and revokes API keys. A key authenticates sends of one domain."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import moment
-from kannon.cli.timeparse import parse_moment
+from kannon.cli.output import local_time
+from kannon.cli.timeparse import parse_time
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import APIKey
 
 app = typer.Typer(help="API keys of a domain.", no_args_is_help=True, add_completion=False)
@@ -19,13 +19,11 @@ Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
 async def create(
     session: Session,
     domain: Domain,
-    name: Annotated[str, typer.Option(help="What it is for.")] = "default",
-    expires: Annotated[
-        str, typer.Option(help='How long it is good for, such as "90d", or an ISO time. Default: for ever.')
-    ] = "",
+    name: Annotated[str, typer.Option(help="A label for people.")] = "default",
+    expires: Annotated[str, typer.Option(help='When it expires: "90d" from now, or an ISO time. Default: never.')] = "",
 ) -> None:
-    """Make an API key. It is shown this once."""
-    expires_at = parse_moment(expires, datetime.now(UTC), "--expires", ahead=True) if expires else None
+    """Create an API key and print it. The server cannot print it again."""
+    expires_at = parse_time(expires, datetime.now(UTC), "--expires", ahead=True) if expires else None
     key, secret = await session.admin.create_api_key(domain, name, expires_at=expires_at)
     session.output.lines(secret, {"api_key": key, "key": secret})
 
@@ -34,7 +32,7 @@ async def create(
 async def list_(
     session: Session,
     domain: Domain,
-    active: Annotated[bool, typer.Option("--active", help="Only those that open.")] = False,
+    active: Annotated[bool, typer.Option("--active", help="Only keys that are neither revoked nor expired.")] = False,
 ) -> None:
     """List the API keys of a domain, newest first."""
     keys, total = await session.admin.list_api_keys(domain, only_active=active, limit=1000)
@@ -46,16 +44,16 @@ async def list_(
 async def revoke(
     session: Session, domain: Domain, key_id: Annotated[str, typer.Argument(metavar="KEY_ID", show_default=False)]
 ) -> None:
-    """Deactivate an API key, for good."""
+    """Revoke an API key for good."""
     key = await session.admin.deactivate_api_key(domain, key_id)
-    session.output.lines(f"{key.id} opens nothing any more", key)
+    session.output.lines(f"{key.id} is revoked", key)
 
 
 def _row(key: APIKey) -> list[str]:
     if key.HasField("deactivated_at"):
-        state = f"revoked {moment(key.deactivated_at)}"
+        state = f"revoked {local_time(key.deactivated_at)}"
     elif not key.is_active:
-        state = f"expired {moment(key.expires_at)}"
+        state = f"expired {local_time(key.expires_at)}"
     else:
-        state = f"until {moment(key.expires_at)}" if key.HasField("expires_at") else "active"
-    return [key.id, key.key, key.name, state, moment(key.created_at)]
+        state = f"until {local_time(key.expires_at)}" if key.HasField("expires_at") else "active"
+    return [key.id, key.key, key.name, state, local_time(key.created_at)]

@@ -1,7 +1,7 @@
-"""One mail of a send, rendered here and not sent: what `kannon send --dry-run` shows.
+"""Renders one mail of a send without sending it, for `kannon send --dry-run`.
 
-In: a request and its HTML. Out: text: the header fields, then the text part, then the HTML part, filled for the first
-recipient. Nothing is tracked or signed in it: those need the server's keys.
+In: a request and its HTML. Out: text: the header fields, the text part and the HTML part for the first recipient. The
+preview has no tracking and no valid DKIM signature, because both need the server's keys.
 """
 
 import email
@@ -23,9 +23,9 @@ _NOT_SHOWN = frozenset({"dkim-signature", "content-type", "content-transfer-enco
 
 
 def render_preview(request: SendHTMLReq | SendTemplateReq, html: str, domain: str) -> str:
-    """Raises OperatorError where no mail can be made of it."""
+    """Raises OperatorError if the request makes no valid mail."""
     if not request.recipients:
-        raise OperatorError("there is no recipient to show a mail for")
+        raise OperatorError("the preview needs a recipient: give --to or --recipients")
     now = datetime.now(UTC)
     send = to_send_request(request)
     batch = Batch(
@@ -39,11 +39,11 @@ def render_preview(request: SendHTMLReq | SendTemplateReq, html: str, domain: st
     try:
         return _show(compile_batch(batch, _settings()).fill(delivery, now).body)
     except ValueError as error:
-        raise OperatorError(f"no mail can be made of this: {error}") from None
+        raise OperatorError(f"the mail cannot be built: {error}") from None
 
 
 def _settings() -> BuildSettings:
-    """Keys that live as long as the preview."""
+    """With throw-away keys."""
     private_pem, _ = generate_dkim_key(ED25519_SHA256)
     token_key, _ = generate_token_key()
     return BuildSettings(

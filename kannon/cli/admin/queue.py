@@ -1,4 +1,4 @@
-"""`kannon queue`: mail without an outcome yet, why one has not arrived, and what can be done about it."""
+"""`kannon queue`: lists waiting mail, explains why a mail has not arrived, and retries, pauses or cancels."""
 
 from typing import Annotated, Any
 
@@ -6,15 +6,15 @@ import typer
 
 from kannon.cli.admin.stats import detail
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import moment, printable
+from kannon.cli.output import local_time, printable
 from kannon.pb.admin.v1.destinations_pb2 import Destination
 from kannon.pb.admin.v1.operations_pb2 import Delivery, GetTimelineResponse, Pause
 
-app = typer.Typer(help="Mail without an outcome yet.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="Mail that has no outcome yet.", no_args_is_help=True, add_completion=False)
 
-BatchOption = Annotated[str, typer.Option("--batch", metavar="MESSAGE_ID", help="Of this batch.")]
-DomainOption = Annotated[str, typer.Option("--domain", metavar="DOMAIN", help="Of this domain of ours.")]
-DestinationOption = Annotated[str, typer.Option("--destination", metavar="DOMAIN", help="To this domain.")]
+BatchOption = Annotated[str, typer.Option("--batch", metavar="MESSAGE_ID", help="Only this batch.")]
+DomainOption = Annotated[str, typer.Option("--domain", metavar="DOMAIN", help="Only this sender domain.")]
+DestinationOption = Annotated[str, typer.Option("--destination", metavar="DOMAIN", help="Only this recipient domain.")]
 
 
 @client_command(app, "list")
@@ -22,11 +22,11 @@ async def list_(
     session: Session,
     domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", show_default=False)] = "",
     batch: BatchOption = "",
-    to: Annotated[str, typer.Option(metavar="ADDRESS", help="Only to this address.")] = "",
-    state: Annotated[str, typer.Option(help="to_validate, validating, scheduled or sending.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    to: Annotated[str, typer.Option(metavar="ADDRESS", help="Only this recipient.")] = "",
+    state: Annotated[str, typer.Option(help="Only this state: to_validate, validating, scheduled or sending.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 20,
 ) -> None:
-    """List deliveries that wait, the next due first."""
+    """List waiting deliveries, the next due first."""
     response = await session.admin.list_deliveries(domain, message_id=batch, email=to, state=state, take=limit)
     columns = ["id", "address", "state", "next try", "tries", "last reply"]
     session.output.table(columns, [_row(d) for d in response.deliveries], response)
@@ -38,17 +38,17 @@ async def why(
     which: Annotated[str, typer.Argument(metavar="ID|MESSAGE_ID", show_default=False)],
     address: Annotated[str, typer.Argument(metavar="[ADDRESS]", show_default=False)] = "",
 ) -> None:
-    """Say why a mail has not arrived: all that happened to a delivery, or to a batch's mail to an address."""
+    """Show why a mail has not arrived: the state and events of a delivery, given by ID or by batch and address."""
     if which.isdecimal() == bool(address):
-        raise typer.BadParameter("either the id of a delivery, or a message id and an address")
+        raise typer.BadParameter("give either the ID of a delivery, or a MESSAGE_ID and an ADDRESS")
     if address:
         response = await session.admin.find_timeline(message_id=which, email=address)
     else:
         response = await session.admin.find_timeline(int(which))
     if not session.output.as_json:
-        print(printable(standing(response)))
+        print(printable(summarize(response)))
     rows = [
-        [moment(e.timestamp), e.type, detail(e), " ".join(filter(None, (e.stage, e.host)))] for e in response.events
+        [local_time(e.timestamp), e.type, detail(e), " ".join(filter(None, (e.stage, e.host)))] for e in response.events
     ]
     session.output.table(["time", "event", "detail", "where"], rows, response)
 
@@ -61,22 +61,26 @@ async def retry(
     domain: DomainOption = "",
     destination: DestinationOption = "",
 ) -> None:
-    """Try waiting deliveries now instead of at their next time."""
+    """Retry waiting deliveries now."""
     if not (delivery_id or batch or domain or destination):
-        raise typer.BadParameter("give the id of a delivery, --batch, --domain or --destination")
+        raise typer.BadParameter("give the ID of a delivery, --batch, --domain or --destination")
     count = await session.admin.retry_now(
         delivery_id=delivery_id, message_id=batch, domain=domain, destination=destination
     )
-    session.output.lines(f"{count} deliveries are tried now", {"count": count})
+    session.output.lines(f"{count} deliveries are retried now", {"count": count})
 
 
 @client_command(app, "cancel")
 async def cancel(
     session: Session, delivery_id: Annotated[int, typer.Argument(metavar="ID", min=1, show_default=False)]
 ) -> None:
-    """Make no further attempt, for good."""
+    """Cancel a delivery for good."""
     response = await session.admin.cancel_delivery(delivery_id)
-    text = "a sender has it: it may still be delivered, and is not tried again" if response.under_way else "cancelled"
+    text = (
+        "cancelled, but a sender has it already: this attempt may still deliver it"
+        if response.under_way
+        else "cancelled"
+    )
     session.output.lines(text, response)
 
 
@@ -84,7 +88,7 @@ async def cancel(
 async def pause(
     session: Session, batch: BatchOption = "", domain: DomainOption = "", destination: DestinationOption = ""
 ) -> None:
-    """Hand nothing of these to a sender, until resumed; new mail is taken and waits."""
+    """Pause a batch, a sender domain or a recipient domain. New mail is still accepted, and waits."""
     held = await session.admin.pause(**_one(batch, domain, destination))
     session.output.lines(f"{_subject(held)} is paused", held)
 
@@ -93,57 +97,54 @@ async def pause(
 async def resume(
     session: Session, batch: BatchOption = "", domain: DomainOption = "", destination: DestinationOption = ""
 ) -> None:
-    """Go on."""
+    """Resume what pause has paused."""
     count = await session.admin.resume(**_one(batch, domain, destination))
-    session.output.lines(f"{count} deliveries that were due go on", {"released_count": count})
+    session.output.lines(f"resumed; {count} deliveries are due now", {"released_count": count})
 
 
 @client_command(app, "pauses")
 async def pauses(session: Session) -> None:
-    """List what is paused."""
+    """List the pauses."""
     held = await session.admin.list_pauses()
-    rows = [[each.WhichOneof("subject") or "", _subject(each), moment(each.since)] for each in held]
-    session.output.table(["what", "which", "since"], rows, held)
+    rows = [[each.WhichOneof("subject") or "", _subject(each), local_time(each.since)] for each in held]
+    session.output.table(["kind", "name", "since"], rows, held)
 
 
 @client_command(app, "destinations")
 async def destinations(
     session: Session,
     host: Annotated[str, typer.Argument(metavar="[HOST]", show_default=False)] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 20,
 ) -> None:
-    """List the mail servers that mail goes to (or those with HOST in their names), the busiest first."""
+    """List the destination mail servers, or those with HOST in their names, the busiest first."""
     response = await session.admin.list_destinations(host, take=limit)
     columns = ["mail servers", "waiting", "in flight", "connections", "last verdict", "next probe", "sender"]
     session.output.table(columns, [_destination_row(each) for each in response.destinations], response)
 
 
-def standing(timeline: GetTimelineResponse) -> str:
-    """Where a delivery stands, in one line."""
+def summarize(timeline: GetTimelineResponse) -> str:
+    """The state of a delivery in one line."""
     if not timeline.HasField("waiting"):
         last = [e for e in timeline.events if e.type in ("rejected", "delivered", "bounced", "failed")]
-        # A bounce that comes after the delivery is the last word.
+        # A bounce may arrive after the delivery, so the last event counts.
         return f"{last[-1].type}: {detail(last[-1])}" if last else "ended"
     delivery = timeline.waiting
     tried = "not tried yet"
     if delivery.attempts:
         times = "once" if delivery.attempts == 1 else f"{delivery.attempts} times"
-        tried = f"tried {times}, the last time: {_last(delivery)}"
+        tried = f"tried {times}, last reply: {_last(delivery)}"
     if delivery.HasField("cancelled_at"):
-        return f"cancelled {moment(delivery.cancelled_at)}; {tried}"
+        return f"cancelled {local_time(delivery.cancelled_at)}; {tried}"
     if delivery.state == "sending":
-        return f"with a sender; {tried}"
+        return f"in flight; {tried}"
     if delivery.paused_by:
         return f"paused ({', '.join(delivery.paused_by)}); {tried}"
     if delivery.state != "scheduled":
-        return "its address is still to be checked"
+        return "not validated yet"
     if not delivery.HasField("next_attempt_at"):
-        return f"its pause has ended this moment; {tried}"
-    return f"waits until {moment(delivery.next_attempt_at)}; {tried}{'' if delivery.attempts else _waits_for(delivery)}"
-
-
-def _waits_for(delivery: Delivery) -> str:
-    return f": {delivery.last_text}" if delivery.last_text else ""
+        return f"its pause has just ended; {tried}"
+    reason = f": {delivery.last_text}" if delivery.last_text and not delivery.attempts else ""
+    return f"waits until {local_time(delivery.next_attempt_at)}; {tried}{reason}"
 
 
 def _one(batch: str, domain: str, destination: str) -> dict[str, Any]:
@@ -158,7 +159,7 @@ def _subject(pause: Pause) -> str:
 
 def _row(delivery: Delivery) -> list[str]:
     state = "cancelled" if delivery.HasField("cancelled_at") else delivery.state
-    when = moment(delivery.next_attempt_at) if delivery.HasField("next_attempt_at") else ""
+    when = local_time(delivery.next_attempt_at) if delivery.HasField("next_attempt_at") else ""
     when = "paused" if delivery.paused_by else when
     return [str(delivery.delivery_id), delivery.email, state, when, str(delivery.attempts), _last(delivery)]
 

@@ -1,7 +1,7 @@
-"""Recipients from files: CSV with a header line, or one JSON object per line.
+"""Reads recipients from a file: CSV with a header line, or one JSON object per line.
 
-In: a path (`-` is standard input; what begins with `{` is JSON). Out: `Recipient` messages: `email` (or the first
-column) is the address, every other column or key a field. Faults name their line.
+In: a path; `-` is standard input, and a text that begins with `{` is JSON. Out: `Recipient` messages. The column or key
+`email` is the address, and every other one is a field. Errors name the line.
 """
 
 import csv
@@ -20,7 +20,7 @@ def read_recipients(path: Path) -> list[Recipient]:
     try:
         if str(path) == "-":
             return _read(sys.stdin.read())
-        # utf-8-sig: spreadsheets begin their CSV with a byte order mark.
+        # utf-8-sig: spreadsheets write a byte order mark first.
         return _read(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise OperatorError(f"{path}: {error.strerror}") from None
@@ -40,14 +40,16 @@ def _csv(lines: list[str]) -> Iterator[Recipient]:
     lower = [name.lower() for name in names]
     if "@" in sample or not names:
         raise ValueError("the first line must name the columns, one of them email")
-    place = lower.index("email") if "email" in lower else 0
+    if "email" not in lower:
+        raise ValueError(f"no column is named email; the columns are {', '.join(names)}")
+    address = lower.index("email")
     for row in reader:
         if not any(cell.strip() for cell in row):
             continue
         if len(row) != len(names):
-            raise ValueError(f"line {reader.line_num}: {len(row)} columns where there should be {len(names)}")
-        fields = {name: cell for i, (name, cell) in enumerate(zip(names, row, strict=True)) if i != place}
-        yield Recipient(email=row[place].strip(), fields=fields)
+            raise ValueError(f"line {reader.line_num}: {len(row)} columns, but the first line names {len(names)}")
+        fields = {name: cell for i, (name, cell) in enumerate(zip(names, row, strict=True)) if i != address}
+        yield Recipient(email=row[address].strip(), fields=fields)
 
 
 def _json_lines(text: str) -> Iterator[Recipient]:
@@ -59,14 +61,14 @@ def _json_lines(text: str) -> Iterator[Recipient]:
         except ValueError as error:
             raise ValueError(f"line {number}: not JSON: {error}") from None
         if not isinstance(value, dict) or not isinstance(value.get("email"), str):
-            raise ValueError(f'line {number}: an object with "email" is needed')
+            raise ValueError(f'line {number}: not a JSON object with the key "email"')
         email = value.pop("email")
         fields = value["fields"] if set(value) == {"fields"} and isinstance(value["fields"], dict) else value
         yield Recipient(email=email, fields={name: _text(field) for name, field in fields.items()})
 
 
 def _text(value: Any) -> str:
-    """Strings as they are, other values as JSON writes them; null is empty."""
+    """A string unchanged, null as an empty string, any other value as JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -79,4 +81,4 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise OperatorError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise OperatorError(f"{path}: is not UTF-8") from None
+        raise OperatorError(f"{path}: not UTF-8") from None

@@ -1,15 +1,14 @@
-"""`kannon send`: an HTML file or a template, to the recipients of a list.
+"""`kannon send`: sends an HTML file or a template to recipients.
 
-In: files and options. Out: one batch per 10,000 recipients, each sent under an idempotency key of its own, so that a
-call whose answer was lost is repeated without sending twice. Without --key a key is made for the occasion by the admin
-token, and revoked afterwards.
+In: files and options. Out: one batch per 10,000 recipients. Each call has its own idempotency key, so that a retry
+after a lost answer does not send twice. Without --key the admin token authenticates the calls.
 """
 
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated
@@ -21,8 +20,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kannon.cli.admin.preview import render_preview
 from kannon.cli.admin.recipients import read_recipients, read_text
 from kannon.cli.connection import Session, client_command
-from kannon.cli.timeparse import parse_moment
-from kannon.client import Client
+from kannon.cli.timeparse import parse_time
+from kannon.client import CallRefused, Client
 from kannon.errors import OperatorError, Unavailable
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import Attachment, SendHTMLReq, SendRes, SendTemplateReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Headers, OneClickUnsubscribe, Recipient, Sender
@@ -32,7 +31,6 @@ app = typer.Typer(add_completion=False)
 BATCH = 10_000
 """Recipients of one call: about a megabyte, about half a second."""
 _TRIES = 4
-_KEY_LIFE = timedelta(hours=1)
 
 SendRequest = SendHTMLReq | SendTemplateReq
 
@@ -40,29 +38,36 @@ SendRequest = SendHTMLReq | SendTemplateReq
 @client_command(app, "send")
 async def send(
     session: Session,
-    sender: Annotated[str, typer.Option("--from", help='"Name <address>".', show_default=False)],
-    subject: Annotated[str, typer.Option(help="May hold {{ placeholders }}.", show_default=False)],
-    html: Annotated[Path | None, typer.Option(help="HTML file; - is standard input.", show_default=False)] = None,
-    template: Annotated[str, typer.Option(help="Template id, in place of --html.")] = "",
+    sender: Annotated[str, typer.Option("--from", help='The sender: "Name <address>".', show_default=False)],
+    subject: Annotated[str, typer.Option(help="The subject; may contain {{ placeholders }}.", show_default=False)],
+    html: Annotated[Path | None, typer.Option(help="An HTML file; - is standard input.", show_default=False)] = None,
+    template: Annotated[str, typer.Option(help="A template id, instead of --html.")] = "",
     to: Annotated[list[str], typer.Option(help="A recipient; may be repeated.", show_default=False)] = [],  # noqa: B006
     recipients: Annotated[
-        Path | None, typer.Option(help="CSV or JSON lines with email and fields; - is standard input.")
+        Path | None, typer.Option(help="A CSV or JSON lines file with email and fields; - is standard input.")
     ] = None,
-    field: Annotated[list[str], typer.Option(help="NAME=VALUE for all; may be repeated.")] = [],  # noqa: B006
-    attach: Annotated[list[Path], typer.Option(help="A file; may be repeated.")] = [],  # noqa: B006
-    show_to: Annotated[list[str], typer.Option(help="What To shows in place of the recipient.")] = [],  # noqa: B006
-    show_cc: Annotated[list[str], typer.Option(help="What Cc shows.")] = [],  # noqa: B006
-    unsubscribe_url: Annotated[str, typer.Option(help="One-click unsubscribe; may hold {{ placeholders }}.")] = "",
-    at: Annotated[str, typer.Option(help='When: an ISO time, or "2h" from now. Default: now.')] = "",
-    key: Annotated[str, typer.Option(envvar="KANNON_KEY", help="API key. Default: one made by the admin token.")] = "",
-    domain: Annotated[str, typer.Option(help="The domain of the key. Default: the sender's.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show one mail and send nothing.")] = False,
+    field: Annotated[list[str], typer.Option(help="NAME=VALUE for all recipients; may be repeated.")] = [],  # noqa: B006
+    attach: Annotated[list[Path], typer.Option(help="A file to attach; may be repeated.")] = [],  # noqa: B006
+    show_to: Annotated[list[str], typer.Option(help="The To header, instead of the recipient; may be repeated.")] = [],  # noqa: B006
+    show_cc: Annotated[list[str], typer.Option(help="The Cc header; may be repeated.")] = [],  # noqa: B006
+    unsubscribe_url: Annotated[
+        str, typer.Option(help="One-click unsubscribe URL; may contain {{ placeholders }}.")
+    ] = "",
+    at: Annotated[str, typer.Option(help='When to send: "2h" from now, or an ISO time. Default: now.')] = "",
+    key: Annotated[
+        str, typer.Option(envvar="KANNON_KEY", help="API key. Default: the admin token authenticates the send.")
+    ] = "",
+    domain: Annotated[str, typer.Option(help="The domain to send as. Default: the domain of --from.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the first mail and send nothing.")] = False,
 ) -> None:
     """Send mail."""
     if (html is None) == (not template):
         raise typer.BadParameter("give either --html or --template")
     alias, address = parseaddr(sender)
-    domain = domain or address.rpartition("@")[2]
+    if not all(address.rpartition("@")):
+        raise typer.BadParameter(f'"{sender}" is not "Name <address>" or an address', param_hint="--from")
+    option, domain = ("--domain", domain) if domain else ("--from", address.rpartition("@")[2])
+    domain = _ascii_domain(domain, option)
     everyone = [Recipient(email=each) for each in to] + (read_recipients(recipients) if recipients else [])
     if not everyone:
         raise typer.BadParameter("give --to or --recipients")
@@ -76,14 +81,18 @@ async def send(
     if unsubscribe_url:
         request.one_click_unsubscribe.CopyFrom(OneClickUnsubscribe(url_template=unsubscribe_url))
     if at:
-        _schedule(request, parse_moment(at, datetime.now(UTC), "--at", ahead=True))
+        _schedule(request, parse_time(at, datetime.now(UTC), "--at", ahead=True))
     if dry_run:
         request.recipients.extend(everyone[:1])
         text = request.html if isinstance(request, SendHTMLReq) else (await session.admin.find_template(template)).html
         session.output.lines(preview := render_preview(request, text, domain), {"preview": preview})
         return
-    async with _tenant(session, domain, key) as client:
-        answers = await _send_all(client, request, everyone)
+    try:
+        answers = await _send_all(session.tenant(domain, key), request, everyone)
+    except CallRefused as error:
+        if str(error).startswith("x-kannon-domain"):
+            raise OperatorError(f'{option}: the server has no domain "{domain}"; see kannon domains add') from None
+        raise
     _report(session, answers)
 
 
@@ -109,24 +118,11 @@ async def _send(client: Client, request: SendRequest) -> SendRes:
     return await client.send(request, idempotency_key=key)
 
 
-@asynccontextmanager
-async def _tenant(session: Session, domain: str, key: str) -> AsyncIterator[Client]:
-    if key:
-        yield session.tenant(domain, key)
-        return
-    made, secret = await session.admin.create_api_key(domain, "kannon send", expires_at=datetime.now(UTC) + _KEY_LIFE)
-    try:
-        yield session.tenant(domain, secret)
-    finally:
-        with anyio.move_on_after(5, shield=True):
-            await session.admin.deactivate_api_key(domain, made.id)
-
-
 def _report(session: Session, answers: list[SendRes]) -> None:
     accepted = sum(answer.accepted_count for answer in answers)
     rejected = [each for answer in answers for each in answer.rejected_recipients]
     if session.output.as_json:
-        session.output.json(answers)
+        session.output.json({"accepted_count": accepted, "rejected_count": len(rejected), "batches": answers})
     else:
         print(f"accepted {accepted}, rejected {len(rejected)}: {', '.join(a.message_id for a in answers)}")
         for each in rejected:
@@ -135,12 +131,24 @@ def _report(session: Session, answers: list[SendRes]) -> None:
         raise typer.Exit(1)
 
 
+def _ascii_domain(domain: str, option: str) -> str:
+    """A header of a call can hold ASCII only."""
+    if domain.isascii():
+        return domain
+    from kannon.mail.address import canonical_domain  # late: few sends need its libraries
+
+    try:
+        return canonical_domain(domain)
+    except ValueError:
+        raise typer.BadParameter(f'"{domain}" is not a domain', param_hint=option) from None
+
+
 def _fields(pairs: list[str]) -> dict[str, str]:
     fields = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise typer.BadParameter("NAME=VALUE is needed", param_hint="--field")
+            raise typer.BadParameter(f'"{pair}" is not NAME=VALUE', param_hint="--field")
         fields[name] = value
     return fields
 
@@ -160,7 +168,7 @@ def _schedule(request: SendRequest, at: datetime) -> None:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error where someone looks at it and there is more than one call to wait for."""
+    """A progress bar on standard error, if that is a terminal and there is more than one call."""
     if total <= BATCH or not sys.stderr.isatty():
         yield lambda _: None
         return

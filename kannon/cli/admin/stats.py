@@ -1,4 +1,4 @@
-"""`kannon stats`: what became of a domain's mail, once or as it happens."""
+"""`kannon stats`: shows the counts and events of a domain, once or continuously."""
 
 import sys
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ import typer
 
 from kannon.cli.admin.chart import sparkline
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import moment, printable
-from kannon.cli.timeparse import parse_moment
+from kannon.cli.output import local_time, printable
+from kannon.cli.timeparse import parse_time
 from kannon.pb.stats.types.stats_pb2 import Stats, StatsAggregated
 
 if TYPE_CHECKING:
@@ -37,28 +37,30 @@ class Span:
 async def stats(
     session: Session,
     domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", show_default=False)] = "",
-    since: Annotated[str, typer.Option(help='From when: "2h" ago, or an ISO time.')] = "24h",
-    until: Annotated[str, typer.Option(help="To when, alike. Default: now.")] = "",
-    limit: Annotated[int, typer.Option(min=0, max=10000, help="How many single events to show.")] = 20,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on as it happens, until interrupted.")] = False,
+    since: Annotated[str, typer.Option(help='Only events at or after this time: "2h" (ago) or an ISO time.')] = "24h",
+    until: Annotated[str, typer.Option(help="Only events before this time. Same formats. Default: now.")] = "",
+    limit: Annotated[int, typer.Option(min=0, max=10000, help="Show at most this many events.")] = 20,
+    watch: Annotated[bool, typer.Option("--watch", help="Update until interrupted.")] = False,
 ) -> None:
-    """Show counts by type and hour, and the latest events. DOMAIN may be left out where there is only one."""
+    """Show counts by type and hour, and the latest events. DOMAIN is optional if there is only one."""
     now = datetime.now(UTC)
     domain = domain or await _only_domain(session)
-    from_time = parse_moment(since, now, "--since")
+    from_time = parse_time(since, now, "--since")
     if watch and sys.stdout.isatty() and not session.output.as_json:
         await _watch(session, domain, now - from_time, limit)
     elif watch:
         await _follow(session, domain, now)
     else:
-        span = Span(from_time, parse_moment(until, now, "--until") if until else now)
+        span = Span(from_time, parse_time(until, now, "--until") if until else now)
         await _show_once(session, domain, span, limit)
 
 
 async def _only_domain(session: Session) -> str:
     domains = [each.domain for each in await session.admin.list_domains()]
     if len(domains) != 1:
-        raise typer.BadParameter(f"which of {', '.join(domains)}?" if domains else "there is no domain yet")
+        raise typer.BadParameter(
+            f"give a DOMAIN: one of {', '.join(domains)}" if domains else "there is no domain yet: add one"
+        )
     return domains[0]
 
 
@@ -76,7 +78,7 @@ async def _show_once(session: Session, domain: str, span: Span, limit: int) -> N
 
 
 async def _watch(session: Session, domain: str, back: timedelta, limit: int) -> None:
-    """The same picture, drawn anew every second."""
+    """Redraws the chart and the latest events every second."""
     from rich.live import Live
 
     with Live(auto_refresh=False) as live:
@@ -86,11 +88,11 @@ async def _watch(session: Session, domain: str, back: timedelta, limit: int) -> 
             hours = (await session.admin.count_stats(domain, from_time=span.from_time, to_time=span.to_time)).stats
             events = await session.admin.list_stats(domain, from_time=span.from_time, take=min(limit, _PAGE))
             rows = [_row(event) for event in events.stats]
-            live.update(_picture(domain, _chart(hours, span), rows), refresh=True)
+            live.update(_dashboard(domain, _chart(hours, span), rows), refresh=True)
             await anyio.sleep(WATCH_SECONDS)
 
 
-def _picture(domain: str, chart: Sequence[Sequence[str]], events: Sequence[Sequence[str]]) -> "RenderableType":
+def _dashboard(domain: str, chart: Sequence[Sequence[str]], events: Sequence[Sequence[str]]) -> "RenderableType":
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -105,8 +107,7 @@ def _picture(domain: str, chart: Sequence[Sequence[str]], events: Sequence[Seque
 
 
 async def _follow(session: Session, domain: str, start: datetime) -> None:
-    """Each new event is a line. Asks every second; events that come late by less than a minute are still shown, each
-    once."""
+    """Prints each new event as a line. Polls every second; an event up to a minute late is shown too, once."""
     shown: dict[str, datetime] = {}
     while True:
         now = datetime.now(UTC)
@@ -115,12 +116,12 @@ async def _follow(session: Session, domain: str, start: datetime) -> None:
         for event in reversed(page.stats):
             if event.event_id not in shown:
                 shown[event.event_id] = event.timestamp.ToDatetime(UTC)
-                _show(session, event)
+                _print_event(session, event)
         shown = {event_id: at for event_id, at in shown.items() if at >= since}
         await anyio.sleep(WATCH_SECONDS)
 
 
-def _show(session: Session, event: Stats) -> None:
+def _print_event(session: Session, event: Stats) -> None:
     if session.output.as_json:
         session.output.json(event)
     else:
@@ -128,7 +129,7 @@ def _show(session: Session, event: Stats) -> None:
 
 
 def _summary(hours: Sequence[StatsAggregated], span: Span) -> list[tuple[str, int, str]]:
-    """Type, count, and the line of blocks."""
+    """Type, count and sparkline."""
     by_type: dict[str, dict[datetime, int]] = {}
     for each in hours:
         by_type.setdefault(each.type, {})[each.timestamp.ToDatetime(UTC)] = each.count
@@ -140,11 +141,11 @@ def _chart(hours: Sequence[StatsAggregated], span: Span) -> list[list[str]]:
 
 
 def _row(event: Stats) -> list[str]:
-    return [moment(event.timestamp), event.type, event.email, detail(event), event.message_id]
+    return [local_time(event.timestamp), event.type, event.email, detail(event), event.message_id]
 
 
 def detail(event: Stats) -> str:
-    """What an event says beyond its type, in one line."""
+    """The reply, reason or URL of an event in one line."""
     data = event.data
     match data.WhichOneof("data"):
         case "bounced":

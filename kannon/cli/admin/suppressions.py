@@ -1,4 +1,4 @@
-"""`kannon suppressions`: whom a domain does not write to any more, and why; in and out as CSV."""
+"""`kannon suppressions`: lists, adds and removes suppressed addresses, and imports and exports them as CSV."""
 
 import csv
 import sys
@@ -13,17 +13,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from kannon.cli.admin.recipients import read_text
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import moment
-from kannon.cli.timeparse import parse_moment
+from kannon.cli.output import local_time
+from kannon.cli.timeparse import parse_time
 from kannon.errors import InvalidArgument, OperatorError
 from kannon.mail.send_request import MAX_ADDRESS
 from kannon.pb.admin.v1.suppressions_pb2 import Suppression
 from kannon.wire.suppressions import from_cause
 
-app = typer.Typer(help="Addresses that a domain does not write to.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="Addresses to which a domain sends no mail.", no_args_is_help=True, add_completion=False)
 
 _PAGE = 1000
-_MAX_NOTE = 500  # as the server takes
+_MAX_NOTE = 500  # the server's limit
 _COLUMNS = ["email", "cause", "since", "expires_at", "note", "code", "enhanced_status", "text", "host", "message_id"]
 
 Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
@@ -43,24 +43,31 @@ class CauseName(StrEnum):
 async def list_(
     session: Session,
     domain: Domain,
-    cause: Annotated[CauseName | None, typer.Option(help="Only those of this cause.", show_default=False)] = None,
-    after: Annotated[str, typer.Option(metavar="ADDRESS", help="Those behind this address.")] = "",
-    limit: Annotated[int, typer.Option(min=0, max=1000, help="How many.")] = 100,
+    cause: Annotated[CauseName | None, typer.Option(help="Only this cause.", show_default=False)] = None,
+    after: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Only addresses after this one in the order of the list.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=0, max=1000, help="At most this many.")] = 100,
 ) -> None:
-    """List a domain's suppressed addresses, in their order."""
+    """List a domain's suppressed addresses in alphabetical order."""
     response = await session.admin.list_suppressions(domain, cause=cause or "", after=after, take=limit)
-    rows = [[s.email, s.cause, moment(s.since), _until(s), _why(s)] for s in response.suppressions]
-    session.output.table(["address", "cause", "since", "until", "why"], rows, response)
+    rows = [[s.email, s.cause, local_time(s.since), _until(s), _reason(s)] for s in response.suppressions]
+    session.output.table(["address", "cause", "since", "until", "reason"], rows, response)
 
 
 @client_command(app, "show")
 async def show(session: Session, domain: Domain, email: Email) -> None:
-    """Show why an address is suppressed; exit code 1 where it is not."""
+    """Show why an address is suppressed. Exits 1 if it is not."""
     found = await session.admin.find_suppression(domain, email)
-    rows = [["address", found.email], ["cause", found.cause], ["since", moment(found.since)], ["until", _until(found)]]
+    rows = [
+        ["address", found.email],
+        ["cause", found.cause],
+        ["since", local_time(found.since)],
+        ["until", _until(found)],
+    ]
     if found.event_id:
         rows += [["delivery", str(found.delivery_id)], ["message", found.message_id], ["host", found.host]]
-    session.output.table(["", ""], [*rows, ["why", _why(found)]], found)
+    session.output.table(["", ""], [*rows, ["reason", _reason(found)]], found)
 
 
 @client_command(app, "add")
@@ -68,11 +75,11 @@ async def add(
     session: Session,
     domain: Domain,
     emails: Emails,
-    note: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
-    expires: Annotated[str, typer.Option(help='For how long, such as "90d", or until when. Default: for ever.')] = "",
+    note: Annotated[str, typer.Option(help="The reason, for people.")] = "",
+    expires: Annotated[str, typer.Option(help='When it expires: "90d" from now, or an ISO time. Default: never.')] = "",
 ) -> None:
-    """Write to these addresses no more."""
-    until = parse_moment(expires, datetime.now(UTC), "--expires", ahead=True) if expires else None
+    """Suppress addresses."""
+    until = parse_time(expires, datetime.now(UTC), "--expires", ahead=True) if expires else None
     entries = [Suppression(email=email, note=note, expires_at=_timestamp(until)) for email in emails]
     count = await session.admin.add_suppressions(domain, entries)
     session.output.lines(f"{count} added", {"count": count})
@@ -80,7 +87,7 @@ async def add(
 
 @client_command(app, "remove")
 async def remove(session: Session, domain: Domain, emails: Emails) -> None:
-    """Write to these addresses again; exit code 1 where one was not suppressed."""
+    """Remove addresses from the list. Exits 1 if one was not suppressed."""
     removed = await session.admin.remove_suppressions(domain, emails)
     session.output.lines("\n".join(f"{email} is removed" for email in removed), {"removed": removed})
     if len(removed) < len({email.strip().lower() for email in emails}):
@@ -95,7 +102,7 @@ async def import_(
         Path, typer.Argument(metavar="FILE", help="One address a line, or CSV as export writes it; - is stdin.")
     ],
 ) -> None:
-    """Add the addresses of a file; it may be repeated."""
+    """Suppress the addresses of a file. A second run changes nothing."""
     entries = list(_read(file))
     count = 0
     for start in range(0, len(entries), _PAGE):
@@ -105,7 +112,7 @@ async def import_(
 
 @client_command(app, "export")
 async def export(session: Session, domain: Domain) -> None:
-    """Print all of them as CSV, or with --json one document."""
+    """Print all suppressed addresses as CSV, or as one document with --json."""
     found = [suppression async for suppression in _all(session, domain)]
     if session.output.as_json:
         session.output.json({"suppressions": found})
@@ -121,9 +128,9 @@ async def export(session: Session, domain: Domain) -> None:
 async def policy(
     session: Session,
     domain: Domain,
-    enabled: Annotated[bool | None, typer.Option("--on/--off", help="Switch it.", show_default=False)] = None,
+    enabled: Annotated[bool | None, typer.Option("--on/--off", help="Switch it on or off.", show_default=False)] = None,
 ) -> None:
-    """Show or switch whether the domain's bounces and complaints suppress anybody."""
+    """Show or switch whether bounces and complaints suppress addresses of the domain."""
     if enabled is not None:
         await session.admin.set_suppression(domain, enabled=enabled)
     state = await session.admin.suppression_enabled(domain)
@@ -159,13 +166,13 @@ def _read(file: Path) -> Iterator[Suppression]:
 
 
 def _entry(row: Mapping[str, str | None]) -> Suppression:
-    """Checked here as the server will, which cannot know the line. Raises ValueError or InvalidArgument."""
+    """Applies the server's checks, so that the error can name the line. Raises ValueError or InvalidArgument."""
     email, note = (row["email"] or "").strip(), row.get("note") or ""
     local, _, host = email.rpartition("@")
     if not (local and host):
-        raise ValueError(f'"{email}" is no address')
+        raise ValueError(f'"{email}" is not an address')
     if len(email) > MAX_ADDRESS:
-        raise ValueError(f"an address is longer than {MAX_ADDRESS} characters")
+        raise ValueError(f"the address is longer than {MAX_ADDRESS} characters")
     if len(note) > _MAX_NOTE:
         raise ValueError(f"note: longer than {_MAX_NOTE} characters")
     return Suppression(
@@ -194,9 +201,9 @@ def _iso(at: Timestamp) -> str:
 
 
 def _until(suppression: Suppression) -> str:
-    return moment(suppression.expires_at) if suppression.HasField("expires_at") else "for ever"
+    return local_time(suppression.expires_at) if suppression.HasField("expires_at") else "never"
 
 
-def _why(suppression: Suppression) -> str:
-    said = f"{suppression.code or ''} {suppression.enhanced_status} {suppression.text}"
-    return suppression.note or " ".join(said.split())
+def _reason(suppression: Suppression) -> str:
+    reply = f"{suppression.code or ''} {suppression.enhanced_status} {suppression.text}"
+    return suppression.note or " ".join(reply.split())

@@ -1,4 +1,4 @@
-"""`kannon templates`: HTML that many sends share."""
+"""`kannon templates`: creates, updates, lists, shows and deletes the HTML templates of a domain."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +14,12 @@ _PAGE = 1000
 
 Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
 TemplateId = Annotated[str, typer.Argument(metavar="TEMPLATE_ID", show_default=False)]
-File = Annotated[Path, typer.Argument(metavar="FILE", help="HTML; - is standard input.", show_default=False)]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="An HTML file; - is standard input.", show_default=False)]
 
 
 @client_command(app, "create")
 async def create(
-    session: Session, domain: Domain, file: File, title: Annotated[str, typer.Option(help="For people.")] = ""
+    session: Session, domain: Domain, file: File, title: Annotated[str, typer.Option(help="A title for people.")] = ""
 ) -> None:
     """Store a template and print its id."""
     template = await session.admin.create_template(domain, html=read_text(file), title=title)
@@ -31,9 +31,9 @@ async def update(
     session: Session,
     template_id: TemplateId,
     file: File,
-    title: Annotated[str | None, typer.Option(help="Default: unchanged.", show_default=False)] = None,
+    title: Annotated[str | None, typer.Option(help="A new title. Default: unchanged.", show_default=False)] = None,
 ) -> None:
-    """Replace a template's HTML; mail that is not built yet gets the new text."""
+    """Replace a template's HTML. Mail that is not built yet uses the new HTML."""
     html = read_text(file)
     if title is None:
         title = (await session.admin.find_template(template_id)).title
@@ -63,6 +63,6 @@ async def show(session: Session, template_id: TemplateId) -> None:
 
 @client_command(app, "delete")
 async def delete(session: Session, template_id: TemplateId) -> None:
-    """Delete a template that no waiting mail needs."""
+    """Delete a template. Refused while waiting mail needs it."""
     template = await session.admin.delete_template(template_id)
     session.output.lines(f"{template.template_id} is deleted", template)

@@ -16,7 +16,7 @@ import anyio
 import structlog
 
 from kannon.components.api.calls import Credentials
-from kannon.errors import InvalidArgument, Unauthenticated
+from kannon.errors import InvalidArgument, NotFound, Unauthenticated
 from kannon.mail.address import canonical_domain
 from kannon.mail.send_request import Tenant
 
@@ -27,6 +27,7 @@ _MAX_BASIC = 1024  # base64 of a domain, a colon and a key is below 500
 log = structlog.get_logger(__name__)
 
 FindTenant = Callable[[str, bytes], Awaitable[Tenant | None]]
+FindTenantOfDomain = Callable[[str], Awaitable[Tenant | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +92,44 @@ class AdminAuthenticator:
 
 
 class TenantAuthenticator:
-    """`authorization: Basic base64(domain:key)`. Malformed credentials are looked up too, so timing reveals nothing."""
+    """`authorization: Basic base64(domain:key)`, or the admin token with `x-kannon-domain`.
 
-    def __init__(self, find_tenant: FindTenant, failed: FailedLogins) -> None:
+    Malformed credentials are looked up too, so timing reveals nothing.
+    """
+
+    def __init__(
+        self,
+        find_tenant: FindTenant,
+        failed: FailedLogins,
+        admin: AdminAuthenticator,
+        find_tenant_of_domain: FindTenantOfDomain,
+    ) -> None:
         self._find_tenant = find_tenant
         self._failed = failed
+        self._admin = admin
+        self._find_tenant_of_domain = find_tenant_of_domain
 
     async def authenticate(self, credentials: Credentials) -> TenantCaller:
+        if "authorization" not in credentials.metadata and "x-kannon-domain" in credentials.metadata:
+            return await self._authenticate_admin(credentials)
         domain, secret = parse_basic(credentials.metadata.get("authorization", ""))
         tenant = await self._find_tenant(domain, hashlib.sha256(secret.encode()).digest())
         if tenant is None:
             await anyio.sleep(self._failed.charge(credentials.peer))
             log.warning("wrong API key", peer=credentials.peer, domain=domain)
             raise Unauthenticated("invalid or wrong auth")
+        return TenantCaller(tenant, _idempotency_key(credentials))
+
+    async def _authenticate_admin(self, credentials: Credentials) -> TenantCaller:
+        caller = await self._admin.authenticate(credentials)
+        given = credentials.metadata["x-kannon-domain"]
+        try:
+            tenant = await self._find_tenant_of_domain(canonical_domain(given))
+        except ValueError:
+            tenant = None
+        if tenant is None:
+            raise NotFound(f'x-kannon-domain: no domain "{given}"')
+        log.info("admin sends for a domain", domain=tenant.domain, by=caller.attribution)
         return TenantCaller(tenant, _idempotency_key(credentials))
 
 

@@ -129,10 +129,14 @@ class Api:
     def _methods(self, finishing: CancelWorker) -> dict[str, Handler]:
         prompt = self._db.prompt()
         failed = FailedLogins()
-        admin = AdminAuthenticator(self._settings.admin_token, failed).authenticate
+        admin_authenticator = AdminAuthenticator(self._settings.admin_token, failed)
+        admin = admin_authenticator.authenticate
 
         async def find_tenant(domain: str, secret_sha256: bytes) -> Tenant | None:
             return await api_keys.find_tenant(prompt, domain, secret_sha256)
+
+        async def find_tenant_of_domain(domain: str) -> Tenant | None:
+            return await api_keys.find_tenant_of_domain(prompt, domain)
 
         accept = AcceptService(
             self._db,
@@ -144,7 +148,7 @@ class Api:
             meter=self._meter,
         )
         operations = OperationsMethods(self._db, end_cancelled=finishing.nudge, wake=self._wake_dispatcher)
-        tenant = TenantAuthenticator(find_tenant, failed).authenticate
+        tenant = TenantAuthenticator(find_tenant, failed, admin_authenticator, find_tenant_of_domain).authenticate
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(accept), tenant),
             Service(_service(adminapiv1_pb2, "Api"), AdminMethods(prompt, self._settings.limits.max_bytes), admin),

@@ -34,14 +34,14 @@ class DeadLetterMethods:
 
     async def RetryParked(self, caller: Admin, request: pb.RetryParkedRequest) -> pb.RetryParkedResponse:
         if not await self._bus.retry_dead_letters(_sequence(request.sequence)):
-            raise NotFound(f"sequence: no message {request.sequence} is parked")
-        log.info("parked message sent back", sequence=request.sequence, by=caller.attribution)
+            raise NotFound(f"sequence: there is no dead letter {request.sequence}")
+        log.info("dead letter published again", sequence=request.sequence, by=caller.attribution)
         return pb.RetryParkedResponse()
 
     async def DeleteParked(self, caller: Admin, request: pb.DeleteParkedRequest) -> pb.DeleteParkedResponse:
         if not await self._bus.delete_dead_letters(_sequence(request.sequence)):
-            raise NotFound(f"sequence: no message {request.sequence} is parked")
-        log.info("parked message deleted", sequence=request.sequence, by=caller.attribution)
+            raise NotFound(f"sequence: there is no dead letter {request.sequence}")
+        log.info("dead letter deleted", sequence=request.sequence, by=caller.attribution)
         return pb.DeleteParkedResponse()
 
 

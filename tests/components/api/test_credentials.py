@@ -52,6 +52,23 @@ async def test_without_the_token_no_admin_method_says_anything_else(db: Database
             assert await refusal(method(request, metadata=metadata)) == REFUSED_ADMIN
 
 
+async def test_the_admin_token_sends_for_a_named_domain(db: Database) -> None:
+    async with running_api(db) as api:
+        await api.create_domain("example.com")
+
+        async def send(metadata: dict[str, str]) -> tuple[Status, str]:
+            return await refusal(api.mailer.SendHTML(a_send(), metadata=metadata))
+
+        assert await send(ADMIN | {"x-kannon-domain": "Example.com"}) == (Status.OK, "")
+        wrong = {"x-kannon-admin-token": TOKEN + "x"}
+        for domain in ("example.com", "unknown.example"):
+            assert await send(wrong | {"x-kannon-domain": domain}) == REFUSED_ADMIN
+            assert await send({"x-kannon-domain": domain}) == REFUSED_ADMIN
+        for domain in ("unknown.example", "no domain"):
+            answer = await send(ADMIN | {"x-kannon-domain": domain})
+            assert answer == (Status.NOT_FOUND, f'x-kannon-domain: no domain "{domain}"')
+
+
 async def test_an_api_key_opens_no_admin_method(db: Database) -> None:
     async with running_api(db) as api:
         await api.create_domain("example.com")

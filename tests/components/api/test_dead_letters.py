@@ -68,7 +68,7 @@ async def test_one_is_sent_back_and_one_is_thrown_away(stub: ParkedStub, bus: Bu
     ):
         status, text = await refusal(call)
         assert status is Status.NOT_FOUND
-        assert text.startswith("sequence: no message ")
+        assert text.startswith("sequence: there is no dead letter ")
     for sequence in (0, 2**64 - 1):
         status, _ = await refusal(stub.RetryParked(pb.RetryParkedRequest(sequence=sequence), metadata=ADMIN))
         assert status is Status.INVALID_ARGUMENT
@@ -84,8 +84,13 @@ async def test_without_a_bus_they_are_unavailable(db: Database) -> None:
 async def test_the_command(api: RunningApi, bus: Bus, tmp_path: Path) -> None:
     kannon = Command(tmp_path, {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_TOKEN": TOKEN})
     await park(bus, 1)
-    [row] = (await kannon("parked", "list")).rows
+    [row] = (await kannon("dead-letters", "list")).rows
     assert row[2:] == ["kannon.stats.open", "8 B", "not an event: j0"]
-    assert (await kannon("parked", "retry", row[0])).out == f"{row[0]} is on its way again\n"
-    again = await kannon("parked", "delete", row[0])
-    assert (again.code, again.err) == (1, f"kannon: sequence: no message {row[0]} is parked\n")
+    assert (await kannon("dead-letters", "retry", row[0])).out == f"{row[0]} is published again\n"
+    again = await kannon("dead-letters", "delete", row[0])
+    assert (again.code, again.err) == (1, f"kannon: sequence: there is no dead letter {row[0]}\n")
+    old = await kannon("parked", "list")
+    assert (old.code, old.err) == (
+        0,
+        "kannon: kannon parked is now kannon dead-letters; the old name will be removed\n",
+    )

@@ -1,0 +1,85 @@
+"""The `kannon` command itself: its version, its renamed commands, and how errors of the system end it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from kannon import __version__
+from kannon.cli import COMMANDS, RENAMED, app
+
+NOBODY = 65534
+
+
+def test_the_version_is_an_option_too() -> None:
+    for arguments in (["--version"], ["version"]):
+        result = CliRunner().invoke(app, arguments)
+        assert (result.exit_code, result.output) == (0, f"kannon {__version__}\n")
+
+
+def test_a_renamed_command_is_not_listed_and_still_works() -> None:
+    assert not RENAMED.keys() & COMMANDS.keys()
+    shown = CliRunner().invoke(app, ["--help"])
+    assert "dead-letters" in shown.stdout
+    assert "parked" not in shown.stdout
+    old, new = (CliRunner().invoke(app, [name, "list", "--help"]) for name in ("parked", "dead-letters"))
+    assert (old.exit_code, new.exit_code) == (0, 0)
+    assert old.stderr == "kannon: kannon parked is now kannon dead-letters; the old name will be removed\n"
+    assert new.stderr == ""
+
+
+def test_every_command_and_option_has_a_help_text() -> None:
+    group = typer.main.get_command(app)
+    missing: list[str] = []
+
+    def visit(name: str, command: click.Command) -> None:
+        if not command.help:
+            missing.append(name)
+        missing.extend(
+            f"{name} --{each.name}" for each in command.params if isinstance(each, click.Option) and not each.help
+        )
+        if isinstance(command, click.Group):
+            for child in command.list_commands(click.Context(command)):
+                found = command.get_command(click.Context(command), child)
+                assert found is not None
+                visit(f"{name} {child}", found)
+
+    visit("kannon", group)
+    assert missing == []
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Root may read everything, so root acts as another user here."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_data_dir_of_another_user_is_one_line(tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Modules that the command imports late, which the other user may be unable to read.
+    import kannon.cli.server.database
+    import kannon.db.restore  # noqa: F401
+
+    data = tmp_path / "data"
+    (data / "postgres").mkdir(parents=True)
+    data.chmod(0)
+    monkeypatch.setenv("KANNON_DATA_DIR", str(data))
+    monkeypatch.chdir("/")
+    with unprivileged():
+        result = CliRunner().invoke(app, [command, str(tmp_path / "file")])
+    data.chmod(0o700)
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert (result.exit_code, result.output.count("\n")) == (77, 1)
+    assert "Permission denied" in result.output
