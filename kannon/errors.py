@@ -1,8 +1,8 @@
-"""Every error this project raises on purpose, and what each one means to whom.
+"""The errors that Kannon raises on purpose, by the person or program that handles them.
 
-A failed delivery is not here: it is a value (kannon.mail.verdict). Errors are for the operator (OperatorError), the
-caller of the API (CallerError; one table in components/api maps them to gRPC statuses), a dependency that is away
-(Unavailable), and a message that can never be handled (Poison). Anything else that is raised is a bug.
+A failed delivery is not an error but a value (kannon.mail.verdict). Errors are for the operator (OperatorError), the
+caller of the API (CallerError, which components/api maps to gRPC statuses in one table), an unavailable dependency
+(Unavailable), and a message that no component can handle (Poison). Any other exception is a bug.
 """
 
 import errno
@@ -10,28 +10,28 @@ import os
 
 
 class KannonError(Exception):
-    """Root of all of them; its text is one line, fit to be shown."""
+    """The base class. Its text is one line for people."""
 
 
 class OperatorError(KannonError):
-    """Only the operator can mend this: the process ends with exit code 1 and this one line."""
+    """The operator must correct this. The process ends with exit code 1 and this line."""
 
     exit_code = 1
 
 
 class ConfigError(OperatorError):
-    """The configuration is wrong; exit code 78 (EX_CONFIG, sysexits.h). One line per fault, each naming its key."""
+    """The configuration is wrong; exit code 78 (EX_CONFIG, sysexits.h). One line for each problem, with its key."""
 
     exit_code = 78
 
 
 class AddressInUse(OperatorError):
-    """A configured address cannot be listened on."""
+    """Kannon cannot listen on a configured address."""
 
     @classmethod
     def because(cls, key: str, listen: str, error: OSError) -> "AddressInUse":
-        """`key` is the configuration's. asyncio wraps the system's words in its own; name look-ups have negative
-        numbers and words of their own."""
+        """`key` is the configuration's. The system's text replaces asyncio's longer one; a failed name look-up has a
+        negative number and only its own text."""
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         if error.errno == errno.EACCES:
             reason += " (ports below 1024 need the capability CAP_NET_BIND_SERVICE)"
@@ -39,11 +39,11 @@ class AddressInUse(OperatorError):
 
 
 class SchemaMismatch(OperatorError):
-    """The database's schema is newer than this program, or behind it and not ours to migrate."""
+    """The database schema is newer than this program, or older and external, so that only the operator migrates it."""
 
 
 class Unavailable(KannonError):
-    """PostgreSQL, NATS or a name server is away; the same call may succeed later."""
+    """PostgreSQL, NATS or a name server is unavailable. The same call may succeed later."""
 
 
 class Throttled(Unavailable):
@@ -55,15 +55,15 @@ class Conflict(Unavailable):
 
 
 class Poison(KannonError):
-    """This message can never be handled; it is set aside and its neighbours go on."""
+    """No component can handle this message. It becomes a dead letter, and the other messages go on."""
 
 
 class CallerError(KannonError):
-    """The API caller's fault; nothing was stored."""
+    """The caller of the API made a mistake. Nothing is stored."""
 
 
 class InvalidArgument(CallerError):
-    """A field of the request is not acceptable. `field` is its path in the request, `problem` what is wrong with it."""
+    """A field of the request is not valid. `field` is its path in the request."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -72,24 +72,24 @@ class InvalidArgument(CallerError):
 
 
 class NotFound(CallerError):
-    """Absent, or another tenant's: the two are not told apart."""
+    """The object does not exist or belongs to another tenant; the answer is the same."""
 
 
 class AlreadyExists(CallerError):
-    """There is one of that name already."""
+    """An object with that name exists."""
 
 
 class PermissionDenied(CallerError):
-    """Authenticated, but not for this."""
+    """The credentials are right but do not allow this call."""
 
 
 class Unauthenticated(CallerError):
-    """Credentials missing, wrong, expired or deactivated; one text for all of them."""
+    """The credentials are missing, wrong, expired or revoked; the text is the same for all."""
 
 
 class FailedPrecondition(CallerError):
-    """Not in the present state of the thing."""
+    """The state of the object does not allow this call."""
 
 
 class LimitExceeded(CallerError):
-    """Over a configured limit (RESOURCE_EXHAUSTED)."""
+    """The call exceeds a configured limit (RESOURCE_EXHAUSTED)."""

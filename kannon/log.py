@@ -1,8 +1,8 @@
-"""Logging: structlog everywhere, over the standard library, one line per event on standard error.
+"""Logging: structlog over the standard library, one line per event on standard error.
 
-In: level and format (`log.level`, `log.format`). Out: every logger configured, our own and the libraries'.
-Secrets are struck out by key and in URLs; control characters of remote servers are escaped; an exception is one line,
-and its traceback is shown at debug only. The name of the running component is bound by the runner (contextvars).
+In: level and format (`log.level`, `log.format`). Out: all loggers configured, Kannon's and those of libraries.
+Secrets are masked by key and in URLs, and control characters from remote servers are escaped. An exception is one line;
+its traceback appears at level debug only. The runner binds the name of the component (contextvars).
 """
 
 import io
@@ -22,14 +22,14 @@ _USERINFO = re.compile(r"(://)[^/\s@]+@")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {9: "\\t", 10: "\\n", 13: "\\r"}
 _QUOTED = frozenset(" \t\r\n=\"'")
 
-# Chatty at info, or fond of tracebacks; what they say at warning is wanted.
-_TAMED = ("asyncio", "asyncpg", "nats", "grpclib", "h2", "hpack", "hypercorn", "mail.log", "mail.debug", "dns")
+# Libraries that log too much at info. Their warnings are useful.
+_QUIET = ("asyncio", "asyncpg", "nats", "grpclib", "h2", "hpack", "hypercorn", "mail.log", "mail.debug", "dns")
 
 
 def setup_logging(
     level: Level = "info", form: Format = "console", stream: TextIO | io.TextIOBase | None = None
 ) -> None:
-    """Configures both logging systems; may be called again. Nothing is logged usefully before it."""
+    """Configures both logging systems. May be called again."""
     out = sys.stderr if stream is None else stream
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
@@ -38,7 +38,7 @@ def setup_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info if level == "debug" else exception_in_one_line,
         exceptions_as_text,
-        strike_secrets,
+        mask_secrets,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -56,14 +56,14 @@ def setup_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(threshold)
-    for name in _TAMED:
+    for name in _QUIET:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     logging.captureWarnings(True)
-    logging.raiseExceptions = False  # a closed standard error is no reason to stop
+    logging.raiseExceptions = False  # a closed standard error does not stop the process
 
 
 def describe(error: BaseException) -> str:
-    """An exception in one line; a group as its first leaf and how many more there are."""
+    """An exception in one line; for a group, its first leaf and the number of the others."""
     first, *more = leaves(error)
     text = " ".join(str(first).split())
     name = type(first).__name__
@@ -71,7 +71,7 @@ def describe(error: BaseException) -> str:
 
 
 def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions at the bottom of a group, in order; of any other exception, itself."""
+    """The exceptions inside a group and its groups, in order; any other exception alone."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     return [leaf for inner in error.exceptions for leaf in leaves(inner)]
@@ -90,14 +90,14 @@ def exception_in_one_line(_: WrappedLogger, __: str, event: EventDict) -> EventD
 
 
 def exceptions_as_text(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """`error=error` reads like `exc_info=error`."""
+    """`error=error` prints the same as `exc_info=error`."""
     for key, value in event.items():
         if isinstance(value, BaseException):
             event[key] = describe(value)
     return event
 
 
-def strike_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """`token="…"` and `nats://user:password@host` become ***."""
     for key, value in event.items():
         if _SECRET.search(key):
@@ -108,11 +108,11 @@ def strike_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """What a remote server said cannot forge a line or move the terminal's cursor. Tracebacks keep their lines."""
+    """Prevents a remote server's text from forging a line or moving the cursor. Tracebacks keep their lines."""
     for key, value in event.items():
         if key == "exception" or not isinstance(value, str) or value.isprintable():
             continue
-        if key == "event" or _QUOTED.isdisjoint(value):  # the renderer quotes, and so escapes, the others
+        if key == "event" or _QUOTED.isdisjoint(value):  # the renderer quotes and escapes the others
             event[key] = value.translate(_CONTROL)
     return event
 
@@ -124,7 +124,7 @@ def _renderers(form: Format, out: TextIO | io.TextIOBase) -> list[Processor]:
 
 
 def _console(colors: bool) -> Processor:
-    # The plain formatter: the default one prints local variables, and with them mail.
+    # The plain formatter, because the default one prints local variables, which may hold mail.
     return structlog.dev.ConsoleRenderer(
         colors=colors, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
     )

@@ -1,15 +1,16 @@
 """Runs the components of one process: starts them, restarts each alone when it fails, stops them in two steps.
 
-In: layers of components, lowest first (embedded servers, then the schema, then the seven). Out: `run` returns when a
-signal asked for it and everything has ended, or raises the OperatorError that ended the process.
+In: layers of components, lowest first. Out: `run` returns after a signal, when every component has ended, or raises the
+OperatorError that ended the process.
 
-    a layer starts      when every component of the layers below has once been ready
-    a component fails   it is restarted alone after 0.5 s … 30 s (doubling, jittered; anew after a healthy minute), or
-                        … 4 s while it is a dependency that is away
-    an OperatorError    before a component was first ready ends the process; later it is a failure like any other
-    SIGTERM, SIGINT     first: `stop` is set from the top layer down; what is not ready yet is cancelled at once, the
-                        rest at the deadline. Second: cancelled now. Third: the process ends on the spot, exit code 1
-    exit                a stop that was asked for exits 0, cut or not: what is cut is not lost, and a warning names it
+    a layer starts      when every component of the layers below has been ready once
+    a component fails   the runner restarts it alone after 0.5 s … 30 s: doubling, jittered, back to the shortest wait
+                        after a healthy minute; at most 4 s when a dependency is unavailable
+    an OperatorError    ends the process if the component was never ready; later it is a failure like any other
+    SIGTERM, SIGINT     first: stops the layers from the top down. A component that is not ready is cancelled at once,
+                        the others at the deadline. Second: cancels all now. Third: exits at once with code 1
+    exit                code 0 after a requested stop, even if components were cancelled: no mail is lost, and a
+                        warning names them
 """
 
 import math
@@ -37,13 +38,13 @@ HEALTHY_SECONDS: Final = 60.0
 FIRST_DELAY_SECONDS: Final = 1.0
 MAX_DELAY_SECONDS: Final = 30.0
 MAX_DEPENDENCY_DELAY_SECONDS: Final = 4.0
-_PULSE_SECONDS: Final = 10.0
+_KEEP_ALIVE_SECONDS: Final = 10.0
 
 Phase = Literal["waiting", "starting", "ready", "failed", "stopping", "ended"]
 
 
 class Component(Protocol):
-    """What runs. `run` says started only when it really serves, and returns soon after `stop` is set."""
+    """A part of the process. `run` reports started when it serves, and returns soon after `stop` is set."""
 
     @property
     def name(self) -> str: ...
@@ -52,7 +53,7 @@ class Component(Protocol):
 
 
 class Clock(Protocol):
-    """Time, so that a test can own it."""
+    """A clock that tests can replace."""
 
     def now(self) -> float: ...
 
@@ -70,13 +71,13 @@ class EventLoopClock:
 
 
 def receive_signals() -> AbstractContextManager[AsyncIterator[signal.Signals]]:
-    """The two that mean stop; while the context is open they do nothing else."""
+    """Receives SIGTERM and SIGINT. While the context is open they have no other effect."""
     return anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
-class World:
-    """What the runner takes from outside, so that a test can stand in for it."""
+class Environment:
+    """Clock, randomness, signals and exit, which tests replace."""
 
     clock: Clock = field(default_factory=EventLoopClock)
     jitter: Callable[[], float] = random.random
@@ -87,7 +88,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How one component fares, for health checks. `retry_seconds`: until the next try, if it waits for one."""
+    """The state of one component, for health checks. `retry_seconds`: until the next start, if one is due."""
 
     name: str
     phase: Phase
@@ -97,28 +98,29 @@ class State:
 
 
 class Backoff:
-    """The wait before each restart: doubling from 1 s to 30 s, of which jitter takes up to half."""
+    """The wait before each restart: doubles from 1 s to 30 s, less up to half by jitter."""
 
     def __init__(self, jitter: Callable[[], float]) -> None:
         self._jitter = jitter
         self._next_seconds = FIRST_DELAY_SECONDS
 
     def delay(self, healthy_seconds: float, *, dependency: bool = False) -> float:
-        """Seconds to wait after a failure that was preceded by so many seconds of being ready.
+        """Seconds to wait after a failure. `healthy_seconds`: how long the component was ready before it.
 
-        A `dependency` that is away is nobody's bug: it is looked for every few seconds, so that its return is noticed.
+        With `dependency` the failure is an unavailable server. The wait stays at a few seconds, so that the component
+        starts soon after the server returns.
         """
         if healthy_seconds >= HEALTHY_SECONDS:
             self._next_seconds = FIRST_DELAY_SECONDS
-        most = MAX_DEPENDENCY_DELAY_SECONDS if dependency else MAX_DELAY_SECONDS
-        full = min(self._next_seconds, most)
-        self._next_seconds = min(full * 2, most)
+        limit = MAX_DEPENDENCY_DELAY_SECONDS if dependency else MAX_DELAY_SECONDS
+        full = min(self._next_seconds, limit)
+        self._next_seconds = min(full * 2, limit)
         return full * (0.5 + 0.5 * self._jitter())
 
 
 @dataclass(eq=False)
 class _Unit:
-    """A component and what is known about it. Serves as its task_status."""
+    """A component and its state. Also the task_status of the component."""
 
     component: Component
     clock: Clock
@@ -158,7 +160,7 @@ class _Layer:
 
 
 class Runner:
-    """Owns the process's one task group. `run` may be called once."""
+    """Owns the task group of the process. `run` may be called once."""
 
     def __init__(
         self,
@@ -166,37 +168,37 @@ class Runner:
         *,
         stop_seconds: float = 30.0,
         systemd: Systemd | None = None,
-        world: World | None = None,
+        environment: Environment | None = None,
     ) -> None:
-        self._world = world or World()
-        self._clock = self._world.clock
+        self._environment = environment or Environment()
+        self._clock = self._environment.clock
         self._stop_seconds = stop_seconds
         self._systemd = systemd or Systemd()
         self._layers = [_Layer([_Unit(c, self._clock, self._report) for c in layer]) for layer in layers]
         self._stopping = anyio.Event()
-        self._cut = anyio.Event()
-        self._fault: OperatorError | None = None
+        self._cancel = anyio.Event()
+        self._error: OperatorError | None = None
         self._reported = ""
         self._was_ready = False
 
     @property
     def ready(self) -> bool:
-        """Whether every component serves now."""
+        """Whether every component is ready now."""
         return all(unit.phase == "ready" for unit in self._units())
 
     def states(self) -> list[State]:
         return [unit.state() for unit in self._units()]
 
     def stop(self) -> None:
-        """What the first signal does."""
+        """Has the effect of the first signal."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Until stopped by a signal or `stop()`. Raises the OperatorError that prevented the start."""
-        with self._world.signals() as signals:
+        """Returns after a signal or `stop()`. Raises the OperatorError that prevented the start."""
+        with self._environment.signals() as signals:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._obey, signals)
-                tasks.start_soon(self._pulse)
+                tasks.start_soon(self._handle_signals, signals)
+                tasks.start_soon(self._keep_alive)
                 below: list[_Unit] = []
                 for layer in self._layers:
                     for unit in layer.units:
@@ -209,16 +211,16 @@ class Runner:
                     await self._stop_layer(layer)
                 tasks.cancel_scope.cancel()
         log.info("stopped")
-        if self._fault is not None:
-            raise self._fault
+        if self._error is not None:
+            raise self._error
 
     async def _supervise(self, unit: _Unit, layer: _Layer, below: Sequence[_Unit]) -> None:
         structlog.contextvars.bind_contextvars(component=unit.component.name)
-        backoff = Backoff(self._world.jitter)
+        backoff = Backoff(self._environment.jitter)
         with unit.scope:
             for lower in below:
                 if not lower.first_ready.is_set():
-                    unit.move("waiting", f"waits for {lower.component.name}")
+                    unit.move("waiting", f"waiting for {lower.component.name}")
                     await lower.first_ready.wait()
             while not layer.stop.is_set():
                 error = await self._run_once(unit, layer.stop)
@@ -228,27 +230,27 @@ class Runner:
         unit.ended.set()
 
     async def _run_once(self, unit: _Unit, stop: anyio.Event) -> BaseException | None:
-        """None when it ended because it was asked to; otherwise why it ended."""
+        """Returns None after a requested end, otherwise the reason of the end."""
         unit.move("starting", unit.reason if unit.restarts else "")
         try:
             await unit.component.run(stop, task_status=unit)
         except anyio.get_cancelled_exc_class() as error:
             if anyio.current_effective_deadline() == -math.inf:
                 raise
-            # A library cancelled its own task and let the exception out: nobody asked this component to end.
-            return RuntimeError(f"cancelled from within {error}".rstrip())
+            # A library cancelled its own task and the exception escaped: the runner did not cancel this component.
+            return RuntimeError(f"cancelled by its own code {error}".rstrip())
         except Exception as error:
             return error
-        return None if stop.is_set() else RuntimeError("ended without being asked to")
+        return None if stop.is_set() else RuntimeError("ended without a stop")
 
     async def _after_failure(self, unit: _Unit, stop: anyio.Event, error: BaseException, backoff: Backoff) -> None:
-        fault = _operator_fault(error)
-        if fault is not None and not unit.first_ready.is_set():
-            unit.move("failed", str(fault))
-            if self._fault is None:
-                self._fault = fault
+        operator_error = _operator_error(error)
+        if operator_error is not None and not unit.first_ready.is_set():
+            unit.move("failed", str(operator_error))
+            if self._error is None:
+                self._error = operator_error
             else:
-                log.error("failed", reason=str(fault))
+                log.error("failed", reason=str(operator_error))
             self._stopping.set()
             await stop.wait()
             return
@@ -257,8 +259,8 @@ class Runner:
         if stop.is_set():
             log.warning("failed while stopping", reason=reason)
             return
-        away = any(isinstance(leaf, Unavailable) for leaf in leaves(error))
-        seconds = backoff.delay(unit.healthy_seconds(), dependency=away)
+        unavailable = any(isinstance(leaf, Unavailable) for leaf in leaves(error))
+        seconds = backoff.delay(unit.healthy_seconds(), dependency=unavailable)
         unit.restarts += 1
         unit.move("failed", reason, next_try=self._clock.now() + seconds)
         log.warning("failed", reason=reason, retry_seconds=round(seconds, 1))
@@ -270,54 +272,54 @@ class Runner:
             if unit.phase == "ready":
                 unit.move("stopping")
             elif unit.phase in ("waiting", "starting"):
-                unit.scope.cancel()  # it serves nobody yet: there is nothing to finish
+                unit.scope.cancel()  # it does not serve yet, so it has no work to finish
 
         async def all_ended() -> None:
             for unit in layer.units:
                 await unit.ended.wait()
 
-        async def cut() -> None:
-            await _first_of(lambda: self._clock.sleep(self._stop_seconds), self._cut.wait)
+        async def cancel_late() -> None:
+            await _first_of(lambda: self._clock.sleep(self._stop_seconds), self._cancel.wait)
             late = [unit for unit in layer.units if not unit.ended.is_set()]
-            log.warning("cut", components=", ".join(unit.component.name for unit in late))
+            log.warning("cancelled at the stop", components=", ".join(unit.component.name for unit in late))
             for unit in late:
                 unit.scope.cancel()
             await anyio.sleep_forever()
 
-        await _first_of(all_ended, cut)
+        await _first_of(all_ended, cancel_late)
 
-    async def _obey(self, signals: AsyncIterator[signal.Signals]) -> None:
+    async def _handle_signals(self, signals: AsyncIterator[signal.Signals]) -> None:
         async for number in signals:
             if not self._stopping.is_set():
                 log.info("signal", signal=number.name)
                 self._stopping.set()
-            elif not self._cut.is_set():
-                log.warning("second signal: cutting", signal=number.name)
-                self._cut.set()
+            elif not self._cancel.is_set():
+                log.warning("second signal: cancelling", signal=number.name)
+                self._cancel.set()
             else:
-                self._world.abort(1)
+                self._environment.abort(1)
 
-    async def _pulse(self) -> None:
-        """Keeps systemd's watchdog quiet, and its start timeout away while a dependency is missing."""
+    async def _keep_alive(self) -> None:
+        """Feeds systemd's watchdog, and extends the start timeout while a dependency is unavailable."""
         watchdog = self._systemd.watchdog_seconds
-        seconds = min(_PULSE_SECONDS, watchdog / 2) if watchdog else _PULSE_SECONDS
+        seconds = min(_KEEP_ALIVE_SECONDS, watchdog / 2) if watchdog else _KEEP_ALIVE_SECONDS
         while True:
             if watchdog:
                 self._systemd.notify(WATCHDOG=1)
             if not self._was_ready and not self._stopping.is_set():
-                self._systemd.notify(EXTEND_TIMEOUT_USEC=int(3 * _PULSE_SECONDS * 1e6))
+                self._systemd.notify(EXTEND_TIMEOUT_USEC=int(3 * _KEEP_ALIVE_SECONDS * 1e6))
             await self._clock.sleep(seconds)
 
     def _report(self) -> None:
-        """Tells systemd when the whole changes; READY once, at the first time."""
+        """Reports changes to systemd; READY once, when all components are ready."""
         if self._stopping.is_set():
             return
-        lacking = [f"{s.name}: {s.reason or s.phase}" for s in self.states() if s.phase != "ready"]
-        status = "not ready: " + "; ".join(lacking) if lacking else "ready"
+        not_ready = [f"{s.name}: {s.reason or s.phase}" for s in self.states() if s.phase != "ready"]
+        status = "not ready: " + "; ".join(not_ready) if not_ready else "ready"
         if status == self._reported:
             return
         self._reported = status
-        if lacking or self._was_ready:
+        if not_ready or self._was_ready:
             self._systemd.notify(STATUS=status)
         else:
             self._was_ready = True
@@ -328,11 +330,11 @@ class Runner:
         return [unit for layer in self._layers for unit in layer.units]
 
     def _stop_usec(self) -> int:
-        return int((self._stop_seconds + 3 * _PULSE_SECONDS) * 1e6)
+        return int((self._stop_seconds + 3 * _KEEP_ALIVE_SECONDS) * 1e6)
 
 
 async def _first_of(*functions: Callable[[], Awaitable[object]]) -> None:
-    """Runs them all until one returns, and cancels the others."""
+    """Runs all functions until one returns, then cancels the others."""
     async with anyio.create_task_group() as tasks:
 
         async def run(function: Callable[[], Awaitable[object]]) -> None:
@@ -343,13 +345,13 @@ async def _first_of(*functions: Callable[[], Awaitable[object]]) -> None:
             tasks.start_soon(run, function)
 
 
-def _operator_fault(error: BaseException) -> OperatorError | None:
-    """The OperatorError in it, also at the bottom of a group of a component's own tasks."""
+def _operator_error(error: BaseException) -> OperatorError | None:
+    """The OperatorError in `error`, which may be a group of a component's task group."""
     return next((leaf for leaf in leaves(error) if isinstance(leaf, OperatorError)), None)
 
 
 def _one_line(error: BaseException) -> str:
-    """Our own errors say what is the matter; anything else is a bug and names its place too."""
+    """A KannonError explains itself. Any other error is a bug, so its file and line are added."""
     leaf = leaves(error)[0]
     if isinstance(leaf, KannonError):
         return " ".join(str(leaf).split())

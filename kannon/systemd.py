@@ -1,7 +1,7 @@
-"""Tells systemd how the process fares: READY, STOPPING, STATUS, WATCHDOG, EXTEND_TIMEOUT (sd_notify(3)).
+"""Reports the state of the process to systemd: READY, STOPPING, STATUS, WATCHDOG, EXTEND_TIMEOUT (sd_notify(3)).
 
-In: NOTIFY_SOCKET and its siblings from the environment, handed in by the command line. Out: datagrams on that socket.
-Without the socket every call does nothing. A datagram that cannot be sent is dropped: systemd's absence stops no mail.
+In: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID, passed in by the command line. Out: datagrams on that socket. Without
+the socket every call does nothing. A datagram that cannot be sent is dropped, because mail does not depend on systemd.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Systemd:
-    """Where to report (`address` None: nowhere) and how often the watchdog wants to hear of us."""
+    """The socket (`address` None: no reports) and the interval of the watchdog."""
 
     address: str | None = None
     watchdog_seconds: float | None = None
@@ -27,7 +27,7 @@ class Systemd:
         return cls(address, _watchdog_seconds(environ) if address else None)
 
     def notify(self, **fields: str | int) -> None:
-        """`notify(READY=1, STATUS="…")` sends both in one datagram."""
+        """Sends all fields in one datagram: `notify(READY=1, STATUS="…")`."""
         if self.address is None:
             return
         # unix(7): an abstract address begins with NUL where systemd writes @.
@@ -39,7 +39,7 @@ class Systemd:
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
-    # sd_watchdog_enabled(3): meant for another process if WATCHDOG_PID is not ours.
+    # sd_watchdog_enabled(3): another WATCHDOG_PID means that the watchdog is for another process.
     if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     usec = environ.get("WATCHDOG_USEC", "")

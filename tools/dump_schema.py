@@ -1,6 +1,6 @@
-"""Writes sql/schema.sql, what all migrations together make: for reading, and held to the migrations by a test.
+"""Writes sql/schema.sql, the schema that all migrations produce, for readers.
 
-In: sql/migrations. Out: sql/schema.sql. Migrations stay the only thing that is ever applied.
+In: sql/migrations. Out: sql/schema.sql. A test compares the two. Kannon applies migrations only, never this file.
 """
 
 import re
@@ -15,16 +15,16 @@ from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.embedded.executables import installed_postgres_bin
 
 SCHEMA = Path(__file__).resolve().parent.parent / "sql" / "schema.sql"
-_PASSING = re.compile(r"--|\\|SET |SELECT pg_catalog\.set_config")
+_VOLATILE = re.compile(r"--|\\|SET |SELECT pg_catalog\.set_config")
 HEAD = "-- What the migrations make, written by `make schema`: to be read, never applied.\n"
 
 
 def dump(url: str) -> str:
-    """The schema of a migrated database, without what differs from one dump to the next."""
+    """The schema of a migrated database, without the lines that differ between two dumps."""
     options = ["--schema-only", "--no-owner", "--no-privileges", f"--dbname={url}"]
     command = [str(installed_postgres_bin() / "pg_dump"), *options]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    kept = [line for line in text.splitlines() if line and not _PASSING.match(line)]
+    kept = [line for line in text.splitlines() if line and not _VOLATILE.match(line)]
     return HEAD + "\n".join(kept) + "\n"
 
 

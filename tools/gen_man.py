@@ -1,7 +1,7 @@
 """Generates docs/man/kannon.1 from the command line and docs/man/kannon.toml.5 from kannon.toml.example.
 
-In: the code. Out: two manual pages; with --check nothing is written, and exit code 1 says that they are out of date.
-A test holds kannon.toml.example to the configuration's code, so both pages say what the program does.
+In: the code. Out: two manual pages. With --check the script writes nothing and exits 1 if a page is out of date. A test
+compares kannon.toml.example with the configuration's code, so both pages describe the program.
 """
 
 import re
@@ -20,30 +20,30 @@ from kannon import __version__  # noqa: E402  # the tree above is not on the pat
 from kannon.cli import COMMANDS, app  # noqa: E402
 
 MAN = ROOT / "docs" / "man"
-SHARED = 5  # an option that so many commands have is explained once
+SHARED = 5  # an option of at least this many commands is explained once
 
 FILES = """\
 .SH FILES
 .TP
 .I kannon.toml, /etc/kannon/kannon.toml
-The configuration: the first of the two that is there. See
+The configuration: the first of the two that exists. See
 .BR kannon.toml (5).
 .TP
 .I /etc/kannon/credentials/
-Where the service's secrets lie, a file each, named by its key in
+The secrets of the service, one file for each, named after its key in
 .BR kannon.toml (5).
 .TP
 .I data_dir/postgres, data_dir/nats
 The embedded servers' data.
 .TP
 .I data_dir/backups
-What Kannon kept before it changed a database; the last three.
+Copies of the database from before a migration or restore; the last three.
 .TP
 .I data_dir/runtime
 The embedded servers' programs, unpacked from the executable.
 .TP
 .I data_dir/admin_token
-The token of the admin API, made at the first start.
+The token of the admin API, generated at the first start.
 .SH ENVIRONMENT
 .TP
 .B KANNON_\\fISECTION\\fB__\\fIKEY\\fR
@@ -58,7 +58,7 @@ Stand for
 .BR --config ", " --server ", " --token ", " --ca " and " --key .
 .TP
 .B KANNON_RUNTIME_DIR
-Where the single executable unpacks itself; by default
+The directory into which the single executable unpacks itself; by default
 .I /var/cache/kannon
 for root and
 .I ~/.cache/kannon
@@ -71,24 +71,24 @@ are secrets of the configuration (systemd, containers).
 .SH EXIT STATUS
 .TP
 .B 0
-Done; of
+Done; for
 .BR serve :
-stopped because it was asked to.
+stopped on request.
 .TP
 .B 1
-Failed; one line on standard error says why.
+Failed; one line on standard error gives the reason.
 .TP
 .B 2
 Wrong usage.
 .TP
 .B 69
-The server, or one it needs, is away.
+The server, or a server that it needs, is unavailable.
 .TP
 .B 77
-Wrong or missing credentials.
+Wrong or missing credentials, or no permission to read a file.
 .TP
 .B 78
-The configuration is wrong; a line for each fault.
+The configuration is wrong; one line for each problem.
 .SH SEE ALSO
 .BR kannon.toml (5)
 """
@@ -97,10 +97,11 @@ The configuration is wrong; a line for each fault.
 def command_page() -> str:
     lines = [f'.TH KANNON 1 "" "kannon {__version__}" "Kannon"', ".SH NAME", "kannon \\- a self-hosted mail sender"]
     lines += [".SH SYNOPSIS", ".B kannon", "\\fIcommand\\fR [\\fIargument\\fR ...]", ".SH DESCRIPTION"]
-    lines += [_escape(str(app.info.help)), ".PP", "Every command explains itself with", ".BR --help ."]
+    lines += [_escape(str(app.info.help)), ".PP", "Every command describes itself with", ".BR --help ."]
     leaves = list(_leaves("kannon", typer.main.get_command(app), list(COMMANDS)))
     uses = Counter(option for _, command in leaves for option in map(_option, _options(command)))
-    lines += [".SH OPTIONS", "Options that many commands have:"]
+    lines += [".SH OPTIONS", ".TP", "\\fB\\-\\-version\\fR", "Print the version and exit.", ".PP"]
+    lines += ["Options that many commands have:"]
     lines += [line for option, count in uses.items() if count >= SHARED for line in option]
     lines += [".SH COMMANDS"]
     for name, command in leaves:
@@ -114,7 +115,7 @@ def command_page() -> str:
 
 
 def _leaves(name: str, command: Any, children: list[str]) -> Iterator[tuple[str, Any]]:
-    """Every command that does something, under its full name. The group's table is lazy, so `children` are named."""
+    """Every command that is not a group, with its full name. The root group loads lazily, so `children` are given."""
     for child in children:
         found = command.get_command(None, child)
         below = list(getattr(found, "commands", ()))
@@ -141,10 +142,10 @@ def config_page() -> str:
     head, _, rest = example.partition("\n\n")
     lines += [_text(re.sub(r"^# ?", "", head, flags=re.M).replace("\n", " ")), ".PP"]
     lines += [
-        "Secrets can lie in files of their own, named by their key, in the service's",
+        "A secret can be in a file of its own, named after its key, in the service's",
         ".IR /etc/kannon/credentials ;",
     ]
-    lines += ["such a file, and a variable, win over this one. Each key is shown with its default."]
+    lines += ["such a file, and a variable, override this file. Each key is shown with its default."]
     lines += [".SH KEYS"]
     section, comments = "", list[str]()
     for line in rest.splitlines():
@@ -162,7 +163,7 @@ def config_page() -> str:
 
 
 def _key_text(comments: list[str]) -> Iterator[str]:
-    """Prose as prose; an example of a table as it stands."""
+    """Prose is filled; an example of a table keeps its lines."""
     start = next((n for n, line in enumerate(comments) if line.startswith("[[")), len(comments))
     yield _text(" ".join(comments[:start]) or "See the key above.")
     if comments[start:]:
@@ -174,7 +175,7 @@ def _text(text: str | None) -> str:
 
 
 def _escape(text: str) -> str:
-    """For roff: backslashes, hyphens that stay hyphens, and lines that begin like a request."""
+    """For roff: escapes backslashes, hyphens and the beginning of lines that look like requests."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("…", "...").replace("→", "->")
     return f"\\&{text}" if text.startswith((".", "'")) else text
 

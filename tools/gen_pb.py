@@ -1,8 +1,8 @@
 """Regenerates kannon/pb/ from proto/; with --check only compares.
 
 In: proto/kannon/**/*.proto. Out: kannon/pb/**/*_pb2.py, *_pb2.pyi, *_grpc.py.
-Proto paths begin with kannon/, so plain protoc output would land inside our own package: the leading kannon/ becomes
-kannon/pb/ and the imports follow. The descriptors keep the original file names, which is what reflection shows.
+Proto paths begin with kannon/, so protoc would write into the kannon package. The script moves its output to kannon/pb/
+and changes the imports. The descriptors keep the original file names, which server reflection returns.
 """
 
 import filecmp
@@ -52,7 +52,7 @@ def main() -> None:
             stale = [n for n in sorted(names) if not (PB / n).exists() or not (Path(fresh) / n).exists()]
             stale += [n for n in sorted(names) if n not in stale and not filecmp.cmp(PB / n, Path(fresh) / n, False)]
             if stale:
-                raise SystemExit(f"kannon/pb is not what proto/ gives: {', '.join(map(str, stale))}; run make pb")
+                raise SystemExit(f"kannon/pb differs from proto/: {', '.join(map(str, stale))}; run make pb")
     else:
         shutil.rmtree(PB, ignore_errors=True)
         generate(PB)

@@ -3,22 +3,22 @@
     async with Client("127.0.0.1:50051", admin_token=token) as kannon:
         await kannon.create_domain("example.com")
 
-In: an address and credentials. Out: the protobuf messages of the answers. A refused call is `CallRefused` with its
-status; a server that cannot be reached, or cannot serve now, is `Unavailable`.
+In: an address and credentials. Out: the protobuf messages of the answers. A refused call raises `CallRefused` with its
+status; an unreachable or unavailable server raises `Unavailable`.
 
-calls.py      the connection, credentials, what a failed call becomes
-tenants.py    domains, DKIM keys, API keys, templates
-sending.py    sends
-watching.py   statistics, mail under way, suppressions, parked messages, health
+calls.py        the connection, credentials, errors of calls
+tenants.py      domains, DKIM keys, API keys, templates
+sending.py      sends
+operations.py   statistics, batches and deliveries, pauses, suppressions, dead letters, destinations, health
 """
 
 from kannon.client.calls import CallRefused, Tls
+from kannon.client.operations import OperationCalls
 from kannon.client.sending import NO_FIELDS, Recipients, SendCalls, SendRequest
 from kannon.client.tenants import TenantCalls
-from kannon.client.watching import WatchCalls
 
 __all__ = ["NO_FIELDS", "CallRefused", "Client", "Recipients", "SendRequest", "Tls"]
 
 
-class Client(TenantCalls, SendCalls, WatchCalls):
+class Client(TenantCalls, SendCalls, OperationCalls):
     """Connects at the first call. Safe to use from several tasks of one event loop."""

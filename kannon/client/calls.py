@@ -1,7 +1,7 @@
-"""The connection of a client: where to, with which credentials, and what a failed call becomes.
+"""The connection of a client: address, credentials, TLS, and the errors of calls.
 
-In: a stub's method and a request. Out: its response; CallRefused for a status other than OK, Unavailable for a server
-that is away or cannot serve now.
+In: a stub's method and a request. Out: its response. Raises CallRefused for a status other than OK, Unavailable for an
+unreachable or unavailable server.
 """
 
 import base64
@@ -30,7 +30,7 @@ Response = TypeVar("Response", bound=Message)
 
 
 class CallRefused(KannonError):
-    """The server's answer was a status other than OK; the text is the server's."""
+    """The server answered with a status other than OK. The text is the server's."""
 
     def __init__(self, status: Status, text: str) -> None:
         super().__init__(text or status.name.lower().replace("_", " "))
@@ -39,8 +39,8 @@ class CallRefused(KannonError):
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """`ca_file` empty: the system's authorities. With `pinned` the server's certificate must be the one in `ca_file`,
-    whatever name it carries."""
+    """Without `ca_file` the system's authorities are trusted. With `pinned` the server's certificate must be the one in
+    `ca_file`, and its name is not checked."""
 
     ca_file: Path | None = None
     pinned: bool = False
@@ -100,7 +100,7 @@ class Calls:
     def close(self) -> None:
         self._channel.close()
 
-    async def _ask(self, method: UnaryUnaryMethod[Request, Response], request: Request) -> Response:
+    async def _rpc(self, method: UnaryUnaryMethod[Request, Response], request: Request) -> Response:
         return await self._call(method, request, self._admin)
 
     async def _call(
@@ -134,7 +134,7 @@ def timestamp(at: datetime | None) -> Timestamp | None:
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message})"
-    if isinstance(error, ssl.SSLError):  # its numbers are not the system's
+    if isinstance(error, ssl.SSLError):  # its numbers are OpenSSL's, not the system's
         return f"TLS: {error}"
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno)

@@ -1,4 +1,4 @@
-"""Sends, for the owner of an API key."""
+"""Sends mail, with an API key or the admin token."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -22,7 +22,7 @@ class SendCalls(Calls):
         return MailerStub(self._channel)
 
     async def send(self, request: SendRequest, *, idempotency_key: str = "") -> SendRes:
-        """Returns when the batch is stored for good. With an idempotency key it may be repeated after any failure."""
+        """Returns when the batch is committed. With an idempotency key the caller may repeat it after any failure."""
         metadata = self._tenant | ({"idempotency-key": idempotency_key} if idempotency_key else {})
         if isinstance(request, SendHTMLReq):
             return await self._call(self._mailer.SendHTML, request, metadata)
@@ -39,12 +39,10 @@ class SendCalls(Calls):
         at: datetime | None = None,
         idempotency_key: str = "",
     ) -> SendRes:
-        """`sender` is an address, or `Name <address>`; `recipients` are addresses, or a mapping of addresses to their
-        fields; `fields` are everybody's. For attachments and the like make the request yourself and `send` it."""
+        """`sender` is an address or `Name <address>`. `recipients` are addresses, or a mapping of addresses to fields.
+        `fields` apply to all recipients. For attachments and other options build the request and `send` it."""
         request = SendHTMLReq(html=html)
-        return await self.send(
-            _filled(request, sender, subject, recipients, fields, at), idempotency_key=idempotency_key
-        )
+        return await self.send(_fill(request, sender, subject, recipients, fields, at), idempotency_key=idempotency_key)
 
     async def send_template(
         self,
@@ -57,14 +55,12 @@ class SendCalls(Calls):
         at: datetime | None = None,
         idempotency_key: str = "",
     ) -> SendRes:
-        """As `send_html`, with a template in place of the HTML."""
+        """The same as `send_html`, with a template instead of the HTML."""
         request = SendTemplateReq(template_id=template_id)
-        return await self.send(
-            _filled(request, sender, subject, recipients, fields, at), idempotency_key=idempotency_key
-        )
+        return await self.send(_fill(request, sender, subject, recipients, fields, at), idempotency_key=idempotency_key)
 
 
-def _filled(
+def _fill(
     request: SendRequest,
     sender: str,
     subject: str,
@@ -74,10 +70,10 @@ def _filled(
 ) -> SendRequest:
     alias, address = parseaddr(sender)
     recipients = [recipients] if isinstance(recipients, str) else recipients
-    everyone = recipients.items() if isinstance(recipients, Mapping) else ((each, NO_FIELDS) for each in recipients)
+    pairs = recipients.items() if isinstance(recipients, Mapping) else ((each, NO_FIELDS) for each in recipients)
     request.sender.CopyFrom(Sender(email=address, alias=alias))
     request.subject = subject
-    request.recipients.extend(Recipient(email=email, fields=own) for email, own in everyone)
+    request.recipients.extend(Recipient(email=email, fields=own) for email, own in pairs)
     request.global_fields.update(fields)
     if (scheduled := timestamp(at)) is not None:
         request.scheduled_time.CopyFrom(scheduled)

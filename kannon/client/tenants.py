@@ -1,4 +1,4 @@
-"""What a tenant owns, for the administrator: domains, DKIM keys, API keys, templates."""
+"""Domains and what belongs to them, for the administrator: DKIM keys, API keys, templates."""
 
 from datetime import datetime
 from functools import cached_property
@@ -23,87 +23,87 @@ class TenantCalls(Calls):
     # Domains
 
     async def list_domains(self) -> list[admin.Domain]:
-        return list((await self._ask(self._api.GetDomains, admin.GetDomainsReq())).domains)
+        return list((await self._rpc(self._api.GetDomains, admin.GetDomainsReq())).domains)
 
     async def find_domain(self, domain: str) -> admin.Domain:
-        return (await self._ask(self._api.GetDomain, admin.GetDomainReq(domain=domain))).domain
+        return (await self._rpc(self._api.GetDomain, admin.GetDomainReq(domain=domain))).domain
 
     async def create_domain(self, domain: str) -> admin.Domain:
-        return await self._ask(self._api.CreateDomain, admin.CreateDomainRequest(domain=domain))
+        return await self._rpc(self._api.CreateDomain, admin.CreateDomainRequest(domain=domain))
 
     async def set_tracking(self, domain: str, *, opens: TrackingMode, links: TrackingMode) -> admin.Domain:
-        """The most that the domain's batches may track; batches taken before keep what they have."""
+        """The most that the domain's batches may track. Batches that are already accepted do not change."""
         tracking = TrackingPolicy(opens=opens, links=links)
         request = admin.SetTrackingPolicyReq(domain=domain, tracking=tracking)
-        return (await self._ask(self._api.SetTrackingPolicy, request)).domain
+        return (await self._rpc(self._api.SetTrackingPolicy, request)).domain
 
     # DKIM keys
 
     async def list_dkim_keys(self, domain: str) -> list[dkim.DkimKey]:
-        """All that there ever were, oldest first."""
-        return list((await self._ask(self._dkim.ListDkimKeys, dkim.ListDkimKeysRequest(domain=domain))).keys)
+        """All keys, also deleted ones, the oldest first."""
+        return list((await self._rpc(self._dkim.ListDkimKeys, dkim.ListDkimKeysRequest(domain=domain))).keys)
 
     async def create_dkim_key(self, domain: str, *, algorithm: str = "") -> dkim.DkimKey:
-        """The next key, which signs nothing yet; `algorithm` empty: rsa-sha256."""
+        """Creates the next key, which is not active yet. `algorithm` empty: rsa-sha256."""
         request = dkim.CreateDkimKeyRequest(domain=domain, algorithm=algorithm)
-        return (await self._ask(self._dkim.CreateDkimKey, request)).key
+        return (await self._rpc(self._dkim.CreateDkimKey, request)).key
 
     async def activate_dkim_key(self, domain: str, selector: str, *, force: bool = False) -> dkim.DkimKey:
-        """Refused until the DNS shows it, unless `force`."""
+        """Refused until the DNS has its record, unless `force`."""
         request = dkim.ActivateDkimKeyRequest(domain=domain, selector=selector, force=force)
-        return (await self._ask(self._dkim.ActivateDkimKey, request)).key
+        return (await self._rpc(self._dkim.ActivateDkimKey, request)).key
 
     async def retire_dkim_key(self, domain: str, selector: str) -> dkim.DkimKey:
-        """For an Ed25519 key, whose signature is the second one."""
+        """Stops signing with an Ed25519 key, whose signature is the second one."""
         request = dkim.RetireDkimKeyRequest(domain=domain, selector=selector)
-        return (await self._ask(self._dkim.RetireDkimKey, request)).key
+        return (await self._rpc(self._dkim.RetireDkimKey, request)).key
 
     async def delete_dkim_key(self, domain: str, selector: str, *, force: bool = False) -> dkim.DkimKey:
-        """Refused while mail that it signed may be on its way, unless `force`."""
+        """Refused while mail that it signed may be in flight, unless `force`."""
         request = dkim.DeleteDkimKeyRequest(domain=domain, selector=selector, force=force)
-        return (await self._ask(self._dkim.DeleteDkimKey, request)).key
+        return (await self._rpc(self._dkim.DeleteDkimKey, request)).key
 
     # API keys
 
     async def create_api_key(
         self, domain: str, name: str, *, expires_at: datetime | None = None
     ) -> tuple[admin.APIKey, str]:
-        """The key and its secret, which is never shown again."""
+        """Returns the key and its secret, which the server does not return again."""
         request = admin.CreateAPIKeyRequest(domain=domain, name=name, expires_at=timestamp(expires_at))
-        response = await self._ask(self._api.CreateAPIKey, request)
+        response = await self._rpc(self._api.CreateAPIKey, request)
         return response.api_key, response.key
 
     async def list_api_keys(
         self, domain: str, *, only_active: bool = False, limit: int = 100, offset: int = 0
     ) -> tuple[list[admin.APIKey], int]:
         request = admin.ListAPIKeysRequest(domain=domain, only_active=only_active, limit=limit, offset=offset)
-        response = await self._ask(self._api.ListAPIKeys, request)
+        response = await self._rpc(self._api.ListAPIKeys, request)
         return list(response.api_keys), response.total
 
     async def find_api_key(self, domain: str, key_id: str) -> admin.APIKey:
-        return (await self._ask(self._api.GetAPIKey, admin.GetAPIKeyRequest(domain=domain, id=key_id))).api_key
+        return (await self._rpc(self._api.GetAPIKey, admin.GetAPIKeyRequest(domain=domain, id=key_id))).api_key
 
     async def deactivate_api_key(self, domain: str, key_id: str) -> admin.APIKey:
         request = admin.DeactivateAPIKeyRequest(domain=domain, id=key_id)
-        return (await self._ask(self._api.DeactivateAPIKey, request)).api_key
+        return (await self._rpc(self._api.DeactivateAPIKey, request)).api_key
 
     # Templates
 
     async def create_template(self, domain: str, *, html: str, title: str = "") -> admin.Template:
         request = admin.CreateTemplateReq(domain=domain, html=html, title=title)
-        return (await self._ask(self._api.CreateTemplate, request)).template
+        return (await self._rpc(self._api.CreateTemplate, request)).template
 
     async def update_template(self, template_id: str, *, html: str, title: str) -> admin.Template:
         request = admin.UpdateTemplateReq(template_id=template_id, html=html, title=title)
-        return (await self._ask(self._api.UpdateTemplate, request)).template
+        return (await self._rpc(self._api.UpdateTemplate, request)).template
 
     async def find_template(self, template_id: str) -> admin.Template:
-        return (await self._ask(self._api.GetTemplate, admin.GetTemplateReq(template_id=template_id))).template
+        return (await self._rpc(self._api.GetTemplate, admin.GetTemplateReq(template_id=template_id))).template
 
     async def delete_template(self, template_id: str) -> admin.Template:
-        return (await self._ask(self._api.DeleteTemplate, admin.DeleteTemplateReq(template_id=template_id))).template
+        return (await self._rpc(self._api.DeleteTemplate, admin.DeleteTemplateReq(template_id=template_id))).template
 
     async def list_templates(self, domain: str, *, skip: int = 0, take: int = 100) -> tuple[list[admin.Template], int]:
         request = admin.GetTemplatesReq(domain=domain, skip=skip, take=take)
-        response = await self._ask(self._api.GetTemplates, request)
+        response = await self._rpc(self._api.GetTemplates, request)
         return list(response.templates), response.total

@@ -1,8 +1,8 @@
-"""Reads the configuration: a TOML file, variables, secrets in files of their own. The one place that knows them.
+"""Reads the configuration from a TOML file, environment variables and secret files.
 
-In: a TOML file (named, or ./kannon.toml, or /etc/kannon/kannon.toml, or none) and environment variables such as
-KANNON_SENDER__HOSTNAME for sender.hostname, which win over the file. Secrets may come in files named by their key, in
-CREDENTIALS_DIRECTORY; they win over the file, too. Out: `Config`, or all faults at once, each with its key.
+In: a TOML file (the given one, else ./kannon.toml, else /etc/kannon/kannon.toml, else none), variables such as
+KANNON_SENDER__HOSTNAME for sender.hostname, and files in CREDENTIALS_DIRECTORY, each named after its key. Variables
+override secret files, which override the TOML file. Out: `Config`, or one error with all problems, each with its key.
 """
 
 import os
@@ -21,29 +21,29 @@ from kannon.errors import ConfigError
 CLIENT_VARIABLES = frozenset(
     {"KANNON_CONFIG", "KANNON_SERVER", "KANNON_TOKEN", "KANNON_CA", "KANNON_KEY", "KANNON_RUNTIME_DIR"}
 )
-"""Read by the command line and by the single executable's launcher, not part of the model."""
+"""The command line and the launcher of the single executable read these. They are not part of the model."""
 _SERVICE_LINK = re.compile(r"(_\w+?)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _SERVICE_PORT = re.compile(r"(tcp|udp|sctp)://")
 CREDENTIAL_PREFIX = "kannon_"
-"""What systemd makes of `LoadCredential=kannon:<folder>`: the name, an underscore, and a file's name in the folder."""
-PLACES = (Path("kannon.toml"), Path("/etc/kannon/kannon.toml"))
+"""systemd names the files of `LoadCredential=kannon:<folder>` kannon_<file in the folder>."""
+PATHS = (Path("kannon.toml"), Path("/etc/kannon/kannon.toml"))
 
 
 def load_config(path: Path | None = None) -> Config:
-    """Reads `path` (or the first of PLACES that exists) and the environment. Raises ConfigError naming every fault."""
-    faults = _unknown_variables(os.environ)
+    """Reads `path` (or the first of PATHS that exists) and the environment. Raises ConfigError with every problem."""
+    problems = _unknown_variables(os.environ)
     values: dict[str, Any] = {}
-    file = path or next((place for place in PLACES if place.is_file()), None)
+    file = path or next((path for path in PATHS if path.is_file()), None)
     if file is not None:
         values = _read_toml(file)
     try:
-        config = Config(**_over(values, _read_credentials(os.environ)))
+        config = Config(**_merge(values, _read_credentials(os.environ)))
     except ValidationError as error:
-        faults += [_fault(dict(e)) for e in error.errors()]
+        problems += [_problem(dict(e)) for e in error.errors()]
     except SettingsError as error:
-        faults.append(f"environment: {error}")
-    if faults:
-        raise ConfigError("\n".join(f"configuration: {fault}" for fault in faults))
+        problems.append(f"environment: {error}")
+    if problems:
+        raise ConfigError("\n".join(f"configuration: {each}" for each in problems))
     return config
 
 
@@ -57,7 +57,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def _read_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Secrets from files, such as systemd's LoadCredential= and containers hand over: `kannon_api.admin_token`."""
+    """Secrets from files such as `kannon_api.admin_token`, which systemd's LoadCredential= and containers provide."""
     values: dict[str, Any] = {}
     folder = environ.get("CREDENTIALS_DIRECTORY")
     for file in sorted(Path(folder).glob(f"{CREDENTIAL_PREFIX}*")) if folder else ():
@@ -71,17 +71,17 @@ def _read_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
         except OSError as error:
             raise ConfigError(f"configuration: {file}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"configuration: {file}: neither a text nor a TOML array: {error}") from None
-        values = _over(values, value)
+            raise ConfigError(f"configuration: {file}: neither text nor a TOML array: {error}") from None
+        values = _merge(values, value)
     return values
 
 
-def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Both, table by table; what both have is taken from `above`."""
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Merges two tables and their subtables. A key in both has the value of `above`."""
     merged = below | above
     for key in below.keys() & above.keys():
         if isinstance(below[key], dict) and isinstance(above[key], dict):
-            merged[key] = _over(below[key], above[key])
+            merged[key] = _merge(below[key], above[key])
     return merged
 
 
@@ -98,14 +98,14 @@ def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    """What Kubernetes gives every pod beside a Service named kannon, or kannon-something (`enableServiceLinks`). Only
-    the value distinguishes KANNON_SMTP_PORT of such a Service from a misspelled key."""
+    """Kubernetes sets these variables in every pod beside a Service named kannon or kannon-something
+    (`enableServiceLinks`). Only the value distinguishes KANNON_SMTP_PORT of such a Service from a misspelled key."""
     if name.endswith("_PORT") and _SERVICE_PORT.match(value):
         return True
     return _SERVICE_LINK.fullmatch(name.removeprefix(ENV_PREFIX.rstrip("_"))) is not None
 
 
-def _fault(error: dict[str, Any]) -> str:
+def _problem(error: dict[str, Any]) -> str:
     path = ".".join(str(part) for part in error["loc"])
     problem = "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
     return f"{path}: {problem}" if path else problem

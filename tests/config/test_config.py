@@ -34,7 +34,7 @@ EXAMPLE = Path("kannon.toml.example")
 @pytest.fixture(autouse=True)
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No kannon.toml in the working directory, no variables."""
-    monkeypatch.setattr("kannon.config.load.PLACES", (tmp_path / "kannon.toml",))
+    monkeypatch.setattr("kannon.config.load.PATHS", (tmp_path / "kannon.toml",))
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -317,7 +317,7 @@ def test_a_secret_that_is_not_a_key_is_named(tmp_path: Path, monkeypatch: pytest
         load_config()
     (tmp_path / "kannon_api.tokn").rename(tmp_path / "kannon_sender.routes")
     (tmp_path / "kannon_sender.routes").write_text("[unfinished")
-    with pytest.raises(ConfigError, match=r"kannon_sender\.routes: neither a text nor a TOML array"):
+    with pytest.raises(ConfigError, match=r"kannon_sender\.routes: neither text nor a TOML array"):
         load_config()
     (tmp_path / "kannon_sender.routes").unlink()
     (tmp_path / "kannon_api.admin_token").mkdir()

@@ -72,8 +72,8 @@ async def test_backup_and_restore_while_it_serves(kannon: Kannon, command: Comma
 
     restored = await command("restore", "kannon.dump")
     assert (restored.code, restored.err) == (0, "")
-    assert "kept the present database as " in restored.out
-    assert restored.out.endswith("kannon serve goes on with it\n")
+    assert "saved the former database as " in restored.out
+    assert restored.out.endswith("the running kannon serve uses it now\n")
     assert (await command("domains", "list", "--server", f"127.0.0.1:{kannon.ports['api']}")).rows[0][0] == DOMAIN
     assert {e.email for e in await client.events(DOMAIN)} == {"ann@inbox.test"}
     assert await query(kannon, f"SELECT last_value > {last} FROM sending_pool_emails_id_seq")
@@ -108,7 +108,7 @@ async def test_what_is_no_backup_changes_nothing(kannon: Kannon, command: Comman
         assert refused.err.startswith(f"kannon: {tmp_path}/{name} is not a backup of Kannon, or is damaged: ")
         assert refused.err.count("\n") == 1
     missing = await command("restore", "missing")
-    assert (missing.code, missing.err) == (1, f"kannon: {tmp_path}/missing is not there\n")
+    assert (missing.code, missing.err) == (1, f"kannon: {tmp_path}/missing: no such file\n")
     for place, problem in ((tmp_path, "is a folder"), (tmp_path / "no" / "where", "No such file or directory")):
         unwritten = await command("backup", str(place))
         assert unwritten.code == 1

@@ -29,7 +29,7 @@ def listing(copy: Machine) -> str:
 
 def test_it_installs_says_so_and_runs_from_there(downloaded: Machine) -> None:
     said = downloaded.must("/root/kannon", "install")
-    for made in ("made user kannon", f"wrote {UNIT}", "wrote /etc/kannon/kannon.toml", "made /var/lib/kannon"):
+    for made in ("created user kannon", f"wrote {UNIT}", "wrote /etc/kannon/kannon.toml", "created /var/lib/kannon"):
         assert f"{made}\n" in said
     assert said.endswith("Next: systemctl enable --now kannon\n")
     downloaded.must("rm", "/root/kannon")
@@ -90,8 +90,8 @@ def test_it_is_refused_where_it_cannot_be(downloaded: Machine, tmp_path: Path) -
     for command, problem in (
         (("/root/kannon", "install", "--root", "/machines/empty"), "has no systemd"),
         (("/root/kannon", "install", "--root", "/machines/packaged"), "a package of the distribution is installed"),
-        ((*ann, "install"), "only root may do this"),
-        ((*ann, "uninstall"), "only root may do this"),
+        ((*ann, "install"), "run this as root"),
+        ((*ann, "uninstall"), "run this as root"),
     ):
         done = downloaded.run(*command, env={"HOME": "/home/ann"})
         assert (done.code, done.out) == (1, "")

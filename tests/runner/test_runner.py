@@ -110,7 +110,7 @@ async def test_ending_without_being_asked_is_a_failure() -> None:
         task_status.started()
 
     async with running([Scripted("bump", leave, serve)]) as stage:
-        assert stage.state("bump").reason == "RuntimeError: ended without being asked to"
+        assert stage.state("bump").reason == "RuntimeError: ended without a stop"
         await stage.clock.advance(0.5)
         assert stage.ready()
 
@@ -118,7 +118,7 @@ async def test_ending_without_being_asked_is_a_failure() -> None:
 async def test_a_cancellation_nobody_asked_for_is_a_failure() -> None:
     async with running([Scripted("api", fail(asyncio.CancelledError()), serve)]) as stage:
         assert stage.state("api").phase == "failed"
-        assert stage.state("api").reason.startswith("RuntimeError: cancelled from within")
+        assert stage.state("api").reason.startswith("RuntimeError: cancelled by its own code")
         await stage.clock.advance(0.5)
         assert stage.ready()
 
@@ -139,23 +139,23 @@ async def test_a_bug_is_one_line_that_names_its_place_and_its_traceback_is_for_d
     assert any("exc_info" in entry for entry in logs if entry["log_level"] == "debug")
 
 
-@pytest.mark.parametrize("fault", [AddressInUse("api.listen: 127.0.0.1:1 is in use"), ConfigError("configuration: x")])
-async def test_an_operators_fault_at_start_ends_the_process_in_order(fault: OperatorError) -> None:
+@pytest.mark.parametrize("error", [AddressInUse("api.listen: 127.0.0.1:1 is in use"), ConfigError("configuration: x")])
+async def test_an_operator_error_at_start_ends_the_process_in_order(error: OperatorError) -> None:
     other = Scripted("stats", serve)
-    async with running([other], [Scripted("api", fail(fault)), Scripted("bump", serve)]) as stage:
+    async with running([other], [Scripted("api", fail(error)), Scripted("bump", serve)]) as stage:
         assert stage.returned.is_set()
-        assert stage.error is fault
+        assert stage.error is error
         assert {state.phase for state in stage.runner.states()} == {"ended"}
 
 
-async def test_an_operators_fault_is_found_at_the_bottom_of_a_group() -> None:
-    fault = AddressInUse("bump.listen: 0.0.0.0:80 is in use")
-    group = ExceptionGroup("unhandled", [ExceptionGroup("inner", [OSError("x"), fault])])
+async def test_an_operator_error_is_found_at_the_bottom_of_a_group() -> None:
+    error = AddressInUse("bump.listen: 0.0.0.0:80 is in use")
+    group = ExceptionGroup("unhandled", [ExceptionGroup("inner", [OSError("x"), error])])
     async with running([Scripted("bump", fail(group))]) as stage:
-        assert stage.error is fault
+        assert stage.error is error
 
 
-async def test_an_operators_fault_after_having_served_is_a_failure_like_any_other() -> None:
+async def test_an_operator_error_after_having_served_is_a_failure_like_any_other() -> None:
     lost = anyio.Event()
     broken = Scripted("api", serve_until(lost, AWAY), fail(AddressInUse("api.listen: in use")), serve)
     async with running([broken]) as stage:
@@ -201,7 +201,7 @@ async def test_who_does_not_stop_is_cut_at_the_deadline_and_named() -> None:
             assert stage.returned.is_set()
             assert stage.error is None
     assert cleaned == [True]
-    assert [entry["components"] for entry in logs if entry["event"] == "cut"] == ["sender"]
+    assert [entry["components"] for entry in logs if entry["event"] == "cancelled at the stop"] == ["sender"]
 
 
 async def test_a_failure_while_stopping_does_not_restart_anything() -> None:
@@ -268,7 +268,7 @@ async def test_layers_start_upwards_and_stop_downwards() -> None:
     low, high = Scripted("postgres", database), Scripted("stats", stop_slowly(finish))
     async with running([low], [high]) as stage:
         assert (low.lives, high.lives) == (1, 0)
-        assert (stage.state("stats").phase, stage.state("stats").reason) == ("waiting", "waits for postgres")
+        assert (stage.state("stats").phase, stage.state("stats").reason) == ("waiting", "waiting for postgres")
         ready.set()
         await settle()
         assert stage.ready()

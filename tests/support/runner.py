@@ -1,4 +1,4 @@
-"""The world of a runner under test: time and signals that only the test moves, and components that follow a script."""
+"""The environment of a runner under test: a clock and signals that the test controls, and scripted components."""
 
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskStatus
 from anyio.lowlevel import checkpoint
 
-from kannon.runner import Component, Runner, State, World
+from kannon.runner import Component, Environment, Runner, State
 from kannon.systemd import Systemd
 
 Step = Callable[[anyio.Event, TaskStatus[None]], Awaitable[None]]
@@ -142,8 +142,8 @@ async def running(
     def signals() -> Iterator[AsyncIterator[signal.Signals]]:
         yield receive
 
-    world = World(clock=clock, jitter=lambda: jitter, signals=signals, abort=aborted.append)
-    runner = Runner(layers, stop_seconds=stop_seconds, systemd=systemd, world=world)
+    environment = Environment(clock=clock, jitter=lambda: jitter, signals=signals, abort=aborted.append)
+    runner = Runner(layers, stop_seconds=stop_seconds, systemd=systemd, environment=environment)
     stage = Stage(runner, clock, send, aborted)
 
     async def run() -> None:

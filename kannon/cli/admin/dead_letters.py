@@ -27,12 +27,12 @@ async def list_(
 @client_command(app, "retry")
 async def retry(session: Session, sequence: Sequence) -> None:
     """Publish a dead letter again on its subject, after an update that can handle it."""
-    await session.admin.retry_dead_letters(sequence)
+    await session.admin.retry_dead_letter(sequence)
     session.output.lines(f"{sequence} is published again", {"sequence": sequence})
 
 
 @client_command(app, "delete")
 async def delete(session: Session, sequence: Sequence) -> None:
     """Delete a dead letter. Its content is lost."""
-    await session.admin.delete_dead_letters(sequence)
+    await session.admin.delete_dead_letter(sequence)
     session.output.lines(f"{sequence} is deleted", {"sequence": sequence})

@@ -1,1 +1,1 @@
-"""`kannon demo`: the whole way on an empty temporary data directory."""
+"""`kannon demo`: one mailing from start to statistics, on an empty temporary data directory."""

@@ -1,8 +1,8 @@
-"""`kannon demo`: the whole way in one go, on an empty temporary data_dir, in front of the reader's eyes.
+"""`kannon demo`: runs one mailing from start to statistics on an empty temporary data_dir, and prints each step.
 
-In: nothing. Out: six recipients' outcomes, one received mail's headers with its DKIM verdict, an opened pixel, a
-clicked link, the counters; exit code 0 when all went as it should, 1 otherwise. Everything is on loopback and is gone
-afterwards.
+Out: the outcomes of six recipients, the headers of one received mail with its DKIM result, an opened pixel, a clicked
+link, the counters; exit code 0 if every step has the expected result, else 1. All servers listen on loopback, and the
+command removes its files.
 """
 
 import socket
@@ -25,16 +25,16 @@ INBOX_HOST = "127.0.0.1"
 
 
 def demo() -> None:
-    """Show the whole way: start, send, deliver, bounce, retry, open, click, count, stop."""
+    """Show one mailing: start, send, deliver, bounce, retry, open, click, count, stop."""
     with operator_errors(), tempfile.TemporaryDirectory(prefix="kannon-demo-") as folder:
         anyio.run(_demo, Path(folder), Console(), backend_options={"use_uvloop": True})
 
 
 async def _demo(folder: Path, console: Console) -> None:
-    """Runs the server and, once all of it is ready, the story on top of it, in one process."""
+    """Runs the server and, once it is ready, the walkthrough, in one process."""
     from kannon.app import wire
     from kannon.cli.demo.inbox import Inbox
-    from kannon.cli.demo.story import Story
+    from kannon.cli.demo.walkthrough import Walkthrough
     from kannon.embedded import DataDir
     from kannon.log import setup_logging
     from kannon.runner import Runner
@@ -45,19 +45,19 @@ async def _demo(folder: Path, console: Console) -> None:
         console.print(f"[bold]Starting Kannon[/] on an empty data_dir ({folder}) …")
         with DataDir.open(folder) as data_dir:
             wired = await wire(config, COMPONENTS, data_dir, migrate=True)
-            story = Story(console, partial(wired.addresses, "api"), data_dir.admin_token(), inbox)
-            play = Play(story.play)
-            runner = Runner([*wired.layers, [play]], stop_seconds=10)
-            play.stop_runner = runner.stop
+            walkthrough = Walkthrough(console, partial(wired.addresses, "api"), data_dir.admin_token(), inbox)
+            last = WalkthroughComponent(walkthrough.run)
+            runner = Runner([*wired.layers, [last]], stop_seconds=10)
+            last.stop_runner = runner.stop
             with anyio.move_on_after(LIMIT_SECONDS) as limit:
                 await runner.run()
-    if limit.cancelled_caught or play.problem:
-        raise OperatorError(f"the demo did not go as it should: {play.problem or 'it took too long'}")
-    console.print("[bold green]Stopped.[/] All of it went as it should.")
+    if limit.cancelled_caught or last.problem:
+        raise OperatorError(f"the demo failed: {last.problem or f'it took longer than {LIMIT_SECONDS:.0f} s'}")
+    console.print("[bold green]Stopped.[/] Every step had the expected result.")
 
 
 def demo_config(folder: Path, inbox_port: int) -> Config:
-    """Everything on loopback, the only way out a route to the inbox, and a retry after one second."""
+    """Listeners on loopback, one route for all mail to the inbox, and a retry after one second."""
     bump_port = free_port()
     return Config(
         data_dir=folder,
@@ -72,27 +72,27 @@ def demo_config(folder: Path, inbox_port: int) -> Config:
 
 
 def free_port() -> int:
-    """One that nobody listens on now; tracking links are made with it before the listener exists."""
+    """An unused port. The tracking links contain it before the listener exists."""
     with socket.socket() as probe:
         probe.bind((INBOX_HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-class Play:
-    """The story as the last component: it starts when everything is ready, and its end stops the rest."""
+class WalkthroughComponent:
+    """Runs the walkthrough as the last component: it starts when all others are ready, and its end stops them."""
 
     name = "demo"
 
-    def __init__(self, story: Callable[[], Awaitable[None]]) -> None:
-        self._story = story
+    def __init__(self, steps: Callable[[], Awaitable[None]]) -> None:
+        self._steps = steps
         self.problem = ""
         self.stop_runner: Callable[[], None] = lambda: None
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         task_status.started()
         try:
-            await self._story()
+            await self._steps()
         except Exception as error:
             self.problem = str(error) or type(error).__name__
         self.stop_runner()

@@ -1,4 +1,4 @@
-"""The demo's inbox: a real SMTP server on loopback that takes mail, refuses one recipient and defers another once."""
+"""The demo's inbox: an SMTP server on loopback that accepts mail, rejects one recipient and defers another once."""
 
 import asyncio
 from dataclasses import dataclass, field

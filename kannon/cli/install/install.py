@@ -1,9 +1,9 @@
-"""`kannon install`: this executable becomes a service of the machine (Debian, Fedora and others with systemd).
+"""`kannon install`: installs this executable as a systemd service (Debian, Fedora and others).
 
-In: the running executable. Out: program, unit, manual pages, user, configuration and data directory in their places,
-and a line about each of them; what is there already and right is kept, so it can be run again, also to upgrade.
-Refuses (exit code 1, one line) without root, without systemd, and beside a package of the distribution. Nothing of the
-operator's is overwritten: kannon.toml and the credentials are his, and settings of the unit belong into a drop-in.
+In: the running executable. Out: program, unit, manual pages, user, configuration and data directory, and one line for
+each. A second run keeps what is up to date, so that it also upgrades. Refuses (exit code 1, one line) without root,
+without systemd, and if a package of the distribution is installed. Never overwrites kannon.toml and the credentials;
+settings of the unit belong in a drop-in.
 """
 
 import filecmp
@@ -18,71 +18,71 @@ from kannon.cli.errors import operator_errors
 from kannon.cli.install.install_paths import ACCOUNT, Bundle, InstallPaths, run
 from kannon.errors import OperatorError
 
-RootOption = Annotated[Path, typer.Option("--root", help="Install below this folder instead of /.")]
+RootOption = Annotated[Path, typer.Option("--root", help="Use this directory as the root of the file system.")]
 
 
 def install(root: RootOption = Path("/")) -> None:
     """Install this executable as a systemd service."""
     with operator_errors():
-        places, bundle = InstallPaths(root.absolute()), Bundle.find()
+        paths, bundle = InstallPaths(root.absolute()), Bundle.find()
         try:
-            _install(places, bundle)
+            _install(paths, bundle)
         except OSError as error:
-            raise OperatorError(f"{error.filename or places.root} cannot be written: {error.strerror}") from None
+            raise OperatorError(f"{error.filename or paths.root} cannot be written: {error.strerror}") from None
 
 
-def _install(places: InstallPaths, bundle: Bundle) -> None:
-    check_root(places)
-    if places.packaged_unit.exists():
-        raise OperatorError(f"a package of the distribution is installed ({places.packaged_unit}): remove it first")
-    _make_user(places, bundle)
-    _install_program(places, bundle)
+def _install(paths: InstallPaths, bundle: Bundle) -> None:
+    check_root(paths)
+    if paths.packaged_unit.exists():
+        raise OperatorError(f"a package of the distribution is installed ({paths.packaged_unit}): remove it first")
+    _make_user(paths, bundle)
+    _install_program(paths, bundle)
     unit = (bundle.files / "kannon.service").read_text().replace("/usr/bin/kannon", "/usr/local/bin/kannon")
-    _write(places.unit, unit, 0o644)
-    for name, place in places.manuals.items():
-        _write(place, (bundle.files / name).read_text(), 0o644)
-    _make_folder(places.config.parent, 0o755)
-    _make_folder(places.credentials, 0o700)
-    if places.config.exists():
-        typer.echo(f"kept {places.config}")
+    _write(paths.unit, unit, 0o644)
+    for name, path in paths.manuals.items():
+        _write(path, (bundle.files / name).read_text(), 0o644)
+    _make_folder(paths.config.parent, 0o755)
+    _make_folder(paths.credentials, 0o700)
+    if paths.config.exists():
+        typer.echo(f"kept {paths.config}")
     else:
         text = (bundle.files / "kannon.toml.example").read_text()
-        _write(places.config, text.replace('"./kannon-data"', '"/var/lib/kannon"'), 0o644)
-    _make_folder(places.data_dir, 0o700, owner=_account_of(places))
+        _write(paths.config, text.replace('"./kannon-data"', '"/var/lib/kannon"'), 0o644)
+    _make_folder(paths.data_dir, 0o700, owner=_account_of(paths))
     next_step = "systemctl enable --now kannon"
-    if systemd_runs(places):
+    if systemd_runs(paths):
         run("systemctl", "daemon-reload")
         if run("systemctl", "--quiet", "is-active", "kannon"):
             next_step = "systemctl restart kannon"
     typer.echo(f"Next: {next_step}")
 
 
-def check_root(places: InstallPaths) -> None:
+def check_root(paths: InstallPaths) -> None:
     """Raises OperatorError."""
     if os.geteuid() != 0:
-        raise OperatorError("only root may do this")
-    if not (places.root / "usr/lib/systemd/system").is_dir():
-        raise OperatorError(f"{places.root} has no systemd: start kannon serve by other means")
+        raise OperatorError("run this as root")
+    if not (paths.root / "usr/lib/systemd/system").is_dir():
+        raise OperatorError(f"{paths.root} has no systemd: start kannon serve with another service manager")
 
 
-def systemd_runs(places: InstallPaths) -> bool:
+def systemd_runs(paths: InstallPaths) -> bool:
     # sd_booted(3)
-    return places.root == Path("/") and Path("/run/systemd/system").is_dir()
+    return paths.root == Path("/") and Path("/run/systemd/system").is_dir()
 
 
-def _make_user(places: InstallPaths, bundle: Bundle) -> None:
-    if _account_of(places) is not None:
+def _make_user(paths: InstallPaths, bundle: Bundle) -> None:
+    if _account_of(paths) is not None:
         typer.echo(f"kept user {ACCOUNT}")
         return
-    done = run("systemd-sysusers", f"--root={places.root}", str(bundle.files / "kannon.sysusers"))
-    if not done or _account_of(places) is None:
-        raise OperatorError(f"the user {ACCOUNT} cannot be made")
-    typer.echo(f"made user {ACCOUNT}")
+    done = run("systemd-sysusers", f"--root={paths.root}", str(bundle.files / "kannon.sysusers"))
+    if not done or _account_of(paths) is None:
+        raise OperatorError(f"the user {ACCOUNT} cannot be created: see the output of systemd-sysusers")
+    typer.echo(f"created user {ACCOUNT}")
 
 
-def _account_of(places: InstallPaths) -> tuple[int, int] | None:
+def _account_of(paths: InstallPaths) -> tuple[int, int] | None:
     try:
-        lines = (places.root / "etc/passwd").read_text().splitlines()
+        lines = (paths.root / "etc/passwd").read_text().splitlines()
     except FileNotFoundError:
         return None
     for fields in (line.split(":") for line in lines):
@@ -91,32 +91,32 @@ def _account_of(places: InstallPaths) -> tuple[int, int] | None:
     return None
 
 
-def _install_program(places: InstallPaths, bundle: Bundle) -> None:
-    place = places.program
-    if place.exists() and (bundle.program.samefile(place) or _same_tree(bundle.program, place)):
-        typer.echo(f"kept {place}")
+def _install_program(paths: InstallPaths, bundle: Bundle) -> None:
+    program = paths.program
+    if program.exists() and (bundle.program.samefile(program) or _same_tree(bundle.program, program)):
+        typer.echo(f"kept {program}")
     else:
-        place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        fresh, old = place.with_name(f"{place.name}.new"), place.with_name(f"{place.name}.old")
+        program.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fresh, old = program.with_name(f"{program.name}.new"), program.with_name(f"{program.name}.old")
         for leftover in (fresh, old):
             if leftover.exists():
                 shutil.rmtree(leftover)
         shutil.copytree(bundle.program, fresh, symlinks=True)
-        replaced = place.exists()
+        replaced = program.exists()
         if replaced:
-            place.rename(old)  # a running service keeps the files it has open
-        fresh.rename(place)
+            program.rename(old)  # a running service keeps its open files
+        fresh.rename(program)
         if replaced:
             shutil.rmtree(old)
-        typer.echo(f"{'replaced' if replaced else 'wrote'} {place}")
+        typer.echo(f"{'replaced' if replaced else 'wrote'} {program}")
     target = Path("../libexec/kannon/kannon")
-    if not places.command.is_symlink() or places.command.readlink() != target:
-        if places.command.is_dir():
-            raise OperatorError(f"{places.command} is a folder, and in the way")
-        places.command.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        places.command.unlink(missing_ok=True)
-        places.command.symlink_to(target)
-        typer.echo(f"wrote {places.command}")
+    if not paths.command.is_symlink() or paths.command.readlink() != target:
+        if paths.command.is_dir():
+            raise OperatorError(f"{paths.command} is a directory: remove it")
+        paths.command.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        paths.command.unlink(missing_ok=True)
+        paths.command.symlink_to(target)
+        typer.echo(f"wrote {paths.command}")
 
 
 def _same_tree(one: Path, other: Path) -> bool:
@@ -150,4 +150,4 @@ def _make_folder(folder: Path, mode: int, owner: tuple[int, int] | None = None) 
     folder.chmod(mode)
     if owner is not None:
         os.chown(folder, *owner)
-    typer.echo(f"made {folder}")
+    typer.echo(f"created {folder}")

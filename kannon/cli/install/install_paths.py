@@ -1,7 +1,7 @@
-"""Where an installed Kannon lies on a machine, and what it consists of.
+"""The paths of an installed Kannon, and the files of the executable that are installed.
 
-In: a root directory (normally /). Out: paths below it. `kannon install` and `kannon uninstall` share it; the Debian
-package uses the same places under /usr, with the system's own tools.
+In: a root directory (normally /). Out: paths below it, for `kannon install` and `kannon uninstall`. The Debian package
+uses the same layout below /usr.
 """
 
 import os
@@ -17,13 +17,13 @@ ACCOUNT = "kannon"
 
 @dataclass(frozen=True, slots=True)
 class InstallPaths:
-    """`root` is the machine; programs go below /usr/local."""
+    """`root` is the root of the file system. Programs are installed below /usr/local."""
 
     root: Path
 
     @property
     def program(self) -> Path:
-        """The unpacked executable. Below libexec, whose files SELinux lets systemd start."""
+        """The unpacked executable. SELinux lets systemd start files below libexec."""
         return self.root / "usr/local/libexec/kannon"
 
     @property
@@ -36,7 +36,7 @@ class InstallPaths:
 
     @property
     def packaged_unit(self) -> Path:
-        """Where a package of the distribution has its unit."""
+        """The unit of a package of the distribution."""
         return self.root / "usr/lib/systemd/system/kannon.service"
 
     @property
@@ -59,22 +59,22 @@ class InstallPaths:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """The running executable: `program` is its folder, `files` what it brings for an installation."""
+    """The running executable: `program` is its directory, `files` are the files to install with it."""
 
     program: Path
     files: Path
 
     @classmethod
     def find(cls) -> "Bundle":
-        """Raises OperatorError where this is no executable."""
+        """Raises OperatorError if Kannon does not run from the single executable."""
         inside = getattr(sys, "_MEIPASS", None)  # set by PyInstaller's loader
         if not inside:
-            raise OperatorError("only the single executable can install itself: make dist builds it")
+            raise OperatorError("only the single executable can install itself: build it with make dist")
         return cls(Path(sys.executable).parent, Path(inside) / "install")
 
 
 def run(*command: str) -> bool:
-    """A program of the system, with its own libraries rather than the executable's. Whether it succeeded."""
+    """Runs a program of the system with the system's libraries. Returns whether it succeeded."""
     environment = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     try:
         return subprocess.run(command, env=environment).returncode == 0

@@ -1,7 +1,7 @@
-"""`kannon uninstall`: takes away what `kannon install` brought, and keeps what is the operator's.
+"""`kannon uninstall`: removes what `kannon install` installed, except the operator's files.
 
-In: a machine where Kannon is installed, or not any more. Out: program, unit and manual pages gone, the service stopped;
-configuration, credentials, data and user stay, and how to remove them is said. It can be run again.
+In: a machine with or without an installed Kannon. Out: the service stopped, and program, unit and manual pages removed.
+Configuration, credentials, data and user stay, and the last line names them. A second run changes nothing.
 """
 
 import shutil
@@ -16,29 +16,29 @@ from kannon.errors import OperatorError
 
 
 def uninstall(root: RootOption = Path("/")) -> None:
-    """Remove the service; configuration and data stay."""
+    """Remove the service. Configuration and data stay."""
     with operator_errors():
-        places = InstallPaths(root.absolute())
+        paths = InstallPaths(root.absolute())
         try:
-            _uninstall(places)
+            _uninstall(paths)
         except OSError as error:
-            raise OperatorError(f"{error.filename or places.root} cannot be removed: {error.strerror}") from None
+            raise OperatorError(f"{error.filename or paths.root} cannot be removed: {error.strerror}") from None
 
 
-def _uninstall(places: InstallPaths) -> None:
-    check_root(places)
-    if places.unit.exists() and systemd_runs(places):
+def _uninstall(paths: InstallPaths) -> None:
+    check_root(paths)
+    if paths.unit.exists() and systemd_runs(paths):
         run("systemctl", "disable", "--now", "kannon")
         typer.echo("stopped the service")
-    for file in (places.unit, places.command, *places.manuals.values()):
+    for file in (paths.unit, paths.command, *paths.manuals.values()):
         if file.is_symlink() or file.exists():
             file.unlink()
             typer.echo(f"removed {file}")
-    if places.program.exists():
-        shutil.rmtree(places.program)
-        typer.echo(f"removed {places.program}")
-    if systemd_runs(places):
+    if paths.program.exists():
+        shutil.rmtree(paths.program)
+        typer.echo(f"removed {paths.program}")
+    if systemd_runs(paths):
         run("systemctl", "daemon-reload")
-    kept = [str(place) for place in (places.config.parent, places.data_dir) if place.exists()]
+    kept = [str(path) for path in (paths.config.parent, paths.data_dir) if path.exists()]
     if kept:
-        typer.echo(f"kept {', '.join(kept)} and the user {ACCOUNT}: remove them by hand if nobody needs them any more")
+        typer.echo(f"kept {', '.join(kept)} and the user {ACCOUNT}: remove them by hand if you no longer need them")

@@ -1,4 +1,4 @@
-"""`kannon backup FILE`: the embedded database in one file, while `kannon serve` runs or while it does not."""
+"""`kannon backup FILE`: writes the embedded database to a file, whether `kannon serve` runs or not."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,24 +13,24 @@ from kannon.errors import OperatorError
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="Where to; it is replaced only by a complete backup.")],
+    file: Annotated[Path, typer.Argument(help="The file to write. Only a complete backup replaces an existing file.")],
     config: ConfigOption = None,
 ) -> None:
-    """Write the embedded database into a file."""
+    """Write the embedded database to a file."""
     with operator_errors():
         anyio.run(_backup, load_config(config), file.absolute())
 
 
 async def _backup(config: Config, file: Path) -> None:
-    # Imported here: the other commands start faster without it.
-    from kannon.cli.server.database import reach_database
+    # Late imports: the other commands start faster without them.
+    from kannon.cli.server.database import open_embedded_database
     from kannon.db.restore import schema_version
 
     if file.is_dir():
-        raise OperatorError(f"{file} is a folder: name a file")
-    async with reach_database(config, create=False) as database:
+        raise OperatorError(f"{file} is a directory: give the name of a file")
+    async with open_embedded_database(config, create=False) as database:
         version = await schema_version(database.url)
         if version is None:
-            raise OperatorError("the embedded database is empty: kannon serve has never run on it")
+            raise OperatorError("the embedded database is empty: run kannon serve first")
         await database.backups.write(file)
     typer.echo(f"wrote {file} ({file.stat().st_size} bytes, schema {version})")

@@ -1,7 +1,7 @@
-"""What `kannon backup` and `kannon restore` have in common: the embedded database, whoever runs it.
+"""Opens the embedded database for `kannon backup` and `kannon restore`.
 
-In: the configuration. Out: the running server of a `kannon serve` on the same data_dir, or one that is started for the
-time of the command. Refuses an external database, whose owner has tools of its own.
+In: the configuration. Out: the server that a `kannon serve` runs on the same data_dir, or else one that runs as long as
+the command. Refuses an external database, which PostgreSQL's own tools back up and restore.
 """
 
 from collections.abc import AsyncIterator
@@ -16,8 +16,8 @@ from kannon.errors import OperatorError
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """A server that answers. `running`: a `kannon serve` uses it meanwhile."""
+class OpenDatabase:
+    """A server that answers. `running`: a `kannon serve` uses it too."""
 
     url: str
     backups: Backups
@@ -25,23 +25,23 @@ class Reached:
 
 
 @asynccontextmanager
-async def reach_database(config: Config, *, create: bool) -> AsyncIterator[Reached]:
-    """`create`: also where there is none yet. Raises OperatorError, Unavailable."""
+async def open_embedded_database(config: Config, *, create: bool) -> AsyncIterator[OpenDatabase]:
+    """`create`: makes the database if there is none yet. Raises OperatorError, Unavailable."""
     if config.postgres.url:
-        raise OperatorError("postgres.url is set: an external database is backed up and restored with its own tools")
-    place = config.data_dir.expanduser().absolute()
-    if not create and not (place / "postgres").exists():
-        raise OperatorError(f"data_dir {place} holds no embedded database")
+        raise OperatorError("postgres.url is set: back up and restore an external database with pg_dump and pg_restore")
+    path = config.data_dir.expanduser().absolute()
+    if not create and not (path / "postgres").exists():
+        raise OperatorError(f"data_dir {path} holds no embedded database")
     try:
         opened = DataDir.open(config.data_dir)
     except InUse:
-        postgres = EmbeddedPostgres(place)
-        yield Reached(postgres.url, postgres.backups, running=True)
+        postgres = EmbeddedPostgres(path)
+        yield OpenDatabase(postgres.url, postgres.backups, running=True)
         return
     with opened:
         postgres = EmbeddedPostgres(opened.path)
         await postgres.start()
         try:
-            yield Reached(postgres.url, postgres.backups, running=False)
+            yield OpenDatabase(postgres.url, postgres.backups, running=False)
         finally:
             await postgres.stop()

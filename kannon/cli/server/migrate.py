@@ -1,4 +1,4 @@
-"""`kannon migrate`: brings an external database's schema up to date. The embedded one is migrated by `kannon serve`."""
+"""`kannon migrate`: migrates the schema of an external database. `kannon serve` migrates the embedded one."""
 
 import anyio
 import typer
@@ -17,9 +17,9 @@ def migrate(config: ConfigOption = None) -> None:
     with operator_errors():
         url = load_config(config).postgres.url
         if not url:
-            raise OperatorError("postgres.url is not set: the embedded database is migrated by kannon serve")
+            raise OperatorError("postgres.url is not set: kannon serve migrates the embedded database")
         applied = anyio.run(apply, url)
         for migration in applied:
             typer.echo(f"applied {migration.name}")
         if not applied:
-            typer.echo(f"nothing to do: the schema is version {len(known_migrations())}")
+            typer.echo(f"nothing to do: the schema has version {len(known_migrations())}")

@@ -1,7 +1,7 @@
-"""`kannon restore FILE`: a backup takes the place of the embedded database, while `kannon serve` runs or not.
+"""`kannon restore FILE`: replaces the embedded database with a backup, whether `kannon serve` runs or not.
 
-In: a file that `kannon backup` wrote, of this version or an older one. Out: the database it held, migrated; the present
-one in data_dir/backups. Until the very last step, one transaction, nothing of the present database is touched.
+In: a file that `kannon backup` of this or an older version wrote. Out: the database from the file, migrated, and a copy
+of the former database in data_dir/backups. The last step, one transaction, is the first to change the former database.
 """
 
 from datetime import UTC, datetime
@@ -18,29 +18,29 @@ from kannon.config import Config, load_config
 from kannon.errors import OperatorError
 
 if TYPE_CHECKING:
-    from kannon.cli.server.database import Reached
+    from kannon.cli.server.database import OpenDatabase
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="What kannon backup wrote.")],
+    file: Annotated[Path, typer.Argument(help="A file that kannon backup wrote.")],
     config: ConfigOption = None,
 ) -> None:
-    """Put a backup in the place of the embedded database."""
+    """Replace the embedded database with a backup."""
     with operator_errors():
         anyio.run(_restore, load_config(config), file.absolute())
 
 
 async def _restore(config: Config, file: Path) -> None:
-    # Imported here: the other commands start faster without it.
-    from kannon.cli.server.database import reach_database
+    # Late imports: the other commands start faster without them.
+    from kannon.cli.server.database import open_embedded_database
 
     if not file.is_file():
-        raise OperatorError(f"{file} is not there")
-    async with reach_database(config, create=True) as database:
+        raise OperatorError(f"{file}: no such file")
+    async with open_embedded_database(config, create=True) as database:
         await _replace(database, file)
 
 
-async def _replace(database: "Reached", file: Path) -> None:
+async def _replace(database: "OpenDatabase", file: Path) -> None:
     from kannon.db import restore as db
     from kannon.db.migrate import migrate
 
@@ -51,11 +51,11 @@ async def _replace(database: "Reached", file: Path) -> None:
         await database.backups.read(file, database=db.RESTORED)
         fresh = db.of_database(database.url, db.RESTORED)
         if await db.schema_version(fresh) is None:
-            raise OperatorError(f"{file} is a backup of something else: it holds no Kannon")
+            raise OperatorError(f"{file} is not a backup of Kannon: it has no schema version")
         migrated = await migrate(fresh)  # refuses a newer schema
         if present is not None:
             kept = await database.backups.keep(f"schema-{present}-before-restore", clock=partial(datetime.now, UTC))
-            typer.echo(f"kept the present database as {kept}")
+            typer.echo(f"saved the former database as {kept}")
         await db.complete_restored(database.url, keep_present=present is not None)
         await db.put_in_place(database.url)
     except BaseException:
@@ -64,4 +64,4 @@ async def _replace(database: "Reached", file: Path) -> None:
         raise
     for migration in migrated:
         typer.echo(f"applied {migration.name}")
-    typer.echo(f"restored {file}" + ("; kannon serve goes on with it" if database.running else ""))
+    typer.echo(f"restored {file}" + ("; the running kannon serve uses it now" if database.running else ""))

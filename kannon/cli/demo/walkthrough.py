@@ -1,7 +1,7 @@
-"""What the demo does once Kannon is ready, as a client would: register, send, watch, read, open, click, count.
+"""The steps of the demo, as a client of the server: register, send, watch, read, open, click, count.
 
-In: where the API listens, the admin token, the inbox. Out: what the console shows; OperatorError where an outcome is
-not the one it must be.
+In: the address of the API, the admin token, the inbox. Out: lines on the console; OperatorError at the first unexpected
+result.
 """
 
 import base64
@@ -57,8 +57,8 @@ OUTCOMES_SECONDS = 25.0
 Addresses = Callable[[], Sequence[tuple[str, int]]]
 
 
-class Story:
-    """`play` tells it once."""
+class Walkthrough:
+    """`run` may be called once."""
 
     def __init__(self, console: Console, addresses: Addresses, token: str, inbox: Inbox) -> None:
         self._console = console
@@ -66,8 +66,8 @@ class Story:
         self._admin = {"x-kannon-admin-token": token}
         self._inbox = inbox
 
-    async def play(self) -> None:
-        """Raises OperatorError when something is not as it must be."""
+    async def run(self) -> None:
+        """Raises OperatorError at the first unexpected result."""
         host, port = self._addresses()[0]
         channel = Channel(host, port)
         try:
@@ -81,7 +81,7 @@ class Story:
             channel.close()
 
     async def _send(self, channel: Channel) -> str:
-        """Registers the domain, makes a key, sends to six recipients; the domain's public DKIM key."""
+        """Registers the domain, creates a key, sends to six recipients. Returns the domain's public DKIM key."""
         api = ApiStub(channel)
         domain = await api.CreateDomain(CreateDomainRequest(domain=DOMAIN), metadata=self._admin)
         key = await api.CreateAPIKey(CreateAPIKeyRequest(domain=DOMAIN, name="demo"), metadata=self._admin)
@@ -100,7 +100,7 @@ class Story:
         return domain.dkim_pub_key
 
     async def _watch(self, channel: Channel) -> None:
-        """Shows each delivery's events as they come, until every one has its outcome."""
+        """Shows the events of each delivery until all have their outcome."""
         with Live(console=self._console, refresh_per_second=10) as live, anyio.move_on_after(OUTCOMES_SECONDS):
             while True:
                 events = await self._events(channel)
@@ -109,7 +109,7 @@ class Story:
                 if outcomes == EXPECTED:
                     return
                 await anyio.sleep(0.1)
-        raise OperatorError("not every delivery came to the outcome it must have")
+        raise OperatorError(f"after {OUTCOMES_SECONDS:.0f} s not every delivery has the expected outcome")
 
     async def _events(self, channel: Channel) -> list[Stats]:
         request = GetStatsReq(domain=DOMAIN, take=100)
@@ -127,7 +127,7 @@ class Story:
             raise OperatorError("the DKIM signature does not verify")
 
     async def _read(self, recipient: str) -> None:
-        """Opens the pixel and follows the link, as a mail client would."""
+        """Requests the pixel and the link, as a mail client does."""
         message = email.message_from_bytes(self._inbox.mails[recipient], policy=email.policy.default)
         html = message.get_body(("html",)) if isinstance(message, EmailMessage) else None
         text = "" if html is None else html.get_content()
@@ -140,10 +140,10 @@ class Story:
         status, location = await anyio.to_thread.run_sync(_get, link[1])
         self._console.print(f"link: {status} → {location}", highlight=False)
         if location != "https://shop.example/orders?id=1000&from=mail":
-            raise OperatorError("the link leads elsewhere")
+            raise OperatorError(f"the link redirects to {location}")
 
     async def _count(self, channel: Channel) -> None:
-        """The counters, once the open and the click have arrived."""
+        """Waits for the counters of the open and the click."""
         now = datetime.now(UTC)
         request = GetAggregatedStatsReq(
             domain=DOMAIN,
@@ -162,7 +162,7 @@ class Story:
         self._console.rule("counted")
         self._console.print(", ".join(f"{kind} {count}" for kind, count in counted.items()))
         if counted != wanted:
-            raise OperatorError(f"the counters are not {wanted}")
+            raise OperatorError(f"the counters are {counted}, not {wanted}")
 
 
 def basic(domain: str, key: str) -> str:
@@ -171,26 +171,26 @@ def basic(domain: str, key: str) -> str:
 
 
 def _table(events: Sequence[Stats]) -> Table:
-    table = Table("recipient", "what happened")
-    happened: dict[str, list[str]] = {address: [] for address in EXPECTED}
+    table = Table("recipient", "events")
+    texts: dict[str, list[str]] = {address: [] for address in EXPECTED}
     for event in events:
-        words = event.type
+        text = event.type
         if event.type == "error":
-            words = f"deferred ({event.data.error.code} {event.data.error.msg})"
+            text = f"deferred ({event.data.error.code} {event.data.error.msg})"
         elif event.type == "bounced":
-            words = f"[red]bounced[/] ({event.data.bounced.code} {event.data.bounced.msg})"
+            text = f"[red]bounced[/] ({event.data.bounced.code} {event.data.bounced.msg})"
         elif event.type == "rejected":
-            words = f"[red]rejected[/] ({event.data.rejected.reason})"
+            text = f"[red]rejected[/] ({event.data.rejected.reason})"
         elif event.type == "delivered":
-            words = "[green]delivered[/]"
-        happened.setdefault(event.email, []).append(words)
-    for address, words_of in happened.items():
-        table.add_row(address, " → ".join(words_of))
+            text = "[green]delivered[/]"
+        texts.setdefault(event.email, []).append(text)
+    for address, parts in texts.items():
+        table.add_row(address, " → ".join(parts))
     return table
 
 
 def _get(url: str) -> tuple[int, str]:
-    """Status and Location; redirects are not followed."""
+    """Returns status and Location without following a redirect."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=5)
     try:

@@ -1,5 +1,4 @@
-"""What became of mail and what becomes of it, for the administrator: statistics, mail under way, suppressions, parked
-messages, health."""
+"""Statistics, batches, deliveries, pauses, suppressions, dead letters, destinations, health: for the administrator."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,7 +21,7 @@ from kannon.pb.stats.apiv2 import statsapiv2_pb2 as stats_v2
 from kannon.pb.stats.apiv2.statsapiv2_grpc import StatsApiV2Stub
 
 
-class WatchCalls(Calls):
+class OperationCalls(Calls):
     @cached_property
     def _stats_v1(self) -> StatsApiV1Stub:
         return StatsApiV1Stub(self._channel)
@@ -62,22 +61,22 @@ class WatchCalls(Calls):
         skip: int = 0,
         take: int = 100,
     ) -> stats_v1.GetStatsRes:
-        """Events, newest first, and how many there are in [from, to)."""
+        """Events in [from, to), the newest first, and their number."""
         request = stats_v1.GetStatsReq(
             domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time), skip=skip, take=take
         )
-        return await self._ask(self._stats_v1.GetStats, request)
+        return await self._rpc(self._stats_v1.GetStats, request)
 
     async def count_stats(
         self, domain: str, *, from_time: datetime, to_time: datetime
     ) -> stats_v2.GetAggregatedStatsRes:
-        """Per type and hour."""
+        """Counts by type and hour."""
         request = stats_v2.GetAggregatedStatsReq(
             domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time)
         )
-        return await self._ask(self._stats_v2.GetAggregatedStats, request)
+        return await self._rpc(self._stats_v2.GetAggregatedStats, request)
 
-    # Mail under way
+    # Batches and deliveries
 
     async def list_batches(
         self,
@@ -88,14 +87,14 @@ class WatchCalls(Calls):
         skip: int = 0,
         take: int = 100,
     ) -> operations.ListBatchesResponse:
-        """Those made in [from, to), newest first."""
+        """Batches created in [from, to), the newest first."""
         request = operations.ListBatchesRequest(
             domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time), skip=skip, take=take
         )
-        return await self._ask(self._operations.ListBatches, request)
+        return await self._rpc(self._operations.ListBatches, request)
 
     async def find_batch(self, message_id: str) -> operations.GetBatchResponse:
-        return await self._ask(self._operations.GetBatch, operations.GetBatchRequest(message_id=message_id))
+        return await self._rpc(self._operations.GetBatch, operations.GetBatchRequest(message_id=message_id))
 
     async def list_deliveries(
         self,
@@ -107,109 +106,109 @@ class WatchCalls(Calls):
         skip: int = 0,
         take: int = 100,
     ) -> operations.ListDeliveriesResponse:
-        """Those without an outcome, the next due first; empty texts restrict nothing."""
+        """Deliveries without an outcome, the next due first. An empty text matches all."""
         request = operations.ListDeliveriesRequest(
             domain=domain, message_id=message_id, email=email, state=state, skip=skip, take=take
         )
-        return await self._ask(self._operations.ListDeliveries, request)
+        return await self._rpc(self._operations.ListDeliveries, request)
 
     async def find_timeline(
         self, delivery_id: int = 0, *, message_id: str = "", email: str = ""
     ) -> operations.GetTimelineResponse:
-        """Of a delivery by its id, or by its batch and address: why it has not arrived."""
+        """The state and events of a delivery, given by its id or by its batch and address."""
         request = operations.GetTimelineRequest(delivery_id=delivery_id, message_id=message_id, email=email)
-        return await self._ask(self._operations.GetTimeline, request)
+        return await self._rpc(self._operations.GetTimeline, request)
 
     async def cancel_batch(self, message_id: str) -> operations.CancelBatchResponse:
-        """For good: no further attempt is made."""
-        return await self._ask(self._operations.CancelBatch, operations.CancelBatchRequest(message_id=message_id))
+        """Cancels for good: the server makes no further attempt."""
+        return await self._rpc(self._operations.CancelBatch, operations.CancelBatchRequest(message_id=message_id))
 
     async def cancel_delivery(self, delivery_id: int) -> operations.CancelDeliveryResponse:
-        """For good: no further attempt is made."""
+        """Cancels for good: the server makes no further attempt."""
         request = operations.CancelDeliveryRequest(delivery_id=delivery_id)
-        return await self._ask(self._operations.CancelDelivery, request)
+        return await self._rpc(self._operations.CancelDelivery, request)
 
     async def pause(self, *, message_id: str = "", domain: str = "", destination: str = "") -> operations.Pause:
-        """One of them: a batch, a domain of ours, or a domain of recipients."""
+        """Pauses a batch, a sender domain or a recipient domain; give exactly one. Raises ValueError."""
         request = operations.PauseRequest(**_one_of(message_id, domain, destination))
-        return (await self._ask(self._operations.Pause, request)).pause
+        return (await self._rpc(self._operations.Pause, request)).pause
 
     async def resume(self, *, message_id: str = "", domain: str = "", destination: str = "") -> int:
-        """How many deliveries are due now that were put aside."""
+        """Ends a pause. Returns the number of deliveries that are due now."""
         request = operations.ResumeRequest(**_one_of(message_id, domain, destination))
-        return (await self._ask(self._operations.Resume, request)).released_count
+        return (await self._rpc(self._operations.Resume, request)).released_count
 
     async def list_pauses(self) -> list[operations.Pause]:
-        return list((await self._ask(self._operations.ListPauses, operations.ListPausesRequest())).pauses)
+        return list((await self._rpc(self._operations.ListPauses, operations.ListPausesRequest())).pauses)
 
     async def retry_now(
         self, *, message_id: str = "", delivery_id: int = 0, domain: str = "", destination: str = ""
     ) -> int:
-        """How many are tried at once; each of them narrows down what is meant, one at least is needed."""
+        """Retries the deliveries that match all given filters, at least one. Returns their number."""
         request = operations.RetryNowRequest(
             message_id=message_id, delivery_id=delivery_id, domain=domain, destination=destination
         )
-        return (await self._ask(self._operations.RetryNow, request)).count
+        return (await self._rpc(self._operations.RetryNow, request)).count
 
     # Suppressions
 
     async def list_suppressions(
         self, domain: str, *, cause: str = "", after: str = "", take: int = 1000
     ) -> suppressions.ListSuppressionsResponse:
-        """In the order of the addresses, those behind the address `after`."""
+        """In alphabetical order, only addresses after `after`."""
         request = suppressions.ListSuppressionsRequest(domain=domain, cause=cause, after=after, take=take)
-        return await self._ask(self._suppressions.ListSuppressions, request)
+        return await self._rpc(self._suppressions.ListSuppressions, request)
 
     async def find_suppression(self, domain: str, email: str) -> suppressions.Suppression:
         request = suppressions.GetSuppressionRequest(domain=domain, email=email)
-        return (await self._ask(self._suppressions.GetSuppression, request)).suppression
+        return (await self._rpc(self._suppressions.GetSuppression, request)).suppression
 
     async def add_suppressions(self, domain: str, entries: Sequence[suppressions.Suppression]) -> int:
-        """How many are new or changed; at most 10,000 in one call, which may be repeated."""
+        """Returns the number of new or changed entries. At most 10,000 in one call, which may be repeated."""
         request = suppressions.AddSuppressionsRequest(domain=domain, suppressions=entries)
-        return (await self._ask(self._suppressions.AddSuppressions, request)).count
+        return (await self._rpc(self._suppressions.AddSuppressions, request)).count
 
     async def remove_suppressions(self, domain: str, emails: Sequence[str]) -> list[str]:
-        """Those that were removed."""
+        """Returns the addresses that were removed."""
         request = suppressions.RemoveSuppressionsRequest(domain=domain, emails=emails)
-        return list((await self._ask(self._suppressions.RemoveSuppressions, request)).removed)
+        return list((await self._rpc(self._suppressions.RemoveSuppressions, request)).removed)
 
     async def suppression_enabled(self, domain: str) -> bool:
         request = suppressions.GetSuppressionPolicyRequest(domain=domain)
-        return (await self._ask(self._suppressions.GetSuppressionPolicy, request)).enabled
+        return (await self._rpc(self._suppressions.GetSuppressionPolicy, request)).enabled
 
     async def set_suppression(self, domain: str, *, enabled: bool) -> None:
         request = suppressions.SetSuppressionPolicyRequest(domain=domain, enabled=enabled)
-        await self._ask(self._suppressions.SetSuppressionPolicy, request)
+        await self._rpc(self._suppressions.SetSuppressionPolicy, request)
 
-    # Parked messages
+    # Dead letters
 
     async def list_dead_letters(self, *, after: int = 0, take: int = 100) -> parked.ListParkedResponse:
-        """Messages that nobody could handle, in the order in which they were set aside."""
-        return await self._ask(self._parked.ListParked, parked.ListParkedRequest(after=after, take=take))
+        """Messages that no component can handle, the oldest first."""
+        return await self._rpc(self._parked.ListParked, parked.ListParkedRequest(after=after, take=take))
 
-    async def retry_dead_letters(self, sequence: int) -> None:
-        await self._ask(self._parked.RetryParked, parked.RetryParkedRequest(sequence=sequence))
+    async def retry_dead_letter(self, sequence: int) -> None:
+        await self._rpc(self._parked.RetryParked, parked.RetryParkedRequest(sequence=sequence))
 
-    async def delete_dead_letters(self, sequence: int) -> None:
-        await self._ask(self._parked.DeleteParked, parked.DeleteParkedRequest(sequence=sequence))
+    async def delete_dead_letter(self, sequence: int) -> None:
+        await self._rpc(self._parked.DeleteParked, parked.DeleteParkedRequest(sequence=sequence))
 
     # Destinations
 
     async def list_destinations(self, host: str = "", *, take: int = 100) -> destinations.ListDestinationsResponse:
-        """How the mail servers with `host` in their names are doing, as every sender sees them; the busiest first."""
+        """The state of the mail servers with `host` in their names, from every sender; the busiest first."""
         request = destinations.ListDestinationsRequest(host=host, take=take)
-        return await self._ask(self._destinations.ListDestinations, request)
+        return await self._rpc(self._destinations.ListDestinations, request)
 
     # Health
 
     async def failing_checks(self) -> Mapping[str, str]:
-        """Name → what is wrong; empty when all is well."""
+        """Name → problem; empty if every check succeeds."""
         return dict((await self._call(self._hz.HZ, admin.HZRequest(), {})).result)
 
 
 def _one_of(message_id: str, domain: str, destination: str) -> dict[str, str]:
-    """Of a oneof; a second one would only take the place of the first."""
+    """The one field of a oneof. Protobuf would silently keep only the last of several."""
     given = {"message_id": message_id, "domain": domain, "destination": destination}
     given = {field: text for field, text in given.items() if text}
     if len(given) != 1:
