@@ -21,13 +21,23 @@ TIMELINE_EVENTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Which:
-    """Deliveries that are meant; what is empty restricts nothing."""
+class DeliveryFilter:
+    """Selects deliveries. An empty field matches all."""
 
     message_id: str = ""
     delivery_id: int = 0
     domain: str = ""
     destinations: Sequence[str] = ()
+
+    def log_fields(self) -> dict[str, object]:
+        """The fields that are not empty, under the names that log events use."""
+        fields = {
+            "batch": self.message_id,
+            "delivery": self.delivery_id,
+            "domain": self.domain,
+            "destinations": list(self.destinations),
+        }
+        return {name: value for name, value in fields.items() if value}
 
 
 async def list_batches(
@@ -93,7 +103,7 @@ async def find_delivery_id(db: Database, message_id: str, email: str) -> int | N
 
 
 @repeat_on_conflict
-async def retry_now(db: Database, which: Which) -> int:
+async def retry_now(db: Database, which: DeliveryFilter) -> int:
     """How many will be tried at once."""
     async with db.acquire() as connection:
         count: int = await queries.retry_now(connection, **asdict(which))

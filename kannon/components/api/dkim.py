@@ -80,12 +80,11 @@ class DkimMethods:
         return pb.DeleteDkimKeyResponse(key=self._message(key))
 
     async def _published(self, key: RegisteredKey) -> Sequence[str]:
-        name = key.record.name
         try:
-            return await self._look_up(name)
+            return await self._look_up(key.record.name)
         except Unavailable as error:
-            # Not UNAVAILABLE, whose text says nothing: the operator must know that it is the DNS that does not answer.
-            raise FailedPrecondition(f"{name} TXT: not known, the name servers did not answer: {error}") from None
+            # Not UNAVAILABLE, whose text is fixed: the operator must see that the DNS does not answer.
+            raise FailedPrecondition(str(error)) from None
 
     async def _domain(self, text: str) -> str:
         domain = domain_name(text)

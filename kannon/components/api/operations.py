@@ -12,7 +12,7 @@ import structlog
 from kannon.components.api.arguments import BEGINNING, MAX_PAGE, domain_name, found, plain_text
 from kannon.components.api.authenticator import Admin
 from kannon.db import cancellations, domains, inspect, pauses
-from kannon.db.inspect import Which
+from kannon.db.inspect import DeliveryFilter
 from kannon.db.pool import Database
 from kannon.db.stats_read import Span
 from kannon.errors import InvalidArgument, NotFound
@@ -140,13 +140,13 @@ class OperationsMethods:
         return pb.ListPausesResponse(pauses=[to_pause(pause) for pause in await pauses.list_pauses(self._prompt)])
 
     async def RetryNow(self, caller: Admin, request: pb.RetryNowRequest) -> pb.RetryNowResponse:
-        which = Which(
+        which = DeliveryFilter(
             message_id=_message_id(request.message_id) if request.message_id else "",
             delivery_id=_delivery_id(request.delivery_id) if request.delivery_id else 0,
             domain=domain_name(request.domain) if request.domain else "",
             destinations=_destinations(request.destination),
         )
-        if which == Which():
+        if which == DeliveryFilter():
             raise InvalidArgument("message_id", "is needed, or delivery_id, domain or destination")
         if which.message_id:
             await self._check_batch(which.message_id)
@@ -155,7 +155,7 @@ class OperationsMethods:
         await self._prompt.ping()
         count = await inspect.retry_now(self._db, which)
         await self._wake()
-        log.info("retried now", which=which, count=count, by=caller.attribution)
+        log.info("deliveries retried", **which.log_fields(), count=count, by=caller.attribution)
         return pb.RetryNowResponse(count=count)
 
     async def _subject(self, request: pb.PauseRequest | pb.ResumeRequest) -> tuple[Scope, str]:

@@ -140,12 +140,8 @@ class Resolver:
             return _failed(f"name servers did not answer for {name} {kind}")
         except dns.resolver.NoNameservers as error:
             return _failed(f"name servers failed for {name} {kind}: {_first_error(error)}")
-        except (
-            dns.exception.DNSException,
-            OSError,
-            ValueError,
-        ) as error:  # also YXDOMAIN, a bad name
-            return _failed(f"DNS: {name} {kind}: {str(error) or type(error).__name__}")
+        except (dns.exception.DNSException, OSError, ValueError) as error:  # YXDOMAIN or a bad name
+            return _failed(f"{name} {kind}: {str(error) or type(error).__name__}")
         return _read(result, kind)
 
 

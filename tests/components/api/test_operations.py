@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import nats
 import pytest
+import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpclib.const import Status
 
@@ -365,7 +366,10 @@ async def test_waiting_deliveries_are_tried_now_when_asked(
     async def retry(**which: Any) -> int:
         return (await operations.RetryNow(pb.RetryNowRequest(**which), metadata=ADMIN)).count
 
-    assert await retry(delivery_id=first) == 1
+    with structlog.testing.capture_logs() as logs:
+        assert await retry(delivery_id=first) == 1
+    [logged] = [entry for entry in logs if entry["event"] == "deliveries retried"]
+    assert logged.keys() - {"log_level"} == {"event", "delivery", "count", "by"}
     assert [row.id for row in await claim_due(db, page=10)] == [first]
     await operations.Pause(pb.PauseRequest(destination="other.org"), metadata=ADMIN)
     assert await retry(message_id=batch.message_id) == 1

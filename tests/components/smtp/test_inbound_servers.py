@@ -5,10 +5,10 @@ from pathlib import Path
 
 import anyio
 
-from kannon.components.smtp.registry import DatabaseRegistry
 from kannon.bus import streams
 from kannon.bus.connection import Bus
 from kannon.components.smtp import InboundSmtp
+from kannon.components.smtp.registry import DatabaseRegistry
 from kannon.components.stats import Stats
 from kannon.config import Smtp
 from kannon.db.pool import Database
