@@ -109,7 +109,7 @@ async def test_what_is_no_backup_changes_nothing(kannon: Kannon, command: Comman
         assert refused.err.count("\n") == 1
     missing = await command("restore", "missing")
     assert (missing.code, missing.err) == (1, f"kannon: {tmp_path}/missing: no such file\n")
-    for place, problem in ((tmp_path, "is a folder"), (tmp_path / "no" / "where", "No such file or directory")):
+    for place, problem in ((tmp_path, "is a directory"), (tmp_path / "no" / "where", "No such file or directory")):
         unwritten = await command("backup", str(place))
         assert unwritten.code == 1
         assert problem in unwritten.err
