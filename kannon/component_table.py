@@ -129,7 +129,7 @@ def _dispatcher(parts: Parts) -> Component:
         page=config.dispatcher.page,
         max_backlog=config.dispatcher.max_backlog,
         max_backlog_bytes=config.dispatcher.max_backlog_bytes,
-        pages_at_once=config.dispatcher.workers + 1,
+        workers=config.dispatcher.workers,
     )
     builder = Builder(db, options, workers=config.dispatcher.workers, clock=now)
     outcomes = Outcomes(db, bus, budget=budget, chance=random.random, meter=parts.meter)
