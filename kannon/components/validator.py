@@ -7,6 +7,7 @@ scheduled or is deleted. It resolves no name: whether a domain exists is found o
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -14,8 +15,15 @@ import structlog
 from anyio.abc import TaskStatus
 
 from kannon.bus.streams import WAKE_VALIDATOR
+from kannon.db.claims import claim_or_release, release_claimed
 from kannon.db.pool import Database
-from kannon.db.queue import UnvalidatedDelivery, claim_to_validate, reclaim_validating, settle_validated
+from kannon.db.queue import (
+    UnvalidatedDelivery,
+    claim_to_validate,
+    reclaim_validating,
+    release_validating,
+    settle_validated,
+)
 from kannon.mail.address import check_recipient
 from kannon.mail.event import Event, EventType, delivery_event_id
 from kannon.metrics.null_metrics import NULL_METRICS
@@ -67,26 +75,33 @@ class Validator:
             group.cancel_scope.cancel()
 
     async def cycle(self) -> int:
-        """Claims one page and settles it; how many rows."""
-        page = await claim_to_validate(self._db, PAGE)
-        if page:
+        """Claims one page and settles it; returns the number of rows."""
+        page = await claim_or_release(partial(claim_to_validate, self._db, PAGE), self._release)
+        if not page:
+            return 0
+        try:
             await self._settle(page)
+        except BaseException:
+            await release_claimed(self._release, [row.id for row in page])
+            raise
+        await self._bus.notify_dispatcher()
+        now = datetime.now(UTC)
+        self._meter.validated([(now - row.created_at).total_seconds() for row in page])
         return len(page)
 
     async def _settle(self, page: Sequence[UnvalidatedDelivery]) -> None:
         problems = {row.id: check_recipient(row.email) for row in page}
-        events = [_event(row, problems[row.id]) for row in page]
         # Publish, acknowledged, then move the rows: a crash in between repeats the page, and the event ids, the same on
         # every repeat, keep it counted once.
-        await self._bus.publish_events(events)
+        await self._bus.publish_events([_event(row, problems[row.id]) for row in page])
         await settle_validated(
             self._db,
             valid=[row.id for row in page if problems[row.id] is None],
             rejected=[row.id for row in page if problems[row.id] is not None],
         )
-        await self._bus.notify_dispatcher()
-        now = datetime.now(UTC)
-        self._meter.validated([(now - row.created_at).total_seconds() for row in page])
+
+    async def _release(self, ids: Sequence[int]) -> None:
+        await release_validating(self._db, ids)
 
     async def _reclaim(self) -> None:
         while True:

@@ -103,6 +103,13 @@ async def settle_validated(db: Database, *, valid: Sequence[int], rejected: Sequ
 
 
 @repeat_on_conflict
+async def release_validating(db: Database, ids: Sequence[int]) -> None:
+    """Back to to_validate; rows that were settled meanwhile stay as they are."""
+    async with db.acquire() as connection:
+        await queries.release_validating(connection, ids=ids)
+
+
+@repeat_on_conflict
 async def reclaim_validating(db: Database, lease: timedelta) -> int:
     """Rows whose claim outlived the lease go back; how many."""
     async with db.acquire() as connection:

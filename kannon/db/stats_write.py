@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kannon.db.pool import Connection
 
 WEEK = timedelta(days=7)
+APART = timedelta(days=8)  # between two times of one event: longer than the streams store its envelope, and then itself
 _PREFIX = "stats_"
 _DDL_SECONDS = 30
 _UNLOCK_SECONDS = 5
@@ -39,16 +40,18 @@ class Stored:
 
 @repeat_on_conflict
 async def insert_events(db: Database, events: Sequence[Event], suppressions: Sequence[Suppression] = ()) -> Stored:
-    """One statement. May be repeated: events that are there already neither count nor suppress. `suppressions` are
-    those that events of the page call for. The partitions must exist (`ensure_partitions`); Unavailable where one went
+    """All or nothing. May be repeated: events that are there already neither count nor suppress, also where their
+    repeat has another time. `suppressions` are those that events of the page call for. The partitions must exist (`ensure_partitions`); Unavailable where one went
     meanwhile."""
     # In the order of their ids: two pages that hold the same events, a bounce comes on two streams, must not each wait
     # for the other.
     page = sorted({event.event_id: event for event in events}.values(), key=lambda event: event.event_id)
-    async with db.acquire() as connection:
+    async with db.transaction() as connection:
+        await queries.lock_stats(connection)
         try:
             row = await queries.insert_events(
                 connection,
+                apart=APART,
                 event_ids=[e.event_id for e in page],
                 ats=[e.at for e in page],
                 types=[e.type.value for e in page],

@@ -39,6 +39,10 @@ WHERE id = ANY(:ids::bigint[]) AND state = 'validating';
 -- name: delete_validated!
 DELETE FROM sending_pool_emails WHERE id = ANY(:ids::bigint[]) AND state = 'validating';
 
+-- name: release_validating!
+UPDATE sending_pool_emails SET state = 'to_validate', claimed_at = NULL
+WHERE id = ANY(:ids::bigint[]) AND state = 'validating';
+
 -- name: reclaim_validating!
 UPDATE sending_pool_emails SET state = 'to_validate', claimed_at = NULL
 WHERE state = 'validating' AND claimed_at < now() - :lease::interval;

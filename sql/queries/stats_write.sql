@@ -1,7 +1,15 @@
 -- Events into rows and counters.
 
+-- name: lock_stats$
+-- One page at a time: a page sees all events that earlier pages stored. A process that stops in the middle of its
+-- transaction loses its connection, and with it the lock.
+SELECT set_config('idle_in_transaction_session_timeout', '10s', true), pg_advisory_xact_lock(1802006125);
+
 -- name: insert_events^
--- A page of events in one statement: only events that were new are counted, however often they are redelivered.
+-- A page of events in one statement: only events that were new are counted, however often they are redelivered. An event
+-- is new where none of its id lies within :apart of it. The primary key does not ensure that, for it contains the time:
+-- an outcome that is published again after a crash has another one. A scalar subquery, not EXISTS: joined, a table that
+-- has no statistics yet would be read whole.
 -- Anonymous opens and clicks (tracking_mode 2) leave their id and nothing else. Those new ones that call for it
 -- suppress their address, so that whoever sees the event finds the address suppressed, and a redelivery does not bring
 -- back what an operator has removed. Returns how many events were new and which addresses were suppressed.
@@ -18,7 +26,10 @@ WITH page AS (
     INSERT INTO stats (event_id, at, type, domain, message_id, email, delivery_id, attempt, tracking_mode, permanent,
                        code, enhanced_status, text, stage, host, tls, retry_after_seconds, user_agent, ip, url,
                        suspected_machine)
-    SELECT * FROM page WHERE tracking_mode <> 2
+    SELECT * FROM page p
+    WHERE tracking_mode <> 2
+      AND (SELECT true FROM stats s WHERE s.event_id = p.event_id AND s.at >= p.at - :apart::interval
+                                      AND s.at <= p.at + :apart::interval LIMIT 1) IS NULL
     ON CONFLICT DO NOTHING
     RETURNING event_id, domain, at, type
 ), anonymous AS (

@@ -6,9 +6,11 @@ from typing import Any
 import anyio
 import pytest
 from grpclib.const import Status
+from structlog.testing import capture_logs
 
-from kannon.db.idempotency import delete_expired
+from kannon.db.idempotency import delete_expired, store_answer
 from kannon.db.pool import Database, open_database
+from kannon.errors import Conflict
 from kannon.mail.send_request import Limits
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes, SendTemplateReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
@@ -36,6 +38,25 @@ async def test_a_repeat_gets_the_first_answer_and_sends_nothing(api: RunningApi,
     assert (first.accepted_count, first.rejected_count) == (1, 1)
     assert (await count(db, "messages"), await count(db, "templates")) == (1, 1)
     assert await count(db, "sending_pool_emails") == 1
+
+
+async def test_a_send_whose_transaction_is_repeated_is_counted_once(
+    api: RunningApi, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [Conflict("PostgreSQL: deadlock detected")]
+
+    async def fail_once(*args: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await store_answer(*args)
+
+    monkeypatch.setattr("kannon.db.idempotency.store_answer", fail_once)
+    key = await api.create_key("example.com") | {"idempotency-key": "k"}
+    with capture_logs() as logs:
+        await api.mailer.SendHTML(a_send(), metadata=key)
+        answer = await api.mailer.SendHTML(a_send(), metadata=key)
+    assert [each["batch"] for each in logs if each["event"] == "batch accepted"] == [answer.message_id]
+    assert failures == []
 
 
 async def test_the_order_in_which_maps_are_written_does_not_matter(api: RunningApi, db: Database) -> None:

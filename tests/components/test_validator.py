@@ -7,7 +7,7 @@ from kannon.bus import streams
 from kannon.bus.connection import Bus
 from kannon.components.validator import Validator
 from kannon.db.pool import Database
-from kannon.db.queue import settle_validated
+from kannon.db.queue import UnvalidatedDelivery, claim_to_validate, settle_validated
 from kannon.errors import Unavailable
 from tests.support.consume import events_of
 from tests.support.patience import patience
@@ -41,6 +41,38 @@ async def test_a_repeat_after_a_crash_is_the_same_event(
         await connection.execute("UPDATE sending_pool_emails SET state = 'to_validate', claimed_at = NULL")
     assert await Validator(db, bus).cycle() == 1
     assert (await bus.backlog("kannon_stats")).messages == 1
+
+
+async def test_a_claim_that_is_cancelled_after_its_commit_returns_its_rows(
+    db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [delivery] = await insert_batch(db, ["a@example.org"])
+    async with anyio.create_task_group() as group:
+
+        async def cut(db: Database, page: int) -> list[UnvalidatedDelivery]:
+            claimed = await claim_to_validate(db, page)
+            assert await states(db) == {delivery: "validating"}
+            group.cancel_scope.cancel()
+            await anyio.lowlevel.checkpoint()
+            return claimed
+
+        monkeypatch.setattr("kannon.components.validator.claim_to_validate", cut)
+        group.start_soon(Validator(db, bus).run, anyio.Event())
+    assert await states(db) == {delivery: "to_validate"}
+
+
+async def test_a_page_that_cannot_be_published_is_returned(
+    db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [delivery] = await insert_batch(db, ["a@example.org"])
+
+    async def away(_: object) -> None:
+        raise Unavailable("NATS: gone")
+
+    monkeypatch.setattr(bus, "publish_events", away)
+    with pytest.raises(Unavailable):
+        await Validator(db, bus).cycle()
+    assert await states(db) == {delivery: "to_validate"}
 
 
 async def test_a_nudge_wakes_it_and_stop_ends_it(db: Database, bus: Bus) -> None:

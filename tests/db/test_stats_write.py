@@ -31,6 +31,26 @@ async def test_events_are_counted_once_however_often_they_come(db: Database) -> 
     assert await counters(db) == {"delivered": 3, "bounced": 1}
 
 
+@pytest.mark.parametrize("later", [timedelta(seconds=11), timedelta(days=3)])
+async def test_a_repeat_of_an_event_at_another_time_is_the_same_event(db: Database, later: timedelta) -> None:
+    """A sender that crashed after publishing an outcome delivers again; in the same week, or in the next one."""
+    sunday = datetime(2026, 3, 8, 12, tzinfo=UTC)
+    await ensure_partitions(db, [week_of(sunday), week_of(sunday + later)])
+    assert (await insert_events(db, [event(1, at=sunday)])).fresh == 1
+    assert (await insert_events(db, [event(1, at=sunday + later), event(2, at=sunday + later)])).fresh == 1
+    assert (await insert_events(db, [event(2, at=sunday)])).fresh == 0
+    assert await event_rows(db) == [(1, "delivered"), (2, "delivered")]
+    assert await counters(db) == {"delivered": 2}
+
+
+async def test_two_processes_that_store_one_event_at_two_times_store_it_once(db: Database) -> None:
+    await ensure_partitions(db, [week_of(AT)])
+    async with anyio.create_task_group() as group:
+        for second in range(8):
+            group.start_soon(insert_events, db, [event(n, at=AT + timedelta(seconds=second)) for n in range(200)])
+    assert await counters(db) == {"delivered": 200}
+
+
 async def test_anonymous_events_are_counted_and_not_kept(db: Database) -> None:
     await ensure_partitions(db, [week_of(AT)])
     opened = replace(event(1, EventType.OPENED), tracking_mode=TrackingMode.ANONYMOUS, delivery_id=0)

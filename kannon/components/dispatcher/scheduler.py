@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 import anyio
-import anyio.lowlevel
 import structlog
 from anyio.abc import TaskGroup
 
 from kannon.bus.connection import Queue
 from kannon.bus.streams import WAKE_DISPATCHER
 from kannon.components.dispatcher.builder import BuildFailure
+from kannon.db.claims import claim_or_release, release_claimed
 from kannon.db.pool import Database
 from kannon.db.queue import claim_due, release_sending
 from kannon.errors import KannonError, Unavailable
@@ -40,9 +41,7 @@ SMOOTHING_SECONDS = 2.0
 PAGE_SECONDS = 30.0  # half the shortest lease: a page that is not published by then returns to the queue
 CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
 CHUNK_BYTES = 16 << 20
-CLAIM_LIMIT_SECONDS = 15.0  # a cancelled claim may take this long to finish: half the time of a stop
 RELEASE_DELAY = timedelta(seconds=2)
-RELEASE_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.25
 MAX_PAUSE_SECONDS = 4.0
 
@@ -160,29 +159,11 @@ class Scheduler:
         return 0.0
 
     async def _claim(self, count: int) -> list[Delivery]:
-        """When cancelled it finishes first, and then releases the rows: a cancellation between commit and answer would
-        leave them to their lease, as a crash does there."""
-        try:
-            with anyio.fail_after(CLAIM_LIMIT_SECONDS, shield=True):
-                page = await claim_due(self._db, count)
-        except TimeoutError:
-            raise Unavailable(f"PostgreSQL: a claim took longer than {CLAIM_LIMIT_SECONDS:g} s") from None
-        try:
-            await anyio.lowlevel.checkpoint_if_cancelled()
-        except anyio.get_cancelled_exc_class():
-            await self._release([delivery.id for delivery in page])
-            raise
-        return page
+        return await claim_or_release(partial(claim_due, self._db, count), self._release)
 
     async def _release(self, ids: Sequence[int]) -> None:
-        """Back to the queue, and no attempt counts. When this fails they return at the end of their lease."""
-        if not ids:
-            return
-        try:
-            with anyio.fail_after(RELEASE_SECONDS, shield=True):
-                await release_sending(self._db, ids, delay=RELEASE_DELAY)
-        except (KannonError, TimeoutError) as error:
-            log.warning("cannot release deliveries; the lease does", deliveries=len(ids), why=str(error) or "timed out")
+        """Back to the queue, no attempt counted."""
+        await release_sending(self._db, ids, delay=RELEASE_DELAY)
 
     async def _room(self) -> int:
         """How many more envelopes the stream may hold: in all, and of those that no sender has fetched yet."""
@@ -218,7 +199,7 @@ class Scheduler:
         finally:
             self._unpublished -= len(page)
             self._page_done.set()
-            await self._release(list(waiting))
+            await release_claimed(self._release, list(waiting))
 
     async def _chunks(self, page: Sequence[Delivery]) -> list[list[Delivery]]:
         """One batch in each chunk, and at most CHUNK_BYTES. The smallest first: a single mail does not wait for the
