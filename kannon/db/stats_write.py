@@ -40,9 +40,9 @@ class Stored:
 
 @repeat_on_conflict
 async def insert_events(db: Database, events: Sequence[Event], suppressions: Sequence[Suppression] = ()) -> Stored:
-    """All or nothing. May be repeated: events that are there already neither count nor suppress, also where their
-    repeat has another time. `suppressions` are those that events of the page call for. The partitions must exist (`ensure_partitions`); Unavailable where one went
-    meanwhile."""
+    """All or nothing. The call may be repeated: an event that is stored already neither counts nor suppresses, also
+    where its repeat has another time. `suppressions` are those that events of the page call for. The partitions must
+    exist (`ensure_partitions`). Raises Unavailable where one was dropped meanwhile."""
     # In the order of their ids: two pages that hold the same events, a bounce comes on two streams, must not each wait
     # for the other.
     page = sorted({event.event_id: event for event in events}.values(), key=lambda event: event.event_id)

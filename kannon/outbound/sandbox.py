@@ -5,9 +5,6 @@ for octet below two trace headers. The simulator's addresses (kannon.mail.simula
 bounces and complaints go over SMTP to this installation's own inbound server. The sandbox opens no other connection.
 """
 
-import os
-import secrets
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +18,7 @@ from kannon.mail.destination import Destination
 from kannon.mail.envelope import Envelope
 from kannon.mail.simulator import simulate
 from kannon.mail.verdict import Delivered, Verdict
+from kannon.maildir import make_maildir, write_mail
 from kannon.outbound.deliver import Deliverer
 from kannon.outbound.throttled import Throttled
 
@@ -45,8 +43,7 @@ class Sandbox:
         return self._capacity
 
     async def __aenter__(self) -> Self:
-        for name in ("tmp", "new", "cur"):
-            (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_maildir(self._folder)
         await self._back.__aenter__()
         self._group = await anyio.create_task_group().__aenter__()
         return self
@@ -71,7 +68,8 @@ class Sandbox:
     async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
         verdict, answer = simulate(envelope)
         if isinstance(verdict, Delivered):
-            await anyio.to_thread.run_sync(_keep, self._folder, envelope)
+            trace = f"Return-Path: <{envelope.mail_from}>\r\nDelivered-To: {envelope.rcpt_to}\r\n".encode()
+            await anyio.to_thread.run_sync(write_mail, self._folder, trace + envelope.body)
             self._kept += 1
         if answer and self._group is not None:
             self._group.start_soon(self._answer, envelope, answer)
@@ -102,12 +100,3 @@ def _route_to(smtp: Smtp) -> Route:
     """This installation's inbound server, by its listen address."""
     host, port = split_listen(smtp.listen)
     return Route(domain="*", host={"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port=port or 1, tls="none")  # noqa: S104
-
-
-def _keep(folder: Path, envelope: Envelope) -> None:
-    """Writes to `tmp`, then moves: a reader of `new` sees complete mails only."""
-    name = f"{time.time_ns()}.P{os.getpid()}R{secrets.token_hex(8)}.kannon"
-    trace = f"Return-Path: <{envelope.mail_from}>\r\nDelivered-To: {envelope.rcpt_to}\r\n".encode()
-    temporary = folder / "tmp" / name
-    temporary.write_bytes(trace + envelope.body)
-    temporary.rename(folder / "new" / name)

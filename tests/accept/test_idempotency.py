@@ -50,7 +50,7 @@ async def test_a_send_whose_transaction_is_repeated_is_counted_once(
             raise failures.pop()
         await store_answer(*args)
 
-    monkeypatch.setattr("kannon.db.idempotency.store_answer", fail_once)
+    monkeypatch.setattr("kannon.accept.idempotency.store_answer", fail_once)
     key = await api.create_key("example.com") | {"idempotency-key": "k"}
     with capture_logs() as logs:
         await api.mailer.SendHTML(a_send(), metadata=key)
