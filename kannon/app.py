@@ -14,7 +14,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskStatus
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.component_table import COMPONENTS, Layer, Need, Parts, now
 from kannon.components.metrics import ComponentState, Gauges, Meter, Metrics, Sources
 from kannon.config import Config

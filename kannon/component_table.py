@@ -13,7 +13,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.components.api import Api, ApiSettings
 from kannon.components.bump import Bump
 from kannon.components.dispatcher import Builder, BuildOptions, Dispatcher, Outcomes, Scheduler, SchedulerLimits

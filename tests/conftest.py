@@ -13,7 +13,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import settings
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.db.pool import Database, open_database
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.log import setup_logging

@@ -1,299 +1,221 @@
-"""What components hold of NATS: publish events and envelopes, consume, wake each other, ask how much is waiting.
+"""The connection to NATS of one process: made when first needed, made anew whenever it is lost.
 
-In: mail's values. Out: protobuf on the streams of `topology`. The connection (`connection`) is made when first
-needed; while it is away every call raises Unavailable and nothing is buffered in memory behind the caller's back.
+nats-py's own reconnect is off: a fatal -ERR (maximum connections exceeded, maximum payload violation, credentials
+revoked) ends its client for ever, and its replay may subscribe again to a subject that was unsubscribed during an
+outage. Every lost connection therefore ends its client, and `open` makes the next one; a jittered backoff spaces the
+attempts, for many processes may reconnect to one full server. Subscriptions made by `subscribed` move to the new
+client.
 """
 
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import anyio
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import RawStreamMsg
+from nats.js.errors import APIError, NotFoundError, ServerError
 
-from kannon.bus import streams
-from kannon.bus.bodies import Bodies
-from kannon.bus.client import Connection, unavailable
-from kannon.bus.consume import Limits, PageHandler, consume
-from kannon.bus.dead_letters import DeadLetters
-from kannon.bus.gather import answering, ask_all
-from kannon.bus.publish import Outgoing
-from kannon.errors import Poison, Unavailable
-from kannon.mail.destination import SenderView
-from kannon.mail.envelope import Envelope, ThrottledDelivery
-from kannon.mail.event import Event
-from kannon.wire.destinations import decode_view, encode_view
-from kannon.wire.envelopes import encode_envelope
-from kannon.wire.events import encode_event
+from kannon.bus.publish import Publisher
+from kannon.errors import Unavailable
 
 log = structlog.get_logger()
 
 REQUEST_SECONDS = 5.0
-POSTPONED_SECONDS = 10.0  # a dispatcher's commit; where there is no dispatcher the server says so at once
-TAKEN, REFUSED = b"taken", b"refused"
-ENVELOPE_OVERHEAD = 16 << 10  # subject, headers and the other fields beside the body, generously
+CONNECT_SECONDS = 2.0
+SERVER_PAUSE_SECONDS = 0.05  # between two attempts at the same server within one `open`
+FIRST_PAUSE_SECONDS = 0.25
+MAX_PAUSE_SECONDS = 4.0
+RENEW_SECONDS = 0.5  # how soon a subscription notices that its client is closed
+END_SECONDS = 2.0
+
+Callback = Callable[[Msg], Awaitable[None]]
 
 
-PostponementHandler = Callable[[list[ThrottledDelivery], Callable[[], Awaitable[None]]], Awaitable[None]]
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Every error that nats-py raises for an absent or refusing server becomes Unavailable."""
+    try:
+        yield
+    except (NatsError, OSError, TimeoutError) as error:
+        raise Unavailable(f"NATS: {describe(error)}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What waits in a stream, unacknowledged messages included. `age` of the oldest, by NATS's clock; None when nothing
-    waits."""
-
-    messages: int
-    bytes: int
-    age: timedelta | None
+def describe(error: BaseException) -> str:
+    """One line for the log, in the server's words where it has given a reason."""
+    if isinstance(error, APIError) and error.description:
+        return error.description
+    return str(error).removeprefix("nats: ") or type(error).__name__
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """What waits for the senders. `fresh`: no sender has seen it yet; `handed_over`: grows by one with each it has."""
+class Connection:
+    """`client` and `publisher` are others after each reconnect."""
 
-    backlog: Backlog
-    fresh: int
-    handed_over: int
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """`last_seq` of the stream, the sequence up to which this consumer settled everything, and what waits for it."""
-
-    last_seq: int
-    settled_seq: int
-    waiting: int
-
-
-class Wake:
-    """Set by a nudge from another component; `wait` returns at the nudge or after the safety net's interval."""
-
-    def __init__(self) -> None:
-        self._event = anyio.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    async def wait(self, seconds: float) -> None:
-        with anyio.move_on_after(seconds):
-            await self._event.wait()
-        self._event = anyio.Event()
-
-
-class Bus(DeadLetters):
-    """One connection of one process; safe to use from any task of its event loop."""
-
-    def __init__(self, url: str, *, replicas: int = 1, name: str = "kannon") -> None:
-        """`url`: one or several, separated by commas. `replicas`: on how many servers each stream is kept."""
-        self._replicas = replicas
-        self._connection = Connection(url, name=name)
-        self._bodies = Bodies(self._connection, self._ask, self)
+    def __init__(self, url: str, *, name: str, jitter: Callable[[], float] = random.random) -> None:
+        self._servers = [part.strip() for part in url.split(",")]
+        self._name = name
+        self._jitter = jitter
         self._lock = anyio.Lock()
+        self._pause = FIRST_PAUSE_SECONDS
+        self._not_before = 0.0
+        self._last_error = ""
+        self._shut = False
+        self._ensured: Client | None = None
+        self.client = Client()
+        self.publisher: Publisher | None = None
 
     @property
-    def _client(self) -> Client:
-        return self._connection.client
+    def ensured(self) -> bool:
+        """Whether the streams were ensured over this very connection: a server may come back with an empty store."""
+        return self._ensured is self.client and self.client.is_connected
 
-    async def ready(self) -> None:
-        """Connected, and streams and consumers exist. Components call it first; raises Unavailable, OperatorError."""
+    def ensure(self) -> None:
+        self._ensured = self.client
+
+    async def open(self) -> None:
+        """Returns with a connected client. Raises Unavailable; between two attempts it does so at once."""
+        if self.client.is_connected:
+            return
         async with self._lock:
-            await self._connection.open()
-            if not self._connection.ensured:
-                with unavailable():
-                    js = self._client.jetstream(timeout=REQUEST_SECONDS)
-                    await streams.ensure_topology(js, replicas=self._replicas)
-                self._connection.ensure()
+            if not self.client.is_connected:
+                await self._attempt()
 
-    async def ping(self) -> None:
-        """A round trip to the server. Raises Unavailable."""
-        await self._connection.open()
-        with unavailable():
-            await self._client.flush(timeout=2)
-
-    async def publish_events(self, events: Sequence[Event]) -> None:
-        """To kannon.stats.*, acknowledged, told apart by event id. Raises Unavailable: repeat all."""
-        await self._publish([Outgoing(streams.STATS_SUBJECTS[e.type], e.event_id, encode_event(e)) for e in events])
-
-    async def publish_bounces(self, events: Sequence[Event]) -> None:
-        """To kannon.bounce, under the same event ids."""
-        await self._publish([Outgoing(streams.BOUNCE, e.event_id, encode_event(e)) for e in events])
-
-    async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None:
-        """To kannon.sending, ids "<delivery>.<attempt>.<requeues>"; bodies over max_payload to the object store."""
-        limit = self._client.max_payload - ENVELOPE_OVERHEAD
-        messages = []
-        for envelope in envelopes:
-            msg_id = f"{envelope.delivery_id}.{envelope.attempt}.{envelope.requeues}"
-            body_object = ""
-            if len(envelope.body) > limit:
-                await self._bodies.put(msg_id, envelope.body)
-                body_object = msg_id
-            messages.append(Outgoing(streams.SENDING, msg_id, encode_envelope(envelope, body_object=body_object)))
-        await self._publish(messages)
-
-    async def _publish(self, messages: Sequence[Outgoing]) -> None:
-        if not self._connection.ensured:
-            await self.ready()
-        if self._connection.publisher is not None and messages:
-            await self._connection.publisher.publish(messages)
-
-    async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None:
-        """Returns when one dispatcher has put their rows back into the pool. Raises Unavailable: none did, or it is not
-        known; the call may be repeated."""
-        text = json.dumps([[p.delivery_id, p.requeues, p.seconds, p.rate] for p in page])
-        await self._connection.open()
-        with unavailable():
-            answer = await self._client.request(streams.POSTPONED, text.encode(), timeout=POSTPONED_SECONDS)
-        if answer.data != TAKEN:
-            raise Unavailable("a dispatcher could not take them")
-
-    async def take_throttled(self, handle: PostponementHandler, stop: anyio.Event) -> None:
-        """Hands each page to `handle` until `stop`; one of several dispatchers gets it. `handle` calls its second
-        argument when the rows are committed; the sender is told to repeat what `handle` raises Unavailable for."""
-
-        async def take(message: Msg) -> None:
-            try:
-                page = [ThrottledDelivery(*each) for each in json.loads(message.data)]
-                await handle(page, partial(self._reply, message, TAKEN))
-            except Unavailable as error:
-                log.warning("postponed deliveries not rescheduled", why=str(error))
-                await self._reply(message, REFUSED)
-
-        async with anyio.create_task_group() as group:
-
-            async def arrived(message: Msg) -> None:
-                group.start_soon(take, message)
-
-            async with self._connection.subscribed(streams.POSTPONED, arrived, queue="dispatcher"):
-                await stop.wait()
-
-    async def _reply(self, message: Msg, answer: bytes) -> None:
-        """An answer that is lost makes the sender ask again."""
+    async def _attempt(self) -> None:
+        if self._shut or anyio.current_time() < self._not_before:
+            raise Unavailable(self._reason("not connected"))
+        before, self.publisher = self.publisher, None
+        if before is not None:
+            log.warning("NATS connection lost; reconnecting", why=self._last_error)
+            await self._end_client(self.client)
         try:
-            await self.send(message.reply, answer)
+            await self._connect()
+        except Unavailable:
+            self._not_before = anyio.current_time() + self._pause * (0.5 + 0.5 * self._jitter())
+            self._pause = min(2 * self._pause, MAX_PAUSE_SECONDS)
+            raise
+        self._pause = FIRST_PAUSE_SECONDS
+
+    async def _connect(self) -> None:
+        client = Client()
+        try:
+            with unavailable(), anyio.fail_after(CONNECT_SECONDS):
+                await client.connect(
+                    self._servers,
+                    name=self._name,
+                    connect_timeout=CONNECT_SECONDS,  # type: ignore[arg-type]  # a float works
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,  # of each server, at this one connect
+                    reconnect_time_wait=SERVER_PAUSE_SECONDS,  # type: ignore[arg-type]
+                    error_cb=self._on_error,
+                )
+                publisher = Publisher(client)
+                await publisher.start()
         except Unavailable as error:
-            log.debug("an answer is lost", subject=message.subject, why=str(error))
+            await self._end_client(client)
+            raise Unavailable(self._reason(str(error).removeprefix("NATS: "))) from None
+        except BaseException:
+            await self._end_client(client)
+            raise
+        if self._last_error:
+            log.info("NATS connection restored")
+        self.client, self.publisher, self._last_error = client, publisher, ""
 
-    async def answer_destinations(self, view: Callable[[], SenderView]) -> None:
-        """Says what `view` gives to whoever asks, until cancelled."""
-        say = answering(self.send, lambda: encode_view(view()))
-        async with self._connection.subscribed(streams.ASK_DESTINATIONS, say):
-            await anyio.sleep_forever()
+    async def _end_client(self, client: Client) -> None:
+        with anyio.move_on_after(END_SECONDS, shield=True):
+            await client.close()
 
-    async def ask_destinations(self) -> list[SenderView]:
-        """Of every sender that answers within a moment."""
-        await self.ready()
-        with unavailable():
-            answers = await ask_all(self._connection, streams.ASK_DESTINATIONS)
-        views = []
-        for answer in answers:
+    def _reason(self, otherwise: str) -> str:
+        return f"NATS: {self._last_error or otherwise}"
+
+    async def _on_error(self, error: Exception) -> None:
+        self._last_error = describe(error)
+        if self.publisher is not None:  # while connecting, the caller gets the reason
+            log.warning("NATS connection error", why=self._last_error)
+
+    async def end(self, subscription: Subscription) -> None:
+        """Never raises: a subscription ends with its connection in any case."""
+        with anyio.move_on_after(END_SECONDS, shield=True):
             try:
-                views.append(decode_view(answer))
-            except Poison as error:  # a sender of another version
-                log.warning("an answer cannot be read", why=str(error))
-        return views
+                await subscription.unsubscribe()
+            except (NatsError, OSError) as error:
+                log.debug("unsubscribe lost", why=describe(error))
 
-    async def fetch_body(self, name: str) -> bytes:
-        """Raises Unavailable; Poison when it is gone for good."""
-        return await self._bodies.fetch(name)
+    def jetstream(self) -> JetStreamContext:
+        return self.client.jetstream(timeout=REQUEST_SECONDS)
 
-    async def delete_body(self, name: str) -> None:
-        """After the envelope's outcome is recorded; `sweep_bodies` deletes a body that a crash leaves behind."""
-        await self._bodies.delete(name)
-
-    async def sweep_bodies(self) -> None:
-        """See `kannon.bus.bodies`."""
-        await self._bodies.sweep()
-
-    async def consume(
-        self, spec: streams.ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event
-    ) -> None:
-        """See `kannon.bus.consume`."""
-        await self.ready()
-        await consume(self._connection, self, spec, handle, limits, stop=stop)
-
-    async def backlog(self, stream: str = "kannon_sending") -> Backlog:
-        info = await self._request(f"$JS.API.STREAM.INFO.{stream}")
-        state = info["state"]
-        age = None
-        if state["messages"]:
-            age = datetime.fromisoformat(info["ts"]) - datetime.fromisoformat(state["first_ts"])
-        return Backlog(state["messages"], state["bytes"], age)
-
-    async def sending_queue(self) -> Queue:
-        """The sending stream as its consumer sees it."""
-        info = await self._request(f"$JS.API.CONSUMER.INFO.{streams.SENDER.stream}.{streams.SENDER.name}")
-        return Queue(
-            await self.backlog(streams.SENDER.stream), int(info["num_pending"]), int(info["delivered"]["stream_seq"])
-        )
-
-    async def progress(self, spec: streams.ConsumerSpec) -> Progress:
-        """How far a consumer has come in its stream."""
-        stream = await self._request(f"$JS.API.STREAM.INFO.{spec.stream}")
-        consumer = await self._request(f"$JS.API.CONSUMER.INFO.{spec.stream}.{spec.name}")
-        return Progress(
-            last_seq=stream["state"]["last_seq"],
-            settled_seq=consumer["ack_floor"]["stream_seq"],
-            waiting=consumer["num_pending"] + consumer["num_ack_pending"],
-        )
-
-    async def _request(self, subject: str) -> dict[str, Any]:
-        reply = await self._ask(subject)
-        if "error" in reply:
-            raise Unavailable(f"NATS: {reply['error'].get('description', 'refused')}")
-        return reply
-
-    async def _ask(self, subject: str, question: dict[str, object] | None = None) -> dict[str, Any]:
-        """The server's own API; an error is part of the answer. Raises Unavailable where there is none."""
-        await self._connection.open()
-        payload = json.dumps(question).encode() if question else b""
+    async def request(self, subject: str, payload: bytes, *, seconds: float | None = None) -> Msg:
+        """Raises Unavailable where no reply comes in time."""
+        await self.open()
         with unavailable():
-            answer = await self._client.request(subject, payload, timeout=REQUEST_SECONDS)
-        return json.loads(answer.data)  # type: ignore[no-any-return]  # JSON of the server's own API
+            return await self.client.request(subject, payload, timeout=REQUEST_SECONDS if seconds is None else seconds)
 
     async def send(self, subject: str, payload: bytes) -> None:
-        """Core NATS: no acknowledgement. While disconnected it is dropped: what it settles is redelivered."""
+        """Core NATS: no acknowledgement. Raises Unavailable while disconnected."""
         with unavailable():
-            await self._client.publish(subject, payload)
+            await self.client.publish(subject, payload)
 
-    async def notify_validator(self) -> None:
-        await self._wake(streams.WAKE_VALIDATOR)
-
-    async def notify_dispatcher(self) -> None:
-        await self._wake(streams.WAKE_DISPATCHER)
-
-    async def _wake(self, subject: str) -> None:
-        """A nudge may be lost: polling is the safety net, so nothing is raised."""
-        if self._client.is_connected:
+    async def find_message(
+        self, stream: str, *, sequence: int | None = None, subject: str | None = None
+    ) -> RawStreamMsg | None:
+        """Of a stream: the message of that sequence, the last one of that subject, or with both the first of the
+        subject at or behind the sequence. Raises Unavailable."""
+        await self.open()
+        following = sequence is not None and subject is not None
+        with unavailable():
             try:
-                await self._client.publish(subject, b"")
-            except (NatsError, OSError) as error:
-                log.debug("nudge lost", subject=subject, why=str(error))
+                return await self.jetstream().get_msg(stream, seq=sequence, subject=subject, next=following)
+            except NotFoundError:
+                return None
+
+    async def delete_message(self, stream: str, sequence: int) -> bool:
+        """False where it is gone already. Raises Unavailable."""
+        await self.open()
+        with unavailable():
+            try:
+                return await self.jetstream().delete_msg(stream, sequence)
+            except (NotFoundError, ServerError):
+                return False
 
     @asynccontextmanager
-    async def listen(self, subject: str, stop: anyio.Event) -> AsyncIterator[Wake]:
-        """`async with bus.listen(WAKE_VALIDATOR, stop) as wake: await wake.wait(1)`; `stop` wakes it too."""
-        wake = Wake()
+    async def subscribed(self, subject: str, callback: Callback, *, queue: str = "") -> AsyncIterator[None]:
+        """Subscribed within the block, also after a reconnect. Raises Unavailable at the start only."""
+        subscription = await self._subscribe(subject, callback, queue)
 
-        async def nudged(_: object) -> None:
-            wake.set()
+        async def renew() -> None:
+            nonlocal subscription
+            while True:
+                await anyio.sleep(RENEW_SECONDS)
+                if subscription._conn.is_closed:
+                    with suppress(Unavailable):
+                        await self.open()
+                        subscription = await self._subscribe(subject, callback, queue)
 
-        async def stopped() -> None:
-            await stop.wait()
-            wake.set()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(renew)
+                yield
+                group.cancel_scope.cancel()
+        finally:
+            await self.end(subscription)
 
-        async with self._connection.subscribed(subject, nudged), anyio.create_task_group() as group:
-            group.start_soon(stopped)
-            yield wake
-            group.cancel_scope.cancel()
+    async def _subscribe(self, subject: str, callback: Callback, queue: str) -> Subscription:
+        with unavailable(), anyio.fail_after(END_SECONDS, shield=True):  # cancelled in the middle, it would never end
+            return await self.client.subscribe(subject, queue=queue, cb=callback)
 
     async def close(self) -> None:
-        """Flushes what is written, bounded."""
-        await self._connection.close()
+        """For good. Flushes what is written, bounded."""
+        self._shut = True
+        if self.publisher is None:
+            return
+        with anyio.move_on_after(2, shield=True):
+            if self.client.is_connected:
+                try:
+                    await self.client.flush(timeout=1)
+                except (NatsError, OSError, TimeoutError) as error:
+                    log.debug("NATS flush failed", why=describe(error))
+            await self.client.close()

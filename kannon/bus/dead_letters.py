@@ -1,23 +1,24 @@
-"""Parked messages: what could not be handled, with the reason, kept in a stream of their own until an operator looks.
+"""Dead letters: messages that no component can handle, stored with the reason in a stream of their own.
 
-In: a message's subject and payload. Out: the form in which it is kept, and back. It is one line of JSON (subject and
-reason) before the payload as it was.
+In: a message's subject, payload and reason. Out: dead letters for an operator, who retries or deletes them. Stored
+form: one line of JSON (subject and reason), then the payload unchanged.
 """
 
-import base64
 import hashlib
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Protocol
 
 import structlog
+from nats.js.api import RawStreamMsg
 
 from kannon.bus import streams
+from kannon.bus.backlog import read_backlog
+from kannon.bus.connection import Connection
 from kannon.bus.publish import Outgoing
-from kannon.errors import Poison, Unavailable
+from kannon.errors import Poison
 from kannon.wire.envelopes import parse_envelope
 
 log = structlog.get_logger()
@@ -25,16 +26,23 @@ log = structlog.get_logger()
 MAX_REASON = 500
 
 
-def _parked_subject(subject: str) -> str:
-    return f"{streams.PARKED}.{subject.removeprefix('kannon.').replace('.', '_')}"
+def _dead_letter_subject(subject: str) -> str:
+    return f"{streams.DEAD_LETTERS}.{subject.removeprefix('kannon.').replace('.', '_')}"
 
 
-_PARKED_ENVELOPES = _parked_subject(streams.SENDING)
+_DEAD_ENVELOPES = _dead_letter_subject(streams.SENDING)
+_ANY = f"{streams.DEAD_LETTERS}.>"
+
+Publish = Callable[[Sequence[Outgoing]], Awaitable[None]]
+
+
+class Bodies(Protocol):
+    async def delete(self, name: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """`sequence` is its place in the stream; `subject` is where it came from."""
+    """`sequence` is its place in the stream; `subject` is the one it was published to."""
 
     sequence: int
     parked_at: datetime
@@ -48,96 +56,84 @@ def encode_dead_letter(subject: str, payload: bytes, reason: str) -> bytes:
     return head + b"\n" + payload
 
 
-def decode_dead_letter(message: dict[str, Any]) -> DeadLetter:
-    """A message as the server's API gives it."""
-    head, _, payload = base64.b64decode(message.get("data", "")).partition(b"\n")
-    kept = json.loads(head)
-    return DeadLetter(message["seq"], datetime.fromisoformat(message["time"]), kept["subject"], kept["reason"], payload)
+def decode_dead_letter(message: RawStreamMsg) -> DeadLetter:
+    assert message.seq is not None and message.time is not None, "the server gives both"  # noqa: S101, PT018
+    head, _, payload = (message.data or b"").partition(b"\n")
+    fields = json.loads(head)
+    return DeadLetter(message.seq, message.time, fields["subject"], fields["reason"], payload)
 
 
-def body_object(message: DeadLetter) -> str:
+def body_object(letter: DeadLetter) -> str:
     """The name of an envelope's body in the object store; empty for every other message."""
-    if message.subject != streams.SENDING:
+    if letter.subject != streams.SENDING:
         return ""
     try:
-        return parse_envelope(message.payload).body_object
+        return parse_envelope(letter.payload).body_object
     except Poison:
         return ""
 
 
-class DeadLetters(ABC):
-    """The bus's part that has to do with them; each verb may raise Unavailable."""
+class DeadLetters:
+    """Each method may raise Unavailable."""
 
-    @abstractmethod
-    async def _publish(self, messages: Sequence[Outgoing]) -> None: ...
+    def __init__(self, connection: Connection, publish: Publish, bodies: Bodies) -> None:
+        self._connection = connection
+        self._publish = publish
+        self._bodies = bodies
 
-    @abstractmethod
-    async def _ask(self, subject: str, question: dict[str, object] | None = None) -> dict[str, Any]: ...
-
-    @abstractmethod
-    async def delete_body(self, name: str) -> None: ...
-
-    async def park(self, subject: str, payload: bytes, reason: str) -> None:
-        """Keeps a message that can never be handled. The same message is kept once."""
-        log.error("message parked", subject=subject, why=reason)
-        name = _parked_subject(subject)
+    async def add(self, subject: str, payload: bytes, reason: str) -> None:
+        """The same message is stored once."""
+        log.error("message moved to the dead letters", subject=subject, why=reason)
         msg_id = hashlib.sha256(payload).hexdigest()
-        await self._publish([Outgoing(name, msg_id, encode_dead_letter(subject, payload, reason))])
+        letter = encode_dead_letter(subject, payload, reason)
+        await self._publish([Outgoing(_dead_letter_subject(subject), msg_id, letter)])
 
-    async def list_dead_letters(self, *, after: int, take: int) -> tuple[list[DeadLetter], int]:
-        """Those behind the sequence `after`, in their order, and how many there are in all."""
+    async def page(self, *, after: int, take: int) -> tuple[list[DeadLetter], int]:
+        """Those behind the sequence `after`, oldest first, and the number of all."""
         found: list[DeadLetter] = []
         while len(found) < take:
-            start = found[-1].sequence if found else after
-            message = await self._next_parked({"seq": start + 1, "next_by_subj": f"{streams.PARKED}.>"})
-            if message is None:
+            letter = await self._next(_ANY, found[-1].sequence if found else after)
+            if letter is None:
                 break
-            found.append(message)
-        info = await self._ask(f"$JS.API.STREAM.INFO.{streams.PARKED_STREAM}")
-        if "error" in info:
-            raise _refused(info)
-        return found, int(info["state"]["messages"])
+            found.append(letter)
+        return found, (await read_backlog(self._connection, streams.DEAD_LETTERS_STREAM)).messages
 
-    async def retry_dead_letters(self, sequence: int) -> bool:
-        """Back to its subject, acknowledged, then off the parked stream: a crash in between leaves it in both, and what
-        handles it bears that. False where there is no such message."""
-        message = await self._next_parked({"seq": sequence})
-        if message is None:
+    async def retry(self, sequence: int) -> bool:
+        """Publishes the message to its subject again, then deletes it here: after a crash in between it is in both
+        streams, and its handler sees a duplicate. False where there is no such message."""
+        letter = await self._find(sequence)
+        if letter is None:
             return False
-        await self._publish([Outgoing(message.subject, f"parked.{sequence}", message.payload)])
-        return await self._delete_parked(sequence)
+        await self._publish([Outgoing(letter.subject, f"parked.{sequence}", letter.payload)])
+        return await self._connection.delete_message(streams.DEAD_LETTERS_STREAM, sequence)
 
-    async def delete_dead_letters(self, sequence: int) -> bool:
-        """With the body that an envelope left in the object store. False where there is no such message.
+    async def delete(self, sequence: int) -> bool:
+        """With the body that an envelope has in the object store. False where there is no such message.
 
-        The body goes last: a crash in between leaves it to `kannon.bus.bodies` and deletes no body that is needed."""
-        message = await self._next_parked({"seq": sequence})
-        if message is None or not await self._delete_parked(sequence):
+        The body goes last: after a crash in between `Bodies.sweep` deletes it, and no body that is needed is lost."""
+        letter = await self._find(sequence)
+        if letter is None or not await self._connection.delete_message(streams.DEAD_LETTERS_STREAM, sequence):
             return False
-        if name := body_object(message):
-            await self.delete_body(name)
+        if name := body_object(letter):
+            await self._bodies.delete(name)
         return True
 
-    async def parked_bodies(self, *, after: int) -> tuple[set[str], int]:
-        """Names of the bodies of parked envelopes behind the sequence `after`, and the last sequence looked at."""
+    async def list_bodies(self, *, after: int) -> tuple[set[str], int]:
+        """Names of the bodies of dead envelopes behind the sequence `after`, and the last sequence read."""
         names: set[str] = set()
-        while message := await self._next_parked({"seq": after + 1, "next_by_subj": _PARKED_ENVELOPES}):
-            after = message.sequence
-            names |= {name for name in [body_object(message)] if name}
+        while letter := await self._next(_DEAD_ENVELOPES, after):
+            after = letter.sequence
+            names |= {name for name in [body_object(letter)] if name}
         return names, after
 
-    async def _delete_parked(self, sequence: int) -> bool:
-        subject = f"$JS.API.STREAM.MSG.DELETE.{streams.PARKED_STREAM}"
-        return (await self._ask(subject, {"seq": sequence})).get("success", False) is True
-
-    async def _next_parked(self, which: dict[str, object]) -> DeadLetter | None:
-        reply = await self._ask(f"$JS.API.STREAM.MSG.GET.{streams.PARKED_STREAM}", which)
-        if "message" in reply:
-            return decode_dead_letter(reply["message"])
-        if reply["error"].get("code") == streams.NOT_FOUND:
+    async def _find(self, sequence: int) -> DeadLetter | None:
+        if sequence < 1:
             return None
-        raise _refused(reply)
+        found = await self._connection.find_message(streams.DEAD_LETTERS_STREAM, sequence=sequence)
+        return None if found is None else decode_dead_letter(found)
 
-
-def _refused(reply: dict[str, Any]) -> Unavailable:
-    return Unavailable(f"NATS: {reply['error'].get('description', 'refused')}")
+    async def _next(self, subject: str, after: int) -> DeadLetter | None:
+        found = await self._connection.find_message(
+            streams.DEAD_LETTERS_STREAM, sequence=max(0, after) + 1, subject=subject
+        )
+        return None if found is None else decode_dead_letter(found)

@@ -1,57 +1,57 @@
-"""Questions to all processes at once, over core NATS: whoever runs a sender says how its destinations are doing.
+"""Scatter-gather over core NATS: one request to all processes, and their replies within a short time.
 
-In: a subject and, for an answer, what to say. Out: the answers that came within a moment; how many there should be
-nobody knows. Nothing is kept: who is not there is not asked.
+In: a subject, and for the replying side a function that makes the reply. Out: the replies that arrived in time. Their
+number is not known beforehand; a process that is away is missing from them.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import anyio
 import structlog
 from nats.aio.msg import Msg
 
-from kannon.bus.client import Connection
+from kannon.bus.connection import Connection, unavailable
 from kannon.errors import Unavailable
 
 log = structlog.get_logger()
 
-ANSWER_SECONDS = 0.5
-
-Send = Callable[[str, bytes], Awaitable[None]]
+REPLY_SECONDS = 0.5
 
 
-async def ask_all(connection: Connection, subject: str) -> list[bytes]:
-    """Raises what nats-py raises."""
+async def gather(connection: Connection, subject: str) -> list[bytes]:
+    """Raises Unavailable."""
+    await connection.open()
     client = connection.client
-    answers: list[bytes] = []
-    nobody = anyio.Event()
+    replies: list[bytes] = []
+    no_responders = anyio.Event()
 
-    async def answered(message: Msg) -> None:
-        if message.headers:  # 503: nobody listens
-            nobody.set()
+    async def arrived(message: Msg) -> None:
+        if message.headers:  # status 503: nothing is subscribed
+            no_responders.set()
         else:
-            answers.append(message.data)
+            replies.append(message.data)
 
     inbox = client.new_inbox()
-    subscription = await client.subscribe(inbox, cb=answered)
-    try:
-        await client.publish(subject, b"", reply=inbox)
-        with anyio.move_on_after(ANSWER_SECONDS):
-            await nobody.wait()
-    finally:
-        await connection.end(subscription)
-    return answers
+    with unavailable():
+        subscription = await client.subscribe(inbox, cb=arrived)
+        try:
+            await client.publish(subject, b"", reply=inbox)
+            with anyio.move_on_after(REPLY_SECONDS):
+                await no_responders.wait()
+        finally:
+            await connection.end(subscription)
+    return replies
 
 
-def answering(send: Send, say: Callable[[], bytes]) -> Callable[[Msg], Coroutine[Any, Any, None]]:
-    """A subscription's callback."""
+async def reply_to_gather(connection: Connection, subject: str, reply: Callable[[], bytes]) -> None:
+    """Until cancelled."""
 
-    async def asked(message: Msg) -> None:
+    async def arrived(message: Msg) -> None:
         if message.reply:
             try:
-                await send(message.reply, say())
+                await connection.send(message.reply, reply())
             except Unavailable as error:
-                log.debug("an answer is lost", subject=message.subject, why=str(error))
+                log.debug("reply lost", subject=message.subject, why=str(error))
 
-    return asked
+    async with connection.subscribed(subject, arrived):
+        await anyio.sleep_forever()

@@ -1,8 +1,8 @@
 """Publishing to JetStream in bursts: everything is written at once, then every acknowledgement is awaited and checked.
 
-In: (subject, message id, payload) triples. Out: nothing, or Unavailable naming the first refusal; after it any part of
-the burst may have been stored, so the caller repeats the whole of it under the same ids and the stream drops the
-repeats (Nats-Msg-Id). One inbox subscription serves all bursts, which costs a third of a future per message.
+In: (subject, message id, payload) triples. Out: nothing, or Unavailable with the first refusal. After it any part of
+the burst may be stored: the caller repeats all of it under the same ids, and the stream drops the duplicates
+(Nats-Msg-Id). One inbox subscription serves all bursts; a future for each message would cost three times as much.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class Publisher:
         await self._client.subscribe(self._inbox + ".*.*", cb=self._on_ack, pending_msgs_limit=0, pending_bytes_limit=0)
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """All stored when it returns. Raises Unavailable: some may be stored, repeat all under the same ids."""
+        """Returns when all are stored. Raises Unavailable: some may be stored, repeat all under the same ids."""
         start = 0
         while start < len(messages):
             end, size = start, 0
@@ -87,13 +87,15 @@ class Publisher:
                     )
                 await burst.done
         except TimeoutError:
-            raise Unavailable(f"NATS: {burst.left} of {len(messages)} messages not acknowledged") from None
+            raise Unavailable(
+                f"NATS {messages[0].subject}: {burst.left} of {len(messages)} messages not acknowledged"
+            ) from None
         except (NatsError, OSError) as error:
-            raise Unavailable(f"NATS: {error or type(error).__name__}") from error
+            raise Unavailable(f"NATS {messages[0].subject}: {error or type(error).__name__}") from error
         finally:
             del self._bursts[name]
         if burst.problem:
-            raise Unavailable(f"NATS refused {messages[0].subject}: {burst.problem}")
+            raise Unavailable(f"NATS {messages[0].subject}: refused: {burst.problem}")
 
     async def _on_ack(self, message: Msg) -> None:
         _, name, index = message.subject.rsplit(".", 2)
@@ -103,8 +105,8 @@ class Publisher:
 
 
 def _problem(message: Msg) -> str:
-    """Empty for a good acknowledgement; a duplicate is one too."""
-    if message.headers:  # a status instead of an ack: 503 is "no stream listens here"
+    """Empty for an acknowledgement; that of a duplicate is one too."""
+    if message.headers:  # a status instead of an ack; 503: no stream has this subject
         return f"status {message.headers.get('Status', '')}"
     if b'"error"' in message.data:
         return str(json.loads(message.data)["error"].get("description", "refused"))

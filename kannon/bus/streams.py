@@ -1,8 +1,8 @@
 """Streams, subjects, consumers and limits: the one module that declares them.
 
-Every process ensures them at start. What exists is compared with what is declared: a limit that differs is refused with
-OperatorError (silent drift loses mail), never changed behind the operator's back. The number of replicas is the
-operator's own word (nats.replicas), so what exists follows it.
+Every process ensures them at start. Where an existing stream or consumer has another limit than declared, the start
+ends with OperatorError, for silent drift loses mail; Kannon does not change it by itself. The number of replicas is the
+operator's setting (nats.replicas): existing streams follow it.
 """
 
 from collections.abc import Iterator
@@ -34,21 +34,20 @@ STATS_SUBJECTS: dict[EventType, str] = {
     event_type: "kannon.stats." + {EventType.OPENED: "open", EventType.CLICKED: "click"}.get(event_type, event_type)
     for event_type in EventType
 }
-WAKE_VALIDATOR = "kannon.wake.validator"
-WAKE_DISPATCHER = "kannon.wake.dispatcher"
-POSTPONED = "kannon.postponed"  # core NATS, a sender's request to one dispatcher
-ASK_DESTINATIONS = "kannon.ask.destinations"  # core NATS, answered by every sender
-PARKED = "kannon.parked"
-PARKED_STREAM = "kannon_parked"
+NOTIFY_VALIDATOR = "kannon.wake.validator"
+NOTIFY_DISPATCHER = "kannon.wake.dispatcher"
+THROTTLED = "kannon.postponed"  # core NATS, a sender's request to one dispatcher
+GATHER_DESTINATIONS = "kannon.ask.destinations"  # core NATS, every sender replies
+DEAD_LETTERS = "kannon.parked"
+DEAD_LETTERS_STREAM = "kannon_parked"
 BODIES = "kannon_bodies"
-# A day longer than an envelope stays in its stream (kannon_sending's max_age): no envelope loses its body to it. A
-# parked envelope whose body was in the object store cannot be retried any longer than that.
+# A day longer than an envelope stays in its stream (kannon_sending's max_age), so no envelope loses its body to it. A
+# dead letter whose body is in the object store can be retried for that long.
 BODIES_MAX_AGE_SECONDS = 96 * HOUR
-NOT_FOUND = 404  # JetStream's error code
 
-# Longer than any redelivery of one publish: a burst is repeated for minutes at most, and a kill -9 recovers within one.
+# Longer than the time in which a publish is repeated: minutes at most; a process killed with -9 recovers within one.
 DUPLICATE_WINDOW_SECONDS = 600.0
-ACK_WAIT_SECONDS = 10.0  # renewed by heartbeats while a message is being handled; what kill -9 costs in delay
+ACK_WAIT_SECONDS = 10.0  # heartbeats renew it while a message is in work; the delay after a kill -9
 HEARTBEAT_SECONDS = 3.0
 
 
@@ -61,7 +60,7 @@ class StreamSpec:
     max_age_seconds: float
 
     def config(self, replicas: int) -> StreamConfig:
-        # Discard new: a full stream refuses, it never drops unread mail.
+        # Discard new: a full stream refuses new messages, and drops no unread mail.
         return StreamConfig(
             name=self.name,
             subjects=list(self.subjects),
@@ -83,8 +82,8 @@ class ConsumerSpec:
     filter_subjects: tuple[str, ...] = field(default=())
 
     def config(self) -> ConsumerConfig:
-        # max_deliver is unlimited: giving up is the retry budget's business, or an explicit park.
-        # max_ack_pending is the stream's own size: messages waiting out a nak delay count and must not stop the others.
+        # max_deliver is unlimited: the retry window ends a delivery, or a handler makes the message a dead letter.
+        # max_ack_pending is the stream's own size: messages in a nak delay count too, and must not stop the others.
         return ConsumerConfig(
             durable_name=self.name,
             ack_policy=AckPolicy.EXPLICIT,
@@ -100,7 +99,7 @@ STREAMS = (
     StreamSpec("kannon_sending", (SENDING,), RetentionPolicy.WORK_QUEUE, 100_000, 72 * HOUR),
     StreamSpec("kannon_stats", ("kannon.stats.*",), RetentionPolicy.INTEREST, 100_000, 168 * HOUR),
     StreamSpec("kannon_bounce", (BOUNCE,), RetentionPolicy.INTEREST, 10_000, 168 * HOUR),
-    StreamSpec(PARKED_STREAM, ("kannon.parked.*",), RetentionPolicy.LIMITS, 10_000, 720 * HOUR),
+    StreamSpec(DEAD_LETTERS_STREAM, ("kannon.parked.*",), RetentionPolicy.LIMITS, 10_000, 720 * HOUR),
 )
 
 SENDER = ConsumerSpec("kannon_sending", "sender")
@@ -113,8 +112,8 @@ OUTCOMES = ConsumerSpec(
 BOUNCES_DISPATCHER = ConsumerSpec("kannon_bounce", "dispatcher")
 BOUNCES_STATS = ConsumerSpec("kannon_bounce", "stats")
 
-# Interest retention keeps a message only for the consumers that exist when it arrives, so all of them are made before
-# anybody publishes, whatever components this process runs.
+# Interest retention stores a message only for the consumers that exist when it arrives, so each process makes all of
+# them before it publishes, whatever components it runs.
 CONSUMERS = (SENDER, STATS, OUTCOMES, BOUNCES_DISPATCHER, BOUNCES_STATS)
 
 
@@ -145,7 +144,7 @@ async def ensure_topology(js: JetStreamContext, *, replicas: int = 1) -> None:
             await js.create_object_store(BODIES, ttl=BODIES_MAX_AGE_SECONDS, replicas=replicas)
     else:
         found = (await store.status()).stream_info.config
-        if found.max_age != BODIES_MAX_AGE_SECONDS:  # made by a version whose bodies never expired
+        if found.max_age != BODIES_MAX_AGE_SECONDS:  # made by a version whose bodies did not expire
             found = replace(found, max_age=BODIES_MAX_AGE_SECONDS)
             await js.update_stream(found)
         await _follow_replicas(js, found, replicas)
@@ -155,7 +154,7 @@ async def _follow_replicas(js: JetStreamContext, found: StreamConfig, replicas: 
     if found.num_replicas != replicas:
         with _too_few_servers(replicas):
             await js.update_stream(replace(found, num_replicas=replicas))
-        log.info("replicas changed", stream=found.name, before=found.num_replicas, now=replicas)
+        log.info("stream replicas changed", stream=found.name, before=found.num_replicas, now=replicas)
 
 
 _NO_ROOM = (10005, 10052, 10074)  # "no suitable peers", "maximum replicas", "not supported in non-clustered mode"
@@ -179,7 +178,9 @@ def _refuse_drift(what: str, wanted: object, found: object, keys: tuple[str, ...
     for key in keys:
         ours, theirs = _plain(getattr(wanted, key)), _plain(getattr(found, key))
         if ours != theirs:
-            raise OperatorError(f"NATS {what} has {key} = {theirs}, Kannon declares {ours}: mend or delete it")
+            raise OperatorError(
+                f"NATS {what} has {key} = {theirs}, but Kannon needs {ours}: correct it, or delete it and start again"
+            )
 
 
 def _plain(value: object) -> object:

@@ -88,7 +88,7 @@ class Stats:
                 events.append(decode_event(message.payload))
                 readable.append(message)
             except Poison as poison:
-                await message.park(str(poison))
+                await message.dead_letter(str(poison))
         if events:
             await self._ensure_weeks({week_of(e.at) for e in events})
             await self._store(events)

@@ -1,7 +1,7 @@
 """validator: looks at each new delivery's address before anything is built for it.
 
-In: rows in to_validate, a page at a time, woken by the api. Out: kannon.stats.accepted or rejected; the row moves on to
-scheduled or is deleted. It resolves no name: whether a domain exists is found out by delivering to it.
+In: rows in to_validate, a page at a time, notified by the api. Out: kannon.stats.accepted or rejected; the row moves on
+to scheduled or is deleted. It resolves no name: whether a domain exists is found out by delivering to it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.bus.streams import WAKE_VALIDATOR
+from kannon.bus.streams import NOTIFY_VALIDATOR
 from kannon.db.claims import claim_or_release, release_claimed
 from kannon.db.pool import Database
 from kannon.db.queue import (
@@ -31,12 +31,12 @@ from kannon.metrics.null_metrics import NULL_METRICS
 log = structlog.get_logger()
 
 PAGE = 500
-POLL_SECONDS = 1.0  # the safety net under the nudges
+POLL_SECONDS = 1.0  # the safety net under the notifications
 LEASE = timedelta(seconds=60)  # a page takes well under a second
 RECLAIM_SECONDS = 15.0
 
 
-class Wake(Protocol):
+class Notification(Protocol):
     async def wait(self, seconds: float) -> None: ...
 
 
@@ -44,7 +44,7 @@ class Bus(Protocol):
     async def ready(self) -> None: ...
     async def publish_events(self, events: Sequence[Event]) -> None: ...
     async def notify_dispatcher(self) -> None: ...
-    def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Wake]: ...
+    def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Notification]: ...
 
 
 class Meter(Protocol):
@@ -60,18 +60,18 @@ class Validator:
     def __init__(self, db: Database, bus: Bus, *, single_node: bool = False, meter: Meter = NULL_METRICS) -> None:
         self._db = db
         self._bus = bus
-        self._sole = single_node
+        self._single_node = single_node
         self._meter = meter
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
-        await reclaim_validating(self._db, timedelta(0) if self._sole else LEASE)
-        async with self._bus.listen(WAKE_VALIDATOR, stop) as wake, anyio.create_task_group() as group:
+        await reclaim_validating(self._db, timedelta(0) if self._single_node else LEASE)
+        async with self._bus.listen(NOTIFY_VALIDATOR, stop) as notification, anyio.create_task_group() as group:
             group.start_soon(self._reclaim)
             task_status.started()
             while not stop.is_set():
                 if not await self.cycle():
-                    await wake.wait(POLL_SECONDS)
+                    await notification.wait(POLL_SECONDS)
             group.cancel_scope.cancel()
 
     async def cycle(self) -> int:
@@ -107,7 +107,7 @@ class Validator:
         while True:
             await anyio.sleep(RECLAIM_SECONDS)
             if count := await reclaim_validating(self._db, LEASE):
-                log.warning("claims outlived their lease and were taken back", deliveries=count)
+                log.warning("claims outlived their lease; deliveries reclaimed", deliveries=count)
 
 
 def _event(row: UnvalidatedDelivery, problem: str | None) -> Event:

@@ -11,7 +11,7 @@ from grpclib.health.v1.health_grpc import HealthStub
 from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from kannon.accept.limiter import SendLimiter
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.components.validator import Validator
 from kannon.db.batches import ONE_STATEMENT
 from kannon.db.pool import Database, open_database

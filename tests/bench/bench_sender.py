@@ -18,7 +18,7 @@ from pathlib import Path
 
 import anyio
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.components.sender import Sender
 from kannon.config import Dns, Limit, Route
 from kannon.config import Sender as SenderConfig

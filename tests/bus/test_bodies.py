@@ -8,7 +8,7 @@ import pytest
 from nats.js import JetStreamContext
 
 from kannon.bus import streams
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.bus.consume import Limits, Message
 from kannon.errors import Poison, Unavailable
 from kannon.wire.envelopes import parse_envelope
@@ -37,18 +37,18 @@ async def swept(bus: Bus, times: int = 3) -> int:
     return await stored(bus)
 
 
-async def park_one(bus: Bus) -> int:
-    """Parks the first envelope; gives its sequence."""
+async def add_dead_letter(bus: Bus) -> int:
+    """Makes the first envelope a dead letter; returns its sequence."""
     stop = anyio.Event()
 
     async def handle(page: list[Message]) -> None:
         for message in page:
-            await message.park("too odd")
+            await message.dead_letter("too odd")
         stop.set()
 
     await bus.consume(streams.SENDER, handle, Limits(page=1, in_flight=1), stop=stop)
-    [parked], _ = await bus.list_dead_letters(after=0, take=1)
-    return parked.sequence
+    [letter], _ = await bus.list_dead_letters(after=0, take=1)
+    return letter.sequence
 
 
 async def test_the_bucket_forgets_bodies_some_time_after_their_envelopes(bus: Bus, js: JetStreamContext) -> None:
@@ -78,17 +78,17 @@ async def test_a_deleted_body_leaves_nothing_behind(bus: Bus) -> None:
         await bus.fetch_body(name)
 
 
-async def test_a_parked_envelope_keeps_its_body_until_it_is_deleted(bus: Bus) -> None:
+async def test_a_dead_envelope_keeps_its_body_until_it_is_deleted(bus: Bus) -> None:
     await bus.publish_envelopes([an_envelope(body=LARGE)])
-    sequence = await park_one(bus)
+    sequence = await add_dead_letter(bus)
     assert await swept(bus, 5) > 1
     assert await bus.delete_dead_letters(sequence)
     assert await stored(bus) == 0
 
 
-async def test_a_parked_envelope_that_is_retried_has_its_body(bus: Bus) -> None:
+async def test_a_dead_envelope_that_is_retried_has_its_body(bus: Bus) -> None:
     await bus.publish_envelopes([an_envelope(body=LARGE)])
-    sequence = await park_one(bus)
+    sequence = await add_dead_letter(bus)
     await swept(bus)
     assert await bus.retry_dead_letters(sequence)
     await swept(bus)

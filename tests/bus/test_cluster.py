@@ -9,7 +9,7 @@ import nats
 import pytest
 
 from kannon.bus import streams
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.bus.consume import Limits, Message
 from kannon.errors import OperatorError, Unavailable
 from kannon.mail.event import Event, EventType

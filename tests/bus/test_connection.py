@@ -1,251 +1,209 @@
-"""The bus on a real nats-server: bursts, repeats, pages, naks, parking, big bodies, drift."""
+"""The bus's connection when its server closes it for good, and subscriptions and messages that an outage leaves."""
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+import contextlib
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import anyio
 import nats
 import pytest
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
-from kannon.bus import consume, streams
-from kannon.bus.connection import Bus
+from kannon.bus import streams
+from kannon.bus.bus import Bus
 from kannon.bus.consume import Limits, Message
 from kannon.embedded import DataDir, EmbeddedNats
-from kannon.errors import OperatorError, Poison, Unavailable
-from kannon.mail.envelope import Envelope, ThrottledDelivery
-from kannon.mail.event import Event, EventType
-from kannon.wire.envelopes import parse_envelope
-from kannon.wire.events import decode_event
+from kannon.errors import Unavailable
+from kannon.mail.destination import SenderView
+from kannon.mail.envelope import ThrottledDelivery
 from tests.support.consume import take
-from tests.support.patience import patience
+from tests.support.envelopes import an_envelope
+from tests.support.nats_reload import reload_with
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-
-
-def event(number: int, kind: EventType = EventType.DELIVERED) -> Event:
-    return Event(f"e{number}", kind, "example.com", "msg_1@example.com", "a@example.org", NOW, delivery_id=number)
+GENEROUS_SECONDS = 40.0
 
 
-def envelope(number: int, body: bytes = b"Subject: x\r\n\r\nx\r\n") -> Envelope:
-    return Envelope(number, "msg_1@example.com", "example.com", "b-1@example.com", "a@example.org", body, 1, NOW)
-
-
-async def test_events_reach_every_consumer_of_their_subject_and_no_other(bus: Bus) -> None:
-    await bus.publish_events([event(1), event(2, EventType.OPENED), event(3, EventType.ERROR)])
-    stats = [decode_event(m.payload) for m in await take(bus, streams.STATS, 3)]
-    outcomes = [decode_event(m.payload) for m in await take(bus, streams.OUTCOMES, 2)]
-    assert stats == [event(1), event(2, EventType.OPENED), event(3, EventType.ERROR)]
-    assert [e.delivery_id for e in outcomes] == [1, 3]
-
-
-async def test_a_repeated_burst_is_stored_once(bus: Bus) -> None:
-    events = [event(n) for n in range(3000)]
-    await bus.publish_events(events)
-    await bus.publish_events(events)
-    assert (await bus.backlog("kannon_stats")).messages == 3000
-
-
-async def test_acknowledged_messages_leave_the_stream(bus: Bus) -> None:
-    await bus.publish_envelopes([envelope(n) for n in range(50)])
-    before = await bus.backlog()
-    assert (before.messages, before.age is not None) == (50, True)
-    await take(bus, streams.SENDER, 50)
-    with patience():
-        while (await bus.backlog()).messages:
-            await anyio.lowlevel.checkpoint()
-    assert (await bus.backlog()).age is None
-
-
-async def test_a_full_stream_refuses_and_drops_nothing(bus: Bus, nats_url: str) -> None:
-    client = await nats.connect(nats_url)
-    js = client.jetstream()
-    config = (await js.stream_info("kannon_sending")).config
-    await js.update_stream(config, max_msgs=10)
-    with pytest.raises(Unavailable, match="maximum messages exceeded"):
-        await bus.publish_envelopes([envelope(n) for n in range(20)])
-    taken = await take(bus, streams.SENDER, 10)
-    assert [int(parse_envelope(m.payload).email_id) for m in taken] == list(range(10))
-    await client.close()
-
-
-async def test_nak_delays_one_message_and_its_neighbours_go_on(bus: Bus) -> None:
-    await bus.publish_envelopes([envelope(n) for n in range(3)])
-    order: list[str] = []
-    stop = anyio.Event()
-
-    async def handle(page: list[Message]) -> None:
-        for message in page:
-            number = parse_envelope(message.payload).email_id
-            if number == "0" and message.num_delivered == 1:
-                await message.nak(0.05)
-            else:
-                order.append(number)
-                await message.ack()
-        if len(order) == 3:
-            stop.set()
-
-    with patience():
-        await bus.consume(streams.SENDER, handle, Limits(page=10, in_flight=10), stop=stop)
-    assert order == ["1", "2", "0"]
-
-
-async def test_no_more_messages_are_unsettled_than_allowed(bus: Bus) -> None:
-    await bus.publish_envelopes([envelope(n) for n in range(100)])
-    stop = anyio.Event()
-    unsettled: set[int] = set()
-    most = done = 0
-
-    async def settle(message: Message) -> None:
-        nonlocal most, done
-        unsettled.add(id(message))
-        most = max(most, len(unsettled))
-        await anyio.lowlevel.checkpoint()
-        unsettled.discard(id(message))
-        await message.ack()
-        done += 1
-        if done == 100:
-            stop.set()
-
-    async def handle(page: list[Message]) -> None:
-        async with anyio.create_task_group() as group:
-            for message in page:
-                group.start_soon(settle, message)
-
-    with patience():
-        await bus.consume(streams.SENDER, handle, Limits(page=10, in_flight=16, pages_at_once=16), stop=stop)
-    assert 1 < most <= 16
-
-
-async def test_what_a_handler_can_never_handle_is_parked_and_its_page_goes_on(
-    bus: Bus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("kannon.bus.consume.RETRY_SECONDS", 0.01)
-    await bus.publish_envelopes([envelope(n) for n in range(20)])
-    handled: set[str] = set()
-    stop = anyio.Event()
-
-    async def handle(page: list[Message]) -> None:
-        for message in page:
-            number = parse_envelope(message.payload).email_id
-            if number == "7":
-                raise ValueError("seven")
-            handled.add(number)
-            await message.ack()
-
-    async def until_parked() -> None:
-        while (await bus.backlog("kannon_parked")).messages == 0:
-            await anyio.lowlevel.checkpoint()
-        stop.set()
-
-    with patience():
-        async with anyio.create_task_group() as group:
-            group.start_soon(until_parked)
-            await bus.consume(streams.SENDER, handle, Limits(page=20, in_flight=20), stop=stop)
-    assert handled == {str(n) for n in range(20)} - {"7"}
-
-
-async def test_a_body_over_max_payload_goes_through_the_object_store(bus: Bus) -> None:
-    body = b"x" * 998 + b"\r\n"
-    large = envelope(1, body * 20_000)
-    await bus.publish_envelopes([large])
-    [message] = await take(bus, streams.SENDER, 1)
-    parsed = parse_envelope(message.payload)
-    assert parsed.body == b""
-    assert await bus.fetch_body(parsed.body_object) == large.body
-    await bus.delete_body(parsed.body_object)
-    with pytest.raises(Poison):
-        await bus.fetch_body(parsed.body_object)
-
-
-async def test_drift_of_a_limit_is_refused(bus: Bus, nats_url: str) -> None:
-    client = await nats.connect(nats_url)
-    js = client.jetstream()
-    config = (await js.stream_info("kannon_bounce")).config
-    await js.update_stream(config, max_msgs=5)
-    await client.close()
-    other = Bus(nats_url)
-    with pytest.raises(OperatorError, match="stream kannon_bounce has max_msgs"):
-        await other.ready()
-    await other.close()
-
-
-async def test_without_a_server_it_says_so_at_once() -> None:
-    bus = Bus("nats://127.0.0.1:9")
-    with patience(), pytest.raises(Unavailable, match="NATS"):
-        await bus.ready()
-    with patience(), pytest.raises(Unavailable, match="NATS"):
-        await bus.publish_events([event(1)])
-    await bus.close()
-
-
-async def test_consuming_ends_with_unavailable_itself_when_the_server_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also with nothing in work: the sender, which catches it, may have mail in flight that an earlier one brought."""
-    monkeypatch.setattr(consume, "PULL_SECONDS", 0.1)
-
-    async def handle(page: list[Message]) -> None:
-        raise AssertionError(page)
-
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[EmbeddedNats]:
+    """A server of the test's own, to be stopped and reloaded."""
     with DataDir.open(tmp_path) as data_dir:
         server = EmbeddedNats(data_dir.path)
         await server.start()
-        bus = Bus(server.url)
-        await bus.ready()
-        async with anyio.create_task_group() as group:
-            group.start_soon(server.stop)
-            with patience(), pytest.raises(Unavailable):
-                await bus.consume(streams.SENDER, handle, Limits(page=10, in_flight=10), stop=anyio.Event())
-        await bus.close()
+        yield server
+        await server.stop()
         server.close()
 
 
-async def test_a_nudge_wakes_and_stop_wakes_too(bus: Bus) -> None:
+@pytest.fixture
+async def own_bus(server: EmbeddedNats) -> AsyncIterator[Bus]:
+    bus = Bus(server.url)
+    await bus.ready()
+    yield bus
+    await bus.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(GENEROUS_SECONDS):
+        while not condition():
+            await anyio.sleep(0.01)  # the condition is the server's
+
+
+async def healthy(bus: Bus) -> bool:
+    try:
+        await bus.ping()
+    except Unavailable:
+        return False
+    return True
+
+
+async def until_healthy(bus: Bus, wanted: bool) -> None:
+    with anyio.fail_after(GENEROUS_SECONDS):
+        while await healthy(bus) is not wanted:
+            await anyio.sleep(0.01)  # the condition is the server's
+
+
+async def revoke_credentials(server: EmbeddedNats, data_dir: Path, bus: Bus) -> Callable[[], Awaitable[None]]:
+    reload_with(server, data_dir, "user: kannon", "user: another")
+    await until_healthy(bus, wanted=False)
+
+    async def restore() -> None:
+        reload_with(server, data_dir, "user: another", "user: kannon")
+
+    return restore
+
+
+async def lower_max_connections(server: EmbeddedNats, data_dir: Path, bus: Bus) -> Callable[[], Awaitable[None]]:
+    """The server chooses which of two connections it closes, so again until it is the bus's."""
+    free, full = "max_payload: 8MB", "max_payload: 8MB\nmax_connections: 1"
+    with anyio.fail_after(GENEROUS_SECONDS):
+        while True:
+            other = await occupant(server.url)
+            reload_with(server, data_dir, free, full)
+            await until(lambda other=other: other.is_closed or bus._connection.client.is_closed)  # type: ignore[misc]
+            if not await healthy(bus) and other.is_connected:
+                break
+            reload_with(server, data_dir, full, free)
+            await other.close()
+
+    async def restore() -> None:
+        reload_with(server, data_dir, full, free)
+        await other.close()
+
+    return restore
+
+
+async def occupant(url: str) -> Client:
+    async def quiet(_: Exception) -> None: ...
+
+    while True:
+        with contextlib.suppress(NatsError, OSError):
+            return await nats.connect(url, allow_reconnect=False, error_cb=quiet)
+
+
+@pytest.mark.parametrize("fault", [revoke_credentials, lower_max_connections])
+async def test_a_connection_closed_for_good_is_made_anew_and_every_use_of_it_continues(
+    server: EmbeddedNats,
+    own_bus: Bus,
+    tmp_path: Path,
+    fault: Callable[[EmbeddedNats, Path, Bus], Awaitable[Callable[[], Awaitable[None]]]],
+) -> None:
+    """The same process publishes, consumes, replies, and gets notifications and requests; health fails meanwhile."""
+    view = SenderView("host:1", (), 0)
+    heard: list[list[ThrottledDelivery]] = []
     stop = anyio.Event()
-    with patience():
-        async with bus.listen(streams.WAKE_VALIDATOR, stop) as wake:
-            await bus.ping()
-            await bus.notify_validator()
-            await wake.wait(60)
-            stop.set()
-            await wake.wait(60)
-    assert stop.is_set()
 
-
-async def test_postponements_reach_one_dispatcher(bus: Bus) -> None:
-    page = [ThrottledDelivery(1, 0, 2.5), ThrottledDelivery(2, 3, 30.0)]
-    stop = anyio.Event()
-    got: list[list[ThrottledDelivery]] = []
-
-    async def take_it(arrived: list[ThrottledDelivery], taken: Callable[[], Awaitable[None]]) -> None:
-        got.append(arrived)
+    async def hear(page: list[ThrottledDelivery], taken: Callable[[], Awaitable[None]]) -> None:
+        heard.append(page)
         await taken()
+
+    async with (
+        anyio.create_task_group() as group,
+        own_bus.listen(streams.NOTIFY_VALIDATOR, stop) as notification,
+    ):
+        group.start_soon(own_bus.take_throttled, hear, stop)
+        group.start_soon(own_bus.serve_destinations, lambda: view)
+        restore = await fault(server, tmp_path, own_bus)
+        assert own_bus._connection.client.is_closed
+        assert not await healthy(own_bus)
+        with pytest.raises(Unavailable):
+            await own_bus.publish_envelopes([an_envelope()])
+        await restore()
+        await until_healthy(own_bus, wanted=True)
+        with anyio.fail_after(GENEROUS_SECONDS):
+            while await own_bus.gather_destinations() != [view]:
+                pass
+            while not heard:
+                with contextlib.suppress(Unavailable):
+                    await own_bus.publish_throttled([ThrottledDelivery(1, 0, 2.5)])
+            await own_bus.notify_validator()
+            await notification.wait(2 * GENEROUS_SECONDS)
+        await own_bus.publish_envelopes([an_envelope()])
+        await take(own_bus, streams.SENDER, 1)
         stop.set()
+        group.cancel_scope.cancel()
 
-    with patience():
+
+async def test_an_outage_leaves_no_message_in_memory(server: EmbeddedNats, own_bus: Bus) -> None:
+    for number in range(2):
+        await own_bus.publish_envelopes([an_envelope(delivery_id=10 * number + n) for n in range(10)])
+        held = anyio.Event()
+
+        async def hold(page: list[Message], held: anyio.Event = held) -> None:
+            held.set()
+            await anyio.sleep_forever()
+
         async with anyio.create_task_group() as group:
-            for _ in range(2):
-                group.start_soon(bus.take_throttled, take_it, stop)
-            await bus.ping()
-            await bus.ping()
-            await bus.publish_throttled(page)
-    assert got == [page]
+
+            async def stop_then(held: anyio.Event = held) -> None:
+                await held.wait()
+                await server.stop()
+
+            group.start_soon(stop_then)
+            with anyio.fail_after(GENEROUS_SECONDS), pytest.raises(Unavailable):
+                await own_bus.consume(streams.SENDER, hold, Limits(page=5, in_flight=20), stop=anyio.Event())
+        await server.start()
+        await until_healthy(own_bus, wanted=True)
+    gc.collect()
+    assert sum(isinstance(each, Message) for each in gc.get_objects()) == 0
 
 
-async def test_postponements_that_no_dispatcher_took_are_told_of(bus: Bus) -> None:
-    page = [ThrottledDelivery(1, 0, 2.5)]
-    stop = anyio.Event()
+async def test_a_subscription_that_ends_in_an_outage_takes_no_share_afterwards(
+    server: EmbeddedNats, own_bus: Bus
+) -> None:
+    other = Bus(server.url)
+    await other.ready()
+    dead: list[list[ThrottledDelivery]] = []
+    alive: list[list[ThrottledDelivery]] = []
+    stop_dead, stop = anyio.Event(), anyio.Event()
 
-    async def refuse(arrived: list[ThrottledDelivery], taken: Callable[[], Awaitable[None]]) -> None:
-        raise Unavailable("PostgreSQL: not connected")
+    async def hear_dead(page: list[ThrottledDelivery], taken: Callable[[], Awaitable[None]]) -> None:
+        dead.append(page)
+        await taken()
 
-    with patience():
-        with pytest.raises(Unavailable, match="no responders"):
-            await bus.publish_throttled(page)
-        async with anyio.create_task_group() as group:
-            group.start_soon(bus.take_throttled, refuse, stop)
-            await bus.ping()
-            with pytest.raises(Unavailable, match="could not take them"):
-                await bus.publish_throttled(page)
-            stop.set()
+    async def hear(page: list[ThrottledDelivery], taken: Callable[[], Awaitable[None]]) -> None:
+        alive.append(page)
+        await taken()
+
+    async with anyio.create_task_group() as group:
+        async with anyio.create_task_group() as ending:
+            ending.start_soon(own_bus.take_throttled, hear_dead, stop_dead)
+            await own_bus.ping()
+            await server.stop()
+            await until(lambda: not own_bus._connection.client.is_connected)
+            stop_dead.set()
+        await server.start()
+        await until_healthy(own_bus, wanted=True)
+        await until_healthy(other, wanted=True)
+        group.start_soon(other.take_throttled, hear, stop)
+        await anyio.wait_all_tasks_blocked()
+        await other.ping()
+        pages = [[ThrottledDelivery(n, 0, 1.0)] for n in range(40)]
+        for page in pages:
+            await other.publish_throttled(page)
+        await other.ping()
+        await until(lambda: len(alive) + len(dead) == 40)
+        stop.set()
+    assert (len(alive), dead) == (40, [])
+    await other.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.bus.publish import Outgoing
 from kannon.bus.streams import BOUNCES_STATS, STATS, STATS_SUBJECTS
 from kannon.components.stats import Stats

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from kannon.bus import streams
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.components.validator import Validator
 from kannon.db.pool import Database
 from kannon.db.queue import UnvalidatedDelivery, claim_to_validate, settle_validated
@@ -75,7 +75,7 @@ async def test_a_page_that_cannot_be_published_is_returned(
     assert await states(db) == {delivery: "to_validate"}
 
 
-async def test_a_nudge_wakes_it_and_stop_ends_it(db: Database, bus: Bus) -> None:
+async def test_a_notification_starts_a_cycle_and_stop_ends_it(db: Database, bus: Bus) -> None:
     stop = anyio.Event()
     with patience():
         async with anyio.create_task_group() as group:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import anyio
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.components.dispatcher import Builder, Dispatcher, Outcomes, Scheduler, SchedulerLimits
 from kannon.db.pool import Database
 from kannon.mail.event import EventType

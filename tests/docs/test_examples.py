@@ -15,7 +15,7 @@ import anyio
 import pytest
 from typer.testing import CliRunner
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.cli import app
 from kannon.db.pool import Database
 from tests.support.api import TOKEN, RunningApi, a_send, running_api

@@ -61,7 +61,7 @@ class NoBus:
     async def delete_dead_letters(self, sequence: int) -> bool:
         raise Unavailable("NATS: not connected")
 
-    async def ask_destinations(self) -> list[SenderView]:
+    async def gather_destinations(self) -> list[SenderView]:
         raise Unavailable("NATS: not connected")
 
 

@@ -2,7 +2,7 @@
 
 import anyio
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.bus.consume import Limits, Message
 from kannon.bus.streams import ConsumerSpec
 from kannon.mail.event import Event

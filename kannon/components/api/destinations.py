@@ -10,7 +10,7 @@ from kannon.wire.destinations import to_destination
 
 
 class SenderBus(Protocol):
-    async def ask_destinations(self) -> list[SenderView]: ...
+    async def gather_destinations(self) -> list[SenderView]: ...
 
 
 class DestinationMethods:
@@ -18,7 +18,7 @@ class DestinationMethods:
         self._bus = bus
 
     async def ListDestinations(self, caller: Admin, request: pb.ListDestinationsRequest) -> pb.ListDestinationsResponse:
-        views = await self._bus.ask_destinations()
+        views = await self._bus.gather_destinations()
         host = request.host.lower()
         found = [(view.sender, each) for view in views for each in view.destinations if host in each.site]
         found.sort(key=lambda item: (-item[1].busy, item[1].site, item[0]))

@@ -14,9 +14,10 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.bus.connection import Backlog, PostponementHandler, Progress
+from kannon.bus.backlog import Backlog, Progress
 from kannon.bus.consume import Limits, PageHandler
 from kannon.bus.streams import BOUNCES_DISPATCHER, OUTCOMES, ConsumerSpec
+from kannon.bus.throttled import ThrottledHandler
 from kannon.components.dispatcher.outcomes import Outcomes
 from kannon.components.dispatcher.scheduler import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, PAGE_SECONDS, Scheduler
 from kannon.components.dispatcher.throttle import ThrottledDestinations
@@ -37,7 +38,7 @@ class Bus(Protocol):
     async def backlog(self) -> Backlog: ...
     async def progress(self, spec: ConsumerSpec) -> Progress: ...
     async def sweep_bodies(self) -> None: ...
-    async def take_throttled(self, handle: PostponementHandler, stop: anyio.Event) -> None: ...
+    async def take_throttled(self, handle: ThrottledHandler, stop: anyio.Event) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
 

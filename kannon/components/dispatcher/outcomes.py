@@ -75,7 +75,7 @@ class Outcomes:
                 events.append(decode_event(message.payload))
                 readable.append(message)
             except Poison as poison:
-                await message.park(str(poison))
+                await message.dead_letter(str(poison))
         if events:
             await self._settle(events)
         for message in readable:

@@ -18,8 +18,8 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from kannon.bus.connection import Queue
-from kannon.bus.streams import WAKE_DISPATCHER
+from kannon.bus.backlog import Queue
+from kannon.bus.streams import NOTIFY_DISPATCHER
 from kannon.components.dispatcher.builder import BuildFailure
 from kannon.db.claims import claim_or_release, release_claimed
 from kannon.db.pool import Database
@@ -46,7 +46,7 @@ FIRST_PAUSE_SECONDS = 0.25
 MAX_PAUSE_SECONDS = 4.0
 
 
-class Wake(Protocol):
+class Notification(Protocol):
     async def wait(self, seconds: float) -> None: ...
 
 
@@ -54,7 +54,7 @@ class Bus(Protocol):
     async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None: ...
     async def publish_events(self, events: Sequence[Event]) -> None: ...
     async def sending_queue(self) -> Queue: ...
-    def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Wake]: ...
+    def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Notification]: ...
 
 
 class Builder(Protocol):
@@ -129,7 +129,7 @@ class Scheduler:
         """Until stop. While PostgreSQL or NATS is away it waits; the claimed pages and the build workers stay."""
         self._unpublished = 0  # a task that was cancelled before its first step has left its page counted
         pause = FIRST_PAUSE_SECONDS
-        async with self._bus.listen(WAKE_DISPATCHER, stop) as wake, anyio.create_task_group() as group:
+        async with self._bus.listen(NOTIFY_DISPATCHER, stop) as notification, anyio.create_task_group() as group:
             while not stop.is_set():
                 try:
                     wait = await self._schedule_page(group)
@@ -139,7 +139,7 @@ class Scheduler:
                 else:
                     pause = FIRST_PAUSE_SECONDS
                 if wait:
-                    await wake.wait(wait)
+                    await notification.wait(wait)
 
     async def _schedule_page(self, group: TaskGroup) -> float:
         """Claims one page and starts its work. Returns the seconds to wait before the next page. Raises Unavailable."""

@@ -13,8 +13,8 @@ import anyio
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from kannon.bus.connection import Backlog, Progress
-from kannon.bus.streams import CONSUMERS, PARKED_STREAM, STREAMS, ConsumerSpec
+from kannon.bus.backlog import Backlog, Progress
+from kannon.bus.streams import CONSUMERS, DEAD_LETTERS_STREAM, STREAMS, ConsumerSpec
 from kannon.db.metrics import count_connections, count_deliveries, count_suppressions
 from kannon.db.pool import Database
 from kannon.errors import KannonError
@@ -160,7 +160,7 @@ class Gauges:
         parked = GaugeMetricFamily("kannon_parked_messages", "Messages set aside because nobody can handle them.")
         for spec in STREAMS:
             backlog = await self._sources.bus.backlog(spec.name)
-            if spec.name == PARKED_STREAM:
+            if spec.name == DEAD_LETTERS_STREAM:
                 parked.add_metric([], backlog.messages)
                 continue
             oldest = 0.0 if backlog.age is None else backlog.age.total_seconds()

@@ -46,7 +46,7 @@ class Bus(Publisher, Protocol):
     async def ready(self) -> None: ...
     async def fetch_body(self, name: str) -> bytes: ...
     async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None: ...
-    async def answer_destinations(self, view: Callable[[], SenderView]) -> None: ...
+    async def serve_destinations(self, view: Callable[[], SenderView]) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
 
@@ -104,7 +104,7 @@ class Sender:
         async with self._deliverer, anyio.create_task_group() as recorder:
             recorder.start_soon(self._outcomes.run)
             recorder.start_soon(self._throttled.run)
-            recorder.start_soon(self._bus.answer_destinations, self._view)
+            recorder.start_soon(self._bus.serve_destinations, self._view)
             recorder.start_soon(self._cancel_waiters, stop)
             # asyncio's task group: a task of anyio costs as much as sending a mail.
             async with asyncio.TaskGroup() as group:
@@ -145,7 +145,7 @@ class Sender:
         try:
             parsed = parse_envelope(message.payload)
         except Poison as poison:
-            await InFlightEnvelope((0, 0), 0, "", [(message, page)]).park(str(poison))
+            await InFlightEnvelope((0, 0), 0, "", [(message, page)]).dead_letter(str(poison))
             return
         work = InFlightEnvelope(
             (int(parsed.email_id), parsed.attempt), parsed.turn, parsed.body_object, [(message, page)]
@@ -185,7 +185,7 @@ class Sender:
             await self._requeue(work, BODY_RETRY_SECONDS)
         except (Poison, OverflowError) as error:  # OverflowError: a due_at beyond the calendar
             self._in_flight.remove(work)
-            await work.park(str(error))
+            await work.dead_letter(str(error))
         except Exception:
             # A bug that one envelope meets must not end the deliveries of the others.
             log.exception(
@@ -241,7 +241,7 @@ class Sender:
             await self._requeue(work, BODY_RETRY_SECONDS)
         else:
             self._in_flight.remove(work)
-            await work.park(f"processing failed {MAX_FAILURES} times")
+            await work.dead_letter(f"processing failed {MAX_FAILURES} times")
 
 
 def _throttled_delivery(envelope: Envelope, throttled: Throttled) -> ThrottledDelivery:

@@ -70,10 +70,10 @@ class InFlightEnvelope:
                 log.debug("nak lost; the message returns after its ack wait", why=str(error))
             page.settle_one()
 
-    async def park(self, reason: str) -> None:
+    async def dead_letter(self, reason: str) -> None:
         for message, page in self.messages:
             try:
-                await message.park(reason)
+                await message.dead_letter(reason)
             except Unavailable as error:
                 log.debug("park lost; the message returns after its ack wait", why=str(error))
             page.settle_one()

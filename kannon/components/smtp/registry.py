@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.bus.streams import STATS
 from kannon.db import domains, keys
 from kannon.db.pool import Database

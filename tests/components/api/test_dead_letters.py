@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from grpclib.const import Status
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.bus.publish import Outgoing
 from kannon.bus.streams import STATS
 from kannon.db.pool import Database
@@ -33,7 +33,7 @@ async def park(bus: Bus, count: int) -> None:
     """Each through a consumer, as a component does it."""
     await bus._publish([Outgoing("kannon.stats.open", f"j{n}", b"junk %d\n\xff" % n) for n in range(count)])
     for message in await take(bus, STATS, count):
-        await bus.park("kannon.stats.open", message.payload, f"not an event: {message.msg_id}")
+        await bus.add_dead_letter("kannon.stats.open", message.payload, f"not an event: {message.msg_id}")
 
 
 async def listed(stub: ParkedStub, *, after: int = 0, take: int = 100) -> pb.ListParkedResponse:

@@ -13,8 +13,8 @@ import pytest
 from grpclib.const import Status
 from nats.aio.msg import Msg
 
-from kannon.bus.connection import Bus
-from kannon.bus.streams import ASK_DESTINATIONS
+from kannon.bus.bus import Bus
+from kannon.bus.streams import GATHER_DESTINATIONS
 from kannon.components.sender import Sender
 from kannon.config import Dns
 from kannon.config import Sender as Settings
@@ -107,7 +107,7 @@ async def test_an_answer_that_cannot_be_read_is_left_out(stub: DestinationsStub,
     async def babble(message: Msg) -> None:
         await message.respond(b"\xff\xff")
 
-    subscription = await bus._client.subscribe(ASK_DESTINATIONS, cb=babble)
+    subscription = await bus._connection.client.subscribe(GATHER_DESTINATIONS, cb=babble)
     async with sending(bus):
         assert (await listed(stub)).senders == 1
     await subscription.unsubscribe()

@@ -11,7 +11,7 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpclib.const import Status
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.components.api.cancel_worker import CancelWorker
 from kannon.db.cancellations import cancel_batch
 from kannon.db.pauses import end_pause

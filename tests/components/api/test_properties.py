@@ -13,7 +13,7 @@ from grpclib.const import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.db.pool import Database
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
 from tests.support.api import ADMIN, RunningApi, a_send, refusal, running_api

@@ -8,7 +8,7 @@ from functools import partial
 import anyio
 import pytest
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.bus.consume import Limits, Message
 from kannon.bus.streams import STATS
 from kannon.components.bump import Bump

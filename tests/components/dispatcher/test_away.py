@@ -11,7 +11,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from kannon.bus.connection import Bus, Queue
+from kannon.bus.backlog import Queue
+from kannon.bus.bus import Bus
 from kannon.components.dispatcher import Builder, Dispatcher, Outcomes, Scheduler
 from kannon.db.pool import Database
 from kannon.embedded import DataDir, EmbeddedNats

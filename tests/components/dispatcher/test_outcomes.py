@@ -29,7 +29,7 @@ class Page:
     async def ack(self) -> None:
         self.word = "ack"
 
-    async def park(self, reason: str) -> None:
+    async def dead_letter(self, reason: str) -> None:
         self.word = f"park {reason}"
 
 

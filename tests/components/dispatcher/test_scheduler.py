@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from kannon.bus import streams
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.components.dispatcher import Builder, BuildOptions, Scheduler, SchedulerLimits
 from kannon.components.dispatcher import scheduler as scheduler_module
 from kannon.components.dispatcher.builder import BuildFailure

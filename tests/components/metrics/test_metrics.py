@@ -11,7 +11,7 @@ import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.components.metrics import Gauges, Meter, Metrics, Sources
 from kannon.db.pool import Database, open_database
 from kannon.errors import AddressInUse
@@ -86,7 +86,7 @@ async def test_pool_streams_components_and_connections(meter: Meter, sources: So
     await insert_batch(db, ["c@x.org"], name="2", state="scheduled", due=timedelta(hours=1))
     await insert_batch(db, ["d@x.org"], name="3", state="sending")
     await bus.publish_events([event(EventType.DELIVERED)])
-    await bus.park("kannon.stats.open", b"junk", "not an event")
+    await bus.add_dead_letter("kannon.stats.open", b"junk", "not an event")
     sites = [Site(3, 2, 4), Site(1, 0, 0, next_probe_in=5.0)]
     found = await read(meter, replace(sources, destinations=lambda: sites, engagement=lambda: (7, 1)))
     assert {name: found[name] for name in found if name.startswith("kannon_deliveries")} == {

@@ -7,7 +7,7 @@ from random import Random
 import anyio.to_thread
 import pytest
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from tests.support.inbound import DOMAIN, FAILURE, Running, bounce_to, running
 from tests.support.patience import PATIENCE_SECONDS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 
 from kannon.bus import streams
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.components.smtp import InboundSmtp
 from kannon.components.smtp.registry import DatabaseRegistry
 from kannon.components.stats import Stats

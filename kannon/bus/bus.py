@@ -1,0 +1,175 @@
+"""What components are given of NATS: publish, consume, notify each other, ask how much is waiting.
+
+In: mail's values. Out: protobuf on the streams of `streams`. The connection is made when first needed; while it is lost
+every call raises Unavailable, and no message is buffered in memory behind the caller's back.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import anyio
+import structlog
+
+from kannon.bus import gather, notify, streams, throttled
+from kannon.bus.backlog import Backlog, Progress, Queue, read_backlog, read_progress, read_sending_queue
+from kannon.bus.bodies import Bodies
+from kannon.bus.connection import Connection, unavailable
+from kannon.bus.consume import Limits, PageHandler, consume
+from kannon.bus.dead_letters import DeadLetter, DeadLetters
+from kannon.bus.publish import Outgoing
+from kannon.errors import Poison
+from kannon.mail.destination import SenderView
+from kannon.mail.envelope import Envelope, ThrottledDelivery
+from kannon.mail.event import Event
+from kannon.wire.destinations import decode_view, encode_view
+from kannon.wire.envelopes import encode_envelope
+from kannon.wire.events import encode_event
+
+log = structlog.get_logger()
+
+ENVELOPE_OVERHEAD = 16 << 10  # subject, headers and the other fields beside the body, generously
+PING_SECONDS = 2
+
+
+class Bus:
+    """One connection of one process; safe to use from any task of its event loop. Every method may raise
+    Unavailable."""
+
+    def __init__(self, url: str, *, replicas: int = 1, name: str = "kannon") -> None:
+        """`url`: one or several, separated by commas. `replicas`: on how many servers each stream is stored."""
+        self._replicas = replicas
+        self._connection = Connection(url, name=name)
+        self._bodies = Bodies(self._connection)
+        self._dead_letters = DeadLetters(self._connection, self._publish, self._bodies)
+        self._lock = anyio.Lock()
+
+    async def ready(self) -> None:
+        """Connects and ensures streams and consumers. Components call it first. Raises OperatorError, too."""
+        async with self._lock:
+            await self._connection.open()
+            if not self._connection.ensured:
+                with unavailable():
+                    await streams.ensure_topology(self._connection.jetstream(), replicas=self._replicas)
+                self._connection.ensure()
+
+    async def ping(self) -> None:
+        """A round trip to the server."""
+        await self._connection.open()
+        with unavailable():
+            await self._connection.client.flush(timeout=PING_SECONDS)
+
+    async def close(self) -> None:
+        """Flushes what is written, within a time limit."""
+        await self._connection.close()
+
+    # Publishing: acknowledged when the call returns; after Unavailable repeat all, under the same ids.
+
+    async def publish_events(self, events: Sequence[Event]) -> None:
+        """To kannon.stats.*, deduplicated by event id."""
+        await self._publish([Outgoing(streams.STATS_SUBJECTS[e.type], e.event_id, encode_event(e)) for e in events])
+
+    async def publish_bounces(self, events: Sequence[Event]) -> None:
+        """To kannon.bounce, under the same event ids."""
+        await self._publish([Outgoing(streams.BOUNCE, e.event_id, encode_event(e)) for e in events])
+
+    async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None:
+        """To kannon.sending, ids "<delivery>.<attempt>.<requeues>"; bodies over max_payload to the object store."""
+        limit = self._connection.client.max_payload - ENVELOPE_OVERHEAD
+        messages = []
+        for envelope in envelopes:
+            msg_id = f"{envelope.delivery_id}.{envelope.attempt}.{envelope.requeues}"
+            body_object = ""
+            if len(envelope.body) > limit:
+                await self._bodies.put(msg_id, envelope.body)
+                body_object = msg_id
+            messages.append(Outgoing(streams.SENDING, msg_id, encode_envelope(envelope, body_object=body_object)))
+        await self._publish(messages)
+
+    async def _publish(self, messages: Sequence[Outgoing]) -> None:
+        if not self._connection.ensured:
+            await self.ready()
+        if self._connection.publisher is not None and messages:
+            await self._connection.publisher.publish(messages)
+
+    # Consuming, and how much there is to consume.
+
+    async def consume(
+        self, spec: streams.ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event
+    ) -> None:
+        """See `kannon.bus.consume`."""
+        await self.ready()
+        await consume(self._connection, self._dead_letters, spec, handle, limits, stop=stop)
+
+    async def backlog(self, stream: str = "kannon_sending") -> Backlog:
+        return await read_backlog(self._connection, stream)
+
+    async def sending_queue(self) -> Queue:
+        return await read_sending_queue(self._connection)
+
+    async def progress(self, spec: streams.ConsumerSpec) -> Progress:
+        """How far a consumer has come in its stream."""
+        return await read_progress(self._connection, spec)
+
+    # Bodies in the object store: see `kannon.bus.bodies`.
+
+    async def fetch_body(self, name: str) -> bytes:
+        """Raises Poison where the store does not hold it any longer."""
+        return await self._bodies.fetch(name)
+
+    async def delete_body(self, name: str) -> None:
+        """After the envelope's outcome is recorded; `sweep_bodies` deletes a body that a crash leaves behind."""
+        await self._bodies.delete(name)
+
+    async def sweep_bodies(self) -> None:
+        await self._bodies.sweep(self._dead_letters)
+
+    # Dead letters: see `kannon.bus.dead_letters`.
+
+    async def add_dead_letter(self, subject: str, payload: bytes, reason: str) -> None:
+        await self._dead_letters.add(subject, payload, reason)
+
+    async def list_dead_letters(self, *, after: int, take: int) -> tuple[list[DeadLetter], int]:
+        return await self._dead_letters.page(after=after, take=take)
+
+    async def retry_dead_letters(self, sequence: int) -> bool:
+        return await self._dead_letters.retry(sequence)
+
+    async def delete_dead_letters(self, sequence: int) -> bool:
+        return await self._dead_letters.delete(sequence)
+
+    # Core NATS: notifications, requests, scatter-gather.
+
+    async def notify_validator(self) -> None:
+        """Never raises."""
+        await notify.notify(self._connection, streams.NOTIFY_VALIDATOR)
+
+    async def notify_dispatcher(self) -> None:
+        """Never raises."""
+        await notify.notify(self._connection, streams.NOTIFY_DISPATCHER)
+
+    def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[notify.Notification]:
+        """`async with bus.listen(NOTIFY_VALIDATOR, stop) as notification: await notification.wait(1)`"""
+        return notify.listen(self._connection, subject, stop)
+
+    async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None:
+        """Returns when one dispatcher has committed their rows. The call may be repeated."""
+        await throttled.request_return(self._connection, page)
+
+    async def take_throttled(self, handle: throttled.ThrottledHandler, stop: anyio.Event) -> None:
+        """See `kannon.bus.throttled.serve_returns`."""
+        await throttled.serve_returns(self._connection, handle, stop)
+
+    async def serve_destinations(self, view: Callable[[], SenderView]) -> None:
+        """Replies to `gather_destinations` with what `view` returns, until cancelled."""
+        await gather.reply_to_gather(self._connection, streams.GATHER_DESTINATIONS, lambda: encode_view(view()))
+
+    async def gather_destinations(self) -> list[SenderView]:
+        """The destinations of every sender that replies in time."""
+        await self.ready()
+        views = []
+        for reply in await gather.gather(self._connection, streams.GATHER_DESTINATIONS):
+            try:
+                views.append(decode_view(reply))
+            except Poison as error:  # a sender of another version
+                log.warning("a sender's reply cannot be read", subject=streams.GATHER_DESTINATIONS, why=str(error))
+        return views
