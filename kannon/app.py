@@ -97,7 +97,7 @@ async def wire(
     calls = size - size // 2 if "api" in enabled else 0
     db = await open_database(url, pool_size=max(1, calls), name="kannon api")
     # Background work has few tasks, and its statements have limits: a wait for a connection ends by itself.
-    background = await open_database(url, pool_size=size - calls, patience=None)
+    background = await open_database(url, pool_size=size - calls, acquire_timeout=None)
     bus = Bus(nats_url, replicas=config.nats.replicas)
     parts = Parts(config, data_dir, db, background, bus, Meter(), single_node=embedded)
     components = {entry.name: entry.factory(parts) for entry in entries}

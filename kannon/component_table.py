@@ -25,7 +25,7 @@ from kannon.components.stats import Stats
 from kannon.components.validator import Validator
 from kannon.config import Config, split_listen
 from kannon.db import keys
-from kannon.db.pool import PATIENCE_SECONDS, Database
+from kannon.db.pool import ACQUIRE_TIMEOUT_SECONDS, Database
 from kannon.db.schema import check_schema
 from kannon.dns_lookup import make_txt_lookup
 from kannon.embedded import DataDir
@@ -105,7 +105,7 @@ def _api(parts: Parts) -> Component:
         tls_key=config.api.tls_key,
     )
     checks: dict[str, Callable[[], Awaitable[None]]] = {
-        "postgres": partial(check_schema, parts.background.prompt()),
+        "postgres": partial(check_schema, parts.background.fail_fast()),
         "nats": bus.ping,
     }
     look_up = make_txt_lookup(config.dns.nameservers)
@@ -150,7 +150,7 @@ def _sender(parts: Parts) -> Component:
 
 
 def _smtp(parts: Parts) -> Component:
-    registry = DatabaseRegistry(replace(parts.background, patience=PATIENCE_SECONDS), parts.bus)
+    registry = DatabaseRegistry(replace(parts.background, acquire_timeout=ACQUIRE_TIMEOUT_SECONDS), parts.bus)
     return InboundSmtp(parts.config.smtp, parts.data_dir.path, registry, parts.bus, meter=parts.meter)
 
 
@@ -158,7 +158,7 @@ def _bump(parts: Parts) -> Component:
     config = parts.config.bump
     return Bump(
         parts.bus,
-        partial(keys.find_verification_key, replace(parts.background, patience=PATIENCE_SECONDS)),
+        partial(keys.find_verification_key, replace(parts.background, acquire_timeout=ACQUIRE_TIMEOUT_SECONDS)),
         listen=config.listen,
         base_url=config.base_url,
         trusted_proxies=config.trusted_proxies,

@@ -80,12 +80,12 @@ class AcceptService:
     async def _admit(self, tenant: Tenant, request: SendRequest) -> tuple[SendResult, bool]:
         """A small send takes milliseconds on a healthy database, so short time-outs report an outage early. A large
         send waits for its tenant's turn, and may take its time once the database has shown that it answers."""
-        prompt = self._db.prompt()
+        fail_fast = self._db.fail_fast()
         if not _is_large(request):
             digest = request.source.digest() if request.idempotency_key else b""
-            return await self._store(prompt, tenant, request, digest)
+            return await self._store(fail_fast, tenant, request, digest)
         async with self._limiter.place(tenant.domain):
-            await prompt.ping()
+            await fail_fast.ping()
             digest = await asyncio.to_thread(request.source.digest) if request.idempotency_key else b""
             return await self._store(self._db, tenant, request, digest)
 

@@ -1,5 +1,5 @@
 """PostgreSQL, the source of truth. asyncpg is imported nowhere else.
 
-`database` opens the pool of connections, `queries` loads sql/queries/*.sql, `migrate` brings the schema up to
-date; every other module wraps the statements of one file of sql/queries, one typed function each.
+`pool` opens the connection pool, `queries` loads sql/queries/*.sql, `migrate` brings the schema up to date. Each other
+module wraps the statements of one file of sql/queries, with one typed function for each statement.
 """

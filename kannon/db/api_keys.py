@@ -1,4 +1,4 @@
-"""API keys: made, listed, deactivated, and the one look-up that opens the Mailer to a tenant.
+"""API keys: created, listed, deactivated, and the look-up that authenticates a tenant.
 
 In: the SHA-256 of a secret, never the secret. Out: kannon.mail.tenants.ApiKey and kannon.mail.send_request.Tenant.
 """
@@ -34,8 +34,8 @@ async def insert_api_key(
 
 
 async def find_tenant(db: Database, domain: str, secret_sha256: bytes) -> Tenant | None:
-    """Whom this secret opens `domain` for; None when unknown, expired or deactivated. The last comparison takes the
-    same time for every answer; what the index tells about a hash says nothing about the secret."""
+    """The tenant of this secret; None where the key is unknown, expired or deactivated. The comparison takes constant
+    time; the time of the index look-up depends on a hash and reveals nothing of the secret."""
     async with db.acquire() as connection:
         row = await queries.find_tenant(connection, domain=domain, secret_sha256=secret_sha256)
     stored = b"" if row is None else row["secret_sha256"]
@@ -58,7 +58,7 @@ async def find_api_key(db: Database, domain: str, key_id: str) -> ApiKey | None:
 
 @repeat_on_conflict
 async def deactivate_api_key(db: Database, domain: str, key_id: str) -> ApiKey | None:
-    """For good; a second time changes nothing."""
+    """Permanent; a second call changes nothing."""
     async with db.acquire() as connection:
         return _api_key(await queries.deactivate_api_key(connection, domain=domain, id=key_id))
 
@@ -66,7 +66,7 @@ async def deactivate_api_key(db: Database, domain: str, key_id: str) -> ApiKey |
 async def list_api_keys(
     db: Database, domain: str, *, only_active: bool, skip: int, take: int
 ) -> tuple[list[ApiKey], int]:
-    """A page, newest first, and how many there are."""
+    """A page, newest first, and the total."""
     async with db.acquire() as connection:
         total: int = await queries.count_api_keys(connection, domain=domain, only_active=only_active)
         rows = queries.list_api_keys(connection, domain=domain, only_active=only_active, skip=skip, take=take)

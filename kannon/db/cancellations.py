@@ -1,7 +1,7 @@
-"""Cancellations: rows are marked, which is committed and for good; then each is ended by whoever comes to it.
+"""Cancellations: one transaction marks the rows, permanently; later ones end the marked rows.
 
-A marked row is not claimed any more. One that is with a sender already may still be delivered; if it comes back
-undelivered, it is ended instead of tried again.
+A marked row is not claimed again. A delivery that a sender has already may still be delivered; if the sender returns it
+undelivered, it ends instead of being retried.
 """
 
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from kannon.mail.delivery import State
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """A marked row that nobody has claimed."""
+    """A marked row that is not claimed."""
 
     id: int
     domain: str
@@ -29,7 +29,8 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """How many deliveries were marked: those that end without a further attempt, and those with a sender already."""
+    """The numbers of deliveries marked: those that end without a further attempt, and those that a sender has
+    already."""
 
     cancelled: int
     under_way: int
@@ -37,7 +38,7 @@ class Marked:
 
 @repeat_on_conflict
 async def cancel_batch(db: Database, message_id: str) -> Marked | None:
-    """None where there is no such batch. A second time marks nothing."""
+    """None where there is no such batch. A second call marks nothing."""
     async with db.transaction() as connection:
         if await queries.mark_batch_cancelled(connection, message_id=message_id) is None:
             return None
@@ -47,7 +48,7 @@ async def cancel_batch(db: Database, message_id: str) -> Marked | None:
 
 @repeat_on_conflict
 async def cancel_delivery(db: Database, delivery_id: int) -> Marked:
-    """Nothing where it has ended, or was marked before."""
+    """Marks nothing where the delivery has ended, or was marked before."""
     async with db.acquire() as connection:
         rows = queries.mark_cancelled(connection, message_id="", delivery_id=delivery_id)
         return _marked([State(row["state"]) async for row in rows])
@@ -55,8 +56,8 @@ async def cancel_delivery(db: Database, delivery_id: int) -> Marked:
 
 @asynccontextmanager
 async def ending(db: Database, *, page: int) -> AsyncIterator[list[Cancelled]]:
-    """A page of marked rows that nobody has claimed, locked while the block runs; they are gone when it ends well, and
-    as before when it does not."""
+    """A page of marked rows that are not claimed, locked while the block runs. When it returns they are deleted; when
+    it raises they stay."""
     async with db.transaction() as connection:
         rows = [Cancelled(**row) async for row in queries.lock_cancelled(connection, page=page)]
         yield rows

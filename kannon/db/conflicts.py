@@ -1,7 +1,7 @@
-"""Repeats a transaction that PostgreSQL ended in favour of another one (deadlock, serialization failure).
+"""Repeats a transaction that PostgreSQL aborted in favour of another one (deadlock, serialization failure).
 
-In: a function that is one transaction, or several that may each be repeated. Out: its result. After ATTEMPTS the last
-Conflict leaves as it is: for the caller it is an Unavailable like any other.
+In: a function that is one transaction, or several that may each be repeated. Out: its result. After ATTEMPTS it raises
+the last Conflict, which is an Unavailable.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ import structlog
 from kannon.errors import Conflict
 
 ATTEMPTS = 4
-FIRST_PAUSE_SECONDS = 0.02  # doubles; jitter keeps two that met from meeting again
+FIRST_PAUSE_SECONDS = 0.02  # doubles, with jitter, so that two transactions do not collide again
 P = ParamSpec("P")
 R = TypeVar("R")
 log = structlog.get_logger(__name__)
 
 
 def repeat_on_conflict(function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Decorates a function whose effects are all in the database, or harmless when they happen twice."""
+    """For a function whose effects are all in the database, or may happen twice."""
 
     @wraps(function)
     async def repeated(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -30,7 +30,7 @@ def repeat_on_conflict(function: Callable[P, Awaitable[R]]) -> Callable[P, Corou
             try:
                 return await function(*args, **kwargs)
             except Conflict as conflict:
-                log.info("transaction repeated", what=function.__name__, attempt=attempt, reason=str(conflict))
+                log.info("transaction repeated", function=function.__name__, attempt=attempt, why=str(conflict))
                 await asyncio.sleep(FIRST_PAUSE_SECONDS * 2**attempt * random.random())  # noqa: S311  # only jitter
         return await function(*args, **kwargs)
 

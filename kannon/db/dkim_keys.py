@@ -1,8 +1,8 @@
 """DKIM keys of a domain: listed and changed by its operator, read by the dispatcher that signs with them.
 
 In: canonical names, and the time where it decides. Out: kannon.mail.dns.dkim_keys.RegisteredKey, None where there is
-none. The rules are kannon.mail.dns.dkim_keys's; here each is asked under a lock on the domain, so that of two changes
-at once the second sees what the first did.
+none. The rules are in kannon.mail.dns.dkim_keys; a lock on the domain makes of two concurrent changes the second see
+the first.
 """
 
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 async def list_dkim_keys(db: Database, domain: str) -> list[RegisteredKey]:
-    """All that there ever were, oldest first; none where there is no such domain."""
+    """All of them, deleted ones included, oldest first; empty where there is no such domain."""
     async with db.acquire() as connection:
         return await _list(connection, domain)
 
@@ -66,7 +66,7 @@ async def insert_dkim_key(
 
 @repeat_on_conflict
 async def activate_dkim_key(db: Database, domain: str, selector: str) -> RegisteredKey | None:
-    """It signs from now on, and the one of its algorithm that did is retired. Raises FailedPrecondition."""
+    """This key signs from now on; the active key of its algorithm is retired. Raises FailedPrecondition."""
     async with _locked(db, domain) as (connection, keys):
         key = _pick(keys, selector)
         if key is None or key.state is KeyState.ACTIVE:
@@ -79,7 +79,7 @@ async def activate_dkim_key(db: Database, domain: str, selector: str) -> Registe
 
 @repeat_on_conflict
 async def retire_dkim_key(db: Database, domain: str, selector: str) -> RegisteredKey | None:
-    """It signs no more from now on, and no other takes its place. Raises FailedPrecondition."""
+    """The key does not sign any longer, and no other key replaces it. Raises FailedPrecondition."""
     async with _locked(db, domain) as (connection, keys):
         key = _pick(keys, selector)
         if key is None or key.state is KeyState.RETIRED:
@@ -93,7 +93,7 @@ async def retire_dkim_key(db: Database, domain: str, selector: str) -> Registere
 async def delete_dkim_key(
     db: Database, domain: str, selector: str, *, now: datetime, window: timedelta, force: bool
 ) -> RegisteredKey | None:
-    """Its private key is gone for good. Raises FailedPrecondition; with `force` not for mail that may be on its way."""
+    """Erases the private key. Raises FailedPrecondition; with `force`, not because mail may be under way."""
     async with _locked(db, domain) as (connection, keys):
         key = _pick(keys, selector)
         if key is None or key.state is KeyState.DELETED:
@@ -107,7 +107,7 @@ async def delete_dkim_key(
 
 @asynccontextmanager
 async def _locked(db: Database, domain: str) -> "AsyncIterator[tuple[Connection, list[RegisteredKey]]]":
-    """A transaction in which nobody else changes the domain's keys, and what they are."""
+    """A transaction that keeps others from changing the domain's keys, and the keys."""
     async with db.transaction() as connection:
         await queries.lock_dkim_keys(connection, domain=domain)
         yield connection, await _list(connection, domain)

@@ -1,4 +1,4 @@
-"""Domains: created with their first DKIM key, found, listed, and what they allow to be tracked.
+"""Domains: created with their first DKIM key, found, listed, and the tracking that they allow.
 
 In: canonical names (kannon.mail.address.canonical_domain). Out: kannon.mail.tenants.Domain, None where there is none.
 """
@@ -14,7 +14,7 @@ from kannon.mail.tracking import TrackingMode, TrackingPolicy
 
 @repeat_on_conflict
 async def insert_domain(db: Database, name: str, *, selector: str, private_pem: str, public_key: str) -> bool:
-    """Together with its DKIM key; False where the domain exists already, which is then left as it is."""
+    """With its DKIM key. False where the domain exists already; it is not changed then."""
     async with db.acquire() as connection:
         created = await queries.insert_domain(
             connection, domain=name, selector=selector, private_pem=private_pem, public_key=public_key
@@ -36,7 +36,7 @@ async def list_domains(db: Database) -> list[Domain]:
 
 @repeat_on_conflict
 async def update_tracking(db: Database, name: str, tracking: TrackingPolicy) -> bool:
-    """Replaces both axes; False where there is no such domain. Batches taken before keep what they were given."""
+    """Replaces both axes; False where there is no such domain. Batches accepted earlier keep their tracking."""
     async with db.acquire() as connection:
         updated = await queries.update_tracking(
             connection, domain=name, opens=int(tracking.opens), links=int(tracking.links)

@@ -1,7 +1,7 @@
-"""Idempotency keys: the first answer to a send, kept for 24 hours, stored with the send in one transaction.
+"""Idempotency keys: the response to a send, stored with it in one transaction, for 24 hours.
 
-A repeat that arrives while the first call runs waits for its end: the row is the lock, between processes too. If the
-first call fails, its claim is rolled back and the repeat becomes the first.
+A repeat that arrives while the first send still runs waits for its end: the row itself is the lock, also between
+processes. If the first send fails, its claim is rolled back and the repeat becomes the first.
 """
 
 from typing import TYPE_CHECKING
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 async def claim_key(connection: "Connection", domain: str, key: str, request_sha256: bytes) -> bytes | None:
-    """Called inside the send's transaction. None: this call owns the key; bytes: the stored answer to the same request.
-    Raises AlreadyExists when the key was used for another request."""
+    """Inside the send's transaction. None: this send has the key; bytes: the response to an earlier send of the same
+    request. Raises AlreadyExists where the key was used for another request."""
     if await queries.claim_idempotency_key(connection, domain=domain, key=key, request_sha256=request_sha256):
         return None
     row = await queries.find_idempotent_answer(connection, domain=domain, key=key)

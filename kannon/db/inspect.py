@@ -1,6 +1,6 @@
-"""Mail under way, as an operator sees it: batches, waiting deliveries, timelines; and what shall be tried now.
+"""Mail under way, as an operator sees it: batches, waiting deliveries, timelines; and retrying now.
 
-Out: values of kannon.mail.queue_view and events. What is with a sender already is never touched.
+Out: values of kannon.mail.queue_view and events. Deliveries that a sender has already are never changed.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from kannon.mail.pauses import Scope
 from kannon.mail.queue_view import BatchProgress, BatchSummary, EventCount, WaitingDelivery
 
 TIMELINE_EVENTS = 1000
-"""More than any retry window holds; opens and clicks beyond are left out."""
+"""More than the attempts of any retry window; opens and clicks beyond are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class DeliveryFilter:
 async def list_batches(
     db: Database, domain: str, made: Span, *, skip: int, take: int
 ) -> tuple[list[BatchSummary], int]:
-    """A page of those made in the span, newest first, and how many there are."""
+    """A page of those created in the span, newest first, and the total."""
     where = {"domain": domain, "from_time": made.from_time, "to_time": made.to_time}
     async with db.acquire() as connection:
         total: int = await queries.count_batches(connection, **where)
@@ -72,7 +72,7 @@ async def find_batch_progress(db: Database, message_id: str) -> BatchProgress | 
 async def list_waiting(
     db: Database, *, domain: str, message_id: str, email: str, state: str, skip: int, take: int
 ) -> tuple[list[WaitingDelivery], int]:
-    """A page, the next due first, and how many there are; empty texts restrict nothing."""
+    """A page, the next due first, and the total; an empty text restricts nothing."""
     where = {"domain": domain, "message_id": message_id, "email": email, "state": state}
     async with db.acquire() as connection:
         total: int = await queries.count_waiting(connection, **where)
@@ -81,14 +81,14 @@ async def list_waiting(
 
 
 async def find_waiting(db: Database, delivery_id: int) -> WaitingDelivery | None:
-    """None where it has ended, or never was."""
+    """None where it has ended, or never existed."""
     async with db.acquire() as connection:
         row = await queries.find_waiting(connection, delivery_id=delivery_id)
     return None if row is None else _waiting(row)
 
 
 async def find_timeline(db: Database, delivery_id: int) -> tuple[list[Event], WaitingDelivery | None]:
-    """Oldest first; and where it stands, None when it has ended."""
+    """Events, oldest first, and the waiting delivery; None where it has ended."""
     waiting = await find_waiting(db, delivery_id)
     async with db.acquire() as connection:
         events = queries.list_timeline(connection, delivery_id=delivery_id, take=TIMELINE_EVENTS)
@@ -96,7 +96,7 @@ async def find_timeline(db: Database, delivery_id: int) -> tuple[list[Event], Wa
 
 
 async def find_delivery_id(db: Database, message_id: str, email: str) -> int | None:
-    """The delivery of a batch to an address, in flight or long over."""
+    """The delivery of a batch to an address, waiting or ended."""
     async with db.acquire() as connection:
         found: int | None = await queries.find_delivery_id(connection, message_id=message_id, email=email)
     return found
@@ -104,7 +104,7 @@ async def find_delivery_id(db: Database, message_id: str, email: str) -> int | N
 
 @repeat_on_conflict
 async def retry_now(db: Database, which: DeliveryFilter) -> int:
-    """How many will be tried at once."""
+    """Makes them due now; returns their number."""
     async with db.acquire() as connection:
         count: int = await queries.retry_now(connection, **asdict(which))
     return count

@@ -1,6 +1,6 @@
 """The server's own keys: Ed25519 pairs of tracking tokens, HMAC secrets of bounce addresses.
 
-Both are made by whoever needs one first; a lock lets one process at a time make them. Randomness is passed in.
+The first process that needs one creates it; a lock lets one process at a time do so. Randomness is passed in.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ async def current_stats_key(
 ) -> StatsKey:
     """The key that signs now; a new one is stored when none has any signing time left.
 
-    A key signs for `sign_for` and verifies for `token_ttl` longer, so that its last token can be read to its end.
+    A key signs for `sign_for` and verifies for `token_ttl` longer, so that its last token stays valid until it expires.
     """
     async with db.transaction() as connection:
         row = await queries.find_signing_key(connection, now=now)
@@ -55,12 +55,12 @@ async def current_stats_key(
             sign_until=sign_until,
             verify_until=sign_until + token_ttl,
         )
-        await queries.delete_dead_stats_keys(connection, now=now)
+        await queries.delete_expired_stats_keys(connection, now=now)
         return StatsKey(new.kid, new.private_pem, sign_until)
 
 
 async def find_verification_key(db: Database, kid: str, now: datetime) -> str | None:
-    """The public key (PEM) of a token's kid; None for unknown and dead ones."""
+    """The public key (PEM) of a token's kid; None for unknown and expired ones."""
     async with db.acquire() as connection:
         found: str | None = await queries.find_verification_key(connection, kid=kid, now=now)
         return found
@@ -68,7 +68,7 @@ async def find_verification_key(db: Database, kid: str, now: datetime) -> str | 
 
 @repeat_on_conflict
 async def bounce_secrets(db: Database, *, generate: Callable[[int], bytes]) -> list[bytes]:
-    """Newest first: the first signs, all verify. The first one is made when there is none."""
+    """Newest first: the first signs, all verify. Creates one where there is none."""
     async with db.transaction() as connection:
         found = [row["secret"] async for row in queries.list_bounce_secrets(connection)]
         if not found:

@@ -1,4 +1,4 @@
-"""What the metrics ask of the database: deliveries by state, suppressed addresses, connections in use."""
+"""What the metrics read from the database: deliveries by state, suppressed addresses, connections in use."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from kannon.mail.delivery import State
 
 @dataclass(frozen=True, slots=True)
 class StateCount:
-    """`overdue_seconds`: how long the first of them has been due."""
+    """`overdue_seconds`: how long the oldest of them has been due."""
 
     state: State
     count: int
@@ -17,7 +17,7 @@ class StateCount:
 
 
 async def count_deliveries(db: Database) -> list[StateCount]:
-    """States that have none are absent. Reads the whole pool: about 0.1 s for a million deliveries."""
+    """States without deliveries are absent. Reads the whole queue: about 0.1 s for a million deliveries."""
     async with db.acquire() as connection:
         rows = queries.count_deliveries(connection)
         return [StateCount(State(row["state"]), row["count"], row["overdue_seconds"]) async for row in rows]
@@ -31,6 +31,6 @@ async def count_suppressions(db: Database) -> int:
 
 
 def count_connections(db: Database) -> dict[str, int]:
-    """Of the pool of connections: in use, idle, and how many there may be."""
+    """Of the connection pool: in use, idle, and the maximum."""
     size, idle = db.pool.get_size(), db.pool.get_idle_size()
     return {"used": size - idle, "idle": idle, "max": db.size}

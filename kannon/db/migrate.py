@@ -1,7 +1,7 @@
 """Brings the schema up to date: sql/migrations/NNNN_words.sql, in order, forward only, each in its own transaction.
 
-In: the URL of a database. Out: the versions applied. Concurrent runs wait for each other (advisory lock). A database
-whose schema is newer than this program is refused with SchemaMismatch and left alone.
+In: the URL of a database. Out: the versions applied. Concurrent runs wait for each other (advisory lock). Where the
+schema of the database is newer than this program, it raises SchemaMismatch and changes nothing.
 """
 
 import re
@@ -14,8 +14,8 @@ from kannon.db.pool import AWAY, CONNECT_SECONDS, describe
 from kannon.db.queries import SQL
 from kannon.errors import SchemaMismatch, Unavailable
 
-NOT_OURS = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
-"""The cause of Unavailable where a server answers that has no such role or database."""
+WRONG_DATABASE = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""The cause of Unavailable where a server answers, but has no such role or database."""
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _LOCK = 0x6B616E6E  # "kann": any number that no other program takes
@@ -37,7 +37,7 @@ class Migration:
 
 
 def known_migrations(folder: Path = SQL / "migrations") -> list[Migration]:
-    """In order. A gap or a file that is named otherwise is a mistake of ours (ValueError)."""
+    """In order. A gap, or a file with another form of name, is a programming error (ValueError)."""
     found = []
     for file in sorted(folder.iterdir()):
         match = _NAME.fullmatch(file.name)
@@ -75,7 +75,7 @@ async def migrate(url: str) -> list[Migration]:
 
 
 async def pending_migrations(url: str) -> list[Migration]:
-    """What `migrate` would apply. Raises Unavailable, SchemaMismatch."""
+    """The migrations that `migrate` would apply. Raises Unavailable, SchemaMismatch."""
     try:
         connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS)
         try:
@@ -96,6 +96,6 @@ def _missing(applied: list[int], known: list[Migration]) -> list[Migration]:
     newest = max(applied, default=0)
     if newest > len(known):
         raise SchemaMismatch(
-            f"the database's schema is version {newest}, this program knows {len(known)}: install a newer Kannon"
+            f"the database's schema is version {newest}, this Kannon supports {len(known)}: install a newer Kannon"
         )
     return known[newest:]

@@ -1,7 +1,8 @@
-"""Pauses: what they hold is put aside by `claim_due` when it comes to it, so that claims never look at it again.
+"""Pauses: `claim_due` holds each paused delivery that it reads, so that later claims do not read it again.
 
-Ending one takes three steps, each committed before the next: it is marked as ended, which claims that still see it
-delay; what it put aside is released, a page at a time; it is deleted. Whoever finds an ended one finishes it.
+Ending a pause takes three steps, each committed before the next: it is marked as ended, which waits for the claims that
+see it; its held deliveries are released, a page at a time; it is deleted. Any process that finds an ended pause
+finishes it.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ _PAGE = 2000
 
 @repeat_on_conflict
 async def insert_pause(db: Database, scope: Scope, subject: str) -> Pause:
-    """A second time it changes nothing."""
+    """A second call changes nothing."""
     async with db.acquire() as connection:
         since: datetime = await queries.insert_pause(
             connection, scope=scope, subject=subject, spellings=name_variants(scope, subject)
@@ -32,13 +33,13 @@ async def list_pauses(db: Database) -> list[Pause]:
 
 @repeat_on_conflict
 async def end_pause(db: Database, scope: Scope, subject: str) -> None:
-    """It holds nothing from now on; `finish_pauses` releases what it has put aside."""
+    """It holds no further deliveries; `finish_pauses` releases the held ones."""
     async with db.acquire() as connection:
         await queries.end_pause(connection, scope=scope, subject=subject)
 
 
 async def finish_pauses(db: Database) -> int:
-    """Releases what ended pauses have put aside; how many. May be repeated, and run by several at once."""
+    """Releases the deliveries that ended pauses hold; returns their number. Several processes may run it at once."""
     async with db.acquire() as connection:
         ended = [dict(row) async for row in queries.list_ended_pauses(connection)]
     released = after = 0
@@ -52,7 +53,7 @@ async def finish_pauses(db: Database) -> int:
 @repeat_on_conflict
 async def _release_page(db: Database, after: int) -> list[int]:
     async with db.acquire() as connection:
-        return [row["id"] async for row in queries.release_aside(connection, after=after, page=_PAGE)]
+        return [row["id"] async for row in queries.release_held(connection, after=after, page=_PAGE)]
 
 
 @repeat_on_conflict

@@ -1,9 +1,10 @@
-"""The pool of connections, and the one place where PostgreSQL's absence becomes `Unavailable`.
+"""The connection pool, and the one place where an error of PostgreSQL's absence becomes `Unavailable`.
 
-In: a URL. Out: connections, with or without a transaction, for the wrappers beside this file. Opening never fails:
-connections are made when first needed, so a server that is away at boot or later is one and the same case, and it is
-reached again without a restart. Every wait has a limit, `release()` too (it would hang on a frozen server). A wait for
-a free connection ends as `Throttled`, a deadlock or a serialization failure as `Conflict` (conflicts.py repeats those).
+In: a URL. Out: connections, with or without a transaction, for the modules beside this file. Opening the pool never
+fails: connections are made when first needed, so a server that is away at the start is handled as one that goes away
+later, and the pool reconnects without a restart. Every wait has a timeout, that of `release()` too, which would hang on
+a frozen server. A wait for a free connection that is too long raises `Throttled`; a deadlock or a serialization failure
+raises `Conflict`, which conflicts.py repeats.
 """
 
 import asyncio
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
 
-CONNECT_SECONDS = 2.5  # below the 3 s within which the API must say UNAVAILABLE
-COMMAND_SECONDS = 60.0  # the longest statement is the COPY of 100,000 recipients, about 2 s here
-RELEASE_SECONDS = 0.8  # for PostgreSQL to confirm that a statement was cancelled; else the connection is cut
+CONNECT_SECONDS = 2.5  # below the 3 s within which the API must return UNAVAILABLE
+COMMAND_SECONDS = 60.0  # statement timeout; the longest is the COPY of 100,000 recipients, about 2 s
+RELEASE_SECONDS = 0.8  # for PostgreSQL to confirm a cancelled statement; then the connection is closed
 CLOSE_SECONDS = 5.0
-PATIENCE_SECONDS = 2.0  # an API call waits so long for a free connection
-PROMPT_PATIENCE_SECONDS = 1.5  # of PROMPT_SECONDS, so that a wait for a connection is not taken for an absent server
-PROMPT_SECONDS = 2.0  # with the release below 3 s, also where the server freezes in the middle of a statement
+ACQUIRE_TIMEOUT_SECONDS = 2.0  # of an API call, for a free connection
+FAST_ACQUIRE_TIMEOUT_SECONDS = 1.5  # below the next one: a full pool is not reported as an absent server
+FAST_HOLD_TIMEOUT_SECONDS = 2.0  # with the release below 3 s, also where the server freezes in a statement
 
-# asyncpg's way of saying that the server, or the way to it, is gone; a statement that is wrong is none of these.
+# What asyncpg raises when the server, or the network to it, is gone; a wrong statement raises none of these.
 AWAY = (
     OSError,
     TimeoutError,
@@ -47,9 +48,9 @@ AWAY = (
 CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
-class Places:
-    """One for each connection that a pool may have: the wait for a connection is told apart from connecting.
-    `connected`: those whose holder has a connection, and does not wait for PostgreSQL to give it one."""
+class Permits:
+    """One for each connection that a pool may have, so that a wait for a free connection differs from connecting.
+    `connected`: permits whose holder has a connection, and does not wait for PostgreSQL to accept one."""
 
     def __init__(self, size: int) -> None:
         self.free = asyncio.Semaphore(size)
@@ -61,56 +62,56 @@ class Database:
     """Shared by all components of a process; safe to use from any task of its event loop."""
 
     pool: "Pool"
-    places: Places
-    patience: float | None = None
-    """The longest wait for a free connection; None: until there is one, for a fixed number of tasks."""
-    seconds: float | None = None
-    """The longest that a connection may be held; None: as long as its statements take, each with a limit of its own."""
+    permits: Permits
+    acquire_timeout: float | None = None
+    """For a free connection, in seconds; None: no limit, for pools that a fixed number of tasks share."""
+    hold_timeout: float | None = None
+    """From the call to the release; None: no limit beside the statement timeout."""
 
     @property
     def size(self) -> int:
-        """The most connections."""
+        """The maximum number of connections."""
         return self.pool.get_max_size()
 
-    def prompt(self) -> "Database":
-        """The same database for those who must know soon: what takes longer than PROMPT_SECONDS is Unavailable."""
-        return replace(self, patience=PROMPT_PATIENCE_SECONDS, seconds=PROMPT_SECONDS)
+    def fail_fast(self) -> "Database":
+        """The same pool with short timeouts: a use that is longer than FAST_HOLD_TIMEOUT_SECONDS raises Unavailable."""
+        return replace(self, acquire_timeout=FAST_ACQUIRE_TIMEOUT_SECONDS, hold_timeout=FAST_HOLD_TIMEOUT_SECONDS)
 
     @asynccontextmanager
     async def acquire(self) -> "AsyncIterator[Connection]":
         """A connection outside any transaction. Raises Unavailable, also for an error inside the block."""
         try:
-            async with asyncio.timeout(self.seconds):
-                await self._take_place()
+            async with asyncio.timeout(self.hold_timeout):
+                await self._acquire_permit()
                 try:
                     connection = await self.pool.acquire(timeout=CONNECT_SECONDS)
-                    self.places.connected += 1
+                    self.permits.connected += 1
                     try:
                         yield connection
                     finally:
-                        self.places.connected -= 1
+                        self.permits.connected -= 1
                         await self.pool.release(connection, timeout=RELEASE_SECONDS)
                 finally:
-                    self.places.free.release()
+                    self.permits.free.release()
         except CONFLICTS as error:
             raise Conflict(f"PostgreSQL: {describe(error)}") from error
         except AWAY as error:
             raise Unavailable(f"PostgreSQL: {describe(error)}") from error
 
-    async def _take_place(self) -> None:
+    async def _acquire_permit(self) -> None:
         try:
-            async with asyncio.timeout(self.patience):
-                await self.places.free.acquire()
+            async with asyncio.timeout(self.acquire_timeout):
+                await self.permits.free.acquire()
         except TimeoutError:
-            if not self.places.connected:
-                raise Unavailable("PostgreSQL: does not answer those who connect") from None
+            if not self.permits.connected:
+                raise Unavailable("PostgreSQL: accepts no connection") from None
             raise Throttled(
-                f"all {self.size} database connections of this pool were in use for {self.patience} s"
+                f"all {self.size} database connections of this pool were in use for {self.acquire_timeout} s"
             ) from None
 
     @asynccontextmanager
     async def transaction(self) -> "AsyncIterator[Connection]":
-        """All or nothing; committed when the block ends. Raises Unavailable, after which nothing is certain."""
+        """Committed when the block ends. Raises Unavailable: the transaction may be committed or not."""
         async with self.acquire() as connection, connection.transaction():
             yield connection
 
@@ -120,7 +121,7 @@ class Database:
             await connection.fetchval("SELECT 1", timeout=CONNECT_SECONDS)
 
     async def close(self) -> None:
-        """Waits for connections in use for a moment, then cuts them."""
+        """Waits CLOSE_SECONDS for connections in use, then closes them."""
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.pool.close()
@@ -129,29 +130,29 @@ class Database:
 
 
 def describe(error: BaseException) -> str:
-    """One line for the log; never shown to a caller of the API."""
+    """One line for the log; the API never sends it to a caller."""
     if isinstance(error, asyncpg.UndefinedTableError):
-        return "its tables are not made yet: the database is not migrated"
+        return "the database has no tables of Kannon yet: run kannon migrate"
     return " ".join(str(error).split()) or type(error).__name__
 
 
 async def open_database(
-    url: str, *, pool_size: int = 10, patience: float | None = PATIENCE_SECONDS, name: str = "kannon"
+    url: str, *, pool_size: int = 10, acquire_timeout: float | None = ACQUIRE_TIMEOUT_SECONDS, name: str = "kannon"
 ) -> Database:
-    """Connects to nothing yet. `url` as in libpq, a Unix socket directory given as `?host=/path`. `name` is what
-    pg_stat_activity shows."""
+    """Makes no connection yet. `url` as in libpq, a Unix socket directory given as `?host=/path`. `name` is the
+    application_name in pg_stat_activity."""
     pool = await asyncpg.create_pool(
         url,
         min_size=0,
         max_size=pool_size,
         timeout=CONNECT_SECONDS,
         command_timeout=COMMAND_SECONDS,
-        reset=_leave_as_it_is,
+        reset=_no_reset,
         server_settings={"application_name": name, "timezone": "UTC"},
     )
-    return Database(pool, Places(pool_size), patience)
+    return Database(pool, Permits(pool_size), acquire_timeout)
 
 
-async def _leave_as_it_is(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """No statement of ours changes the session, so asyncpg's RESET ALL at each release would be a round trip for
-    nothing, and half of the time of a small send. An open transaction is rolled back before this is called."""
+async def _no_reset(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """No statement of Kannon changes the session, so asyncpg's RESET ALL at each release is not needed; it would be
+    half of the time of a small send. asyncpg rolls an open transaction back before this call."""

@@ -1,6 +1,6 @@
 """The statements of sql/queries/*.sql, by name: `queries.claim_due(connection, page=500)`.
 
-aiosql reads the files; each name stands once in the whole folder and is wrapped by exactly one function in kannon/db/.
+aiosql reads the files. Each name occurs once in the folder, and one function in kannon/db/ wraps it.
 """
 
 from pathlib import Path
@@ -9,9 +9,9 @@ from typing import Any
 import aiosql
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_PLACES = (_PACKAGE / "sql", _PACKAGE.parent / "sql")
-"""The package kannon.sql, where a wheel and the executable have it; and the top of the source tree."""
+_FOLDERS = (_PACKAGE / "sql", _PACKAGE.parent / "sql")
+"""The package kannon.sql, in a wheel and in the executable; and the top of the source tree."""
 
-SQL = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
+SQL = next((folder for folder in _FOLDERS if folder.is_dir()), _FOLDERS[0])
 
 queries: Any = aiosql.from_path(SQL / "queries", "asyncpg", mandatory_parameters=False)

@@ -1,4 +1,4 @@
-"""The pool: claims and settlements of deliveries, a page at a time."""
+"""The queue of deliveries: claims, settlements and reclaims, a page at a time."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UnvalidatedDelivery:
-    """A claimed row whose address nobody has looked at yet."""
+    """A claimed row whose address is not checked yet."""
 
     id: int
     message_id: str
@@ -31,7 +31,7 @@ class UnvalidatedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRef:
-    """Whose delivery an id is, in flight or long over."""
+    """The batch and recipient of a delivery id, waiting or ended."""
 
     domain: str
     message_id: str
@@ -40,8 +40,8 @@ class DeliveryRef:
 
 @dataclass(frozen=True, slots=True)
 class SendingDelivery:
-    """A row waiting for its outcome, locked by the transaction that found it. `answer_code`: the last one that a server
-    gave in any attempt, 0 where none has answered."""
+    """A row waiting for its outcome, locked by the transaction that found it. `answer_code`: the last SMTP reply code
+    of any attempt, 0 where no server has replied."""
 
     id: int
     message_id: str
@@ -52,12 +52,12 @@ class SendingDelivery:
     answer_code: int
     answer_text: str
     found_at: datetime
-    """By PostgreSQL's clock, as all times of the pool."""
+    """By PostgreSQL's clock, as all times of the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """A row that is tried again at `next_attempt_at`, and why."""
+    """A row that is retried at `next_attempt_at`, and the reason."""
 
     id: int
     attempts: int
@@ -111,15 +111,15 @@ async def release_validating(db: Database, ids: Sequence[int]) -> None:
 
 @repeat_on_conflict
 async def reclaim_validating(db: Database, lease: timedelta) -> int:
-    """Rows whose claim outlived the lease go back; how many."""
+    """Returns rows whose claim outlived the lease; their number."""
     async with db.acquire() as connection:
         return _affected(await queries.reclaim_validating(connection, lease=lease))
 
 
 @repeat_on_conflict
 async def claim_due(db: Database, page: int) -> list[Delivery]:
-    """Moves up to `page` due rows to sending, oldest first, fair between domains; what a pause holds is put aside on
-    the way. Committed when it returns."""
+    """Moves up to `page` due rows to sending, oldest first, fair between domains. Paused rows become held instead.
+    Committed when it returns."""
     async with db.acquire() as connection:
         while True:
             rows = [row async for row in queries.claim_due(connection, page=page)]
@@ -147,7 +147,7 @@ def _delivery(row: Any) -> Delivery:
 
 @repeat_on_conflict
 async def release_sending(db: Database, ids: Sequence[int], *, delay: timedelta) -> None:
-    """Back to scheduled without an attempt: nothing of them went out."""
+    """Back to scheduled without an attempt: no envelope of them was published."""
     async with db.acquire() as connection:
         await queries.release_sending(connection, ids=ids, delay=delay)
 
@@ -168,7 +168,7 @@ async def return_throttled(db: Database, page: Sequence[ThrottledDelivery]) -> d
 
 @repeat_on_conflict
 async def delay_throttled(db: Database, throttled: Sequence[ThrottledDestination], *, behind: int, window: int) -> int:
-    """Delays the due mail for these destinations, as far as it is among the next `window` of its domain; how many."""
+    """Delays the due mail for these destinations, among the next `window` rows of its domain; returns its number."""
     async with db.acquire() as connection:
         done = await queries.delay_throttled(
             connection,
@@ -184,7 +184,7 @@ async def delay_throttled(db: Database, throttled: Sequence[ThrottledDestination
 
 
 async def read_clock(db: Database) -> datetime:
-    """PostgreSQL's: claims are dated by it, so their age is told by it too."""
+    """PostgreSQL's, which dates the claims and so measures their age."""
     async with db.acquire() as connection:
         now: datetime = await queries.read_clock(connection)
     return now
@@ -192,13 +192,13 @@ async def read_clock(db: Database) -> datetime:
 
 @repeat_on_conflict
 async def reclaim_sending(db: Database, claimed_before: datetime) -> int:
-    """Rows claimed before then (by `read_clock`), whose envelope is nowhere any more, go back; how many."""
+    """Returns rows claimed before that time (by `read_clock`), whose envelope no longer exists; their number."""
     async with db.acquire() as connection:
         return _affected(await queries.reclaim_sending(connection, claimed_before=claimed_before))
 
 
 async def find_delivery(db: Database, delivery_id: int) -> DeliveryRef | None:
-    """Any delivery this server ever made, as far back as the statistics reach."""
+    """Any delivery of this installation, as far back as the statistics reach."""
     async with db.acquire() as connection:
         row = await queries.find_delivery(connection, delivery_id=delivery_id)
         return None if row is None else DeliveryRef(row["domain"], row["message_id"], row["email"])
@@ -211,7 +211,7 @@ class Settlement:
         self._connection = connection
 
     async def find(self, ids: Sequence[int]) -> dict[int, SendingDelivery]:
-        """By id; those that are settled already are absent."""
+        """By id; settled rows are absent."""
         rows = [SendingDelivery(*row) async for row in queries.find_sending(self._connection, ids=ids)]
         return {row.id: row for row in rows}
 

@@ -1,9 +1,9 @@
-"""Replaces the embedded database by a restored one, while others use it or not.
+"""Replaces the embedded database by a restored one, also while it is in use.
 
-In: a server's URL. The backup is restored into a database beside the present one (kannon.embedded.backup), completed
-here, and takes its name in one transaction: whoever is connected is cut off and finds the restored one at the next try.
-Two things of the present database live on: its keys, with which links and bounce addresses of mails that are under way
-were signed; and its delivery ids, which are never given out a second time.
+In: a server's URL. kannon.embedded.backup restores the backup into a database beside the current one; this module
+completes it and renames both in one transaction. Clients are disconnected, and find the restored one when they
+reconnect. Two things of the current database are kept: its keys, which signed the links and bounce addresses of mail
+under way; and its delivery ids, which are never used a second time.
 """
 
 from collections.abc import AsyncIterator
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
 RESTORED = "kannon_restored"
-_SERVER = "postgres"  # the database that every server has, for statements about the others
-_ID_GAP = 1 << 32  # more than anyone sends between a backup and its return, if the present database cannot be asked
-_AGAIN_SECONDS = 0.05
+_SERVER = "postgres"  # the database that every server has, for statements on the others
+_ID_GAP = 1 << 32  # more than is sent between a backup and its restore; for where the current database cannot be read
+_REPEAT_SECONDS = 0.05
 
 
 def of_database(url: str, name: str) -> str:
-    """The same server's database of that name."""
+    """The URL of another database of the same server."""
     return url.replace("/kannon?", f"/{name}?", 1)
 
 
@@ -42,7 +42,7 @@ async def schema_version(url: str) -> int | None:
 
 
 async def create_restored(url: str) -> None:
-    """An empty database to restore into, in place of one that an interrupted run left. Raises Unavailable."""
+    """An empty database to restore into; replaces one that an interrupted run left. Raises Unavailable."""
     async with _connected(of_database(url, _SERVER)) as connection:
         await queries.drop_restored(connection)
         await queries.create_restored(connection)
@@ -53,34 +53,35 @@ async def drop_restored(url: str) -> None:
         await queries.drop_restored(connection)
 
 
-async def complete_restored(url: str, *, keep_present: bool) -> None:
-    """What lives on of the present database goes into the restored one. Raises Unavailable."""
+async def complete_restored(url: str, *, keep_current: bool) -> None:
+    """Copies keys and delivery ids of the current database into the restored one. Raises Unavailable."""
     async with _connected(of_database(url, RESTORED)) as restored, restored.transaction():
-        if not keep_present:
+        if not keep_current:
             await queries.skip_delivery_ids(restored, last=0, gap=_ID_GAP)
             return
-        async with _connected(url) as present:
-            last = await queries.find_last_delivery_id(present)
+        async with _connected(url) as current:
+            last = await queries.find_last_delivery_id(current)
             await queries.skip_delivery_ids(restored, last=last, gap=_ID_GAP)
-            async for key in queries.list_stats_keys(present):
-                await queries.keep_stats_key(restored, **key)
-            async for row in queries.list_bounce_secrets_to_keep(present):
-                await queries.keep_bounce_secret(restored, secret=row["secret"])
+            async for key in queries.list_stats_keys(current):
+                await queries.copy_stats_key(restored, **key)
+            async for row in queries.list_bounce_secrets_by_age(current):
+                await queries.copy_bounce_secret(restored, secret=row["secret"])
 
 
-async def put_in_place(url: str) -> None:
-    """The restored database becomes the present one, or nothing happens. Raises Unavailable."""
+async def replace_current(url: str) -> None:
+    """The restored database becomes the current one, or nothing changes. Raises Unavailable."""
     server = of_database(url, _SERVER)
     problem: Exception | None = None
     async with _connected(server) as connection, _connected(server) as other:
         await queries.drop_replaced(connection)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cut_off, other)
+            tasks.start_soon(_disconnect_clients, other)
             try:
-                # A rename keeps newcomers out, and waits up to 5 s for those who are in: they are cut off meanwhile.
+                # A rename keeps new clients out, and waits up to 5 s for connected ones, which are disconnected
+                # meanwhile.
                 async with connection.transaction():
-                    await queries.set_present_aside(connection)
-                    await queries.put_restored_in_place(connection)
+                    await queries.rename_current(connection)
+                    await queries.rename_restored(connection)
             except (*AWAY, asyncpg.ObjectInUseError) as error:
                 problem = error
             tasks.cancel_scope.cancel()
@@ -90,11 +91,11 @@ async def put_in_place(url: str) -> None:
         await queries.drop_replaced(connection)
 
 
-async def _cut_off(connection: "Connection") -> None:
+async def _disconnect_clients(connection: "Connection") -> None:
     with suppress(*AWAY):
         while True:
             await queries.end_sessions(connection)
-            await anyio.sleep(_AGAIN_SECONDS)
+            await anyio.sleep(_REPEAT_SECONDS)
 
 
 @asynccontextmanager

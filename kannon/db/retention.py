@@ -1,6 +1,6 @@
-"""Batches past their retention and the transient templates that only they needed: deleted, a page at a time.
+"""Deletes batches past their retention, and the transient templates that only they used, a page at a time.
 
-In: a time. Out: how many were deleted. What a waiting delivery or a kept event refers to stays, however old.
+In: a time. Out: the number of deleted rows. A batch with a waiting delivery or a stored event stays, however old.
 """
 
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 @repeat_on_conflict
 async def delete_old_batches(db: Database, before: datetime) -> int:
-    """Those made before then, with their attachments and pauses."""
+    """Those created before that time, with their attachments and pauses."""
     deleted, after_time, after_id = 0, _BEGINNING, ""
     while True:
         async with db.acquire() as connection:
@@ -34,7 +34,7 @@ async def delete_old_batches(db: Database, before: datetime) -> int:
 
 @repeat_on_conflict
 async def delete_old_templates(db: Database, before: datetime) -> int:
-    """Transient ones made before then of which there is no batch any more."""
+    """Transient ones created before that time that no batch uses any longer."""
     deleted, after = 0, ""
     while True:
         async with db.transaction() as connection:

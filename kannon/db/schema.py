@@ -1,6 +1,6 @@
-"""The schema as a component: brings an embedded database up to date, checks an external one, then stands by.
+"""The schema as a component: migrates the embedded database, checks an external one, then waits for the stop.
 
-An external database is migrated only when asked (`kannon migrate`, `serve --migrate`): when it is behind, or newer than
+An external database is migrated only on command (`kannon migrate`, `serve --migrate`): where it is older or newer than
 this program, the process ends with one line. The embedded one is backed up first (`backup`).
 """
 
@@ -13,7 +13,7 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.db.migrate import NOT_OURS, known_migrations, migrate, pending_migrations
+from kannon.db.migrate import WRONG_DATABASE, known_migrations, migrate, pending_migrations
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import OperatorError, SchemaMismatch, Unavailable
@@ -27,12 +27,12 @@ log = structlog.get_logger()
 
 
 class Schema:
-    """Ready once the schema is what this program knows."""
+    """Ready once the schema is that of this program."""
 
     name = "schema"
 
     def __init__(self, url: str, *, migrate: bool, backup: Callable[[str], Awaitable[Path]] | None = None) -> None:
-        """`backup` writes the embedded database to a file of that name and returns its path. None: it is external."""
+        """`backup` writes a backup of the embedded database under a name and returns its path; None: it is external."""
         self._url = url
         self._migrate = migrate
         self._backup = backup
@@ -42,8 +42,9 @@ class Schema:
         try:
             pending = await pending_migrations(self._url)
         except Unavailable as error:
-            if self._backup is not None and isinstance(error.__cause__, NOT_OURS):
-                raise OperatorError(f"the PostgreSQL data in data_dir is not Kannon's: {error.__cause__}") from None
+            if self._backup is not None and isinstance(error.__cause__, WRONG_DATABASE):
+                reason = f"data_dir holds PostgreSQL data that is not Kannon's: {error.__cause__}"
+                raise OperatorError(f"{reason}; choose another data_dir") from None
             raise
         if pending and not self._migrate:
             raise SchemaMismatch(
@@ -52,19 +53,19 @@ class Schema:
         if pending:
             if self._backup is not None and pending[0].version > 1:
                 file = await self._backup(f"schema-{pending[0].version - 1}")
-                log.info("backed up before it is migrated", file=str(file))
+                log.info("database backed up before its migration", file=str(file))
             for migration in await migrate(self._url):
-                log.info("migrated", migration=migration.name)
+                log.info("migration applied", migration=migration.name)
         task_status.started()
         await stop.wait()
 
 
 async def check_schema(db: Database) -> None:
-    """Returns where the database answers and has all tables of this program. Raises Unavailable."""
+    """Returns if the database answers and has all tables of this program. Raises Unavailable."""
     async with db.acquire() as connection:
         version = await find_version(connection)
     if (version or 0) < _newest():
-        raise Unavailable("PostgreSQL: the database is not migrated yet")
+        raise Unavailable("PostgreSQL: the database is not migrated: run kannon migrate")
 
 
 async def find_version(connection: "Connection | asyncpg.Connection[asyncpg.Record]") -> int | None:

@@ -1,4 +1,4 @@
-"""Statistics as they are read: single events of a domain, and counts per type and hour (UTC).
+"""Reads statistics: single events of a domain, and counts per type and hour (UTC).
 
 In: a canonical domain and aware times, [from, to). Out: kannon.mail.event.Event and HourlyCount.
 """
@@ -22,7 +22,7 @@ class Span:
 
 
 async def list_stats(db: Database, domain: str, span: Span, *, skip: int, take: int) -> tuple[list[Event], int]:
-    """A page, newest first, ties by event id, and how many there are in the span."""
+    """A page, newest first, ties by event id, and the total of the span."""
     where = {"domain": domain, "from_time": span.from_time, "to_time": span.to_time}
     async with db.acquire() as connection:
         total: int = await queries.count_stats(connection, **where)
@@ -32,7 +32,7 @@ async def list_stats(db: Database, domain: str, span: Span, *, skip: int, take: 
 
 
 async def count_stats_by_hour(db: Database, domain: str, span: Span) -> list[HourlyCount]:
-    """Of the single events that are still kept."""
+    """Of the single events that are still stored."""
     async with db.acquire() as connection:
         rows = queries.count_stats_by_hour(connection, domain=domain, from_time=span.from_time, to_time=span.to_time)
         return [_count(row) async for row in rows]

@@ -1,6 +1,6 @@
-"""Events into `stats` and `aggregated_stats`, and the partitions they rest in.
+"""Writes events into `stats` and `aggregated_stats`, and manages the partitions of `stats`.
 
-A partition holds one week, Monday to Monday UTC. It is made before the first event that needs it and dropped whole once
+A partition holds one week, Monday to Monday UTC. It is created before the first event that needs it, and dropped once
 all of it is older than the retention.
 """
 
@@ -32,7 +32,7 @@ _UNLOCK_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """How many events of a page were new, and the ids of those by which an address was suppressed."""
+    """The number of new events of a page, and the ids of those that suppressed an address."""
 
     fresh: int
     suppressed: frozenset[str] = frozenset()
@@ -43,8 +43,7 @@ async def insert_events(db: Database, events: Sequence[Event], suppressions: Seq
     """All or nothing. The call may be repeated: an event that is stored already neither counts nor suppresses, also
     where its repeat has another time. `suppressions` are those that events of the page call for. The partitions must
     exist (`ensure_partitions`). Raises Unavailable where one was dropped meanwhile."""
-    # In the order of their ids: two pages that hold the same events, a bounce comes on two streams, must not each wait
-    # for the other.
+    # In the order of their ids, so that two pages with the same events (a bounce comes on two streams) cannot deadlock.
     page = sorted({event.event_id: event for event in events}.values(), key=lambda event: event.event_id)
     async with db.transaction() as connection:
         await queries.lock_stats(connection)
@@ -78,7 +77,7 @@ async def insert_events(db: Database, events: Sequence[Event], suppressions: Seq
                 suppress_expiries=[s.expires_at for s in suppressions],
             )
         except asyncpg.CheckViolationError as error:
-            # A type is an EventType, so of the table's checks only this can fail: there is no partition for the row.
+            # A type is an EventType, so the check that failed is the partition's: there is none for the row.
             raise Unavailable(f"PostgreSQL: {describe(error)}") from error
         return Stored(row["fresh"], frozenset(row["suppressed"]))
 
@@ -91,14 +90,14 @@ def week_of(at: datetime) -> date:
 
 @repeat_on_conflict
 async def ensure_partitions(db: Database, weeks: Iterable[date]) -> None:
-    """Made aside and then attached, which does not stop readers or writers of the other partitions."""
+    """Created as tables, then attached, which blocks no reader or writer of the other partitions."""
     async with db.acquire() as connection:
         existing = {row["name"] async for row in queries.list_stats_partitions(connection)}
         for week in sorted(weeks):
             name = f"{_PREFIX}{week:%Y%m%d}"
             if name in existing:
                 continue
-            # A name and two dates of our own making: DDL takes no parameters.
+            # The name and the dates are computed above, not input: DDL takes no parameters.
             async with connection.transaction():
                 await queries.lock_keys(connection)
                 if await connection.fetchval("SELECT to_regclass($1) IS NULL", name):
@@ -111,20 +110,20 @@ async def ensure_partitions(db: Database, weeks: Iterable[date]) -> None:
 
 
 async def drop_old_partitions(db: Database, before: datetime) -> list[date]:
-    """Partitions all of whose events are older; their weeks. Readers and writers go on meanwhile: a partition is
-    detached first, which waits for whoever still reads it. Raises Unavailable where that takes too long; what was begun
-    is then finished the next time. Where another process is at it, this one leaves it alone."""
-    async with db.acquire() as connection, _alone(connection) as alone:
-        if not alone:
+    """Drops the partitions all of whose events are older; returns their weeks. Readers and writers are not blocked: a
+    partition is detached first, which waits for its readers. Raises Unavailable where that takes too long; the next
+    call finishes it. Does nothing while another process drops partitions."""
+    async with db.acquire() as connection, _retention_lock(connection) as locked:
+        if not locked:
             return []
         dropped = []
         for name in [row["name"] async for row in queries.list_detached_partitions(connection)]:
             if _end(name) <= before:
                 dropped.append(await _drop(connection, name))
-        partitions = [(row["name"], row["half_gone"]) async for row in queries.list_stats_partitions(connection)]
-        for name, half_gone in sorted(partitions, key=lambda partition: not partition[1]):
-            if half_gone or _end(name) <= before:
-                how = "FINALIZE" if half_gone else "CONCURRENTLY"
+        partitions = [(row["name"], row["detaching"]) async for row in queries.list_stats_partitions(connection)]
+        for name, detaching in sorted(partitions, key=lambda partition: not partition[1]):
+            if detaching or _end(name) <= before:
+                how = "FINALIZE" if detaching else "CONCURRENTLY"
                 await connection.execute(f"ALTER TABLE stats DETACH PARTITION {name} {how}", timeout=_DDL_SECONDS)
                 dropped.append(await _drop(connection, name))
         await queries.delete_old_anonymous_events(connection, before=before)
@@ -132,14 +131,14 @@ async def drop_old_partitions(db: Database, before: datetime) -> list[date]:
 
 
 @asynccontextmanager
-async def _alone(connection: "Connection") -> AsyncIterator[bool]:
-    """Whether this is the only process at it until the block ends. The lock is the connection's, so a connection that
-    may still hold it is not used again."""
-    alone = await queries.try_lock_retention(connection)
+async def _retention_lock(connection: "Connection") -> AsyncIterator[bool]:
+    """False where another process has the lock. The lock belongs to the session, so a connection that may still hold it
+    is not used again."""
+    locked = await queries.try_lock_retention(connection)
     try:
-        yield alone
+        yield locked
     finally:
-        if alone:
+        if locked:
             with anyio.CancelScope(shield=True):
                 try:
                     with anyio.fail_after(_UNLOCK_SECONDS):

@@ -1,7 +1,7 @@
-"""Suppressions: which recipients a send leaves out, and the list as its operator sees and changes it.
+"""Suppressions: the recipients that a send leaves out, and the list as an operator sees and changes it.
 
-In: addresses as written; they are compared by kannon.mail.suppression.address_key. Those that bounces and complaints
-call for are written with their events, by kannon.db.stats_write.
+In: addresses as written; kannon.mail.suppression.address_key compares them. kannon.db.stats_write writes the entries
+of bounces and complaints, with their events.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def find_suppressed(connection: "Connection", domain: str, keys: Collection[str]) -> frozenset[str]:
-    """Those of `keys` (compared forms) that are suppressed now; none where the domain has switched it off."""
+    """Those of `keys` (compared forms) that are suppressed now; none where the domain has switched suppression off."""
     rows = queries.find_suppressed(connection, domain=domain, addresses=list(keys))
     return frozenset([row["address"] async for row in rows])
 
@@ -31,7 +31,7 @@ async def find_suppression(db: Database, domain: str, email: str) -> Suppression
 async def list_suppressions(
     db: Database, domain: str, *, cause: Cause | None, after: str, take: int
 ) -> tuple[list[Suppression], int]:
-    """A page in the order of the addresses, those behind the address `after`, and how many there are in all."""
+    """A page in the order of the addresses, behind the address `after`, and the total."""
     async with db.acquire() as connection:
         total: int = await queries.count_suppressions(connection, domain=domain, cause=cause or "")
         rows = queries.list_suppressions(
@@ -42,7 +42,8 @@ async def list_suppressions(
 
 @repeat_on_conflict
 async def insert_suppressions(db: Database, domain: str, entries: Sequence[Suppression]) -> int:
-    """How many are new or changed; an entry that is there stays unless the new one lasts longer or weighs more."""
+    """The number of new or changed entries. An existing entry stays unless the new one lasts longer or is a complaint
+    after a bounce."""
     async with db.acquire() as connection:
         rows = queries.insert_suppressions(
             connection,
@@ -59,7 +60,7 @@ async def insert_suppressions(db: Database, domain: str, entries: Sequence[Suppr
 
 @repeat_on_conflict
 async def delete_suppressions(db: Database, domain: str, emails: Collection[str]) -> list[str]:
-    """The addresses that were removed, as they had been written."""
+    """The removed addresses, as they were written."""
     async with db.acquire() as connection:
         rows = queries.delete_suppressions(connection, domain=domain, addresses=[address_key(e) for e in emails])
         return [row["email"] async for row in rows]
@@ -81,7 +82,7 @@ async def find_suppression_enabled(db: Database, domain: str) -> bool | None:
 
 @repeat_on_conflict
 async def update_suppression_enabled(db: Database, domain: str, *, enabled: bool) -> bool:
-    """False where there is no such domain. The entries stay as they are."""
+    """False where there is no such domain. The entries stay."""
     async with db.acquire() as connection:
         updated = await queries.update_suppression_enabled(connection, domain=domain, enabled=enabled)
     return updated is not None

@@ -1,4 +1,4 @@
-"""Templates: made, changed, found, listed, and deleted unless a waiting delivery needs them.
+"""Templates: created, changed, found, listed, and deleted unless a waiting delivery needs them.
 
 Out: kannon.mail.tenants.Template, None where there is none.
 """
@@ -25,7 +25,7 @@ async def insert_template(db: Database, template_id: str, domain: str, *, title:
 
 @repeat_on_conflict
 async def update_template(db: Database, template_id: str, *, title: str, html: str) -> Template | None:
-    """Deliveries that are not built yet get the new text."""
+    """Deliveries that are not built yet get the new HTML."""
     async with db.acquire() as connection:
         row = await queries.update_template(connection, template_id=template_id, title=title, html=html)
     return _template(row)
@@ -46,7 +46,7 @@ async def find_template_bytes(connection: "Connection", template_id: str, domain
 async def delete_template(db: Database, template_id: str) -> Template | None:
     """Raises FailedPrecondition while deliveries that need it wait.
 
-    The lock comes first: a send that runs meanwhile is either seen by the check or finds the template gone.
+    The lock comes first: a concurrent send is either committed before the check, or finds no template.
     """
     async with db.transaction() as connection:
         if await queries.lock_template(connection, template_id=template_id) is None:
@@ -57,7 +57,7 @@ async def delete_template(db: Database, template_id: str) -> Template | None:
 
 
 async def list_templates(db: Database, domain: str, *, skip: int, take: int) -> tuple[list[Template], int]:
-    """A page of the domain's persistent ones, oldest first, and how many there are."""
+    """A page of the domain's persistent ones, oldest first, and the total."""
     async with db.acquire() as connection:
         total: int = await queries.count_templates(connection, domain=domain)
         if not take:

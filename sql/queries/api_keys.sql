@@ -1,4 +1,4 @@
--- API keys; of the secret only its SHA-256 and its first characters are kept.
+-- API keys; of the secret only its SHA-256 and its first characters are stored.
 
 -- name: insert_api_key^
 -- Nothing where there is no such domain.

@@ -1,11 +1,11 @@
--- Mail that is called back: marked first, its end told later, then deleted.
+-- Cancelled mail: marked first; later its events are published and its rows deleted.
 
 -- name: mark_batch_cancelled$
 UPDATE messages SET cancelled_at = coalesce(cancelled_at, now()) WHERE message_id = :message_id RETURNING message_id;
 
 -- name: mark_cancelled
--- Of a batch, or one delivery. Locked in the order in which outcomes lock them. Returns the state of each that was not
--- marked before.
+-- Of a batch, or one delivery. Locked in the same order as outcomes lock them. Returns the state of each newly marked
+-- row.
 WITH marked AS (
     SELECT id FROM sending_pool_emails
     WHERE (message_id = :message_id OR id = :delivery_id) AND cancelled_at IS NULL
@@ -17,7 +17,7 @@ FROM marked WHERE p.id = marked.id
 RETURNING p.state;
 
 -- name: lock_cancelled
--- Those that nobody has claimed. Who locks a row ends it; another passes it over.
+-- Those that are not claimed. The process that locks a row ends it; others skip it.
 SELECT id, domain, message_id, email, attempts, cancelled_at FROM sending_pool_emails
 WHERE cancelled_at IS NOT NULL AND state IN ('to_validate', 'scheduled')
 ORDER BY id LIMIT :page

@@ -1,7 +1,7 @@
--- DKIM keys of a domain: the next one, those that sign, those that did.
+-- DKIM keys of a domain: next, active, retired, deleted.
 
 -- name: lock_dkim_keys$
--- Keys of a domain change one at a time; sends and deliveries do not wait for it.
+-- Keys of a domain change one at a time; the lock blocks neither sends nor deliveries.
 SELECT domain FROM domains WHERE domain = :domain FOR NO KEY UPDATE;
 
 -- name: list_dkim_keys
@@ -21,7 +21,7 @@ INSERT INTO dkim_keys (domain, selector, algorithm, private_pem, public_key)
 SELECT domain, :selector, :algorithm, :private_pem, :public_key FROM domains WHERE domain = :domain;
 
 -- name: retire_dkim_keys!
--- Whichever signs with this algorithm signs no more.
+-- The active key of this algorithm.
 UPDATE dkim_keys SET active = false, retired_at = now() WHERE domain = :domain AND algorithm = :algorithm AND active;
 
 -- name: activate_dkim_key!

@@ -1,7 +1,7 @@
 -- Domains and the tracking they allow.
 
 -- name: insert_domain$
--- The domain's name, or nothing where it exists already.
+-- The domain's name; no row where it exists already.
 WITH created AS (
     INSERT INTO domains (domain) VALUES (:domain) ON CONFLICT DO NOTHING RETURNING domain
 )

@@ -1,7 +1,7 @@
--- Answers of sends that carried an idempotency key, for 24 hours.
+-- Responses to sends with an idempotency key, stored for 24 hours.
 
 -- name: claim_idempotency_key$
--- True where the key is ours now. Waits while another transaction holds the same key; nothing where a live answer stands.
+-- True where this transaction has the key. Waits while another one has it; no row where a response is stored.
 INSERT INTO idempotency_keys (domain, key, request_sha256, response)
 VALUES (:domain, :key, :request_sha256, '')
 ON CONFLICT (domain, key) DO UPDATE

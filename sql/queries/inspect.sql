@@ -1,4 +1,4 @@
--- What an operator asks while mail is under way, and what can be done about it.
+-- Mail under way as an operator sees it, and retrying it now.
 
 -- name: list_batches
 SELECT message_id, domain, template_id, subject, sender_email, created_at, scheduled_at, accepted_count, rejected_count,
@@ -52,7 +52,7 @@ FROM sending_pool_emails p
 WHERE id = :delivery_id;
 
 -- name: find_delivery_id$
--- Of a batch's recipient, as it was written or in other capitals; in flight or long over.
+-- Of a batch's recipient, ignoring case, an exact match first; waiting or ended.
 SELECT id FROM (
     SELECT id, email FROM sending_pool_emails WHERE message_id = :message_id AND lower(email) = lower(:email)
     UNION ALL
@@ -67,7 +67,7 @@ FROM stats WHERE delivery_id = :delivery_id AND delivery_id <> 0
 ORDER BY at, event_id LIMIT :take;
 
 -- name: retry_now$
--- How many; what is paused or cancelled stays as it is.
+-- Returns the number; paused and cancelled deliveries stay as they are.
 WITH retried AS (
     UPDATE sending_pool_emails p SET next_attempt_at = now()
     WHERE (:delivery_id::bigint = 0 OR id = :delivery_id::bigint) AND (:message_id = '' OR message_id = :message_id)

@@ -10,11 +10,11 @@ VALUES (:kid, :private_pem, :public_pem, :sign_until, :verify_until);
 -- name: find_verification_key$
 SELECT public_pem FROM stats_keys WHERE kid = :kid AND verify_until > :now;
 
--- name: delete_dead_stats_keys!
+-- name: delete_expired_stats_keys!
 DELETE FROM stats_keys WHERE verify_until < :now;
 
 -- name: lock_keys!
--- One process at a time makes a new key; released with the transaction.
+-- One process at a time creates a key; the end of the transaction releases the lock.
 SELECT pg_advisory_xact_lock(1802006123);
 
 -- name: list_bounce_secrets

@@ -1,7 +1,7 @@
--- What the metrics ask of the database.
+-- What the metrics read.
 
 -- name: count_deliveries
--- By state, and how long the longest overdue one has waited; what is paused is not due.
+-- By state, and how long the oldest overdue one has waited; a held delivery is not due.
 SELECT state, count(*) AS count,
        coalesce(extract(epoch FROM now() - min(next_attempt_at) FILTER (WHERE next_attempt_at <= now())), 0)::float8
            AS overdue_seconds

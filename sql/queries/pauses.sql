@@ -1,7 +1,7 @@
--- Mail that is held back: the pauses, and the release of what they put aside.
+-- Pauses, and the release of the deliveries that they hold.
 
 -- name: insert_pause$
--- One that stands stays as it is; one that is being ended holds again. Returns since when.
+-- An existing pause stays as it is; one that is ending starts again. Returns its beginning.
 INSERT INTO pauses AS p (scope, spelling, subject)
 SELECT :scope, spelling, :subject FROM unnest(:spellings::text[]) spelling
 ON CONFLICT (scope, spelling) DO UPDATE
@@ -12,14 +12,15 @@ RETURNING since;
 SELECT DISTINCT scope, subject, since FROM pauses WHERE ended_at IS NULL ORDER BY scope, subject;
 
 -- name: end_pause!
--- Waits for claims that see the pause, so that all they put aside is there when this is committed.
+-- Waits for claims that see the pause, so that all deliveries that they hold are committed before this is.
 UPDATE pauses SET ended_at = clock_timestamp() WHERE scope = :scope AND subject = :subject AND ended_at IS NULL;
 
 -- name: list_ended_pauses
 SELECT scope, spelling, ended_at FROM pauses WHERE ended_at IS NOT NULL;
 
--- name: release_aside
--- Due now. The pause does not count against the retry window. What another pause holds is put aside again when claimed.
+-- name: release_held
+-- Due now. The pause does not count against the retry window. Another pause holds its deliveries again at the next
+-- claim.
 WITH page AS (
     SELECT p.id, (SELECT min(e.since) FROM pauses e
                   WHERE e.ended_at IS NOT NULL AND (e.scope, e.spelling) IN

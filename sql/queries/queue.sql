@@ -1,10 +1,10 @@
--- The pool: claims and settlements, a page at a time.
+-- The queue of deliveries: claims, settlements and reclaims, a page at a time.
 
 -- name: claim_to_validate
--- Oldest due first, fair between domains: `waiting` finds the domains that have rows by one index probe each, `ready`
--- are those with work, each of them offers four times its share, and the page is filled in turns.
--- An array, not a join: a batch fills the table faster than its statistics follow, and a join planned for an empty table
--- compares every row with every other.
+-- Oldest due first, fair between domains: `waiting` finds the domains that have rows, with one index probe for each;
+-- `ready` are those with work; each of them offers four times its share, and the page takes one row of each in turn.
+-- An array, not a join: a batch fills the table faster than its statistics are updated, and a join planned for an empty
+-- table compares every row with every other.
 WITH RECURSIVE waiting AS (
     (SELECT domain FROM sending_pool_emails WHERE state = 'to_validate' ORDER BY domain LIMIT 1)
     UNION ALL
@@ -48,8 +48,8 @@ UPDATE sending_pool_emails SET state = 'to_validate', claimed_at = NULL
 WHERE state = 'validating' AND claimed_at < now() - :lease::interval;
 
 -- name: claim_due
--- As claim_to_validate, for rows whose time has come. Rows that a pause holds are put aside instead of claimed; the pause
--- is locked with them, so that its end finds all of them put aside and none of them afterwards.
+-- As claim_to_validate, for due rows. A paused row becomes held (next_attempt_at 'infinity') instead of claimed; the
+-- pause is locked with it, so that its end finds all rows that it holds, and it holds none afterwards.
 WITH RECURSIVE waiting AS (
     (SELECT domain FROM sending_pool_emails WHERE state = 'scheduled' ORDER BY domain LIMIT 1)
     UNION ALL
@@ -80,21 +80,21 @@ WITH RECURSIVE waiting AS (
         SELECT 'batch', message_id FROM picked UNION SELECT 'domain', domain FROM picked
         UNION SELECT 'destination', destination FROM picked)
     FOR SHARE
-), judged AS MATERIALIZED (
+), checked AS MATERIALIZED (
     SELECT id, EXISTS (SELECT FROM pause WHERE (scope, spelling) IN
                        (('batch', message_id), ('domain', domain), ('destination', destination))) AS held
     FROM picked
 )
 UPDATE sending_pool_emails p
-SET state = CASE WHEN j.held THEN 'scheduled' ELSE 'sending' END,
-    claimed_at = CASE WHEN j.held THEN NULL ELSE now() END,
-    next_attempt_at = CASE WHEN j.held THEN 'infinity' ELSE p.next_attempt_at END
-FROM judged j WHERE p.id = j.id
+SET state = CASE WHEN c.held THEN 'scheduled' ELSE 'sending' END,
+    claimed_at = CASE WHEN c.held THEN NULL ELSE now() END,
+    next_attempt_at = CASE WHEN c.held THEN 'infinity' ELSE p.next_attempt_at END
+FROM checked c WHERE p.id = c.id
 RETURNING p.id, p.message_id, p.domain, p.email, p.fields, p.opens, p.links, p.secret, p.attempts, p.turn, p.due_at,
-          j.held;
+          c.held;
 
 -- name: release_sending!
--- Back to the queue as if never claimed: building or publishing the page did not succeed, no attempt was made.
+-- Back to the queue as if never claimed: building or publishing the page failed, no attempt was made.
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, next_attempt_at = now() + :delay::interval
 WHERE id = ANY(:ids::bigint[]) AND state = 'sending';
 
@@ -108,8 +108,8 @@ WHERE p.id = d.id AND p.turn = d.turn AND p.state = 'sending'
 RETURNING p.id, p.domain, lower(split_part(p.email, '@', -1)) AS destination;
 
 -- name: delay_throttled!
--- Moves due mail for throttled destinations, as far as it is in its domain's next :window rows, to when the destination
--- should have room. Rows keep their order; :behind rows have been moved before them.
+-- Delays due mail for throttled destinations, among the next :window rows of its domain, until the destination should
+-- have capacity. Rows keep their order; :behind rows were delayed before them.
 WITH throttled AS (
     SELECT * FROM unnest(:domains::text[], :destinations::text[], :seconds::float8[], :rates::float8[],
                          :spreads::float8[]) AS c(domain, destination, seconds, rate, spread)
@@ -136,7 +136,7 @@ SET next_attempt_at = now() + make_interval(secs => k.seconds + least(k.place / 
 FROM placed k WHERE p.id = k.id;
 
 -- name: read_clock$
--- What `claimed_at` is compared with.
+-- The clock of `claimed_at`.
 SELECT now();
 
 -- name: reclaim_sending!
@@ -144,7 +144,7 @@ UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, turn = tu
 WHERE state = 'sending' AND claimed_at < :claimed_before;
 
 -- name: find_sending
--- The rows that a page of outcomes speaks of, locked: attempts and due time decide what a deferral costs.
+-- The rows of a page of outcomes, locked: attempts and due time decide whether and when a delivery is retried.
 SELECT id, message_id, domain, email, attempts, due_at, answer_code, answer_text, now() AS found_at
 FROM sending_pool_emails
 WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR UPDATE;
@@ -165,7 +165,7 @@ FROM unnest(:ids::bigint[], :attempts::integer[], :next_attempts::timestamptz[],
 WHERE p.id = d.id;
 
 -- name: find_delivery^
--- In flight or long over: the pool first, else what the statistics know of it.
+-- Waiting or ended: the queue first, else the statistics.
 SELECT domain, message_id, email FROM (
     SELECT 1 AS place, domain, message_id, email, now() AS at FROM sending_pool_emails WHERE id = :delivery_id
     UNION ALL

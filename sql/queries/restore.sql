@@ -1,4 +1,4 @@
--- Replacing the embedded database by a restored one. `kannon` is the present one, `kannon_restored` the one that comes.
+-- Replacing the embedded database by a restored one: `kannon` is the current one, `kannon_restored` the new one.
 
 -- name: find_schema_version$
 SELECT max(version) FROM schema_migrations;
@@ -16,10 +16,10 @@ DROP DATABASE IF EXISTS kannon_replaced WITH (FORCE);
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname IN ('kannon', 'kannon_restored') AND pid <> pg_backend_pid();
 
--- name: set_present_aside!
+-- name: rename_current!
 ALTER DATABASE kannon RENAME TO kannon_replaced;
 
--- name: put_restored_in_place!
+-- name: rename_restored!
 ALTER DATABASE kannon_restored RENAME TO kannon;
 
 -- name: find_last_delivery_id$
@@ -31,12 +31,12 @@ SELECT setval('sending_pool_emails_id_seq', greatest(last_value, :last) + :gap) 
 -- name: list_stats_keys
 SELECT kid, private_pem, public_pem, sign_until, verify_until FROM stats_keys;
 
--- name: keep_stats_key!
+-- name: copy_stats_key!
 INSERT INTO stats_keys (kid, private_pem, public_pem, sign_until, verify_until)
 VALUES (:kid, :private_pem, :public_pem, :sign_until, :verify_until) ON CONFLICT (kid) DO NOTHING;
 
--- name: list_bounce_secrets_to_keep
+-- name: list_bounce_secrets_by_age
 SELECT secret FROM bounce_keys ORDER BY id;
 
--- name: keep_bounce_secret!
+-- name: copy_bounce_secret!
 INSERT INTO bounce_keys (secret) SELECT :secret::bytea WHERE NOT EXISTS (SELECT FROM bounce_keys WHERE secret = :secret);

@@ -6,13 +6,13 @@
 SELECT set_config('idle_in_transaction_session_timeout', '10s', true), pg_advisory_xact_lock(1802006125);
 
 -- name: insert_events^
--- A page of events in one statement: only events that were new are counted, however often they are redelivered. An event
--- is new where none of its id lies within :apart of it. The primary key does not ensure that, for it contains the time:
+-- A page of events in one statement: only new events are counted, however often they are redelivered. An event is new
+-- where no event of its id lies within :apart of it. The primary key does not ensure that, for it contains the time:
 -- an outcome that is published again after a crash has another one. A scalar subquery, not EXISTS: joined, a table that
 -- has no statistics yet would be read whole.
--- Anonymous opens and clicks (tracking_mode 2) leave their id and nothing else. Those new ones that call for it
--- suppress their address, so that whoever sees the event finds the address suppressed, and a redelivery does not bring
--- back what an operator has removed. Returns how many events were new and which addresses were suppressed.
+-- Of anonymous opens and clicks (tracking_mode 2) only the id is stored. A new event that calls for it suppresses its
+-- address in the same transaction, so a redelivery does not restore an entry that an operator has removed. Returns the
+-- number of new events and the ids of those that suppressed an address.
 WITH page AS (
     SELECT * FROM unnest(
         :event_ids::text[], :ats::timestamptz[], :types::text[], :domains::text[], :message_ids::text[],
@@ -70,19 +70,19 @@ SELECT (SELECT count(*) FROM fresh) AS fresh, array(SELECT event_id FROM suppres
 DELETE FROM anonymous_events WHERE at < :before;
 
 -- name: list_stats_partitions
--- `half_gone`: a detachment of it was interrupted, and has to be finished before there can be another.
-SELECT c.relname AS name, i.inhdetachpending AS half_gone FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+-- `detaching`: a detachment that was interrupted; it must be finished before another one can begin.
+SELECT c.relname AS name, i.inhdetachpending AS detaching FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'stats'::regclass ORDER BY c.relname;
 
 -- name: list_detached_partitions
--- Those that somebody detached who then did not live to drop them.
+-- Those that a process detached and did not drop.
 SELECT c.relname AS name FROM pg_class c JOIN pg_class parent ON parent.oid = 'stats'::regclass
 WHERE c.relnamespace = parent.relnamespace AND c.relkind = 'r' AND c.relname ~ '^stats_[0-9]{8}$'
   AND NOT c.relispartition
 ORDER BY c.relname;
 
 -- name: try_lock_retention$
--- One process at a time; held by the connection, for a detachment can be in no transaction.
+-- One process at a time; a session lock, for a concurrent detachment cannot run in a transaction.
 SELECT pg_try_advisory_lock(1802006124);
 
 -- name: unlock_retention$

@@ -1,7 +1,7 @@
--- Whom a domain does not write to any more. An entry whose time is over counts for nothing until it is deleted.
+-- Addresses that a domain does not send to. An expired entry has no effect until it is deleted.
 
 -- name: find_suppressed
--- Which of these addresses a send of this domain must leave out.
+-- Those of these addresses that a send of this domain must leave out.
 SELECT s.address FROM unnest(:addresses::text[]) AS a(address)
 JOIN suppressions s ON s.domain = :domain AND s.address = a.address
 WHERE s.expires_at > now() AND (SELECT suppression_enabled FROM domains WHERE domain = :domain);
@@ -24,8 +24,8 @@ LIMIT :take;
 SELECT count(*) FROM suppressions WHERE domain = :domain AND (:cause = '' OR cause = :cause) AND expires_at > now();
 
 -- name: insert_suppressions
--- An entry that is there stays, unless the new one lasts longer or is a complaint after a bounce. Returns what is new
--- or changed.
+-- An existing entry stays, unless the new one lasts longer or is a complaint after a bounce. Returns the new and the
+-- changed ones.
 INSERT INTO suppressions AS s (domain, address, email, cause, since, expires_at, note)
 SELECT DISTINCT ON (n.address) :domain, n.address, n.email, n.cause, n.since, coalesce(n.expires_at, 'infinity'), n.note
 FROM unnest(:addresses::text[], :emails::text[], :causes::text[], :sinces::timestamptz[], :expiries::timestamptz[],

@@ -17,7 +17,7 @@ SELECT template_id, domain, type, title, html FROM templates WHERE template_id =
 SELECT octet_length(html) FROM templates WHERE template_id = :template_id AND domain = :domain;
 
 -- name: lock_template$
--- Waits for sends that are about to commit a batch of this template, and makes later ones wait.
+-- Waits for sends that are about to commit a batch of this template, and blocks later ones.
 SELECT template_id FROM templates WHERE template_id = :template_id FOR UPDATE;
 
 -- name: template_is_needed$

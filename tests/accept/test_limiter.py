@@ -41,7 +41,7 @@ async def tenant_blocked(url: str, domain: str) -> AsyncIterator[None]:
 async def test_large_sends_of_one_tenant_hold_up_neither_another_tenant_nor_the_mail(
     db: Database, bus: Bus, postgres_url: str
 ) -> None:
-    background = await open_database(postgres_url, patience=None)
+    background = await open_database(postgres_url, acquire_timeout=None)
     validator = Validator(background, bus)
     recipients = [Recipient(email=f"user{n}@example.net") for n in range(ONE_STATEMENT + 1)]
     large = a_send(recipients=recipients, sender=Sender(email="news@many.com"))
@@ -70,7 +70,7 @@ async def test_large_sends_of_one_tenant_hold_up_neither_another_tenant_nor_the_
 
 async def test_calls_that_find_all_connections_in_use_are_told_so(postgres_url: str) -> None:
     small = await open_database(postgres_url, pool_size=2)
-    background = await open_database(postgres_url, patience=None)
+    background = await open_database(postgres_url, acquire_timeout=None)
     async with running_api(small, background=background) as api:
         await api.create_domain("example.com")
         key = await api.create_key("example.com")

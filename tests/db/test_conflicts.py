@@ -58,20 +58,20 @@ async def test_what_meets_others_every_time_becomes_unavailable(db: Database, co
 
 
 async def test_a_pool_in_use_is_busy_and_not_away(postgres_url: str) -> None:
-    small = await open_database(postgres_url, pool_size=1, patience=0.05)
+    small = await open_database(postgres_url, pool_size=1, acquire_timeout=0.05)
     try:
         async with small.acquire():
             with pytest.raises(Throttled, match="all 1 database connections of this pool were in use"):
                 await small.ping()
             with pytest.raises(Throttled):
-                await small.prompt().ping()
+                await small.fail_fast().ping()
         await small.ping()
     finally:
         await small.close()
 
 
-async def test_without_a_limit_of_patience_a_task_waits_until_a_connection_is_free(postgres_url: str) -> None:
-    small = await open_database(postgres_url, pool_size=1, patience=None)
+async def test_without_an_acquire_timeout_a_task_waits_until_a_connection_is_free(postgres_url: str) -> None:
+    small = await open_database(postgres_url, pool_size=1, acquire_timeout=None)
     try:
         async with asyncio.TaskGroup() as group, small.acquire() as connection:
             waiting = group.create_task(small.ping())

@@ -56,8 +56,8 @@ async def _replace(database: "OpenDatabase", file: Path) -> None:
         if present is not None:
             kept = await database.backups.keep(f"schema-{present}-before-restore", clock=partial(datetime.now, UTC))
             typer.echo(f"saved the former database as {kept}")
-        await db.complete_restored(database.url, keep_present=present is not None)
-        await db.put_in_place(database.url)
+        await db.complete_restored(database.url, keep_current=present is not None)
+        await db.replace_current(database.url)
     except BaseException:
         with anyio.CancelScope(shield=True):
             await db.drop_restored(database.url)

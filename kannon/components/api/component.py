@@ -127,16 +127,16 @@ class Api:
             raise AddressInUse.because("api.listen", f"{settings.host}:{settings.port}", error) from None
 
     def _methods(self, finishing: CancelWorker) -> dict[str, Handler]:
-        prompt = self._db.prompt()
+        fail_fast = self._db.fail_fast()
         failed = FailedLogins()
         admin_authenticator = AdminAuthenticator(self._settings.admin_token, failed)
         admin = admin_authenticator.authenticate
 
         async def find_tenant(domain: str, secret_sha256: bytes) -> Tenant | None:
-            return await api_keys.find_tenant(prompt, domain, secret_sha256)
+            return await api_keys.find_tenant(fail_fast, domain, secret_sha256)
 
         async def find_tenant_of_domain(domain: str) -> Tenant | None:
-            return await api_keys.find_tenant_of_domain(prompt, domain)
+            return await api_keys.find_tenant_of_domain(fail_fast, domain)
 
         accept = AcceptService(
             self._db,
@@ -151,19 +151,21 @@ class Api:
         tenant = TenantAuthenticator(find_tenant, failed, admin_authenticator, find_tenant_of_domain).authenticate
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(accept), tenant),
-            Service(_service(adminapiv1_pb2, "Api"), AdminMethods(prompt, self._settings.limits.max_bytes), admin),
+            Service(_service(adminapiv1_pb2, "Api"), AdminMethods(fail_fast, self._settings.limits.max_bytes), admin),
             Service(_service(adminapiv1_pb2, "HZService"), HZMethods(self._checks), _anyone),
             Service(_service(statsapiv1_pb2, "StatsApiV1"), StatsV1Methods(self._db), admin),
             Service(_service(statsapiv2_pb2, "StatsApiV2"), StatsV2Methods(self._db), admin),
             Service(_service(operations_pb2, "Operations"), operations, admin),
-            Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(prompt), admin),
+            Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(fail_fast), admin),
             Service(_service(parked_pb2, "Parked"), DeadLetterMethods(self._bus), admin),
             Service(_service(destinations_pb2, "Destinations"), DestinationMethods(self._bus), admin),
-            Service(_service(dkim_pb2, "Dkim"), DkimMethods(prompt, self._look_up, self._settings.retry_window), admin),
+            Service(
+                _service(dkim_pb2, "Dkim"), DkimMethods(fail_fast, self._look_up, self._settings.retry_window), admin
+            ),
         ]
         table = standard_methods(
             [service.descriptor.full_name for service in services],
-            partial(check_schema, self._background.prompt()),
+            partial(check_schema, self._background.fail_fast()),
         )
         for service in services:
             table |= service.table()

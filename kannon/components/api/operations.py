@@ -35,10 +35,10 @@ Wake = Callable[[], Awaitable[None]]
 
 class OperationsMethods:
     """`end_cancelled` and `wake` only make happen sooner what happens anyway. Long lists and changes of whole batches
-    may take their time, but ask something prompt first, so that a database that is away is noticed."""
+    may take their time, but read with short timeouts first, so that a database that is away is noticed."""
 
     def __init__(self, db: Database, *, end_cancelled: Nudge, wake: Wake) -> None:
-        self._db, self._prompt = db, db.prompt()
+        self._db, self._fail_fast = db, db.fail_fast()
         self._end_cancelled = end_cancelled
         self._wake = wake
 
@@ -54,7 +54,7 @@ class OperationsMethods:
 
     async def GetBatch(self, caller: Admin, request: pb.GetBatchRequest) -> pb.GetBatchResponse:
         message_id = _message_id(request.message_id)
-        progress = await inspect.find_batch_progress(self._prompt, message_id)
+        progress = await inspect.find_batch_progress(self._fail_fast, message_id)
         return to_progress(found(progress, _no_batch(message_id)))
 
     async def ListDeliveries(self, caller: Admin, request: pb.ListDeliveriesRequest) -> pb.ListDeliveriesResponse:
@@ -66,7 +66,7 @@ class OperationsMethods:
         if domain:
             await self._check_domain(domain)
         else:
-            await self._prompt.ping()
+            await self._fail_fast.ping()
         page, total = await inspect.list_waiting(
             self._db,
             domain=domain,
@@ -80,7 +80,7 @@ class OperationsMethods:
 
     async def GetTimeline(self, caller: Admin, request: pb.GetTimelineRequest) -> pb.GetTimelineResponse:
         delivery_id = await self._delivery_of(request)
-        events, waiting = await inspect.find_timeline(self._prompt, delivery_id)
+        events, waiting = await inspect.find_timeline(self._fail_fast, delivery_id)
         if waiting is None and not events:
             raise NotFound(_no_delivery(delivery_id))
         return pb.GetTimelineResponse(
@@ -96,7 +96,7 @@ class OperationsMethods:
         if not email:
             raise InvalidArgument("email", "must not be empty")
         plain_text(email, "email", longest=MAX_ADDRESS)
-        delivery_id = await inspect.find_delivery_id(self._prompt, message_id, email)
+        delivery_id = await inspect.find_delivery_id(self._fail_fast, message_id, email)
         return found(delivery_id, f'email: nothing is known of mail to "{email}" in batch "{message_id}"')
 
     async def CancelBatch(self, caller: Admin, request: pb.CancelBatchRequest) -> pb.CancelBatchResponse:
@@ -115,29 +115,29 @@ class OperationsMethods:
 
     async def CancelDelivery(self, caller: Admin, request: pb.CancelDeliveryRequest) -> pb.CancelDeliveryResponse:
         delivery_id = _delivery_id(request.delivery_id)
-        waiting = await inspect.find_waiting(self._prompt, delivery_id)
+        waiting = await inspect.find_waiting(self._fail_fast, delivery_id)
         found(waiting, f"delivery_id: no delivery {delivery_id} waits")
-        marked = await cancellations.cancel_delivery(self._prompt, delivery_id)
+        marked = await cancellations.cancel_delivery(self._fail_fast, delivery_id)
         self._end_cancelled()
         log.info("delivery cancelled", delivery=delivery_id, under_way=marked.under_way, by=caller.attribution)
         return pb.CancelDeliveryResponse(under_way=marked.under_way > 0)
 
     async def Pause(self, caller: Admin, request: pb.PauseRequest) -> pb.PauseResponse:
         scope, subject = await self._subject(request)
-        pause = await pauses.insert_pause(self._prompt, scope, subject)
+        pause = await pauses.insert_pause(self._fail_fast, scope, subject)
         log.info("paused", scope=scope.value, subject=subject, by=caller.attribution)
         return pb.PauseResponse(pause=to_pause(pause))
 
     async def Resume(self, caller: Admin, request: pb.ResumeRequest) -> pb.ResumeResponse:
         scope, subject = await self._subject(request)
-        await pauses.end_pause(self._prompt, scope, subject)
-        released = await pauses.finish_pauses(self._prompt)  # page by page
+        await pauses.end_pause(self._fail_fast, scope, subject)
+        released = await pauses.finish_pauses(self._fail_fast)  # page by page
         await self._wake()
         log.info("resumed", scope=scope.value, subject=subject, released=released, by=caller.attribution)
         return pb.ResumeResponse(released_count=released)
 
     async def ListPauses(self, caller: Admin, request: pb.ListPausesRequest) -> pb.ListPausesResponse:
-        return pb.ListPausesResponse(pauses=[to_pause(pause) for pause in await pauses.list_pauses(self._prompt)])
+        return pb.ListPausesResponse(pauses=[to_pause(pause) for pause in await pauses.list_pauses(self._fail_fast)])
 
     async def RetryNow(self, caller: Admin, request: pb.RetryNowRequest) -> pb.RetryNowResponse:
         which = DeliveryFilter(
@@ -152,7 +152,7 @@ class OperationsMethods:
             await self._check_batch(which.message_id)
         if which.domain:
             await self._check_domain(which.domain)
-        await self._prompt.ping()
+        await self._fail_fast.ping()
         count = await inspect.retry_now(self._db, which)
         await self._wake()
         log.info("deliveries retried", **which.log_fields(), count=count, by=caller.attribution)
@@ -173,10 +173,10 @@ class OperationsMethods:
         return scope, name
 
     async def _check_domain(self, domain: str) -> None:
-        found(await domains.find_domain(self._prompt, domain), f'domain: no domain "{domain}"')
+        found(await domains.find_domain(self._fail_fast, domain), f'domain: no domain "{domain}"')
 
     async def _check_batch(self, message_id: str) -> None:
-        if not await inspect.batch_exists(self._prompt, message_id):
+        if not await inspect.batch_exists(self._fail_fast, message_id):
             raise NotFound(_no_batch(message_id))
 
 

@@ -25,7 +25,7 @@ class StatsV1Methods:
     """kannon.StatsApiV1."""
 
     def __init__(self, db: Database) -> None:
-        self._db, self._prompt = db, db.prompt()
+        self._db, self._fail_fast = db, db.fail_fast()
 
     async def GetStats(self, caller: Admin, request: v1.GetStatsReq) -> v1.GetStatsRes:
         domain, span = await self._asked(request)
@@ -43,7 +43,7 @@ class StatsV1Methods:
         domain = domain_name(request.domain)
         from_time = optional_time(request, "from_date") or BEGINNING
         to_time = optional_time(request, "to_date") or datetime.now(UTC)
-        found(await domains.find_domain(self._prompt, domain), f'domain: no domain "{domain}"')
+        found(await domains.find_domain(self._fail_fast, domain), f'domain: no domain "{domain}"')
         return domain, Span(from_time, to_time)
 
 
@@ -51,13 +51,13 @@ class StatsV2Methods:
     """kannon.stats.apiv2.StatsApiV2."""
 
     def __init__(self, db: Database) -> None:
-        self._db, self._prompt = db, db.prompt()
+        self._db, self._fail_fast = db, db.fail_fast()
 
     async def GetAggregatedStats(self, caller: Admin, request: v2.GetAggregatedStatsReq) -> v2.GetAggregatedStatsRes:
         domain = domain_name(request.domain)
         span = Span(required_time(request, "from_date"), required_time(request, "to_date"))
         if span.from_time >= span.to_time:
             raise InvalidArgument("from_date", "must be before to_date")
-        found(await domains.find_domain(self._prompt, domain), f'domain: no domain "{domain}"')
+        found(await domains.find_domain(self._fail_fast, domain), f'domain: no domain "{domain}"')
         counts = await stats_read.list_aggregated_stats(self._db, domain, span)
         return v2.GetAggregatedStatsRes(stats=[to_aggregated(count) for count in counts])

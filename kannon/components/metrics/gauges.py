@@ -132,7 +132,7 @@ class Gauges:
     async def _of_database(self) -> list[Metric]:
         db = self._sources.db
         assert db is not None, "asked only where there is one"  # noqa: S101  # for the type checker
-        counts = {row.state: row for row in await count_deliveries(db.prompt())}
+        counts = {row.state: row for row in await count_deliveries(db.fail_fast())}
         deliveries = GaugeMetricFamily("kannon_deliveries", "Deliveries without an outcome.", labels=["state"])
         overdue = GaugeMetricFamily("kannon_overdue_seconds", "How long the first one has been due.", labels=["state"])
         for state in State:
@@ -140,7 +140,7 @@ class Gauges:
             deliveries.add_metric([state.value], row.count if row else 0)
             overdue.add_metric([state.value], row.overdue_seconds if row else 0.0)
         suppressions = GaugeMetricFamily("kannon_suppressions", "Addresses suppressed now, of all domains.")
-        suppressions.add_metric([], await count_suppressions(db.prompt()))
+        suppressions.add_metric([], await count_suppressions(db.fail_fast()))
         connections = GaugeMetricFamily(
             "kannon_postgres_connections", "Connections to PostgreSQL.", labels=["pool", "state"]
         )

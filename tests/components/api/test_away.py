@@ -194,8 +194,8 @@ def _family(parent: int) -> list[int]:
     return [parent, *children]
 
 
-async def test_who_asks_for_a_prompt_answer_gets_one(db: Database) -> None:
-    hasty = replace(db, seconds=0.05)
+async def test_a_pool_with_short_timeouts_fails_fast(db: Database) -> None:
+    hasty = replace(db, hold_timeout=0.05)
     with pytest.raises(Unavailable):
         async with hasty.acquire() as connection:
             await connection.execute("SELECT pg_sleep(30)")
