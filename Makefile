@@ -1,11 +1,10 @@
-# make serve | demo | test | test-all | check | bench | dist | deb. Everything is installed into .venv from the locks, by
-# hash.
+# make serve | demo | test | test-all | check | bench | dist | deb. pip installs the locked packages into .venv, by hash.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 CHECKS := check-types check-imports check-format check-lint check-pb check-man
-# Test processes side by side: half of the time of a test is waiting.
+# Parallel test processes: a test waits for half of its time.
 JOBS ?= 3
 
 .PHONY: serve demo test test-all check $(CHECKS) bench dist deb format pb man schema lock clean
@@ -60,7 +59,7 @@ PACKAGED := packaging/kannon.spec packaging/launcher.c packaging/account_name.c 
 
 dist: dist/kannon
 
-# The single executable. Its bytes depend on sources, locks, compiler and system libraries only.
+# The single executable. Its bytes depend only on sources, locks, compiler and system libraries.
 dist/kannon: $(SOURCES) $(PACKAGED) | $(VENV)/.dev
 	SOURCE_DATE_EPOCH=0 PYTHONHASHSEED=0 $(BIN)/pyinstaller --noconfirm --log-level WARN \
 		--distpath build/bundle --workpath build/pyinstaller packaging/kannon.spec
@@ -81,11 +80,11 @@ pb: $(VENV)/.dev
 man: $(VENV)/.dev
 	$(BIN)/python tools/gen_man.py
 
-# What all migrations together make, for reading.
+# Writes sql/schema.sql, the result of all migrations, for reading.
 schema: $(VENV)/.dev
 	$(BIN)/python -m tools.dump_schema
 
-# The locks hold versions and hashes, never an index address.
+# The locks contain versions and hashes, and no index address.
 lock: $(VENV)/.dev
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml packaging/build.in $(LOCK) -o requirements.lock
@@ -105,7 +104,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-# Debian packages that tests and benchmark use: postfix and others.
+# Debian packages that tests and benchmarks use: postfix and others.
 $(VENV)/.interop: packaging/test-packages.txt packaging/test-packages-unpacked.txt packaging/install-test-packages | $(BIN)/python
 	packaging/install-test-packages
 	@touch $@

@@ -86,7 +86,7 @@ async def wire(
         postgres = await to_thread.run_sync(partial(EmbeddedPostgres, data_dir.path, max_connections=room))
         servers.append(postgres)
         postgres_url = postgres.url
-        backup = partial(postgres.backups.keep, clock=now)
+        backup = partial(postgres.backups.write_rotated, clock=now)
     if not nats_url and Need.NATS in needs:
         nats = await to_thread.run_sync(EmbeddedNats, data_dir.path)
         servers.append(nats)

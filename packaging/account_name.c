@@ -1,9 +1,9 @@
 /*
- * account_name: a name for a user who has none, such as that of a container started under any user id.
+ * account_name: a user name for a user id without one, as in a container that runs under an arbitrary id.
  *
- * In:      a user id. Out: the account "kannon" of that id, whatever it is.
- * It is loaded into PostgreSQL's initdb, which does not run without a name and then hardly uses it, in place of the
- * C library's look-up where that finds nothing. Refuses to need any library itself.
+ * In:      a user id. Out: a passwd entry "kannon" of that id.
+ * PostgreSQL's initdb does not run without a user name. This library replaces getpwuid(3) in it, where the C library
+ * finds no entry. It depends on no library itself.
  */
 #define _DEFAULT_SOURCE
 #include <pwd.h>

@@ -1,16 +1,16 @@
 /*
- * launcher: the head of dist/kannon. It unpacks what follows it once, and from then on becomes it.
+ * launcher: the head of dist/kannon. It unpacks the program behind it once, and replaces itself by that program.
  *
- * In:      the executable itself: this program, an index, one gzip stream, a trailer (packaging/pack.py writes them).
- * Out:     execve() of the unpacked program. There is never a second process: signals, exit codes, systemd's main pid and
- *          the parent-death signal of the servers below are the program's own, and a kill -9 leaves nothing behind.
- * Refuses: a damaged file, and folders that are another user's, writable by others, or mounted noexec; one line, exit 1.
+ * In:      the executable itself: this program, an index, one gzip stream, a trailer (tools/pack.py writes them).
+ * Out:     execve() of the unpacked program. There is no second process: signals, exit codes, systemd's main pid and
+ *          the parent-death signal of the child servers are the program's own, and a kill -9 leaves no process behind.
+ * Errors:  a damaged file; folders that are another user's, writable by others, or mounted noexec. One line, exit 1.
  *
- * It unpacks into <folder>/<id>, where <id> names the content, beside its place and moved there complete and on disk.
- * <folder> is KANNON_RUNTIME_DIR and nothing else if that is set; otherwise the first that can be used of CACHE_DIRECTORY
- * (systemd), /var/cache/kannon for root, XDG_CACHE_HOME/kannon, HOME/.cache/kannon, and /var/tmp/kannon-<uid>. Root
- * does not use a user's folders. A running program holds a shared lock on its folder; folders of other versions that
- * nobody holds are removed when a new one is unpacked.
+ * It unpacks beside <folder>/<id>, where <id> identifies the content, and renames to it once everything is on disk.
+ * <folder> is KANNON_RUNTIME_DIR if that is set; otherwise the first usable one of CACHE_DIRECTORY (systemd),
+ * /var/cache/kannon for root, XDG_CACHE_HOME/kannon, HOME/.cache/kannon, and /var/tmp/kannon-<uid>. Root does not use a
+ * user's folders. A running program holds a shared lock on its folder; unpacking a new version removes the folders of
+ * other versions that are not locked.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -31,7 +31,7 @@
 #define TRAILER 128
 #define PROGRAM "kannon"
 
-/* What the trailer says: where index and stream lie in the executable, and what their content is called. */
+/* The trailer's fields: the positions of index and stream in the executable, and the id of their content. */
 static struct {
     int fd;
     long index_at, index_size, stream_at, stream_size;
@@ -40,7 +40,7 @@ static struct {
     char *index; /* lines "<kind> <mode> <size> <path>": d a folder, f a file, l a link whose target is in the stream */
 } self;
 
-static char why[4 * PATH_MAX]; /* why no folder could be used so far */
+static char why[4 * PATH_MAX]; /* the reasons why no folder was usable so far */
 
 static void die(const char *format, ...)
 {
@@ -66,17 +66,17 @@ static void read_self(void)
     off_t size;
     self.fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (self.fd < 0)
-        die("cannot read itself (/proc/self/exe): %s", strerror(errno));
+        die("cannot open its own executable, /proc/self/exe: %s", strerror(errno));
     size = lseek(self.fd, 0, SEEK_END);
     if (size < TRAILER || pread(self.fd, trailer, TRAILER, size - TRAILER) != TRAILER ||
         sscanf(trailer, "kannon-payload %ld %ld %lx %ld %ld %64[0-9A-Za-z.+~-]", &self.index_at, &self.index_size,
                &self.index_crc, &self.stream_at, &self.stream_size, self.id) != 6 ||
         self.stream_at + self.stream_size + TRAILER != size || self.index_at + self.index_size != self.stream_at)
-        die("this file is incomplete: copy it again");
+        die("this executable is incomplete: copy or download it again");
     self.index = calloc(1, self.index_size + 1);
     if (!self.index || pread(self.fd, self.index, self.index_size, self.index_at) != self.index_size ||
         crc32(0, (unsigned char *)self.index, self.index_size) != self.index_crc)
-        die("this file is damaged: copy it again");
+        die("this executable is damaged: copy or download it again");
 }
 
 /* The next line of the index, or 0 after the last. `at` starts as self.index. */
@@ -86,12 +86,12 @@ static int next_entry(char **at, char *kind, unsigned *mode, long *size, char pa
     if (!**at)
         return 0;
     if (sscanf(*at, "%c %o %ld %4095[^\n]\n%n", kind, mode, size, path, &length) != 4)
-        die("this file is damaged: copy it again");
+        die("this executable is damaged: copy or download it again");
     *at += length;
     return 1;
 }
 
-/* One step of inflating, with more input if it is needed; EBADMSG stands for a damaged stream. */
+/* One inflate() call, with more input where it needs some; EBADMSG: the stream is damaged. */
 static int step(z_stream *stream)
 {
     static unsigned char in[1 << 16];
@@ -148,7 +148,7 @@ static int make_entry(z_stream *stream, int folder, char kind, unsigned mode, lo
     return close(out) != 0 || result != 0 ? -1 : 0;
 }
 
-/* Everything into `folder`, which is empty, and onto the disk; -1 and errno. */
+/* Unpacks everything into `folder`, which is empty, and syncs it; -1 and errno. */
 static int unpack_into(int folder)
 {
     z_stream stream = {0};
@@ -162,7 +162,7 @@ static int unpack_into(int folder)
     while (next_entry(&at, &kind, &mode, &size, path))
         if (make_entry(&stream, folder, kind, mode, size, path) != 0)
             return -1;
-    /* The stream has to end here, and its CRC to be right. */
+    /* The stream must end here, with the right CRC. */
     stream.next_out = &beyond;
     stream.avail_out = 1;
     do
@@ -187,7 +187,7 @@ static int remove_tree(const char *path)
     return nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Whether every file is there with its size: something may have tidied the folder up. */
+/* Whether every file exists with its size: a clean-up of temporary files may have removed some. */
 static int is_complete(int folder)
 {
     char *at = self.index, kind, path[PATH_MAX];
@@ -200,7 +200,7 @@ static int is_complete(int folder)
     return 1;
 }
 
-/* Opens <base>/<id> with a shared lock that lasts as long as the program, or returns -1 if it is not there, complete. */
+/* Opens <base>/<id> with a shared lock that lasts as long as the program; -1 where it is missing or incomplete. */
 static int hold(int base)
 {
     struct stat locked, named;
@@ -214,7 +214,7 @@ static int hold(int base)
     return -1;
 }
 
-/* Whether `folder` is one of ours: nothing else may be removed from a folder that an operator named. */
+/* Whether this launcher created `folder`: no other may be removed from a folder that an operator chose. */
 static int is_ours(const char *name, int folder)
 {
     const char *suffix = strrchr(name, '.');
@@ -224,7 +224,7 @@ static int is_ours(const char *name, int folder)
            (faccessat(folder, PROGRAM, X_OK, 0) == 0 && faccessat(folder, "_internal", X_OK, 0) == 0);
 }
 
-/* Removes what no running program holds: other versions, and what was begun and never finished. */
+/* Removes the folders that no running program has locked: other versions, and interrupted unpackings. */
 static void remove_others(int base, const char *path)
 {
     char place[PATH_MAX];
@@ -258,7 +258,7 @@ static int make_folders(const char *path)
     return mkdir(part, 0700) != 0 && errno != EEXIST ? -1 : 0;
 }
 
-/* Unpacks under a lock, so that two that start at once do it once. */
+/* Unpacks under a lock, so that two concurrent starts unpack once. */
 static int unpack(int base, const char *path)
 {
     char fresh[PATH_MAX], old[PATH_MAX];
@@ -277,22 +277,22 @@ static int unpack(int base, const char *path)
         int problem = errno;
         remove_tree(fresh);
         if (problem == EBADMSG)
-            die("this file is damaged: copy it again");
+            die("this executable is damaged: copy or download it again");
         return unusable(path, strerror(problem));
     }
     close(folder);
     remove_tree(old);
-    renameat(base, self.id, AT_FDCWD, old); /* an incomplete one, if there is one */
+    renameat(base, self.id, AT_FDCWD, old); /* an incomplete one, where it exists */
     if (renameat(AT_FDCWD, fresh, base, self.id) != 0)
         return unusable(path, strerror(errno));
     fsync(base);
     remove_others(base, path);
     held = hold(base);
     close(lock);
-    return held >= 0 ? held : unusable(path, "what was unpacked is gone again");
+    return held >= 0 ? held : unusable(path, "another process removed the unpacked program");
 }
 
-/* Becomes the program below `path`; returns -1, with the reason noted, if this folder cannot be used. */
+/* Executes the program below `path`; returns -1, with the reason in `why`, where this folder is not usable. */
 static int run_from(const char *path, char **argv, char **environ_)
 {
     char program[PATH_MAX];
@@ -300,11 +300,11 @@ static int run_from(const char *path, char **argv, char **environ_)
     struct statvfs system;
     int base, folder;
     if (path[0] != '/' || strlen(path) + strlen(self.id) + 16 > PATH_MAX)
-        return unusable(path, "not an absolute path");
+        return unusable(path, "is no absolute path, or is too long");
     if (make_folders(path) != 0 || (base = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
         return unusable(path, strerror(errno));
     if (fstat(base, &status) != 0 || status.st_uid != geteuid() || (status.st_mode & 022))
-        return unusable(path, "belongs to, or can be written by, another user");
+        return unusable(path, "belongs to another user, or other users can write to it");
     if (fstatvfs(base, &system) == 0 && (system.f_flag & ST_NOEXEC))
         return unusable(path, "is mounted noexec");
     folder = hold(base);
@@ -315,8 +315,8 @@ static int run_from(const char *path, char **argv, char **environ_)
     snprintf(program, sizeof program, "%s/%s/%s", path, self.id, PROGRAM);
     execve(program, argv, environ_);
     if (errno == ENOENT)
-        die("the C library of this system is not glibc, which Kannon needs");
-    die("%s: %s", program, strerror(errno));
+        die("this system has no glibc, which Kannon needs: use the container image");
+    die("cannot execute %s: %s", program, strerror(errno));
     return -1;
 }
 
@@ -328,7 +328,7 @@ int main(int argc, char **argv, char **environ_)
     read_self();
     if (named && *named) {
         run_from(named, argv, environ_);
-        die("cannot unpack itself: %s", why);
+        die("cannot unpack the program: %s: correct KANNON_RUNTIME_DIR", why);
     }
     if ((cache = getenv("CACHE_DIRECTORY")) && *cache && !strchr(cache, ':'))
         run_from(cache, argv, environ_);
@@ -342,5 +342,5 @@ int main(int argc, char **argv, char **environ_)
     }
     snprintf(path, sizeof path, "/var/tmp/kannon-%u", (unsigned)geteuid());
     run_from(path, argv, environ_);
-    die("cannot unpack itself: %s (KANNON_RUNTIME_DIR can name another folder)", why);
+    die("cannot unpack the program: %s: set KANNON_RUNTIME_DIR to another folder", why);
 }

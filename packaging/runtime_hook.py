@@ -1,18 +1,18 @@
-"""Runs before the program in the single executable: finds the certificate authorities of the machine it came to.
+"""Runs first in the single executable: sets SSL_CERT_FILE to this machine's certificate authorities.
 
-The TLS library inside looks where the machine that built it keeps them; distributions differ.
+The built-in TLS library looks at the path of the build machine; distributions differ.
 """
 
 import os
 
-PLACES = (
+CA_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # Fedora, RHEL
-    "/etc/pki/tls/certs/ca-bundle.crt",  # older ones of these
+    "/etc/pki/tls/certs/ca-bundle.crt",  # older Fedora and RHEL
     "/etc/ssl/ca-bundle.pem",  # openSUSE
 )
 
 if "SSL_CERT_FILE" not in os.environ:
-    found = next((place for place in PLACES if os.path.exists(place)), None)  # noqa: PTH110 - before anything is imported
+    found = next((path for path in CA_BUNDLES if os.path.exists(path)), None)  # noqa: PTH110 - pathlib is not imported yet
     if found is not None:
         os.environ["SSL_CERT_FILE"] = found

@@ -1,7 +1,7 @@
-"""The two servers Kannon brings along: PostgreSQL and nats-server, as child processes with their data under data_dir.
+"""The two embedded servers: PostgreSQL and nats-server, as child processes with their data under data_dir.
 
-In: a data directory. Out: a URL each, and a `run` that the runner supervises like any component.
-Nothing outside data_dir is ever created, chmod'ed or chown'ed, and no child outlives this process, not even on kill -9.
+In: a data directory. Out: for each a URL, and a `run` that the runner supervises as it does a component.
+Nothing outside data_dir is created, chmod'ed or chown'ed, and no child outlives this process, not even after kill -9.
 """
 
 from kannon.embedded.data_dir import DataDir, read_admin_token

@@ -1,8 +1,8 @@
-"""Backups of the embedded database: pg_dump writes one, pg_restore reads it back, both over the server's own socket.
+"""Backups of the embedded database: pg_dump writes one, pg_restore reads it, both over the server's own socket.
 
-In: a data directory whose server answers, a file. Out: the file complete and on disk, or the database it held.
-The backups that Kannon makes by itself, before it changes what is there, lie in data_dir/backups; the last three stay.
-Refuses (OperatorError) a file that is no backup or is damaged, and a disk that is full; a file appears whole or not.
+In: a data directory whose server answers, and a file. Out: the file, complete and on disk, or the database from it.
+Kannon writes backups by itself before it changes the database: to data_dir/backups, which keeps the last three.
+Raises OperatorError for a file that is no backup or is damaged, and for a full disk; an incomplete file never appears.
 """
 
 import os
@@ -15,14 +15,14 @@ from signal import SIGKILL
 from typing import Final
 
 from kannon.embedded import logfile
-from kannon.embedded.child import Plan, spawn
+from kannon.embedded.child import ProcessSpec, spawn
 from kannon.embedded.data_dir import hand_over, sync_directory
 from kannon.embedded.run_as import choose_run_as
 from kannon.errors import OperatorError
 
 KEPT: Final = 3
 _SUFFIX: Final = ".dump"
-# Both tools run in data_dir: a path of the socket that is short, and that their account can follow.
+# Both tools run in data_dir, so that the path of the socket is short and the user they run as can follow it.
 _HERE: Final = "/proc/self/cwd"
 
 
@@ -35,7 +35,7 @@ class Backups:
     home: str = "postgres"
 
     async def write(self, file: Path, *, database: str = "kannon") -> None:
-        """The whole database as it is at this moment, while it is in use. Raises OperatorError."""
+        """A consistent copy of the whole database, also while it is in use. Raises OperatorError."""
         fresh = file.with_name(f".{file.name}.new")
         try:
             fresh.unlink(missing_ok=True)
@@ -55,7 +55,7 @@ class Backups:
                 fresh.unlink()
 
     async def check(self, file: Path) -> None:
-        """Reads all of it, into nothing. Raises OperatorError."""
+        """Reads all of it and discards it. Raises OperatorError."""
         problem = f"{file} is not a backup of Kannon, or is damaged"
         with _opened(file, os.O_RDONLY) as source, _opened(Path(os.devnull), os.O_WRONLY) as target:
             await self._run(["pg_restore", "--file=-"], problem, source=source, target=target)
@@ -70,7 +70,7 @@ class Backups:
                 source=source,
             )
 
-    async def keep(self, name: str, *, clock: Callable[[], datetime]) -> Path:
+    async def write_rotated(self, name: str, *, clock: Callable[[], datetime]) -> Path:
         """Writes data_dir/backups/<time>-<name>.dump and removes the oldest beyond KEPT. Raises OperatorError."""
         folder = self.data_dir / "backups"
         file = folder / f"{clock():%Y%m%dT%H%M%SZ}-{name}{_SUFFIX}"
@@ -94,10 +94,10 @@ class Backups:
     ) -> None:
         home, log = self.data_dir / self.home, self.data_dir / "logs" / "backup.log"
         program = self.bin / argv[0]
-        account = choose_run_as(home, (program, home))
+        run_as = choose_run_as(home, (program, home))
         start = logfile.begin(log)
         child = spawn(
-            Plan([str(program), *argv[1:]], self.data_dir, log, account, SIGKILL, source=source, target=target)
+            ProcessSpec([str(program), *argv[1:]], self.data_dir, log, run_as, SIGKILL, source=source, target=target)
         )
         hand_over(log)
         try:
@@ -110,7 +110,7 @@ class Backups:
 
 @contextmanager
 def _opened(file: Path, flags: int) -> Iterator[int]:
-    """Opened by us, whoever the tool runs as. Private if it is new."""
+    """Opened by this process, whatever user the tool runs as. Private if it is new."""
     try:
         handle = os.open(file, flags, 0o600)
     except OSError as error:

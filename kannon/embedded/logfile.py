@@ -1,17 +1,17 @@
-"""The children's log files: rotated once at each start, and read back for the one line that says why a start failed.
+"""The children's log files: rotated at a start, and read for the line with the reason of a failed start.
 
-In: data_dir/logs/<server>.log. Out: the offset where this start begins, and the most telling line after it.
+In: data_dir/logs/<server>.log. Out: the offset where this start begins, and the line after it that explains a failure.
 """
 
 from pathlib import Path
 
 _ROTATE_BYTES = 8 << 20
-_FULL = "No space left on device"  # what follows from it is not what the operator must know
-_TELLING = ("FATAL:", "PANIC:", "[FTL]", "error:", "[ERR]", "ERROR:")
+_FULL = "No space left on device"  # the cause; later errors are its consequences
+_FAILURE_WORDS = ("FATAL:", "PANIC:", "[FTL]", "error:", "[ERR]", "ERROR:")
 
 
 def begin(log: Path) -> int:
-    """Moves a large log aside (one old one is kept) and returns where new lines will begin."""
+    """Rotates a large log (one old file is kept) and returns the offset of the next line."""
     try:
         size = log.stat().st_size
     except FileNotFoundError:
@@ -31,6 +31,6 @@ def last_problem(log: Path, start: int) -> str:
     except OSError:
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if any(word in line for word in _TELLING)]
+    failures = [line for line in lines if any(word in line for word in _FAILURE_WORDS)]
     full = [line for line in lines if _FULL in line]
-    return (full or telling or lines or [""])[-1]
+    return (full or failures or lines or [""])[-1]

@@ -1,8 +1,8 @@
-"""nats-server with JetStream as a child process: streams in data_dir/nats, one loopback port, a password of its own.
+"""nats-server with JetStream as a child process: streams in data_dir/nats, one loopback port, a random password.
 
 In: an open data directory. Out: `url`, which holds the password.
-Other users of the machine can reach the port but not the mail: the password is new in every process and stands only
-in conf/nats.conf (0600), which is written at every start.
+Other users of the machine can reach the port but not the mail: every process generates a new password, and only
+conf/nats.conf (0600), written at every start, contains it.
 """
 
 import json
@@ -17,7 +17,7 @@ import anyio
 from anyio import to_thread
 
 from kannon.embedded import executables
-from kannon.embedded.child import Child, Plan
+from kannon.embedded.child import Child, ProcessSpec
 from kannon.embedded.run_as import RunAs, choose_run_as, give_to
 from kannon.embedded.server import Server
 from kannon.embedded.stale_process import read_pid, stop_stale
@@ -36,8 +36,8 @@ jetstream {{
   store_dir: {store_dir}
   max_memory_store: 256MB
   max_file_store: 64GB
-  # What a power cut may cost; a crash of the process costs nothing. PostgreSQL is the source of truth: a delivery whose
-  # envelope or outcome is gone with that second is claimed again, so it goes out twice rather than not at all.
+  # What a power cut may lose; a crash of the process loses nothing. PostgreSQL is the source of truth: a delivery whose
+  # envelope or outcome is lost with that second is claimed again, so it may be sent twice, but is not lost.
   sync_interval: {sync_interval}
 }}
 """
@@ -56,7 +56,7 @@ class EmbeddedNats(Server):
         self._sync_interval = sync_interval
         self._binary = executables.nats_server(self._data_dir)
         self._password = secrets.token_urlsafe(24)
-        # Bound, never listening: the kernel gives the port to no one else; SO_REUSEADDR lets the child listen on it.
+        # Bound, not listening: the kernel gives the port to no other process; SO_REUSEADDR lets the child listen on it.
         self._reservation = socket.socket()
         self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reservation.bind((_HOST, 0))
@@ -67,20 +67,20 @@ class EmbeddedNats(Server):
         return f"nats://{_USER}:{self._password}@{_HOST}:{self._port}"
 
     def close(self) -> None:
-        """Gives the port back."""
+        """Releases the port."""
         self._reservation.close()
 
-    async def _prepare(self) -> Plan:
-        account = choose_run_as(self._home, (self._binary, self._home, self._settings))
-        await to_thread.run_sync(give_to, account, self._home)
-        self._write_settings(account)
+    async def _prepare(self) -> ProcessSpec:
+        run_as = choose_run_as(self._home, (self._binary, self._home, self._settings))
+        await to_thread.run_sync(give_to, run_as, self._home)
+        self._write_settings(run_as)
         pid = read_pid(self._home / "nats.pid")
         if pid is not None:
             await stop_stale(pid, self._argv(), self.stop_steps)
-        return Plan(self._argv(), self._data_dir, self._log, account, signal.SIGTERM)
+        return ProcessSpec(self._argv(), self._data_dir, self._log, run_as, signal.SIGTERM)
 
     async def _answers(self, child: Child) -> bool:
-        """A server speaks first, and only once JetStream has recovered its streams."""
+        """The server sends INFO to a client once JetStream has recovered its streams."""
         try:
             async with await anyio.connect_tcp(_HOST, self._port) as stream:
                 return (await stream.receive(4096)).startswith(b"INFO ")
@@ -90,7 +90,7 @@ class EmbeddedNats(Server):
     def _argv(self) -> list[str]:
         return [str(self._binary), "-c", str(self._settings)]
 
-    def _write_settings(self, account: RunAs | None) -> None:
+    def _write_settings(self, run_as: RunAs | None) -> None:
         text = _SETTINGS.format(
             listen=_quote(f"{_HOST}:{self._port}"),
             pid_file=_quote(str(self._home / "nats.pid")),
@@ -103,10 +103,10 @@ class EmbeddedNats(Server):
         handle = os.open(self._settings, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write(text)
-            if account is not None:
-                os.fchown(file.fileno(), account.uid, account.gid)
+            if run_as is not None:
+                os.fchown(file.fileno(), run_as.uid, run_as.gid)
 
 
 def _quote(text: str) -> str:
-    """A string of nats-server's configuration: JSON's, without \\u escapes, which it does not know."""
+    """A string of nats-server's configuration: as in JSON, but without \\u escapes, which it does not support."""
     return json.dumps(text, ensure_ascii=False)

@@ -1,10 +1,10 @@
 """PostgreSQL as a child process: data in data_dir/postgres, a private unix socket in it, no TCP.
 
-In: an open data directory. Out: `url`, `backups`. Data of an older major version is brought over (cluster.py); that of
-a newer one, and data that is not Kannon's, is refused (OperatorError) and left alone.
-Durable: fsync and synchronous_commit are on unless a test says otherwise.
-Only the owner of the socket's directory (0700) and root can reach the server, so it asks for no password.
-conf/postgresql.conf is written at every start; an operator's own settings go into conf/local.conf, which wins.
+In: an open data directory. Out: `url`, `backups`. Data of an older major version is upgraded (upgrade.py); for data of
+a newer one, or that is not Kannon's, it raises OperatorError and changes nothing. Durable: fsync and synchronous_commit
+are on unless a test turns them off. Only the owner of the socket's directory (0700) and root can reach the server, so
+it needs no password. Every start writes conf/postgresql.conf; an operator's own settings in conf/local.conf override
+it.
 """
 
 import os
@@ -20,12 +20,12 @@ from anyio import to_thread
 
 from kannon.embedded import executables, logfile
 from kannon.embedded.backup import Backups
-from kannon.embedded.child import Child, Plan, spawn
+from kannon.embedded.child import Child, ProcessSpec, spawn
 from kannon.embedded.data_dir import hand_over, sync_directory
 from kannon.embedded.run_as import RunAs, choose_run_as, give_to
 from kannon.embedded.server import Server
 from kannon.embedded.stale_process import read_pid, stop_stale
-from kannon.embedded.upgrade import Cluster, bring_over, data_major, is_ready, program_major
+from kannon.embedded.upgrade import Cluster, data_major, is_ready, program_major, upgrade
 from kannon.errors import OperatorError
 
 _ROLE: Final = "kannon"
@@ -34,7 +34,7 @@ _SUN_PATH_MAX: Final = 107  # unix(7): sun_path has 108 bytes, the last of them 
 
 _CONNECTIONS: Final = 100  # PostgreSQL's own default
 _OTHER_CONNECTIONS: Final = 20
-_FRESH_BYTES: Final = 128 << 20  # a cluster as initdb makes it, and its first WAL
+_FRESH_BYTES: Final = 128 << 20  # a new cluster, and its first WAL
 
 _INITDB: Final = (
     *("-U", _ROLE, "-A", "trust", "-E", "UTF8", "--locale-provider=builtin", "--locale=C", "--builtin-locale=C.UTF-8"),
@@ -72,13 +72,13 @@ wal_compression = on
 max_wal_size = '1GB'
 min_wal_size = '128MB'
 checkpoint_timeout = '15min'
-# The pool is a queue: rows live for seconds, so dead ones are swept early and without pauses.
+# sending_pool_emails is a queue: rows live for seconds, so autovacuum runs early and without delays.
 autovacuum_naptime = '10s'
 autovacuum_vacuum_scale_factor = 0.05
 autovacuum_vacuum_insert_scale_factor = 0.1
 autovacuum_analyze_scale_factor = 0.05
 autovacuum_vacuum_cost_delay = 0
-# Who died without a word leaves no open transaction behind to hold rows.
+# The open transaction of a client that froze releases its locks.
 idle_in_transaction_session_timeout = '60s'
 log_min_messages = warning
 log_checkpoints = off
@@ -89,7 +89,7 @@ include_if_exists 'local.conf'
 
 
 def connections_for(pool_size: int) -> int:
-    """Room for two pools of that size, and beside them for backups, restores and whoever looks in with psql."""
+    """Enough for two pools of that size, and for backups, restores and an operator's psql."""
     return max(_CONNECTIONS, 2 * pool_size + _OTHER_CONNECTIONS)
 
 
@@ -115,7 +115,7 @@ class EmbeddedPostgres(Server):
         if len(os.fsencode(f"{folder}/{_SOCKET}")) > _SUN_PATH_MAX:
             if self._data_dir_fd is None:
                 self._data_dir_fd = os.open(self._data_dir, os.O_PATH | os.O_DIRECTORY)
-            # Too long for a socket address; the kernel follows our own handle on the directory instead.
+            # Too long for a socket address: a path by the open directory's descriptor instead.
             folder = f"/proc/{os.getpid()}/fd/{self._data_dir_fd}/postgres"
         return f"postgresql://{_ROLE}@/{_ROLE}?host={quote(folder, safe='/')}"
 
@@ -124,20 +124,21 @@ class EmbeddedPostgres(Server):
         """Of this server, while it answers."""
         return Backups(self._data_dir, self._bin)
 
-    async def _prepare(self) -> Plan:
+    async def _prepare(self) -> ProcessSpec:
         self._refuse_foreign_data()
-        # Settings lie outside the directory that the account owns: root writes nothing where others may plant links.
-        account = choose_run_as(self._home, (self._bin / "postgres", self._home, self._settings))
+        # Settings are outside the directory that the child's user owns: root writes nothing where others may create
+        # links.
+        run_as = choose_run_as(self._home, (self._bin / "postgres", self._home, self._settings))
         durable = "on" if self._durable else "off"
         self._settings.write_text(_SETTINGS.format(durable=durable, max_connections=self._max_connections))
         self._settings.chmod(0o644)
         hand_over(self._settings)
         if not self._home.exists():
-            await self._make(self._home, account)
-        await to_thread.run_sync(give_to, account, self._home)
-        await self._stop_leftover()
-        await self._bring_over(account)
-        return self._plan(self._argv(), account)
+            await self._create_cluster(self._home, run_as)
+        await to_thread.run_sync(give_to, run_as, self._home)
+        await self._stop_stale_process()
+        await self._upgrade(run_as)
+        return self._spec(self._argv(), run_as)
 
     async def _answers(self, child: Child) -> bool:
         return is_ready(self._home, child.pid)
@@ -145,24 +146,24 @@ class EmbeddedPostgres(Server):
     def _argv(self) -> list[str]:
         return [str(self._bin / "postgres"), "-D", str(self._home), "-c", f"config_file={self._settings}"]
 
-    def _plan(self, argv: list[str], account: RunAs | None, stdin: bytes = b"") -> Plan:
-        return Plan(argv, self._data_dir, self._log, account, signal.SIGQUIT, stdin)
+    def _spec(self, argv: list[str], run_as: RunAs | None, stdin: bytes = b"") -> ProcessSpec:
+        return ProcessSpec(argv, self._data_dir, self._log, run_as, signal.SIGQUIT, stdin)
 
-    async def _stop_leftover(self) -> None:
+    async def _stop_stale_process(self) -> None:
         file = self._home / "postmaster.pid"
         pid = read_pid(file)
         if pid is None:
             return
         await stop_stale(pid, self._argv(), self.stop_steps)
-        if _works_in(pid, self._home):
+        if _runs_in(pid, self._home):
             raise OperatorError(f"{self._home} is in use by a PostgreSQL that is not Kannon's (pid {pid})")
         if Path(f"/proc/{pid}").exists():
-            # The pid is somebody else's by now (they repeat in containers); PostgreSQL would refuse to start.
+            # Another process has this pid now, as happens in containers; PostgreSQL would not start.
             file.unlink(missing_ok=True)
 
-    async def _make(self, place: Path, account: RunAs | None) -> None:
-        """A cluster and its database, made beside `place` and moved there complete and on disk."""
-        # Asked first: what PostgreSQL would say about a full disk it could not write into its log.
+    async def _create_cluster(self, place: Path, run_as: RunAs | None) -> None:
+        """A new cluster with its database, created beside `place` and renamed to it once it is on disk."""
+        # Checked first: on a full disk PostgreSQL could not write the reason into its log.
         free = shutil.disk_usage(self._data_dir).free
         if free < _FRESH_BYTES:
             raise OperatorError(
@@ -174,18 +175,18 @@ class EmbeddedPostgres(Server):
         fresh = self._data_dir / "postgres.new"
         if fresh.exists():
             await to_thread.run_sync(shutil.rmtree, fresh)
-        give_to(account, fresh)
+        give_to(run_as, fresh)
         initdb = [str(self._bin / "initdb"), "-D", str(fresh)]
-        await self._run_once(self._plan([*initdb, *_INITDB], account))
+        await self._run_once(self._spec([*initdb, *_INITDB], run_as))
         single = [str(self._bin / "postgres"), "--single", "-D", str(fresh), "-c", "log_checkpoints=off", "postgres"]
-        await self._run_once(self._plan(single, account, f"CREATE DATABASE {_ROLE}\n".encode()))
-        await self._run_once(self._plan([*initdb, "--sync-only"], account))
+        await self._run_once(self._spec(single, run_as, f"CREATE DATABASE {_ROLE}\n".encode()))
+        await self._run_once(self._spec([*initdb, "--sync-only"], run_as))
         fresh.rename(place)
         sync_directory(self._data_dir)
 
-    async def _run_once(self, plan: Plan) -> None:
+    async def _run_once(self, spec: ProcessSpec) -> None:
         start = logfile.begin(self._log)
-        child = spawn(replace(plan, preload=None if _have_name() else executables.account_name(self._bin)))
+        child = spawn(replace(spec, preload=None if _have_name() else executables.account_name(self._bin)))
         try:
             failed = await child.wait() != 0
         finally:
@@ -194,31 +195,31 @@ class EmbeddedPostgres(Server):
             problem = logfile.last_problem(self._log, start) or child.describe_end()
             raise OperatorError(f"{self._home} cannot be initialised: {problem}")
 
-    async def _bring_over(self, account: RunAs | None) -> None:
-        """Data of an older major version becomes ours, by dump and restore."""
+    async def _upgrade(self, run_as: RunAs | None) -> None:
+        """Upgrades data of an older major version, by backup and restore."""
         major, ours = data_major(self._home), await to_thread.run_sync(program_major, self._bin)
         if major == ours:
             return
-        brought = f"{self._home} holds data of PostgreSQL {major}, this Kannon brings PostgreSQL {ours}"
+        found = f"{self._home} holds data of PostgreSQL {major}, this Kannon contains PostgreSQL {ours}"
         if major > ours:
-            raise OperatorError(f"{brought}: install a newer Kannon")
+            raise OperatorError(f"{found}: install a newer Kannon")
         older = await to_thread.run_sync(executables.older_postgres_bin, self._data_dir, major)
         if older is None:
             raise OperatorError(
-                f"{brought}, and the programs of PostgreSQL {major} are not in {self._data_dir}/runtime: "
-                f"write a backup with the Kannon that was used so far (kannon backup FILE), move {self._home} away, "
+                f"{found}, and the programs of PostgreSQL {major} are not in {self._data_dir}/runtime: "
+                f"write a backup with the Kannon version used before (kannon backup FILE), move {self._home} away, "
                 "and run kannon restore FILE with this one"
             )
         fresh = self._data_dir / f"postgres.{ours}"
         if fresh.exists():
             await to_thread.run_sync(shutil.rmtree, fresh)
-        await self._make(fresh, account)
+        await self._create_cluster(fresh, run_as)
         old, new = (self._home, older), (fresh, self._bin)
-        clusters = [Cluster(home, programs, self._log, account) for home, programs in (old, new)]
-        await bring_over(*clusters, keep_as=self._data_dir / f"postgres.{major}")
+        clusters = [Cluster(home, programs, self._log, run_as) for home, programs in (old, new)]
+        await upgrade(*clusters, old_home=self._data_dir / f"postgres.{major}")
 
     def _refuse_foreign_data(self) -> None:
-        """Before anything is written. Kannon's settings lie beside its data from its first start on."""
+        """Before any write. Kannon's settings exist beside its data from its first start on."""
         if self._home.exists():
             data_major(self._home)
             if not self._settings.exists():
@@ -229,7 +230,7 @@ class EmbeddedPostgres(Server):
 
 
 def _have_name() -> bool:
-    """initdb refuses a user without one: a container may run under any user id."""
+    """initdb does not run for a user id without a name, as a container may have."""
     try:
         pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -237,7 +238,7 @@ def _have_name() -> bool:
     return True
 
 
-def _works_in(pid: int, home: Path) -> bool:
+def _runs_in(pid: int, home: Path) -> bool:
     """A PostgreSQL server's working directory is its data directory."""
     try:
         return Path(f"/proc/{pid}/cwd").readlink() == home

@@ -1,8 +1,8 @@
-"""Who the child servers run as. PostgreSQL refuses root, so a root Kannon gives its children an unprivileged account.
+"""The user that the child servers run as. PostgreSQL does not run as root: under root they get an unprivileged user.
 
-In: the directory a child will own, and the paths it must reach. Out: `RunAs`, or None when Kannon itself is not root.
-Data and programs may live below a directory that only root can enter (/root, say). Nothing there is chmod'ed: the child
-then keeps one capability that lets it pass, and nothing else of root's.
+In: the directory that a child will own, and the paths it must reach. Out: `RunAs`, or None where Kannon is not root.
+Data and programs may be below a directory that only root can enter (/root). Kannon does not chmod it: the child then
+keeps one capability that lets it pass, and no other privilege of root.
 """
 
 import os
@@ -33,10 +33,10 @@ class RunAs:
 
 
 def choose_run_as(owned: Path, must_reach: Iterable[Path]) -> RunAs | None:
-    """The account for a child whose data is `owned`: its owner if it has one, else kannon, else nobody.
+    """The user for a child whose data is `owned`: its owner unless that is root, else kannon, else nobody.
 
-    None when this process is not root: children then run as what it is. Raises OperatorError where root may not change
-    its user (a container without CAP_SETUID) or no way leads to the files.
+    None where this process is not root: children then run as the same user. Raises OperatorError where root may not
+    change its user (a container without CAP_SETUID), or the user cannot reach the files.
     """
     if os.geteuid() != 0:
         return None
@@ -46,11 +46,11 @@ def choose_run_as(owned: Path, must_reach: Iterable[Path]) -> RunAs | None:
             "root here may not change its user, and PostgreSQL does not run as root: start Kannon as another user"
         )
     user = _find_user(owned)
-    account = RunAs(user.pw_uid, user.pw_gid)
-    closed = [path for path in must_reach if not _can_reach(account, path)]
+    run_as = RunAs(user.pw_uid, user.pw_gid)
+    closed = [path for path in must_reach if not _can_reach(run_as, path)]
     if not closed:
-        return account
-    # Docker's default set has only the wider one of the two.
+        return run_as
+    # Docker's default set has only the second, wider one.
     for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
         if capability in held:
             return RunAs(user.pw_uid, user.pw_gid, capability)
@@ -59,15 +59,15 @@ def choose_run_as(owned: Path, must_reach: Iterable[Path]) -> RunAs | None:
     )
 
 
-def give_to(account: RunAs | None, directory: Path) -> None:
-    """Creates `directory` (0700) and hands it over, with all it holds if root owned it (a restored backup)."""
+def give_to(run_as: RunAs | None, directory: Path) -> None:
+    """Creates `directory` (0700) and chowns it, with its content if root owned it (a restored backup)."""
     directory.mkdir(mode=0o700, exist_ok=True)
-    if account is None or directory.stat().st_uid == account.uid:
+    if run_as is None or directory.stat().st_uid == run_as.uid:
         return
     for folder, _, files in os.walk(directory):
-        os.chown(folder, account.uid, account.gid)
+        os.chown(folder, run_as.uid, run_as.gid)
         for name in files:
-            os.chown(os.path.join(folder, name), account.uid, account.gid, follow_symlinks=False)  # noqa: PTH118
+            os.chown(os.path.join(folder, name), run_as.uid, run_as.gid, follow_symlinks=False)  # noqa: PTH118
 
 
 def _find_user(owned: Path) -> pwd.struct_passwd:
@@ -75,23 +75,25 @@ def _find_user(owned: Path) -> pwd.struct_passwd:
         try:
             return pwd.getpwuid(uid)
         except KeyError:
-            raise OperatorError(f"{owned} belongs to user id {uid}, which has no name on this machine") from None
+            raise OperatorError(
+                f"{owned} belongs to user id {uid}, which has no name on this machine: chown it to a user"
+            ) from None
     for name in _NAMES:
         try:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise OperatorError(f"PostgreSQL does not run as root and there is no user named {' or '.join(_NAMES)}")
+    raise OperatorError(f"PostgreSQL does not run as root, and there is no user {' or '.join(_NAMES)}: create one")
 
 
-def _can_reach(account: RunAs, path: Path) -> bool:
-    return all(_may_enter(account, parent.stat()) for parent in path.resolve().parents)
+def _can_reach(run_as: RunAs, path: Path) -> bool:
+    return all(_may_enter(run_as, parent.stat()) for parent in path.resolve().parents)
 
 
-def _may_enter(account: RunAs, status: os.stat_result) -> bool:
-    if status.st_uid == account.uid:
+def _may_enter(run_as: RunAs, status: os.stat_result) -> bool:
+    if status.st_uid == run_as.uid:
         return bool(status.st_mode & stat.S_IXUSR)
-    if status.st_gid == account.gid:
+    if status.st_gid == run_as.gid:
         return bool(status.st_mode & stat.S_IXGRP)
     return bool(status.st_mode & stat.S_IXOTH)
 

@@ -1,9 +1,9 @@
-"""The servers' programs that the single executable carries: unpacked once per version into data_dir/runtime/<version>.
+"""The servers' programs in the single executable: unpacked once per version into data_dir/runtime/<version>.
 
-In: the bundle's `servers.tar.gz` and `servers.json` (the SHA-256 of each file in it). Out: a folder whose files are
-right. They are checked at every start, by hash: what is half-written or damaged is unpacked anew, beside its place, and
-swapped in by a rename. The folder of an older version goes, unless PostgreSQL's data still needs the one in it.
-Refuses (OperatorError) where they cannot be written or executed.
+In: the bundle's `servers.tar.gz` and `servers.json` (the SHA-256 of each file in it). Out: a folder with intact files.
+Every start checks them by hash: where one is incomplete or damaged, the archive is unpacked again beside the folder,
+and a rename replaces it. An older version's folder is deleted, unless PostgreSQL's data still needs its PostgreSQL.
+Raises OperatorError where the files cannot be written or executed.
 """
 
 import fcntl
@@ -78,7 +78,7 @@ def _refuse_noexec(data_dir: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time looks and unpacks; a `kannon backup` may come while `kannon serve` starts."""
+    """One process at a time checks and unpacks; a `kannon backup` may run while `kannon serve` starts."""
     _make_folder(folder)
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
@@ -118,7 +118,7 @@ def _replace(place: Path, bundle: Path, manifest: Manifest) -> None:
 
 
 def _unpack_into(fresh: Path, bundle: Path, manifest: Manifest) -> None:
-    """No fsync: a power cut leaves what the next start finds damaged, and unpacks again."""
+    """No fsync: after a power cut the next start finds the damage and unpacks again."""
     _make_folder(fresh)
     missing = dict(manifest.files)
     with tarfile.open(bundle / _ARCHIVE, "r:gz") as archive:
@@ -136,7 +136,7 @@ def _unpack_into(fresh: Path, bundle: Path, manifest: Manifest) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Open to the servers' account, which may be another than ours, whatever the umask."""
+    """Readable for the user that the servers run as, whatever the umask."""
     if folder.exists():
         return
     _make_folder(folder.parent)
@@ -152,7 +152,7 @@ def _write(file: Path, data: bytes, mode: int) -> None:
 
 
 def _needed_major(data_dir: Path) -> int | None:
-    """The major version of the data that is there."""
+    """The major version of the existing data."""
     try:
         return int((data_dir / "postgres" / "PG_VERSION").read_text())
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""What both child servers have in common: started, watched, stopped.
+"""The common part of both child servers: start, supervise, stop.
 
 In: a data directory whose lock the caller holds (DataDir). Out: a child process that answers, at `url`.
-`run` is for the runner and restarts nothing by itself; `start`, `wait` and `stop` are for anyone else.
-Refuses (OperatorError) what only the operator can mend; whatever may pass by itself is Unavailable.
+`run` is for the runner and restarts nothing by itself; `start`, `wait` and `stop` are for other callers.
+Raises OperatorError for faults that only the operator can correct, Unavailable for faults that may be temporary.
 """
 
 import signal
@@ -16,17 +16,17 @@ import anyio
 from anyio.abc import TaskStatus
 
 from kannon.embedded import logfile
-from kannon.embedded.child import Child, Plan, spawn
+from kannon.embedded.child import Child, ProcessSpec, spawn
 from kannon.embedded.data_dir import hand_over
 from kannon.errors import OperatorError, Unavailable
 
 _START_SECONDS: Final = 120.0
-"""A recovery after a crash: at most max_wal_size of WAL, or the streams' files, read once."""
+"""Long enough for a recovery after a crash, which reads max_wal_size of WAL, or the streams' files, once."""
 _POLL_SECONDS: Final = 0.01
 
 
 class Server(ABC):
-    """A supervised server. Subclasses say how it is prepared and when it answers."""
+    """A supervised server. Subclasses define how it is prepared and when it answers."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -44,7 +44,7 @@ class Server(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """The same for the object's whole life: before the first start, and over restarts."""
+        """Constant from construction on, also over restarts."""
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Starts, serves until `stop`, stops. Raises Unavailable when the server dies."""
@@ -61,9 +61,9 @@ class Server(ABC):
             await self.stop()
 
     async def start(self) -> None:
-        """Returns when the server answers. Stops what an earlier run left on the same data.
+        """Returns when the server answers. Stops a stale process of an earlier run on the same data first.
 
-        Raises OperatorError for the operator's faults, Unavailable if it does not come up.
+        Raises OperatorError for the operator's faults, Unavailable if the server does not start.
         """
         await self._start()
 
@@ -74,32 +74,32 @@ class Server(ABC):
         return await self._child.wait()
 
     async def stop(self) -> None:
-        """Stops the server within 20 s, whatever it takes; nothing to do if it does not run."""
+        """Stops the server within 20 s, at last by SIGKILL; does nothing where it does not run."""
         if self._child is not None:
             await self._child.stop(self.stop_steps)
             self._child = None
 
     @abstractmethod
-    async def _prepare(self) -> Plan:
-        """Everything before the child is spawned; an OSError from here is the operator's."""
+    async def _prepare(self) -> ProcessSpec:
+        """The work before the child is spawned; an OSError in it is the operator's fault."""
 
     @abstractmethod
     async def _answers(self, child: Child) -> bool:
-        """Whether clients are served already."""
+        """Whether it serves clients already."""
 
     async def _start(self) -> Child:
         try:
             self._log.parent.mkdir(mode=0o700, exist_ok=True)
-            # Under root the children are another user and read their settings here; secrets among them are 0600.
+            # Under root the children run as another user and read their settings here; secrets are 0600.
             self._conf.mkdir(mode=0o711, exist_ok=True)
             self._log.touch(mode=0o600)
             for path in (self._log.parent, self._conf, self._log):
                 hand_over(path)
-            plan = await self._prepare()
+            spec = await self._prepare()
             offset = logfile.begin(self._log)
         except OSError as error:
             raise OperatorError(f"{self._home} cannot be used: {error.strerror}") from None
-        self._child = spawn(plan)
+        self._child = spawn(spec)
         try:
             await self._until_answering(self._child, offset)
         except BaseException:

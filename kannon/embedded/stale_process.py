@@ -1,7 +1,7 @@
-"""Ends a server that an earlier run left behind, so that its data can be taken over.
+"""Stops a server that an earlier run left running, so that this run can use its data.
 
-In: the pid it wrote and the argument list that only our own server has. Out: nothing runs on the data any more.
-Refuses to touch a process that is not recognised: pids are reused, in containers most of all.
+In: the pid it wrote, and the argument list that only Kannon's own server has. Out: that server has ended.
+A process with other arguments is left alone: pids are reused, mostly in containers.
 """
 
 import os
@@ -34,7 +34,7 @@ def is_running(pid: int, argv: Sequence[str]) -> bool:
 
 
 async def stop_stale(pid: int, argv: Sequence[str], steps: Sequence[tuple[signal.Signals, float]]) -> None:
-    """Stops it by `steps`, then SIGKILL. Raises Unavailable if it outlives even that."""
+    """Sends the signals of `steps`, then SIGKILL. Raises Unavailable where the process still runs."""
     for number, seconds in (*steps, (signal.SIGKILL, 5.0)):
         if not is_running(pid, argv):
             return
@@ -45,4 +45,4 @@ async def stop_stale(pid: int, argv: Sequence[str], steps: Sequence[tuple[signal
         with anyio.move_on_after(seconds):
             await wait_gone(pid, lambda: not is_running(pid, argv))
     if is_running(pid, argv):
-        raise Unavailable(f"{Path(argv[0]).name} of an earlier run (pid {pid}) does not end")
+        raise Unavailable(f"{Path(argv[0]).name} of an earlier run (pid {pid}) does not end after SIGKILL")

@@ -1,9 +1,9 @@
-"""PostgreSQL's data on disk: of which major version it is, whether a server on it is ready, and how it is brought over.
+"""PostgreSQL's data on disk: its major version, whether a server on it is ready, and its upgrade.
 
-A new major version cannot read an old one's data: the old one's own programs serve it once more while it is dumped,
-and it is restored into a new cluster. In: two clusters, of which the old one holds the data and the new one is empty;
-neither runs. Out: the new one in the old one's place, by one exchange of names; the old one beside it, untouched, and
-the dump in data_dir/backups. Whatever fails before the exchange leaves the old data where it was (OperatorError).
+A new major version cannot read an old one's data: the old version's programs serve it once more for a backup, which is
+restored into a new cluster. In: two clusters, of which the old one holds the data and the new one is empty; neither
+runs. Out: one rename exchanges them; the old cluster stays beside the new one, unchanged, and the backup in
+data_dir/backups. A failure before the exchange leaves the old data in its place (OperatorError).
 """
 
 import ctypes
@@ -23,7 +23,7 @@ import structlog
 
 from kannon.embedded import logfile
 from kannon.embedded.backup import Backups
-from kannon.embedded.child import Child, Plan, spawn
+from kannon.embedded.child import Child, ProcessSpec, spawn
 from kannon.embedded.data_dir import sync_directory
 from kannon.embedded.run_as import RunAs
 from kannon.errors import OperatorError
@@ -45,18 +45,18 @@ class Cluster:
     home: Path
     bin: Path
     log: Path
-    account: RunAs | None
+    run_as: RunAs | None
 
     def backups(self, tools: Path) -> Backups:
         return Backups(self.home.parent, tools, self.home.name)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """With its own settings as initdb wrote them: ours may hold some that an old version does not know."""
+        """With the settings that initdb wrote: Kannon's may contain some that an old version does not support."""
         argv = [str(self.bin / "postgres"), "-D", str(self.home)]
         argv += ["-c", "listen_addresses=", "-c", "unix_socket_directories=.", "-c", "unix_socket_permissions=0700"]
         start = logfile.begin(self.log)
-        child = spawn(Plan(argv, self.home.parent, self.log, self.account, signal.SIGQUIT))
+        child = spawn(ProcessSpec(argv, self.home.parent, self.log, self.run_as, signal.SIGQUIT))
         try:
             with anyio.move_on_after(_START_SECONDS):
                 await self._until_ready(child)
@@ -67,7 +67,7 @@ class Cluster:
             await child.stop(_STOP_STEPS)
 
     async def _until_ready(self, child: Child) -> None:
-        while not (child.ended() or is_ready(self.home, child.pid)):  # noqa: ASYNC110 - a file says so, no event
+        while not (child.ended() or is_ready(self.home, child.pid)):  # noqa: ASYNC110 - a file shows it, no event
             await anyio.sleep(_POLL_SECONDS)
 
 
@@ -76,7 +76,9 @@ def data_major(home: Path) -> int:
     try:
         return int((home / "PG_VERSION").read_text())
     except (FileNotFoundError, ValueError):
-        raise OperatorError(f"{home} is there, but holds no PostgreSQL data (PG_VERSION is missing)") from None
+        raise OperatorError(
+            f"{home} exists, but holds no PostgreSQL data (PG_VERSION is missing): move it away"
+        ) from None
 
 
 def program_major(bin_: Path) -> int:
@@ -95,20 +97,20 @@ def is_ready(home: Path, pid: int) -> bool:
     return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
 
-async def bring_over(old: Cluster, new: Cluster, *, keep_as: Path) -> None:
+async def upgrade(old: Cluster, new: Cluster, *, old_home: Path) -> None:
     """Raises OperatorError, with the old data in its place."""
-    if keep_as.exists():
-        raise OperatorError(f"{keep_as} is in the way of bringing {old.home} over: move it away")
-    log.info("bringing data over to a new PostgreSQL", old=str(old.bin), new=str(new.bin))
+    if old_home.exists():
+        raise OperatorError(f"{old.home} cannot be upgraded: {old_home} exists already; move it away")
+    log.info("upgrading PostgreSQL's data", old=str(old.bin), new=str(new.bin))
     async with old.running():
-        file = await old.backups(new.bin).keep(keep_as.name, clock=partial(datetime.now, UTC))
+        file = await old.backups(new.bin).write_rotated(old_home.name, clock=partial(datetime.now, UTC))
     async with new.running():
         await new.backups(new.bin).read(file, database="kannon")
-    # The old cluster is never without its name: a crash here leaves one or the other in place.
+    # One atomic exchange: after a crash here the old or the new cluster is in place.
     _exchange(old.home, new.home)
-    new.home.rename(keep_as)
+    new.home.rename(old_home)
     sync_directory(old.home.parent)
-    log.warning("the data of the old PostgreSQL may be deleted", folder=str(keep_as))
+    log.warning("PostgreSQL's data upgraded; the old data may be deleted", folder=str(old_home))
 
 
 def _exchange(one: Path, other: Path) -> None:

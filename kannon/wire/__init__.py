@@ -1,1 +1,1 @@
-"""The only rooms that know both the protobuf messages and mail's values."""
+"""Conversion between protobuf messages and the values of kannon.mail."""

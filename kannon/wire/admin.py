@@ -30,7 +30,7 @@ def to_template(template: tenants.Template) -> Template:
 
 
 def to_api_key(key: tenants.ApiKey, now: datetime) -> APIKey:
-    """The secret is shown masked, here and ever after."""
+    """The secret is masked."""
     return APIKey(
         id=key.id,
         key=ids.mask(key.prefix),

@@ -1,6 +1,6 @@
 """Destination and SenderView ↔ the messages of kannon.admin.v1.
 
-In: values of kannon.mail.destination, or a sender's answer. Out: the other; Poison for bytes that are no answer.
+In: values of kannon.mail.destination, or a sender's reply. Out: the other. Raises Poison for bytes that are no reply.
 """
 
 from google.protobuf.message import DecodeError
@@ -33,7 +33,7 @@ def decode_view(payload: bytes) -> SenderView:
     try:
         message = pb.SenderDestinations.FromString(payload)
     except DecodeError as error:
-        raise Poison(f"no answer of a sender: {error}") from None
+        raise Poison(f"not a sender's reply: {error}") from None
     return SenderView(message.sender, tuple(_destination(each) for each in message.destinations), message.total)
 
 

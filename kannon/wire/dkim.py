@@ -1,6 +1,6 @@
-"""DKIM keys → their protobuf messages in kannon.admin.v1, and a stated algorithm back.
+"""DKIM keys → their protobuf messages in kannon.admin.v1, and a request's algorithm back.
 
-In: kannon.mail.dns.dkim_keys.RegisteredKey, which knows no clock: the time, and the retry window, come with it.
+In: kannon.mail.dns.dkim_keys.RegisteredKey, the time, and the retry window.
 """
 
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ def to_dkim_key(key: RegisteredKey, now: datetime, window: timedelta) -> DkimKey
 
 
 def from_algorithm(text: str) -> str:
-    """RSA where none is stated. Raises InvalidArgument."""
+    """RSA where the request has none. Raises InvalidArgument."""
     if text and text not in _ALGORITHMS:
         raise InvalidArgument("algorithm", f"is none of {', '.join(_ALGORITHMS)}")
     return text or RSA_SHA256

@@ -1,7 +1,7 @@
 """Envelope ⇄ protobuf EmailToSend, the payload of kannon.sending.
 
 In and out: kannon.mail.envelope.Envelope. A body larger than one bus message travels beside it, in the object store,
-under the name in `body_object`; that is the bus's business, so decoding may be handed the fetched body.
+under the name in `body_object`; the bus stores and fetches it, and passes the fetched body to `to_envelope`.
 """
 
 from google.protobuf.message import DecodeError
@@ -30,7 +30,7 @@ def encode_envelope(envelope: Envelope, *, body_object: str = "") -> bytes:
 
 
 def parse_envelope(payload: bytes) -> EmailToSend:
-    """Raises Poison for what is no envelope."""
+    """Raises Poison where the bytes are no envelope."""
     try:
         message = EmailToSend.FromString(payload)
     except DecodeError as error:

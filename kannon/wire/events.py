@@ -1,6 +1,6 @@
 """Event ⇄ protobuf Stats, the payload of every kannon.stats.* and kannon.bounce message and of the Stats API.
 
-In and out: kannon.mail.event.Event. Bytes that are no Stats, or name an unknown type, are Poison.
+In and out: kannon.mail.event.Event. Raises Poison for bytes that are no Stats, or have an unknown type.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def timestamp(at: datetime) -> Timestamp:
-    """Exact to the microsecond, which is what PostgreSQL keeps."""
+    """Exact to the microsecond, PostgreSQL's resolution."""
     micros = (at - _EPOCH) // _MICROSECOND
     return Timestamp(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
 
@@ -29,7 +29,7 @@ def from_timestamp(value: Timestamp) -> datetime:
 
 
 def to_stats(event: Event) -> Stats:
-    """The public part (fields 1–7) and our own part (from 20)."""
+    """The public part (fields 1–7) and Kannon's own part (from 20)."""
     stats = Stats(
         message_id=event.message_id,
         domain=event.domain,
@@ -76,7 +76,7 @@ def _fill_data(data: StatsData, event: Event) -> None:
             data.clicked.ip = event.ip
             data.clicked.url = event.url
         case EventType.COMPLAINED:
-            pass  # our own type: no data in the public contract
+            pass  # Kannon's own type: no data in the public contract
 
 
 def encode_event(event: Event) -> bytes:
@@ -84,7 +84,7 @@ def encode_event(event: Event) -> bytes:
 
 
 def decode_event(payload: bytes) -> Event:
-    """Raises Poison for what is no event."""
+    """Raises Poison where the bytes are no event."""
     try:
         stats = Stats.FromString(payload)
         event_type = EventType(stats.type)

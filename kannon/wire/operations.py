@@ -1,6 +1,6 @@
-"""BatchSummary, WaitingDelivery, Pause and their like → the messages of kannon.admin.v1.
+"""BatchSummary, BatchProgress, WaitingDelivery, Pause → the messages of kannon.admin.v1.
 
-In: values of kannon.mail.queue_view and kannon.mail.pauses. Out: protobuf, nothing left out.
+In: values of kannon.mail.queue_view and kannon.mail.pauses. Out: protobuf, all fields.
 """
 
 from kannon.mail.pauses import Pause, Scope

@@ -1,6 +1,6 @@
 """Suppression ⇄ its protobuf message in kannon.admin.v1.
 
-In and out: kannon.mail.suppression.Suppression. What an operator adds has a cause, times and a note, and no event.
+In and out: kannon.mail.suppression.Suppression. An operator's entry has a cause, times and a note, and no event.
 """
 
 from datetime import datetime
@@ -30,7 +30,7 @@ def to_suppression(suppression: Suppression) -> pb.Suppression:
 
 
 def from_suppression(message: pb.Suppression, domain: str, now: datetime) -> Suppression:
-    """Raises InvalidArgument naming the field of the message."""
+    """Raises InvalidArgument with the field of the message."""
     return Suppression(
         domain=domain,
         email=message.email.strip(),
@@ -42,7 +42,7 @@ def from_suppression(message: pb.Suppression, domain: str, now: datetime) -> Sup
 
 
 def from_cause(text: str) -> Cause | None:
-    """None where none is stated. Raises InvalidArgument."""
+    """None where the request has none. Raises InvalidArgument."""
     if not text:
         return None
     try:

@@ -1,7 +1,7 @@
 """Times of requests: a Timestamp field → an aware datetime, or None where it is not set.
 
-Refuses what google.protobuf.Timestamp forbids (years beyond 1–9999, nanoseconds beyond a second) with InvalidArgument
-naming the field.
+Raises InvalidArgument, with the field, for values that google.protobuf.Timestamp forbids: years beyond 1–9999,
+nanoseconds beyond a second.
 """
 
 from datetime import datetime

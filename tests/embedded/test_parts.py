@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from kannon.embedded import logfile
-from kannon.embedded.child import Plan, spawn
+from kannon.embedded.child import ProcessSpec, spawn
 from kannon.embedded.executables import nats_server, postgres_bin
 from kannon.errors import OperatorError
 from tests.support.processes import until
@@ -60,7 +60,7 @@ async def test_a_child_is_watched_and_stopped_also_without_pidfds(
 ) -> None:
     if filtered:
         monkeypatch.setattr(os, "pidfd_open", refuse)
-    plan = Plan(
+    plan = ProcessSpec(
         ["/bin/sh", "-c", "cat; trap '' TERM; echo deaf; kill -STOP $$"], tmp_path, tmp_path / "log", stdin=b"fed\n"
     )
     child = spawn(plan)
@@ -78,4 +78,4 @@ async def test_a_child_is_watched_and_stopped_also_without_pidfds(
 
 def test_what_cannot_be_started_is_the_operators(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="/nowhere/server cannot be started"):
-        spawn(Plan(["/nowhere/server"], tmp_path, tmp_path / "log"))
+        spawn(ProcessSpec(["/nowhere/server"], tmp_path, tmp_path / "log"))

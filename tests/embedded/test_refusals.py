@@ -54,7 +54,7 @@ async def test_a_version_that_is_none(start: Start, data_dir: Path, text: str) -
 async def test_data_of_an_older_postgresql_whose_programs_are_gone(start: Start, made_dir: Path) -> None:
     (made_dir / "postgres" / "PG_VERSION").write_text("17\n")
     line = await refusal(start, made_dir)
-    assert "holds data of PostgreSQL 17, this Kannon brings PostgreSQL 18" in line
+    assert "holds data of PostgreSQL 17, this Kannon contains PostgreSQL 18" in line
     for word in ("kannon backup FILE", "kannon restore FILE", f"{made_dir}/runtime"):
         assert word in line
 
@@ -62,7 +62,7 @@ async def test_data_of_an_older_postgresql_whose_programs_are_gone(start: Start,
 async def test_data_of_a_newer_postgresql(start: Start, made_dir: Path) -> None:
     (made_dir / "postgres" / "PG_VERSION").write_text("99\n")
     line = await refusal(start, made_dir)
-    assert line.endswith("holds data of PostgreSQL 99, this Kannon brings PostgreSQL 18: install a newer Kannon")
+    assert line.endswith("holds data of PostgreSQL 99, this Kannon contains PostgreSQL 18: install a newer Kannon")
 
 
 async def test_data_that_another_program_made(start: Start, made_dir: Path) -> None:

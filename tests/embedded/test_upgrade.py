@@ -1,4 +1,4 @@
-"""Data of an older PostgreSQL, as Debian brings one along, is brought over to ours or left as it was."""
+"""Data of an older PostgreSQL, the one of Debian, is upgraded or left unchanged."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from kannon.embedded import DataDir, EmbeddedPostgres, executables
-from kannon.embedded.child import Plan, spawn
+from kannon.embedded.child import ProcessSpec, spawn
 from kannon.embedded.run_as import choose_run_as, give_to
 from kannon.embedded.upgrade import Cluster, data_major, program_major
 from kannon.errors import OperatorError
@@ -33,7 +33,7 @@ async def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         (opened.path / "conf").mkdir()
         (opened.path / "conf" / "postgresql.conf").touch()
         initdb = [str(programs / "initdb"), "-D", str(home), "-U", "kannon", "-A", "trust", "--no-locale", "-E", "UTF8"]
-        assert await spawn(Plan(initdb, opened.path, log, account)).wait() == 0, log.read_text()
+        assert await spawn(ProcessSpec(initdb, opened.path, log, account)).wait() == 0, log.read_text()
         cluster = Cluster(home, programs, log, account)
         async with cluster.running():
             await execute(home, "postgres", "CREATE DATABASE kannon")

@@ -146,10 +146,12 @@ def test_a_copy_that_is_not_whole(executable: Path, place: Path) -> None:
     whole = executable.read_bytes()
     for size in (len(whole) - 1, len(whole) - TRAILER, len(whole) // 2):
         executable.write_bytes(whole[:size])
-        assert "this file is incomplete: copy it again" in refused(executable, KANNON_RUNTIME_DIR=place)
+        assert "this executable is incomplete: copy or download it again" in refused(
+            executable, KANNON_RUNTIME_DIR=place
+        )
     for position in (len(whole) - TRAILER - 3, len(whole) - TRAILER - 9, len(whole) - (1 << 20)):
         executable.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
-        assert "this file is damaged: copy it again" in refused(executable, KANNON_RUNTIME_DIR=place)
+        assert "this executable is damaged: copy or download it again" in refused(executable, KANNON_RUNTIME_DIR=place)
         assert unpacked(place) == []
 
 
@@ -176,14 +178,14 @@ def test_folders_that_cannot_be_trusted_or_used(executable: Path, tmp_path: Path
     place = tmp_path / "place"
     place.mkdir()
     place.chmod(0o777)
-    assert "belongs to, or can be written by, another user" in refused(executable, KANNON_RUNTIME_DIR=place)
+    assert "belongs to another user, or other users can write to it" in refused(executable, KANNON_RUNTIME_DIR=place)
     place.chmod(0o700)
     os.chown(place, 65534, 65534)
-    assert "belongs to, or can be written by, another user" in refused(executable, KANNON_RUNTIME_DIR=place)
+    assert "belongs to another user, or other users can write to it" in refused(executable, KANNON_RUNTIME_DIR=place)
     os.chown(place, 0, 0)
     (tmp_path / "link").symlink_to(place)
     assert f"{tmp_path}/link: " in refused(executable, KANNON_RUNTIME_DIR=tmp_path / "link")
-    assert "not an absolute path" in refused(executable, KANNON_RUNTIME_DIR="relative")
+    assert "is no absolute path" in refused(executable, KANNON_RUNTIME_DIR="relative")
     assert "/proc/kannon" in refused(executable, KANNON_RUNTIME_DIR="/proc/kannon")
     with tmpfs(place, "noexec"):
         place.chmod(0o700)

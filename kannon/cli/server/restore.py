@@ -54,7 +54,8 @@ async def _replace(database: "OpenDatabase", file: Path) -> None:
             raise OperatorError(f"{file} is not a backup of Kannon: it has no schema version")
         migrated = await migrate(fresh)  # refuses a newer schema
         if present is not None:
-            kept = await database.backups.keep(f"schema-{present}-before-restore", clock=partial(datetime.now, UTC))
+            name = f"schema-{present}-before-restore"
+            kept = await database.backups.write_rotated(name, clock=partial(datetime.now, UTC))
             typer.echo(f"saved the former database as {kept}")
         await db.complete_restored(database.url, keep_current=present is not None)
         await db.replace_current(database.url)
