@@ -59,7 +59,7 @@ async def started(data_dir: Path) -> AsyncIterator["asyncpg.Connection[asyncpg.R
         await server.stop()
 
 
-async def test_it_is_brought_over_once_and_kept_beside(data_dir: Path) -> None:
+async def test_old_data_is_upgraded_once_and_the_old_cluster_stays(data_dir: Path) -> None:
     old = program_major(older_programs())
     assert data_major(data_dir / "postgres") == old
     async with started(data_dir) as connection:
@@ -77,10 +77,10 @@ async def test_it_is_brought_over_once_and_kept_beside(data_dir: Path) -> None:
     assert not (data_dir / "postgres.18").exists()
 
 
-async def test_what_fails_on_the_way_leaves_the_old_data(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_upgrade_leaves_the_old_data(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = program_major(older_programs())
     (data_dir / f"postgres.{old}").mkdir()
-    with pytest.raises(OperatorError, match="in the way"):
+    with pytest.raises(OperatorError, match="exists already; move it away"):
         await EmbeddedPostgres(data_dir).start()
     (data_dir / f"postgres.{old}").rmdir()
     (data_dir / "backups").touch()

@@ -22,7 +22,7 @@ from kannon.db.migrate import migrate
 from kannon.db.pool import (
     COMMAND_SECONDS,
     CONNECT_SECONDS,
-    PROMPT_SECONDS,
+    FAST_HOLD_TIMEOUT_SECONDS,
     RELEASE_SECONDS,
     Database,
     open_database,
@@ -86,7 +86,7 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
 def test_the_time_outs_come_to_three_seconds() -> None:
     assert CONNECT_SECONDS < 3.0
-    assert PROMPT_SECONDS + RELEASE_SECONDS < 3.0
+    assert FAST_HOLD_TIMEOUT_SECONDS + RELEASE_SECONDS < 3.0
     assert COMMAND_SECONDS > WITHIN_SECONDS
 
 
