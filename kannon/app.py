@@ -13,16 +13,19 @@ from typing import Final
 import anyio
 from anyio import to_thread
 from anyio.abc import TaskStatus
+from prometheus_client import CollectorRegistry
 
 from kannon.bus.bus import Bus
 from kannon.component_table import COMPONENTS, Layer, Need, Parts, now
-from kannon.components.metrics import ComponentState, Gauges, Meter, Metrics, Sources
+from kannon.components.metrics import ComponentState, Gauges, MetricsServer, Sources
 from kannon.config import Config
+from kannon.config import Metrics as MetricsConfig
 from kannon.db.pool import Database, open_database
 from kannon.db.schema import Schema
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.embedded.postgres import connections_for
 from kannon.hostname import name_host
+from kannon.metrics.metrics import Metrics
 from kannon.runner import Component
 
 METRICS_LABEL: Final = "metrics (HTTP)"
@@ -51,7 +54,7 @@ class Wired:
 
     layers: list[list[Component]]
     components: dict[str, Component]
-    metrics: Metrics | None
+    metrics: MetricsServer | None
 
     def addresses(self, name: str) -> list[tuple[str, int]]:
         """Where a component listens now; empty if it does not listen, is not ready or is not enabled."""
@@ -99,7 +102,8 @@ async def wire(
     # Background work has few tasks, and its statements have limits: a wait for a connection ends by itself.
     background = await open_database(url, pool_size=size - calls, acquire_timeout=None)
     bus = Bus(nats_url, replicas=config.nats.replicas)
-    parts = Parts(config, data_dir, db, background, bus, Meter(), single_node=embedded)
+    registry = CollectorRegistry(auto_describe=False)
+    parts = Parts(config, data_dir, db, background, bus, Metrics(registry), single_node=embedded)
     components = {entry.name: entry.factory(parts) for entry in entries}
 
     front = [components[entry.name] for entry in entries if entry.layer is Layer.FRONT]
@@ -110,16 +114,15 @@ async def wire(
     if "api" in components:
         sources = replace(sources, api_db=db)
     gauges = {entry.gauge: getattr(components[entry.name], entry.gauge) for entry in entries if entry.gauge}
-    metrics = _metrics(parts, replace(sources, **gauges))
+    metrics = _metrics(config.metrics, registry, replace(sources, **gauges))
     # The metrics start first, because they show how everything above fares while it does not start.
     bottom: list[Component] = [metrics] if metrics else []
     layers: list[list[Component]] = [bottom, servers, [Connections(db, background, bus)], front, back]
     return Wired([layer for layer in layers if layer], components, metrics)
 
 
-def _metrics(parts: Parts, sources: Sources) -> Metrics | None:
-    config = parts.config.metrics
+def _metrics(config: MetricsConfig, registry: CollectorRegistry, sources: Sources) -> MetricsServer | None:
     if not config.listen:
         return None
     chosen = "listen" in config.model_fields_set
-    return Metrics(parts.meter, Gauges(sources), listen=config.listen, chosen=chosen)
+    return MetricsServer(registry, Gauges(sources), listen=config.listen, chosen=chosen)

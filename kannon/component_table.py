@@ -17,7 +17,6 @@ from kannon.bus.bus import Bus
 from kannon.components.api import Api, ApiSettings
 from kannon.components.bump import Bump
 from kannon.components.dispatcher import Builder, BuildOptions, Dispatcher, Outcomes, Scheduler, SchedulerLimits
-from kannon.components.metrics import Meter
 from kannon.components.sender import Sender
 from kannon.components.smtp import InboundSmtp
 from kannon.components.smtp.registry import DatabaseRegistry
@@ -32,6 +31,7 @@ from kannon.embedded import DataDir
 from kannon.mail.retry import RetryBudget
 from kannon.mail.send_request import Limits
 from kannon.mail.suppression import SuppressionRule
+from kannon.metrics.metrics import Metrics
 from kannon.outbound import Deliverer, Sandbox
 from kannon.runner import Component
 
@@ -55,7 +55,7 @@ class Parts:
     db: Database
     background: Database
     bus: Bus
-    meter: Meter
+    metrics: Metrics
     single_node: bool
 
 
@@ -109,11 +109,11 @@ def _api(parts: Parts) -> Component:
         "nats": bus.ping,
     }
     look_up = make_txt_lookup(config.dns.nameservers)
-    return Api(settings, parts.db, bus, checks, look_up, parts.meter, background=parts.background)
+    return Api(settings, parts.db, bus, checks, look_up, parts.metrics, background=parts.background)
 
 
 def _validator(parts: Parts) -> Component:
-    return Validator(parts.background, parts.bus, single_node=parts.single_node, meter=parts.meter)
+    return Validator(parts.background, parts.bus, single_node=parts.single_node, metrics=parts.metrics)
 
 
 def _dispatcher(parts: Parts) -> Component:
@@ -132,8 +132,8 @@ def _dispatcher(parts: Parts) -> Component:
         workers=config.dispatcher.workers,
     )
     builder = Builder(db, options, workers=config.dispatcher.workers, clock=now)
-    outcomes = Outcomes(db, bus, budget=budget, chance=random.random, meter=parts.meter)
-    scheduler = Scheduler(db, bus, builder, limits, clock=now, meter=parts.meter)
+    outcomes = Outcomes(db, bus, budget=budget, chance=random.random, metrics=parts.metrics)
+    scheduler = Scheduler(db, bus, builder, limits, clock=now, metrics=parts.metrics)
     return Dispatcher(
         db, bus, scheduler, outcomes, builder, lease=config.dispatcher.lease, single_node=parts.single_node
     )
@@ -146,19 +146,19 @@ def _sender(parts: Parts) -> Component:
         deliverer = Sandbox(parts.data_dir.path / "sandbox", config.sender, config.smtp)
     else:
         deliverer = Deliverer(config.sender, config.dns)
-    return Sender(deliverer, parts.bus, clock=now, max_bytes=config.sender.max_bytes_in_flight, meter=parts.meter)
+    return Sender(deliverer, parts.bus, clock=now, max_bytes=config.sender.max_bytes_in_flight, metrics=parts.metrics)
 
 
 def _smtp(parts: Parts) -> Component:
     registry = DatabaseRegistry(replace(parts.background, acquire_timeout=ACQUIRE_TIMEOUT_SECONDS), parts.bus)
-    return InboundSmtp(parts.config.smtp, parts.data_dir.path, registry, parts.bus, meter=parts.meter)
+    return InboundSmtp(parts.config.smtp, parts.data_dir.path, registry, parts.bus, metrics=parts.metrics)
 
 
 def _bump(parts: Parts) -> Component:
     config = parts.config.bump
     return Bump(
         parts.bus,
-        partial(keys.find_verification_key, replace(parts.background, acquire_timeout=ACQUIRE_TIMEOUT_SECONDS)),
+        partial(keys.list_verification_keys, replace(parts.background, acquire_timeout=ACQUIRE_TIMEOUT_SECONDS)),
         listen=config.listen,
         base_url=config.base_url,
         trusted_proxies=config.trusted_proxies,
@@ -172,7 +172,7 @@ def _stats(parts: Parts) -> Component:
     config = parts.config.suppression
     rule = SuppressionRule(config.enabled, config.bounce_expiry, config.complaint_expiry)
     return Stats(
-        parts.background, parts.bus, retention=parts.config.stats.retention, rule=rule, clock=now, meter=parts.meter
+        parts.background, parts.bus, retention=parts.config.stats.retention, rule=rule, clock=now, metrics=parts.metrics
     )
 
 

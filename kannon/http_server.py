@@ -1,8 +1,7 @@
-"""An HTTP listener in our own event loop for an ASGI application: hypercorn's connections, with our limits.
+"""An HTTP server for an ASGI application: hypercorn's connections with limits, in the running event loop.
 
-In: `host:port` and an application. Out: a server that is started when it accepts connections, and that returns, once
-told to stop, when the last open request is answered. Refuses an address that is taken (AddressInUse), and more
-connections than it was given.
+In: `host:port` and an application. Out: a server that is started when it accepts connections; after the stop it returns
+when the last open request is answered. A taken address raises AddressInUse; the number of connections is limited.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def listen_on(key: str, listen: str) -> socket.socket:
-    """`key` is the configuration's, for the error. Raises AddressInUse."""
+    """`key` is the key of the configuration, for the error. Raises AddressInUse."""
     host, port = split_listen(listen)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -62,10 +61,10 @@ async def serve(
     max_connections: int,
     task_status: TaskStatus[None],
 ) -> None:
-    """Started when connections are accepted; returns when the last one is served. Closes the listener.
+    """Started when it accepts connections; returns when the last one is served. Closes the listener.
 
-    Of more than `max_connections` the one that has been idle longest gives way; where a request is under way on each
-    of them, a new connection is answered with 503 and closed.
+    At `max_connections` a new connection replaces the one that is idle longest. Where each has an open request, the new
+    connection gets 503 and is closed.
     """
     config = ServerConfig()
     config.errorlog = None
@@ -73,9 +72,9 @@ async def serve(
     config.keep_alive_timeout = _IDLE_SECONDS
     config.keep_alive_max_requests = 1_000_000  # a proxy keeps its connections
     config.read_timeout = int(_IDLE_SECONDS)
-    config.h11_max_incomplete_size = 64 * 1024  # a URL that is far too long is still answered by the application
+    config.h11_max_incomplete_size = 64 * 1024  # the application answers overlong URLs
     async with anyio.create_task_group() as group:
-        connections = _Connections(application, config, max_connections, group)
+        connections = _Connections(_close_after_ambiguous(application), config, max_connections, group)
         server = await asyncio.start_server(connections.accept, sock=listener, backlog=_BACKLOG)
         try:
             task_status.started()
@@ -86,8 +85,24 @@ async def serve(
         group.cancel_scope.cancel()
 
 
+def _close_after_ambiguous(application: Application) -> Application:
+    """Closes the connection after the answer to a request with both Content-Length and Transfer-Encoding."""
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        async def send_and_close(event: dict[str, Any]) -> None:
+            if event["type"] == "http.response.start":
+                event = {**event, "headers": [*event["headers"], (b"connection", b"close")]}
+            await send(event)
+
+        # RFC 9112 §6.1: a proxy may have taken the other length; what follows could be part of this request to it.
+        ambiguous = {name for name, _ in scope.get("headers", ())} >= {b"content-length", b"transfer-encoding"}
+        await application(scope, receive, send_and_close if ambiguous else send)
+
+    return run
+
+
 class _Connection(TCPServer):
-    """hypercorn's, which reports when a request begins and when the last one is answered."""
+    """hypercorn's connection, which reports the begin of a request and the end of the last one."""
 
     on_idle: Callable[["_Connection", bool], None]
 
@@ -98,18 +113,18 @@ class _Connection(TCPServer):
 
 
 class _Connections:
-    def __init__(self, application: Application, config: ServerConfig, most: int, group: TaskGroup) -> None:
+    def __init__(self, application: Application, config: ServerConfig, max_connections: int, group: TaskGroup) -> None:
         self._app = ASGIWrapper(application)
         self._config = config
-        self._most = most
+        self._max_connections = max_connections
         self._group = group
         self._context = WorkerContext(None)
-        self._idle: dict[_Connection, None] = {}  # the one that has been idle longest first
+        self._idle: dict[_Connection, None] = {}  # idle longest first
         self._busy: set[_Connection] = set()
-        self._fewer = anyio.Event()
+        self._changed = anyio.Event()
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._idle) + len(self._busy) >= self._most:
+        if len(self._idle) + len(self._busy) >= self._max_connections:
             oldest = next(iter(self._idle), None)
             if oldest is None:
                 writer.write(_FULL)
@@ -126,15 +141,15 @@ class _Connections:
         try:
             await connection.run()
         except Exception:
-            log.exception("an HTTP connection failed")
+            log.exception("HTTP connection failed")
         finally:
             self._idle.pop(connection, None)
             self._busy.discard(connection)
-            self._fewer.set()
+            self._changed.set()
 
     def _on_idle(self, connection: _Connection, idle: bool) -> None:
         if connection not in self._idle and connection not in self._busy:
-            return  # it gave way
+            return  # it was replaced
         self._idle.pop(connection, None)
         self._busy.discard(connection)
         if idle:
@@ -143,9 +158,9 @@ class _Connections:
             self._busy.add(connection)
 
     async def finish(self) -> None:
-        """Idle connections end now, open requests are answered."""
+        """Ends idle connections at once and waits for open requests."""
         await self._context.terminated.set()
         with anyio.move_on_after(_GRACE_SECONDS):
             while self._idle or self._busy:
-                self._fewer = anyio.Event()
-                await self._fewer.wait()
+                self._changed = anyio.Event()
+                await self._changed.wait()

@@ -39,7 +39,7 @@ class Notifier(Protocol):
     async def notify_validator(self) -> None: ...
 
 
-class Meter(Protocol):
+class Metrics(Protocol):
     def accepted(self, count: int, reasons: Collection[str]) -> None: ...
 
 
@@ -55,7 +55,7 @@ class AcceptService:
         limiter: SendLimiter,
         *,
         suppression: bool = True,
-        meter: Meter = NULL_METRICS,
+        metrics: Metrics = NULL_METRICS,
     ) -> None:
         self._db = db
         self._limits = limits
@@ -63,7 +63,7 @@ class AcceptService:
         self._codec = codec
         self._limiter = limiter
         self._suppression = suppression
-        self._meter = meter
+        self._metrics = metrics
         self._calls = KeyedLock()
 
     async def accept(self, tenant: Tenant, request: SendRequest) -> SendResult:
@@ -119,7 +119,7 @@ class AcceptService:
         return SendResult(batch.message_id, batch.template_id, due_at, len(rows), rejected)
 
     async def _report(self, result: SendResult) -> None:
-        self._meter.accepted(result.accepted_count, [reason for _, reason in result.rejected])
+        self._metrics.accepted(result.accepted_count, [reason for _, reason in result.rejected])
         log.info(
             "batch accepted", batch=result.message_id, accepted=result.accepted_count, rejected=len(result.rejected)
         )

@@ -1,9 +1,8 @@
-"""stats: events off the bus into rows and counters.
+"""stats: stores events as rows and counters.
 
-In: kannon.stats.* and kannon.bounce, in pages. Out: `stats` and `aggregated_stats`, each event once however often it is
-delivered, and with it the suppression that a bounce or complaint calls for. It also makes the partitions ahead of need,
-drops those older than `stats.retention`, and suppressions whose time is over.
-What is no event is parked and its neighbours go on.
+In: kannon.stats.* and kannon.bounce, in pages. Out: `stats` and `aggregated_stats`, each event once even when it is
+redelivered, and the suppression that a bounce or complaint requires. It also creates partitions in advance, drops those
+older than `stats.retention`, and deletes expired suppressions. A message that is no event becomes a dead letter.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ from kannon.wire.events import decode_event
 log = structlog.get_logger()
 
 PAGE = 1000
-HOUSEKEEPING_SECONDS = 600.0
+RETENTION_SECONDS = 600.0
 REDELIVERY = timedelta(days=8)  # a little longer than the bus keeps an event (168 h)
 
 
@@ -38,13 +37,13 @@ class Bus(Protocol):
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
 
-class Meter(Protocol):
+class Metrics(Protocol):
     def stored(self, events: Sequence[Event], new: int, waited: Sequence[float]) -> None: ...
     def suppressed(self, suppressions: Sequence[Suppression]) -> None: ...
 
 
 class Stats:
-    """One instance a process; several processes share the consumers."""
+    """Several processes may run one each; they share the consumers."""
 
     name = "stats"
 
@@ -56,23 +55,23 @@ class Stats:
         retention: timedelta,
         rule: SuppressionRule,
         clock: Callable[[], datetime],
-        meter: Meter = NULL_METRICS,
+        metrics: Metrics = NULL_METRICS,
     ) -> None:
         self._db = db
         self._bus = bus
         self._retention = retention
         self._rule = rule
         self._clock = clock
-        self._meter = meter
+        self._metrics = metrics
         self._weeks: set[date] = set()  # partitions known to exist
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
-        await self._ensure_weeks({week_of(self._clock())})  # raises Unavailable before this says that it serves
+        await self._ensure_weeks({week_of(self._clock())})  # raises Unavailable before it is started
         async with anyio.create_task_group() as group:
-            group.start_soon(self._housekeeping)
+            group.start_soon(self._run_retention)
             async with anyio.create_task_group() as consumers:
-                # While PostgreSQL writes one page the next is decoded, and a third gathers.
+                # PostgreSQL writes one page while the next is decoded and a third gathers.
                 limits = Limits(page=PAGE, in_flight=3 * PAGE, pages_at_once=2)
                 for spec in (STATS, BOUNCES_STATS):
                     consumers.start_soon(partial(self._bus.consume, spec, self.handle_page, limits, stop=stop))
@@ -80,7 +79,7 @@ class Stats:
             group.cancel_scope.cancel()
 
     async def handle_page(self, page: list[Message]) -> None:
-        """Insert and count, then ack: a crash in between costs a redelivery that changes nothing."""
+        """Inserts and counts, then acks. A crash in between costs a redelivery that changes nothing."""
         events: list[Event] = []
         readable: list[Message] = []
         for message in page:
@@ -96,21 +95,27 @@ class Stats:
             await message.ack()
 
     async def _store(self, events: list[Event]) -> None:
-        called_for = [s for s in map(self._rule.apply, events) if s is not None]
+        required = [s for s in map(self._rule.apply, events) if s is not None]
         try:
-            stored = await insert_events(self._db, events, called_for)
+            stored = await insert_events(self._db, events, required)
         except Unavailable:
-            self._weeks.clear()  # whatever was known of partitions may be wrong by the time it is back
+            self._weeks.clear()  # the partitions may have changed when PostgreSQL is back
             raise
         now = self._clock()
-        ours = [event for event in events if event.stage != REPORT]  # a report is dated by a remote server's clock
-        waited = [max(0.0, (now - event.at).total_seconds()) for event in ours]
-        self._meter.stored(events, stored.fresh, waited)
-        suppressed = [s for s in called_for if s.event_id in stored.suppressed]
-        self._meter.suppressed(suppressed)
+        dated = [event for event in events if event.stage != REPORT]  # a report has the date of a remote server's clock
+        waited = [max(0.0, (now - event.at).total_seconds()) for event in dated]
+        self._metrics.stored(events, stored.fresh, waited)
+        suppressed = [s for s in required if s.event_id in stored.suppressed]
+        self._metrics.suppressed(suppressed)
         for each in suppressed:
             log.info(
-                "address suppressed", domain=each.domain, delivery=each.delivery_id, cause=each.cause, why=each.text
+                "address suppressed",
+                domain=each.domain,
+                batch=each.message_id,
+                delivery=each.delivery_id,
+                recipient=each.email,
+                cause=each.cause,
+                reason=each.text,
             )
 
     async def _ensure_weeks(self, weeks: set[date]) -> None:
@@ -118,22 +123,22 @@ class Stats:
             await ensure_partitions(self._db, missing)
             self._weeks |= missing
 
-    async def _housekeeping(self) -> None:
-        """Whatever becomes of it, events go on being stored."""
+    async def _run_retention(self) -> None:
+        """Its failures do not stop the storing of events."""
         while True:
             try:
-                await self._keep_house()
+                await self._apply_retention()
             except Unavailable as error:
-                log.warning("statistics past their retention stay for now", why=str(error))
-            await anyio.sleep(HOUSEKEEPING_SECONDS)
+                log.warning("cannot apply the retention; retrying", reason=str(error))
+            await anyio.sleep(RETENTION_SECONDS)
 
-    async def _keep_house(self) -> None:
-        """This week's partition and the next one, before the first event needs it; then what is past its time."""
+    async def _apply_retention(self) -> None:
+        """Creates the partitions of this week and the next, then deletes expired rows. Raises Unavailable."""
         now = self._clock()
         await self._ensure_weeks({week_of(now), week_of(now + WEEK)})
         dropped = await drop_old_partitions(self._db, now - max(self._retention, REDELIVERY))
         self._weeks -= set(dropped)
         if dropped:
-            log.info("statistics past their retention dropped", weeks=[str(week) for week in dropped])
+            log.info("expired statistics dropped", weeks=[str(week) for week in dropped])
         if expired := await delete_expired_suppressions(self._db):
-            log.info("suppressions whose time is over deleted", count=expired)
+            log.info("expired suppressions deleted", count=expired)

@@ -1,7 +1,7 @@
-"""validator: looks at each new delivery's address before anything is built for it.
+"""validator: checks the address of each new delivery.
 
-In: rows in to_validate, a page at a time, notified by the api. Out: kannon.stats.accepted or rejected; the row moves on
-to scheduled or is deleted. It resolves no name: whether a domain exists is found out by delivering to it.
+In: rows in to_validate, a page at a time; the api notifies it of new ones. Out: kannon.stats.accepted or rejected; the
+row becomes scheduled or is deleted. It asks no DNS: the sender finds out whether a domain exists.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from kannon.metrics.null_metrics import NULL_METRICS
 log = structlog.get_logger()
 
 PAGE = 500
-POLL_SECONDS = 1.0  # the safety net under the notifications
+POLL_SECONDS = 1.0  # a notification may be lost
 LEASE = timedelta(seconds=60)  # a page takes well under a second
 RECLAIM_SECONDS = 15.0
 
@@ -47,21 +47,21 @@ class Bus(Protocol):
     def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Notification]: ...
 
 
-class Meter(Protocol):
+class Metrics(Protocol):
     def validated(self, waited: Sequence[float]) -> None: ...
 
 
 class Validator:
-    """One cycle is one page. `single_node` as in the dispatcher: claims of an earlier process need not wait out a
-    lease."""
+    """One cycle is one page. `single_node`: no other validator runs, so claims from before the start are lost and are
+    reclaimed without waiting for their lease."""
 
     name = "validator"
 
-    def __init__(self, db: Database, bus: Bus, *, single_node: bool = False, meter: Meter = NULL_METRICS) -> None:
+    def __init__(self, db: Database, bus: Bus, *, single_node: bool = False, metrics: Metrics = NULL_METRICS) -> None:
         self._db = db
         self._bus = bus
         self._single_node = single_node
-        self._meter = meter
+        self._metrics = metrics
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
@@ -75,7 +75,7 @@ class Validator:
             group.cancel_scope.cancel()
 
     async def cycle(self) -> int:
-        """Claims one page and settles it; returns the number of rows."""
+        """Claims one page and settles it. Returns the number of rows."""
         page = await claim_or_release(partial(claim_to_validate, self._db, PAGE), self._release)
         if not page:
             return 0
@@ -86,13 +86,13 @@ class Validator:
             raise
         await self._bus.notify_dispatcher()
         now = datetime.now(UTC)
-        self._meter.validated([(now - row.created_at).total_seconds() for row in page])
+        self._metrics.validated([(now - row.created_at).total_seconds() for row in page])
         return len(page)
 
     async def _settle(self, page: Sequence[UnvalidatedDelivery]) -> None:
         problems = {row.id: check_recipient(row.email) for row in page}
-        # Publish, acknowledged, then move the rows: a crash in between repeats the page, and the event ids, the same on
-        # every repeat, keep it counted once.
+        # Order of effects: publish (acknowledged), then change the rows. A crash in between repeats the page under the
+        # same event ids, which count once.
         await self._bus.publish_events([_event(row, problems[row.id]) for row in page])
         await settle_validated(
             self._db,
@@ -107,7 +107,7 @@ class Validator:
         while True:
             await anyio.sleep(RECLAIM_SECONDS)
             if count := await reclaim_validating(self._db, LEASE):
-                log.warning("claims outlived their lease; deliveries reclaimed", deliveries=count)
+                log.warning("reclaimed deliveries whose lease ended", deliveries=count)
 
 
 def _event(row: UnvalidatedDelivery, problem: str | None) -> Event:
@@ -118,7 +118,7 @@ def _event(row: UnvalidatedDelivery, problem: str | None) -> Event:
         domain=row.domain,
         message_id=row.message_id,
         email=row.email,
-        at=row.created_at,  # not the clock: a repeat after a crash must be the same event
+        at=row.created_at,  # not the clock: after a crash the repeated event must equal the first one
         delivery_id=row.id,
         text=problem or "",
     )

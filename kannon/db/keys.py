@@ -59,11 +59,10 @@ async def current_stats_key(
         return StatsKey(new.kid, new.private_pem, sign_until)
 
 
-async def find_verification_key(db: Database, kid: str, now: datetime) -> str | None:
-    """The public key (PEM) of a token's kid; None for unknown and expired ones."""
+async def list_verification_keys(db: Database, now: datetime) -> dict[str, str]:
+    """The public keys (PEM) that verify tokens now, by their kid: one for each `sign_for` within a token's life."""
     async with db.acquire() as connection:
-        found: str | None = await queries.find_verification_key(connection, kid=kid, now=now)
-        return found
+        return {row["kid"]: row["public_pem"] async for row in queries.list_verification_keys(connection, now=now)}
 
 
 @repeat_on_conflict

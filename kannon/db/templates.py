@@ -9,6 +9,7 @@ from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import FailedPrecondition
+from kannon.mail.ids import is_template_id
 from kannon.mail.tenants import Template
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ async def find_template(db: Database, template_id: str) -> Template | None:
 
 async def find_template_bytes(connection: "Connection", template_id: str, domain: str) -> int | None:
     """The size of the domain's template of that id, None where the domain has none."""
+    if not is_template_id(template_id):
+        return None  # PostgreSQL refuses a text with a NUL
     size: int | None = await queries.find_template_bytes(connection, template_id=template_id, domain=domain)
     return size
 

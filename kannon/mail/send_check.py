@@ -116,7 +116,9 @@ def _is_token(text: str) -> bool:
 def _forbid(text: str, characters: str, name: str) -> None:
     for character in characters:
         if character in text:
-            raise InvalidArgument(name, "must not hold a NUL" if character == "\x00" else "must not hold a line break")
+            raise InvalidArgument(
+                name, "must not contain a NUL" if character == "\x00" else "must not contain a line break"
+            )
 
 
 class RecipientChecker:

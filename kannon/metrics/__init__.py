@@ -1,1 +1,1 @@
-"""Counters and timings that components add to."""
+"""The counters and histograms of the components."""

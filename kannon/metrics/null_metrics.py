@@ -1,7 +1,7 @@
-"""What components tell of their work, as numbers: the verbs, and somebody who does not listen.
+"""The verbs by which components count and time their work, without an effect.
 
-Each component asks for the few verbs it uses (a Protocol of its own); kannon.components.metrics has all of them. Verbs
-are called once a page; `tried` and `delivered` once a mail, which is why they must cost next to nothing.
+Each component has a Protocol of the verbs that it uses; kannon.metrics.metrics implements all of them. Components call
+them once a page, `tried` and `delivered` once a mail.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,7 +11,7 @@ from kannon.mail.suppression import Suppression
 
 
 class NullMetrics:
-    """In place of metrics where nobody wants them."""
+    """Metrics that count nothing, for tests and tools."""
 
     def accepted(self, count: int, reasons: Collection[str]) -> None:
         """api: a send; the accepted recipients, and the reason of each rejected one."""
@@ -29,22 +29,22 @@ class NullMetrics:
         """dispatcher: deliveries whose retry budget is used up."""
 
     def tried(self, seconds: float) -> None:
-        """sender: one mail, from its turn to its verdict."""
+        """sender: one attempt, from its start to its verdict."""
 
     def recorded(self, events: Sequence[Event]) -> None:
-        """sender: verdicts that are on the bus."""
+        """sender: the events of verdicts, once they are on the bus."""
 
     def delivered(self, waited: float) -> None:
-        """sender: a mail was taken, so many seconds after it was due."""
+        """sender: a remote server accepted a mail, so many seconds after it was due."""
 
     def reported(self, kind: str) -> None:
-        """smtp: a mail to a bounce address, and what it was taken for."""
+        """smtp: a mail to a bounce address, by its kind of report."""
 
     def stored(self, events: Sequence[Event], new: int, waited: Sequence[float]) -> None:
-        """stats: a page; how many of it were new, and seconds since each happened."""
+        """stats: a page; the number of new events, and seconds since each event."""
 
     def suppressed(self, suppressions: Sequence[Suppression]) -> None:
-        """stats: addresses that are written to no more."""
+        """stats: addresses that events suppressed."""
 
 
 NULL_METRICS = NullMetrics()

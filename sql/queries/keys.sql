@@ -7,8 +7,8 @@ SELECT kid, private_pem, sign_until FROM stats_keys WHERE sign_until > :now ORDE
 INSERT INTO stats_keys (kid, private_pem, public_pem, sign_until, verify_until)
 VALUES (:kid, :private_pem, :public_pem, :sign_until, :verify_until);
 
--- name: find_verification_key$
-SELECT public_pem FROM stats_keys WHERE kid = :kid AND verify_until > :now;
+-- name: list_verification_keys
+SELECT kid, public_pem FROM stats_keys WHERE verify_until > :now;
 
 -- name: delete_expired_stats_keys!
 DELETE FROM stats_keys WHERE verify_until < :now;

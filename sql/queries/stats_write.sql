@@ -7,8 +7,9 @@ SELECT set_config('idle_in_transaction_session_timeout', '10s', true), pg_adviso
 
 -- name: insert_events^
 -- A page of events in one statement: only new events are counted, however often they are redelivered. An event is new
--- where no event of its id lies within :apart of it. The primary key does not ensure that, for it contains the time:
--- an outcome that is published again after a crash has another one. A scalar subquery, not EXISTS: joined, a table that
+-- where no event of its id lies within :apart of it; reports of one delivery share an id and have dates of their own, so
+-- for them no event of that id may exist at all. The primary key does not ensure that, for it contains the time: an
+-- outcome that is published again after a crash has another one. A scalar subquery, not EXISTS: joined, a table that
 -- has no statistics yet would be read whole.
 -- Of anonymous opens and clicks (tracking_mode 2) only the id is stored. A new event that calls for it suppresses its
 -- address in the same transaction, so a redelivery does not restore an entry that an operator has removed. Returns the
@@ -28,8 +29,10 @@ WITH page AS (
                        suspected_machine)
     SELECT * FROM page p
     WHERE tracking_mode <> 2
-      AND (SELECT true FROM stats s WHERE s.event_id = p.event_id AND s.at >= p.at - :apart::interval
-                                      AND s.at <= p.at + :apart::interval LIMIT 1) IS NULL
+      AND CASE WHEN stage = 'report'
+               THEN (SELECT true FROM stats s WHERE s.event_id = p.event_id LIMIT 1)
+               ELSE (SELECT true FROM stats s WHERE s.event_id = p.event_id AND s.at >= p.at - :apart::interval
+                                                AND s.at <= p.at + :apart::interval LIMIT 1) END IS NULL
     ON CONFLICT DO NOTHING
     RETURNING event_id, domain, at, type
 ), anonymous AS (

@@ -41,7 +41,7 @@ class JsonCodec:
 
 @dataclass
 class Counts:
-    """kannon.accept.service.Meter."""
+    """kannon.accept.service.Metrics."""
 
     seen: list[tuple[int, list[str]]] = field(default_factory=list)
 
@@ -60,7 +60,9 @@ class Running:
 async def running(db: Database) -> Running:
     await insert_domain(db, DOMAIN)
     bus, counts = NoBus(), Counts()
-    return Running(AcceptService(db, Limits(1 << 20, 1000), bus, JsonCodec(), SendLimiter(), meter=counts), bus, counts)
+    return Running(
+        AcceptService(db, Limits(1 << 20, 1000), bus, JsonCodec(), SendLimiter(), metrics=counts), bus, counts
+    )
 
 
 async def stored(db: Database) -> list[str]:

@@ -44,13 +44,17 @@ def cpu_seconds() -> float:
 def serve(pipe: Connection, kid: str, public: str) -> None:
     """Tells its port, serves until told to stop, tells how many events it published and the CPU time it took."""
 
-    async def look_up(asked: str, now: datetime) -> str | None:
-        return public if asked == kid else None
+    async def list_keys(now: datetime) -> dict[str, str]:
+        return {kid: public}
 
     async def main() -> None:
         bus, stop = SlowBus(), anyio.Event()
         bump = Bump(
-            bus, look_up, listen="127.0.0.1:0", clock=partial(datetime.now, UTC), new_id=partial(secrets.token_hex, 16)
+            bus,
+            list_keys,
+            listen="127.0.0.1:0",
+            clock=partial(datetime.now, UTC),
+            new_id=partial(secrets.token_hex, 16),
         )
         async with anyio.create_task_group() as group:
             await group.start(bump.run, stop)

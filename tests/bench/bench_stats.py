@@ -18,11 +18,11 @@ from pathlib import Path
 
 import anyio
 import uvloop
+from prometheus_client import CollectorRegistry
 
 from kannon.bus.bus import Bus
 from kannon.bus.publish import Outgoing
 from kannon.bus.streams import STATS_SUBJECTS
-from kannon.components.metrics import Meter
 from kannon.components.stats import Stats
 from kannon.db.migrate import migrate
 from kannon.db.pool import Database, open_database
@@ -31,6 +31,7 @@ from kannon.log import setup_logging
 from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import SuppressionRule
 from kannon.mail.tracking import TrackingMode
+from kannon.metrics.metrics import Metrics
 from kannon.wire.events import encode_event
 
 DOMAINS = 20
@@ -86,7 +87,7 @@ async def run_until_stored(db: Database, bus: Bus, count: int) -> float:
     """Seconds from the start of the component to the last event."""
     seen = 0
 
-    class Counting(Meter):
+    class Counting(Metrics):
         def stored(self, events: Sequence[Event], new: int, waited: Sequence[float]) -> None:
             nonlocal seen
             super().stored(events, new, waited)
@@ -100,7 +101,7 @@ async def run_until_stored(db: Database, bus: Bus, count: int) -> float:
         retention=timedelta(days=365),
         rule=SuppressionRule(),
         clock=lambda: datetime.now(UTC),
-        meter=Counting(),
+        metrics=Counting(CollectorRegistry()),
     )
     stop = anyio.Event()
     start = time.perf_counter()

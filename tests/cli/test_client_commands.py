@@ -35,7 +35,7 @@ async def test_domains_and_keys_from_the_first_to_the_last(kannon: Command) -> N
     assert (added.code, added.err) == (0, "")
     assert "kannon keys create example.com" in added.out
     again = await kannon("domains", "add", "example.com")
-    assert (again.code, again.out, again.err) == (1, "", 'kannon: domain: "example.com" exists already\n')
+    assert (again.code, again.out, again.err) == (1, "", 'kannon: domain: "example.com" already exists\n')
     assert (await kannon("domains", "list")).rows == [["example.com", "identified", "identified"]]
     shown = await kannon("domains", "show", "example.com", "--json")
     assert shown.json["dkim_selector"] == "kannon"

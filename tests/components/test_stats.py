@@ -75,7 +75,7 @@ class Watch:
 async def test_how_long_storing_takes_is_not_how_old_a_report_is(db: Database, bus: Bus) -> None:
     """A report is dated by a remote server: days ago, or in the future."""
     watch = Watch()
-    stats = Stats(db, bus, retention=timedelta(days=365), rule=SuppressionRule(), clock=lambda: NOW, meter=watch)
+    stats = Stats(db, bus, retention=timedelta(days=365), rule=SuppressionRule(), clock=lambda: NOW, metrics=watch)
     old = replace(event(1, EventType.BOUNCED, NOW - timedelta(days=3)), stage="report")
     async with running(stats):
         await bus.publish_events(

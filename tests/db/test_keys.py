@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from kannon.db.keys import NewStatsKey, bounce_secrets, current_stats_key, find_verification_key
+from kannon.db.keys import NewStatsKey, bounce_secrets, current_stats_key, list_verification_keys
 from kannon.db.pool import Database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -20,9 +20,9 @@ async def test_a_signing_key_is_used_until_its_time_is_over_and_verifies_longer(
         return key.kid
 
     assert [await current(NOW), await current(NOW + MONTH / 2), await current(NOW + MONTH)] == ["k1", "k1", "k2"]
-    assert await find_verification_key(db, "k1", NOW + 4 * MONTH - timedelta(seconds=1)) == "public 1"
-    assert await find_verification_key(db, "k1", NOW + 4 * MONTH) is None
-    assert await find_verification_key(db, "unknown", NOW) is None
+    both = {"k1": "public 1", "k2": "public 2"}
+    assert await list_verification_keys(db, NOW + 4 * MONTH - timedelta(seconds=1)) == both
+    assert await list_verification_keys(db, NOW + 4 * MONTH) == {"k2": "public 2"}
 
 
 async def test_bounce_secrets_are_made_once_even_by_many_at_once(db: Database) -> None:

@@ -10,7 +10,8 @@ import pytest
 from kannon.db.pool import Database
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
 from kannon.errors import Unavailable
-from kannon.mail.event import Event, EventType
+from kannon.mail.event import REPORT, Event, EventType
+from kannon.mail.suppression import Cause, Suppression
 from kannon.mail.tracking import TrackingMode
 from tests.support.patience import patience
 from tests.support.pool import counters, event_rows
@@ -58,6 +59,21 @@ async def test_anonymous_events_are_counted_and_not_kept(db: Database) -> None:
     assert (await insert_events(db, [opened])).fresh == 0
     assert await event_rows(db) == [(2, "delivered")]
     assert await counters(db) == {"opened": 1, "delivered": 1}
+
+
+async def test_a_report_of_a_delivery_counts_once_whatever_its_date(db: Database) -> None:
+    """A second report of one delivery has the first one's id, and a date of its own."""
+    weeks = [AT + number * WEEK for number in range(3)]
+    await ensure_partitions(db, [week_of(at) for at in weeks])
+    reports = [replace(event(7, EventType.BOUNCED, at), stage=REPORT, event_id="7.report.bounced") for at in weeks]
+    assert (await insert_events(db, [event(7), *reports[:2]])).fresh == 2
+    for report in reports:
+        suppression = Suppression(
+            "example.com", "a@example.org", Cause.BOUNCED, report.at, None, event_id=report.event_id
+        )
+        stored = await insert_events(db, [report, event(8)], [suppression])
+        assert stored.suppressed == frozenset()
+    assert await counters(db) == {"delivered": 2, "bounced": 1}
 
 
 async def test_hours_are_utc(db: Database) -> None:

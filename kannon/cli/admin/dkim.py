@@ -31,10 +31,10 @@ class Algorithm(StrEnum):
 
 @client_command(app, "list")
 async def list_(session: Session, domain: Domain) -> None:
-    """List a domain's keys, the oldest first, and which of them the DNS must have."""
+    """List a domain's keys, the oldest first, and whether to publish the record of each."""
     keys = await session.admin.list_dkim_keys(domain)
-    rows = [[key.selector, key.algorithm, key.state, local_time(key.created_at), _in_dns(key)] for key in keys]
-    session.output.table(["selector", "algorithm", "state", "created", "in the DNS"], rows, {"keys": keys})
+    rows = [[key.selector, key.algorithm, key.state, local_time(key.created_at), _publish(key)] for key in keys]
+    session.output.table(["selector", "algorithm", "state", "created", "publish"], rows, {"keys": keys})
 
 
 @client_command(app, "rotate")
@@ -85,7 +85,7 @@ async def disable_ed25519(session: Session, domain: Domain) -> None:
     changed = [await session.admin.retire_dkim_key(domain, key.selector) for key in keys if key.state == "active"]
     # The next key has signed no mail, so no verifier needs its record.
     changed += [await session.admin.delete_dkim_key(domain, key.selector) for key in keys if key.state == "next"]
-    text = "\n".join(f"{key.selector} is {key.state}; in the DNS: {_in_dns(key)}" for key in changed)
+    text = "\n".join(f"{key.selector} is {key.state}; publish: {_publish(key)}" for key in changed)
     session.output.lines(text or "the domain has no ed25519-sha256 signature", {"keys": changed})
 
 
@@ -113,11 +113,12 @@ async def _activate(session: Session, domain: str, selector: str, *, force: bool
     key = await session.admin.activate_dkim_key(domain, selector, force=force)
     former = [k for k in await session.admin.list_dkim_keys(domain) if k.state == "retired" and k.publish]
     lines = [f"{key.selector} is active; the builders use it within a minute"]
-    lines += [f"{k.selector} is retired; in the DNS: {_in_dns(k)}" for k in former if k.algorithm == key.algorithm]
+    lines += [f"{k.selector} is retired; publish: {_publish(k)}" for k in former if k.algorithm == key.algorithm]
     session.output.lines("\n".join(lines), key)
 
 
-def _in_dns(key: DkimKey) -> str:
+def _publish(key: DkimKey) -> str:
+    """Whether its record belongs in the DNS. `kannon domains dns --verify` asks the DNS whether it is there."""
     if not key.publish:
         return "no" if key.state == "deleted" else "no longer needed"
     return f"until {local_time(key.needed_until)}" if key.HasField("needed_until") else "yes"

@@ -1,7 +1,7 @@
 """pkg.kannon.admin.apiv1.Api: domains, templates and API keys, for the administrator.
 
-In: requests as they came. Out: what kannon.db found or stored. Refuses names that are none with InvalidArgument, and
-what is absent with NotFound. Every change is logged with who asked for it.
+In: requests. Out: results of kannon.db. An invalid name is InvalidArgument, an absent object NotFound. Each change is
+logged with its caller.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ def _now() -> datetime:
 
 
 class DomainMethods:
-    """Domains and what they allow to be tracked."""
+    """Domains and their tracking policies."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -54,7 +54,7 @@ class DomainMethods:
         if not await domains.insert_domain(
             self._db, name, selector=FIRST_SELECTOR, private_pem=private_pem, public_key=public_key
         ):
-            raise AlreadyExists(f'domain: "{name}" exists already')
+            raise AlreadyExists(f'domain: "{name}" already exists')
         log.info("domain created", domain=name, by=caller.attribution)
         return to_domain(await self._find(name))
 
@@ -71,7 +71,7 @@ class DomainMethods:
 
 
 class TemplateMethods:
-    """Templates; their id names their domain."""
+    """Templates; the id of a template names its domain."""
 
     def __init__(self, db: Database, max_html_bytes: int) -> None:
         self._db = db
@@ -121,14 +121,14 @@ class TemplateMethods:
     def _check(self, title: str, html: str) -> None:
         plain_text(title, "title", longest=MAX_TEMPLATE_TITLE)
         if "\x00" in html:
-            raise InvalidArgument("html", "must not hold a NUL")
+            raise InvalidArgument("html", "must not contain a NUL")
         size = len(html.encode())
         if size > self._max_html_bytes:
-            raise LimitExceeded(f"html: has {size} bytes, more than the {self._max_html_bytes} allowed")
+            raise LimitExceeded(f"html: has {size} bytes; the limit is {self._max_html_bytes}")
 
 
 class ApiKeyMethods:
-    """API keys; the secret is shown once, when it is made."""
+    """API keys. Only the answer of CreateAPIKey has the secret."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

@@ -1,6 +1,6 @@
-"""Arguments that several methods take, checked alike.
+"""Checks of fields that several methods share.
 
-In: fields of requests. Out: canonical values; InvalidArgument names the field, NotFound what is absent.
+In: fields of requests. Out: canonical values. InvalidArgument names the field, NotFound the absent object.
 """
 
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from kannon.errors import InvalidArgument, NotFound
 from kannon.mail.address import canonical_domain
 
 MAX_PAGE = 1000
-"""Rows of one answer; a larger `take` gets this many."""
+"""Rows in one answer. A larger `take` is cut to this."""
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 Value = TypeVar("Value")
@@ -24,11 +24,11 @@ def domain_name(text: str, field: str = "domain") -> str:
 
 
 def plain_text(text: str, field: str, *, longest: int) -> None:
-    """One line, not too long."""
+    """One line of at most `longest` characters. Raises InvalidArgument."""
     if len(text) > longest:
         raise InvalidArgument(field, f"must not exceed {longest} characters")
     if any(c < " " or c == "\x7f" for c in text):
-        raise InvalidArgument(field, "must not hold control characters")
+        raise InvalidArgument(field, "must not contain control characters")
 
 
 def found(value: Value | None, missing: str) -> Value:

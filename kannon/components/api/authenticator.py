@@ -8,12 +8,12 @@ import base64
 import hashlib
 import hmac
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import anyio
 import structlog
+from cachetools import LRUCache
 
 from kannon.components.api.calls import Credentials
 from kannon.errors import InvalidArgument, NotFound, Unauthenticated
@@ -60,17 +60,13 @@ class FailedLogins:
         self._burst = burst
         self._per_second = per_second
         self._longest_wait = longest_wait
-        self._peers = peers
         self._clock = clock
-        self._full_at: OrderedDict[str, float] = OrderedDict()
+        self._full_at: LRUCache[str, float] = LRUCache(peers)
 
     def charge(self, peer: str) -> float:
         """Counts one failure; returns the seconds by which its answer is delayed."""
         now = self._clock()
-        full_at = max(self._full_at.pop(peer, now), now) + 1 / self._per_second
-        self._full_at[peer] = full_at
-        if len(self._full_at) > self._peers:
-            self._full_at.popitem(last=False)
+        full_at = self._full_at[peer] = max(self._full_at.get(peer, now), now) + 1 / self._per_second
         return min(max(0.0, full_at - now - self._burst / self._per_second), self._longest_wait)
 
 
@@ -166,5 +162,5 @@ def _utf8(value: str, name: str) -> str:
     except ValueError:
         raise InvalidArgument(name, "is not UTF-8") from None
     if any(c < " " or "\x7f" <= c <= "\x9f" for c in text):
-        raise InvalidArgument(name, "must not hold control characters")
+        raise InvalidArgument(name, "must not contain control characters")
     return text

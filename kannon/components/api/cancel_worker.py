@@ -1,9 +1,9 @@
-"""Finishes what an operator has begun: cancelled deliveries are ended, what an ended pause had put aside is released.
+"""Completes what an operator asked for: removes cancelled deliveries, releases deliveries after the end of a pause.
 
-In: marked rows, page by page; ended pauses. Out: kannon.stats.failed with reason "cancelled", and rows that are due.
-Order of effects of a cancellation: the mark is committed by whoever cancels, the event is published (acknowledged), the
-row deleted. A crash after the publish leaves a row that nobody sends any more; it is found again here, by any process,
-and its event is the same one.
+In: rows marked as cancelled, page by page; ended pauses. Out: kannon.stats.failed with the text "cancelled"; rows that
+are due. Order of effects of a cancellation: the API commits the mark, this worker publishes the event (acknowledged)
+and then deletes the row. A crash after the publish leaves the marked row, which no sender gets; any process finds it
+again and publishes the same event.
 """
 
 from collections.abc import Sequence
@@ -22,43 +22,41 @@ from kannon.mail.event import Event, EventType, delivery_event_id
 CANCELLED = "cancelled"
 PAGE = 500
 LOOK_SECONDS = 5.0
-"""For what came back from a sender after it was cancelled, and for what another process left behind."""
+"""Between two looks: a sender may return a delivery after its cancellation, another process may have crashed."""
 log = structlog.get_logger(__name__)
 
 
 class OutcomeBus(Protocol):
-    """Of the bus: tells outcomes."""
-
     async def publish_events(self, events: Sequence[Event]) -> None: ...
 
 
 class CancelWorker:
-    """`run` is the task; `nudge` has it look at once."""
+    """`run` is the task; `notify` makes it look at once."""
 
     def __init__(self, db: Database, bus: OutcomeBus) -> None:
         self._db = db
         self._bus = bus
-        self._nudged = anyio.Event()
+        self._notified = anyio.Event()
 
-    def nudge(self) -> None:
-        self._nudged.set()
+    def notify(self) -> None:
+        self._notified.set()
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs until cancelled."""
         while True:
-            self._nudged = anyio.Event()
+            self._notified = anyio.Event()
             try:
                 while await self.end_page():
                     pass
                 await finish_pauses(self._db)
-            except Unavailable as error:  # a new database without tables yet, or an absence that others tell of
-                log.debug("cancellations and resumptions not finished yet", reason=str(error))
+            except Unavailable as error:  # also a new database without tables; other components log an outage
+                log.debug("cannot complete cancellations and pauses; retrying", reason=str(error))
             with anyio.move_on_after(LOOK_SECONDS):
-                await self._nudged.wait()
+                await self._notified.wait()
 
     @repeat_on_conflict
     async def end_page(self) -> int:
-        """How many. Raises Unavailable; then the page is as it was."""
+        """Returns the number of deliveries. Raises Unavailable; then the page is unchanged."""
         async with ending(self._db, page=PAGE) as rows:
             if rows:
                 await self._bus.publish_events([_event(row) for row in rows])
@@ -72,7 +70,7 @@ def _event(row: Cancelled) -> Event:
         domain=row.domain,
         message_id=row.message_id,
         email=row.email,
-        at=row.cancelled_at,  # not the clock: a repeat after a crash must be the same event
+        at=row.cancelled_at,  # not the clock: after a crash the repeated event must equal the first one
         delivery_id=row.id,
         attempt=row.attempts,
         text=CANCELLED,

@@ -1,7 +1,7 @@
-"""The component: listens, serves until told to stop, then lets running calls complete.
+"""The api component: listens, serves until the stop, then lets running calls complete.
 
-In: settings and the things its services need. Out: a gRPC server that stays up while PostgreSQL is away (its calls are
-UNAVAILABLE then). Refuses to start on an address that is taken (AddressInUse) or with a certificate it cannot read.
+In: settings and the dependencies of its services. Out: a gRPC server. While PostgreSQL is away it runs and its calls
+are UNAVAILABLE. A taken address (AddressInUse) or an unreadable certificate (ConfigError) prevents the start.
 """
 
 import ssl
@@ -18,7 +18,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpclib.const import Handler
 
 from kannon.accept.limiter import PLACES, SendLimiter
-from kannon.accept.service import AcceptService, Meter, Notifier
+from kannon.accept.service import AcceptService, Metrics, Notifier
 from kannon.components.api.admin import AdminMethods
 from kannon.components.api.authenticator import AdminAuthenticator, FailedLogins, TenantAuthenticator
 from kannon.components.api.calls import Credentials, Service
@@ -68,7 +68,7 @@ class ApiSettings:
 
 
 class ApiBus(Notifier, OutcomeBus, DeadLetterBus, SenderBus, Protocol):
-    """What the API asks of the bus."""
+    """The bus, for the API."""
 
     async def notify_dispatcher(self) -> None: ...
 
@@ -85,31 +85,31 @@ class Api:
         bus: ApiBus,
         checks: Mapping[str, Check],
         look_up: TxtLookup,
-        meter: Meter = NULL_METRICS,
+        metrics: Metrics = NULL_METRICS,
         *,
         background: Database | None = None,
     ) -> None:
-        """`background`: the connections of what runs beside the calls, so that neither waits for the other; also of
-        the health checks, which ask for the server and not for a free connection."""
+        """`background`: connections for the work beside the calls, so that neither waits for the other. The health
+        checks use them too: they ask whether PostgreSQL answers, not whether a connection is free."""
         self._settings = settings
         self._db = db
         self._background = background or db
         self._bus = bus
         self._checks = checks
         self._look_up = look_up
-        self._meter = meter
+        self._metrics = metrics
         self.addresses: list[tuple[str, int]] = []
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
         tls = _tls(self._settings)
-        finishing = CancelWorker(self._background, self._bus)
-        server = Server(self._methods(finishing), max_message_bytes=self._settings.max_request_bytes)
+        cancel_worker = CancelWorker(self._background, self._bus)
+        server = Server(self._methods(cancel_worker), max_message_bytes=self._settings.max_request_bytes)
         try:
             self.addresses = await self._listen(server, tls)
             log.info("api is listening", addresses=[f"{host}:{port}" for host, port in self.addresses])
             async with anyio.create_task_group() as group:
                 group.start_soon(server.watch)
-                group.start_soon(finishing.run)
+                group.start_soon(cancel_worker.run)
                 group.start_soon(Retention(self._background, self._settings.retention).run)
                 task_status.started()
                 await stop.wait()
@@ -126,7 +126,7 @@ class Api:
         except OSError as error:
             raise AddressInUse.because("api.listen", f"{settings.host}:{settings.port}", error) from None
 
-    def _methods(self, finishing: CancelWorker) -> dict[str, Handler]:
+    def _methods(self, cancel_worker: CancelWorker) -> dict[str, Handler]:
         fail_fast = self._db.fail_fast()
         failed = FailedLogins()
         admin_authenticator = AdminAuthenticator(self._settings.admin_token, failed)
@@ -143,11 +143,15 @@ class Api:
             self._settings.limits,
             self._bus,
             SendResCodec(),
-            SendLimiter(min(PLACES, max(1, self._db.size // 2))),  # the other half is for small sends and the operator
+            SendLimiter(
+                min(PLACES, max(1, self._db.size // 2))
+            ),  # the other half serves small sends and the administrator
             suppression=self._settings.suppression,
-            meter=self._meter,
+            metrics=self._metrics,
         )
-        operations = OperationsMethods(self._db, end_cancelled=finishing.nudge, wake=self._wake_dispatcher)
+        operations = OperationsMethods(
+            self._db, notify_cancel_worker=cancel_worker.notify, notify_dispatcher=self._notify_dispatcher
+        )
         tenant = TenantAuthenticator(find_tenant, failed, admin_authenticator, find_tenant_of_domain).authenticate
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(accept), tenant),
@@ -171,12 +175,12 @@ class Api:
             table |= service.table()
         return table
 
-    async def _wake_dispatcher(self) -> None:
-        """Only sooner than its next look."""
+    async def _notify_dispatcher(self) -> None:
+        """Saves the time until its next poll."""
         try:
             await self._bus.notify_dispatcher()
         except Unavailable as error:
-            log.debug("dispatcher not woken", reason=str(error))
+            log.debug("cannot notify the dispatcher", reason=str(error))
 
 
 async def _anyone(credentials: Credentials) -> None:

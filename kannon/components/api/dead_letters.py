@@ -1,4 +1,4 @@
-"""kannon.admin.v1.Parked: what no component could handle, for the operator to look at, send back or throw away."""
+"""kannon.admin.v1.Parked: lists dead letters (messages that no component could handle), retries and deletes them."""
 
 from typing import Protocol
 
@@ -28,7 +28,7 @@ class DeadLetterMethods:
 
     async def ListParked(self, caller: Admin, request: pb.ListParkedRequest) -> pb.ListParkedResponse:
         if request.after >= _LARGEST:
-            raise InvalidArgument("after", "is not the sequence of a message")
+            raise InvalidArgument("after", "is not a sequence number")
         page, total = await self._bus.list_dead_letters(after=request.after, take=min(request.take, MAX_PAGE))
         return pb.ListParkedResponse(messages=[_to_message(message) for message in page], total=total)
 
@@ -47,7 +47,7 @@ class DeadLetterMethods:
 
 def _sequence(number: int) -> int:
     if not 0 < number <= _LARGEST:
-        raise InvalidArgument("sequence", "is not the sequence of a message")
+        raise InvalidArgument("sequence", "is not a sequence number")
     return number
 
 

@@ -1,4 +1,4 @@
-"""kannon.admin.v1.Destinations: how the mail servers that mail goes to are doing, gathered from all senders."""
+"""kannon.admin.v1.Destinations: the state of the mail servers that Kannon sends to, gathered from all senders."""
 
 from typing import Protocol
 

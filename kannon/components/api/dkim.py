@@ -1,7 +1,7 @@
-"""kannon.admin.v1.Dkim: the keys of a domain, and how one takes the place of another.
+"""kannon.admin.v1.Dkim: lists, creates, activates, retires and deletes the DKIM keys of a domain.
 
-In: requests of the administrator; for an activation also what the DNS shows, asked of the server's own name servers.
-Out: keys as they are then, never a private one. Every change is logged with who asked for it and whether by force.
+In: requests of the administrator; for an activation also the TXT records that the server's name servers answer with.
+Out: the changed keys, never a private one. Each change is logged with its caller, and whether it was forced.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,12 +22,12 @@ from kannon.wire.dkim import from_algorithm, to_dkim_key
 
 _MAX_SELECTOR = 63  # RFC 1035 §2.3.4: a label
 TxtLookup = Callable[[str], Awaitable[Sequence[str]]]
-"""A name → the texts of its TXT records, each with its strings joined. Raises Unavailable."""
+"""A name → its TXT records, the strings of each joined. Raises Unavailable."""
 log = structlog.get_logger(__name__)
 
 
 class DkimMethods:
-    """`window` is the retry window: a key that signs no more is kept for that long."""
+    """`window` is the retry window: a retired key stays published that long."""
 
     def __init__(self, db: Database, look_up: TxtLookup, window: timedelta) -> None:
         self._db = db
@@ -53,8 +53,8 @@ class DkimMethods:
     async def ActivateDkimKey(self, caller: Admin, request: pb.ActivateDkimKeyRequest) -> pb.ActivateDkimKeyResponse:
         key = await self._find(request.domain, request.selector)
         if key.state is not KeyState.ACTIVE:
-            # The look-up comes first: name servers may take seconds, and nobody waits for a lock meanwhile. The state
-            # is looked at again under the lock.
+            # The look-up comes before the lock, because name servers may take seconds. activate_dkim_key checks the
+            # state again under the lock.
             check_transition(key, KeyState.ACTIVE)
             if not request.force:
                 check_published(key, await self._published(key))

@@ -1,7 +1,7 @@
-"""kannon.admin.v1.Operations: batches and deliveries under way, and what can still be done about them.
+"""kannon.admin.v1.Operations: shows batches and deliveries under way; cancels, pauses and retries them.
 
-In: requests of the administrator. Out: pages, timelines, counts. Nothing here needs the bus: what is cancelled is
-marked, for good, when the answer is given, and ended by kannon.components.api.cancel_worker.
+In: requests of the administrator. Out: pages, timelines, counts. No call needs the bus: a cancellation is committed as
+a mark before the answer, and kannon.components.api.cancel_worker completes it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,18 +29,20 @@ _LARGEST_ID = 2**63 - 1
 _SCOPES = {"message_id": Scope.BATCH, "domain": Scope.DOMAIN, "destination": Scope.DESTINATION}
 log = structlog.get_logger(__name__)
 
-Nudge = Callable[[], None]
-Wake = Callable[[], Awaitable[None]]
+NotifyCancelWorker = Callable[[], None]
+NotifyDispatcher = Callable[[], Awaitable[None]]
 
 
 class OperationsMethods:
-    """`end_cancelled` and `wake` only make happen sooner what happens anyway. Long lists and changes of whole batches
-    may take their time, but read with short timeouts first, so that a database that is away is noticed."""
+    """`notify_cancel_worker` and `notify_dispatcher` save the time until their next look. Long lists and changes of
+    whole batches have no short time limit, so a quick query comes first: it fails while PostgreSQL is away."""
 
-    def __init__(self, db: Database, *, end_cancelled: Nudge, wake: Wake) -> None:
+    def __init__(
+        self, db: Database, *, notify_cancel_worker: NotifyCancelWorker, notify_dispatcher: NotifyDispatcher
+    ) -> None:
         self._db, self._fail_fast = db, db.fail_fast()
-        self._end_cancelled = end_cancelled
-        self._wake = wake
+        self._notify_cancel_worker = notify_cancel_worker
+        self._notify_dispatcher = notify_dispatcher
 
     async def ListBatches(self, caller: Admin, request: pb.ListBatchesRequest) -> pb.ListBatchesResponse:
         domain = domain_name(request.domain)
@@ -91,19 +93,19 @@ class OperationsMethods:
         if request.delivery_id:
             return _delivery_id(request.delivery_id)
         if not request.message_id:
-            raise InvalidArgument("delivery_id", "is needed, or message_id and email")
+            raise InvalidArgument("delivery_id", "is required, or message_id and email")
         message_id, email = _message_id(request.message_id), request.email.strip()
         if not email:
             raise InvalidArgument("email", "must not be empty")
         plain_text(email, "email", longest=MAX_ADDRESS)
         delivery_id = await inspect.find_delivery_id(self._fail_fast, message_id, email)
-        return found(delivery_id, f'email: nothing is known of mail to "{email}" in batch "{message_id}"')
+        return found(delivery_id, f'email: no delivery to "{email}" in batch "{message_id}"')
 
     async def CancelBatch(self, caller: Admin, request: pb.CancelBatchRequest) -> pb.CancelBatchResponse:
         message_id = _message_id(request.message_id)
         await self._check_batch(message_id)
         marked = found(await cancellations.cancel_batch(self._db, message_id), _no_batch(message_id))
-        self._end_cancelled()
+        self._notify_cancel_worker()
         log.info(
             "batch cancelled",
             batch=message_id,
@@ -116,9 +118,9 @@ class OperationsMethods:
     async def CancelDelivery(self, caller: Admin, request: pb.CancelDeliveryRequest) -> pb.CancelDeliveryResponse:
         delivery_id = _delivery_id(request.delivery_id)
         waiting = await inspect.find_waiting(self._fail_fast, delivery_id)
-        found(waiting, f"delivery_id: no delivery {delivery_id} waits")
+        found(waiting, f"delivery_id: delivery {delivery_id} is not under way")
         marked = await cancellations.cancel_delivery(self._fail_fast, delivery_id)
-        self._end_cancelled()
+        self._notify_cancel_worker()
         log.info("delivery cancelled", delivery=delivery_id, under_way=marked.under_way, by=caller.attribution)
         return pb.CancelDeliveryResponse(under_way=marked.under_way > 0)
 
@@ -132,7 +134,7 @@ class OperationsMethods:
         scope, subject = await self._subject(request)
         await pauses.end_pause(self._fail_fast, scope, subject)
         released = await pauses.finish_pauses(self._fail_fast)  # page by page
-        await self._wake()
+        await self._notify_dispatcher()
         log.info("resumed", scope=scope.value, subject=subject, released=released, by=caller.attribution)
         return pb.ResumeResponse(released_count=released)
 
@@ -147,22 +149,22 @@ class OperationsMethods:
             destinations=_destinations(request.destination),
         )
         if which == DeliveryFilter():
-            raise InvalidArgument("message_id", "is needed, or delivery_id, domain or destination")
+            raise InvalidArgument("message_id", "is required, or delivery_id, domain or destination")
         if which.message_id:
             await self._check_batch(which.message_id)
         if which.domain:
             await self._check_domain(which.domain)
         await self._fail_fast.ping()
         count = await inspect.retry_now(self._db, which)
-        await self._wake()
+        await self._notify_dispatcher()
         log.info("deliveries retried", **which.log_fields(), count=count, by=caller.attribution)
         return pb.RetryNowResponse(count=count)
 
     async def _subject(self, request: pb.PauseRequest | pb.ResumeRequest) -> tuple[Scope, str]:
-        """What a pause is about; a batch or domain of ours must be there."""
+        """The scope and name of a pause. A batch or tenant domain must exist."""
         field = request.WhichOneof("subject")
         if field is None:
-            raise InvalidArgument("subject", "is needed: message_id, domain or destination")
+            raise InvalidArgument("subject", "is required: message_id, domain or destination")
         scope, text = _SCOPES[field], getattr(request, field)
         if scope is Scope.BATCH:
             await self._check_batch(_message_id(text))
@@ -202,4 +204,4 @@ def _no_batch(message_id: str) -> str:
 
 
 def _no_delivery(delivery_id: int) -> str:
-    return f"delivery_id: nothing is known of {delivery_id}"
+    return f"delivery_id: no delivery {delivery_id}"

@@ -1,8 +1,8 @@
-"""Parses large requests outside the event loop's thread, a piece at a time.
+"""Parses large requests in a thread, a piece at a time.
 
-In: the bytes of a message. Out: the message. The parser holds the interpreter for as long as one call takes, in any
-thread; hence pieces of whole fields, between which the event loop has its turn. The parser alone judges what is not of
-the expected form.
+In: the bytes of a message. Out: the message. A call of the parser holds the interpreter lock until it returns, in any
+thread; pieces of whole fields let the event loop run between calls. Malformed data goes to the parser, whose error is
+the answer.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from google.protobuf.message import Message
 from grpclib.encoding.proto import ProtoCodec
 
 PIECE_BYTES = 256 << 10
-"""About 1 ms of parsing; smaller messages are parsed where they arrive."""
+"""About 1 ms of parsing. Smaller messages are parsed in the event loop."""
 _MAX_SHIFT = 63  # ten bytes
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Unparsed:
-    """A large message as it came."""
+    """The bytes of a large message."""
 
     data: bytes
     message_type: type[Message]
@@ -47,14 +47,14 @@ class LateCodec(ProtoCodec):
 
 
 def pieces(data: bytes) -> Iterator[bytes]:
-    """Whole top-level fields, about PIECE_BYTES together: merged one after the other they are the message (protobuf's
-    "Last One Wins" and concatenation rules)."""
+    """Whole top-level fields of about PIECE_BYTES together. Merged in order they give the message (protobuf's rules
+    "last one wins" and concatenation)."""
     start = end = 0
     while end < len(data):
         try:
             end = _end_of_field(data, end)
         except (IndexError, ValueError):
-            break  # the parser says what is wrong with it
+            break  # the parser reports the error
         if end - start >= PIECE_BYTES:
             yield data[start:end]
             start = end

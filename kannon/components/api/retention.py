@@ -1,6 +1,6 @@
-"""What the api no longer needs: idempotency keys after their day, batches and transient templates past their retention.
+"""Deletes what the API no longer needs: idempotency keys after a day, old batches and transient templates.
 
-In: a retention. Out: fewer rows. Several processes may keep the same house.
+Several processes may do this at the same time.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -8,34 +8,35 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import structlog
 
-from kannon.db import idempotency, retention
+from kannon.db import idempotency
 from kannon.db.pool import Database
+from kannon.db.retention import delete_old_batches, delete_old_templates
 from kannon.errors import Unavailable
 
-EVERY = timedelta(minutes=10)
+INTERVAL_SECONDS = 600.0
 log = structlog.get_logger(__name__)
 
 
 class Retention:
-    """`run` is the task."""
+    """`run` is the task; `retention` applies to batches and templates."""
 
-    def __init__(self, db: Database, kept: timedelta) -> None:
+    def __init__(self, db: Database, retention: timedelta) -> None:
         self._db = db
-        self._kept = kept
+        self._retention = retention
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs until cancelled."""
         while True:
             try:
-                await self.keep_house(datetime.now(UTC))
+                await self.delete_expired(datetime.now(UTC))
             except Unavailable as error:
-                log.debug("house not kept", reason=str(error))
-            await anyio.sleep(EVERY.total_seconds())
+                log.debug("cannot delete expired rows; retrying", reason=str(error))
+            await anyio.sleep(INTERVAL_SECONDS)
 
-    async def keep_house(self, now: datetime) -> None:
+    async def delete_expired(self, now: datetime) -> None:
         """Raises Unavailable."""
         await idempotency.delete_expired(self._db)
-        batches = await retention.delete_old_batches(self._db, now - self._kept)
-        templates = await retention.delete_old_templates(self._db, now - self._kept)
+        batches = await delete_old_batches(self._db, now - self._retention)
+        templates = await delete_old_templates(self._db, now - self._retention)
         if batches or templates:
-            log.info("past their retention deleted", batches=batches, templates=templates)
+            log.info("expired rows deleted", batches=batches, templates=templates)

@@ -1,4 +1,4 @@
-"""The Stats services: single events of a domain, and counts per type and hour.
+"""The Stats services: events of a domain, and counts by type and hour.
 
 In: a domain and a span of time [from, to). Out: pages of events, newest first, or counts, oldest first.
 """
@@ -18,7 +18,7 @@ from kannon.wire.events import to_stats
 from kannon.wire.times import optional_time, required_time
 
 MAX_EVENTS = 10_000
-"""Events of one answer, about 2 MB; a larger `take` gets this many."""
+"""Events in one answer, about 2 MB. A larger `take` is cut to this."""
 
 
 class StatsV1Methods:
@@ -28,18 +28,18 @@ class StatsV1Methods:
         self._db, self._fail_fast = db, db.fail_fast()
 
     async def GetStats(self, caller: Admin, request: v1.GetStatsReq) -> v1.GetStatsRes:
-        domain, span = await self._asked(request)
+        domain, span = await self._domain_and_span(request)
         page, total = await stats_read.list_stats(
             self._db, domain, span, skip=request.skip, take=min(request.take, MAX_EVENTS)
         )
         return v1.GetStatsRes(total=total, stats=[to_stats(event) for event in page])
 
     async def GetStatsAggregated(self, caller: Admin, request: v1.GetStatsAggregatedReq) -> v1.GetStatsAggregatedRes:
-        domain, span = await self._asked(request)
+        domain, span = await self._domain_and_span(request)
         counts = await stats_read.count_stats_by_hour(self._db, domain, span)
         return v1.GetStatsAggregatedRes(stats=[to_aggregated(count) for count in counts])
 
-    async def _asked(self, request: v1.GetStatsReq | v1.GetStatsAggregatedReq) -> tuple[str, Span]:
+    async def _domain_and_span(self, request: v1.GetStatsReq | v1.GetStatsAggregatedReq) -> tuple[str, Span]:
         domain = domain_name(request.domain)
         from_time = optional_time(request, "from_date") or BEGINNING
         to_time = optional_time(request, "to_date") or datetime.now(UTC)

@@ -1,6 +1,6 @@
-"""kannon.admin.v1.Suppressions: whom a domain does not write to, why, and what an operator changes about it.
+"""kannon.admin.v1.Suppressions: lists, adds and removes suppressed addresses of a domain, and switches suppression.
 
-In: requests of the administrator. Out: pages and counts. Every change is logged with who asked for it.
+In: requests of the administrator. Out: pages and counts. Each change is logged with its caller.
 """
 
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ class SuppressionMethods:
         entries = [_entry(message, domain, position, now) for position, message in enumerate(request.suppressions)]
         live = [entry for entry in entries if entry.expires_at is None or entry.expires_at > now]
         count = await suppressions.insert_suppressions(self._db, domain, live)
-        log.info("suppressions added", domain=domain, asked=len(entries), count=count, by=caller.attribution)
+        log.info("suppressions added", domain=domain, submitted=len(entries), count=count, by=caller.attribution)
         return pb.AddSuppressionsResponse(count=count)
 
     async def RemoveSuppressions(
@@ -76,7 +76,7 @@ class SuppressionMethods:
         domain = domain_name(request.domain)
         if not await suppressions.update_suppression_enabled(self._db, domain, enabled=request.enabled):
             raise NotFound(f'domain: no domain "{domain}"')
-        log.info("suppression switched", domain=domain, enabled=request.enabled, by=caller.attribution)
+        log.info("suppression policy set", domain=domain, enabled=request.enabled, by=caller.attribution)
         return pb.SetSuppressionPolicyResponse(enabled=request.enabled)
 
     async def _domain(self, text: str) -> str:
@@ -96,13 +96,13 @@ def _entry(message: pb.Suppression, domain: str, position: int, now: datetime) -
 
 
 def _check_address(email: str, field: str) -> None:
-    """Not its syntax: whatever a send may name can be suppressed."""
+    """A loose check: any address that a send may contain can be suppressed."""
     plain_text(email, field, longest=MAX_ADDRESS)
     local, at, host = email.strip().rpartition("@")
     if not (local and at and host):
-        raise InvalidArgument(field, "an address is needed")
+        raise InvalidArgument(field, "must be an address")
 
 
 def _check_count(count: int) -> None:
     if count > MAX_ENTRIES:
-        raise LimitExceeded(f"{count} addresses are more than the {MAX_ENTRIES} of one call")
+        raise LimitExceeded(f"{count} addresses; the limit of one call is {MAX_ENTRIES}")

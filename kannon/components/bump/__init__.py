@@ -1,4 +1,4 @@
-"""bump: readers' opens and clicks over HTTP."""
+"""bump: opens and clicks, over HTTP."""
 
 from kannon.components.bump.component import Bump
 

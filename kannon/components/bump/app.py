@@ -1,8 +1,8 @@
-"""The HTTP side of bump, as an ASGI application of two routes.
+"""The ASGI application of bump.
 
-`GET /o/<token>`: 200 and a transparent GIF. `GET /c/<token>`: 307 to the target. HEAD answers alike and counts nothing,
-other methods are 405. A token that is not exactly ours, alive and of this channel is 404, without an event. A genuine
-one is always answered, whatever becomes of its event. `GET /healthz`: 200.
+`GET /o/<token>`: 200 and a transparent GIF. `GET /c/<token>`: 307 to the target. HEAD gets the same answer without an
+event; other methods are 405. A token with a wrong signature, of another channel or expired is 404, without an event. A
+valid token gets its answer even when its event is lost. `GET /healthz`: 200.
 """
 
 import base64
@@ -44,13 +44,13 @@ class _Answer:
 
 _NOT_FOUND = _Answer(404, [(b"content-type", b"text/plain"), _NO_STORE], b"not found\n")
 _NOT_ALLOWED = _Answer(405, [(b"allow", b"GET, HEAD")])
-_AWAY = _Answer(503, [(b"retry-after", b"5"), _NO_STORE])
+_UNAVAILABLE = _Answer(503, [(b"retry-after", b"5"), _NO_STORE])
 _HEALTHY = _Answer(200, [(b"content-type", b"text/plain"), _NO_STORE], b"ok\n")
 _PIXEL = _Answer(200, [(b"content-type", b"image/gif"), _NO_STORE], PIXEL)
 
 
 class BumpApp:
-    """`base_path`: the path of bump.base_url, for proxies that pass it on; without it the routes work too."""
+    """`base_path`: the path of bump.base_url, which some proxies keep in requests. The routes work without it too."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class BumpApp:
         try:
             claims = await self._read(token, Channel(route[1]))
         except Unavailable:
-            return _AWAY  # to answer without having read the token would be to redirect to anywhere
+            return _UNAVAILABLE  # a redirect by a token that is not verified could lead anywhere
         if claims is None or (claims.channel is Channel.CLICK and web_target(claims.url) != claims.url):
             return _NOT_FOUND
         await self._record(claims, scope)
@@ -109,14 +109,14 @@ class BumpApp:
         now = self._clock()
         headers = dict(scope["headers"])
         ip = client_ip(scope["client"][0] if scope["client"] else "", scope["headers"], self._trusted)
-        copy = (claims.message_id, ip if claims.mode is TrackingMode.ANONYMOUS else claims.email)
+        mail = (claims.message_id, ip if claims.mode is TrackingMode.ANONYMOUS else claims.email)
         if scope["method"] == "HEAD":
-            self._bursts.looked(copy, now)
+            self._bursts.record_head(mail, now)
             return
         user_agent = headers.get(b"user-agent", b"").decode("utf-8", "replace").replace("\0", "")[:_MAX_USER_AGENT]
-        machine = is_bot(user_agent, ip, headers)
+        bot = is_bot(user_agent, ip, headers)
         if claims.channel is Channel.CLICK:
-            machine |= self._bursts.followed(copy, claims.url, now)
+            bot |= self._bursts.is_burst(mail, claims.url, now)
         full = claims.mode is TrackingMode.FULL
         await self._outbox.put(
             Event(
@@ -131,15 +131,15 @@ class BumpApp:
                 user_agent=user_agent if full else "",
                 ip=ip if full else "",
                 url=claims.url,
-                suspected_machine=machine,
+                suspected_machine=bot,
             )
         )
 
 
 def client_ip(peer: str, headers: Sequence[tuple[bytes, bytes]], trusted: Sequence[Network]) -> str:
-    """The peer, or behind trusted proxies the nearest address that is none of them (X-Forwarded-For, from the right).
+    """The peer's address; behind trusted proxies, the last address of X-Forwarded-For that is not a proxy's.
 
-    What stands further left was written by strangers.
+    Addresses before that one come from the client, which may forge them.
     """
     hops = [hop for name, value in headers if name == b"x-forwarded-for" for hop in value.decode("latin-1").split(",")]
     if not trusted:
@@ -155,7 +155,7 @@ def _is_trusted(ip: str, trusted: Sequence[Network]) -> bool:
 
 
 def _plain_ip(text: str) -> str:
-    """Without port, brackets, zone and IPv4-in-IPv6; empty for what is no address."""
+    """Without port, brackets, zone and IPv4-in-IPv6; empty for text that is no address."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -1,8 +1,7 @@
-"""The bump component: one HTTP listener, the keys it reads tokens with, and the outbox its events leave by.
+"""The bump component: an HTTP listener, the keys that verify tokens, and an outbox for events.
 
-In: HTTP requests, from readers or through a trusted proxy. Out: answers, and opened and clicked events on the bus.
-Refuses to start on an address that is taken (AddressInUse). At the stop open requests are answered and what waits in
-the outbox is published.
+In: HTTP requests, direct or through a trusted proxy. Out: answers, and opened and clicked events on the bus. A taken
+address prevents the start (AddressInUse). At the stop, open requests get their answer and the outbox is published.
 """
 
 import socket
@@ -51,10 +50,10 @@ class Bump:
         )
         self.port = 0
         self.addresses: list[tuple[str, int]] = []
-        """Where it listens, once started."""
+        """The addresses it listens on, once started."""
 
     def engagement(self) -> tuple[int, int]:
-        """Of events whose reader was answered: those that wait for the bus, those dropped when it was away too long."""
+        """The number of events in the outbox, and of those dropped because the outbox was full."""
         return len(self._outbox), self._outbox.dropped
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -65,7 +64,7 @@ class Bump:
         async with anyio.create_task_group() as group:
             group.start_soon(self._outbox.run)
             await group.start(self._serve, listener, stop)
-            log.info("serving HTTP", port=self.port)
+            log.info("bump is listening", port=self.port)
             task_status.started()
 
     async def _serve(self, listener: socket.socket, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:

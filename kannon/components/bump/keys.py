@@ -1,68 +1,66 @@
-"""The public keys of tracking tokens, looked up once and remembered; unknown ids are remembered too.
+"""The public keys of tracking tokens, kept in memory.
 
-In: the `kid` of a well-formed token. Out: its key, or None. Whatever strangers invent, memory is bounded and the
-database sees one look-up per id at a time and few at once. While the database is away a key that was known stays so.
+In: the `kid` of a well-formed token. Out: its key, or None. There are few keys, so one query loads all of them, at most
+once in `_UNKNOWN` for ids that are not among them: invented ids cost neither memory nor queries. While PostgreSQL is
+away, keys that are loaded stay valid.
 """
 
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 
 import anyio
 
 from kannon.errors import Unavailable
 from kannon.mail.token import TokenVerifier
 
-KeyLookup = Callable[[str, datetime], Awaitable[str | None]]
-"""A kid and the time → the public key as PEM; None for one that is unknown or dead. Raises Unavailable."""
+KeyLookup = Callable[[datetime], Awaitable[Mapping[str, str]]]
+"""The time → the public keys (PEM) that verify tokens then, by kid. Raises Unavailable."""
 
-_KNOWN = timedelta(minutes=10)  # a key is withdrawn by deleting its row; this long it may still be honoured
-_AWAY = timedelta(seconds=30)  # how long a known key is not asked for again when the database did not answer
-_UNKNOWN = timedelta(seconds=5)  # another process may just have made it
-_MAX_KEYS = 4096
-_MAX_LOOKUPS = 4
+_KNOWN = timedelta(minutes=10)  # an operator withdraws a key by deleting its row; bump honours it this much longer
+_AWAY = timedelta(seconds=30)  # between two attempts to load the keys anew while PostgreSQL is away
+_UNKNOWN = timedelta(seconds=2)  # another process may just have made the key
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    key: TokenVerifier | None
-    until: datetime
+class _Loading:
+    """One query under way, and the callers that wait for it."""
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.error: Unavailable | None = None
 
 
 class VerificationKeys:
     def __init__(self, look_up: KeyLookup, clock: Callable[[], datetime]) -> None:
         self._look_up = look_up
         self._clock = clock
-        self._answers: OrderedDict[str, _Answer] = OrderedDict()
-        self._asking: dict[str, anyio.Event] = {}
-        self._limiter = anyio.CapacityLimiter(_MAX_LOOKUPS)
+        self._keys: dict[str, TokenVerifier] = {}
+        self._known_until = _NEVER
+        self._unknown_until = _NEVER
+        self._loading: _Loading | None = None
 
     async def find(self, kid: str) -> TokenVerifier | None:
-        """Raises Unavailable where it is not remembered and cannot be asked for."""
-        while (answer := self._answers.get(kid)) is None or answer.until <= self._clock():
-            if (asked := self._asking.get(kid)) is not None:
-                await asked.wait()
+        """Raises Unavailable where the key is not loaded and PostgreSQL is away."""
+        while self._clock() >= (self._known_until if kid in self._keys else self._unknown_until):
+            if (loading := self._loading) is None:
+                loading = self._loading = _Loading()
+                await self._load(loading)
             else:
-                await self._ask(kid)
-        return answer.key
+                await loading.done.wait()
+            if loading.error is not None and kid not in self._keys:
+                raise Unavailable(str(loading.error)) from loading.error
+        return self._keys.get(kid)
 
-    async def _ask(self, kid: str) -> None:
-        self._asking[kid] = asked = anyio.Event()
+    async def _load(self, loading: _Loading) -> None:
         try:
-            async with self._limiter:
-                pem = await self._look_up(kid, self._clock())
-        except Unavailable:
-            last = self._answers.get(kid)
-            if last is None or last.key is None:
-                raise
-            self._answers[kid] = _Answer(last.key, self._clock() + _AWAY)
-            return
+            found = await self._look_up(self._clock())
+        except Unavailable as error:
+            loading.error = error
+            self._known_until = self._clock() + _AWAY
+        else:
+            self._keys = {kid: TokenVerifier(pem) for kid, pem in found.items()}
+            now = self._clock()
+            self._known_until, self._unknown_until = now + _KNOWN, now + _UNKNOWN
         finally:
-            del self._asking[kid]
-            asked.set()  # those who waited look again, and one of them asks if this failed
-        key = TokenVerifier(pem) if pem is not None else None
-        self._answers[kid] = _Answer(key, self._clock() + (_UNKNOWN if key is None else _KNOWN))
-        self._answers.move_to_end(kid)
-        while len(self._answers) > _MAX_KEYS:
-            self._answers.popitem(last=False)
+            self._loading = None
+            loading.done.set()

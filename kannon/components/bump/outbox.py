@@ -1,8 +1,8 @@
-"""Events on their way to the bus, so that no reader waits for it longer than a moment.
+"""The outbox of events: an HTTP answer waits for the bus no longer than `WAIT_SECONDS`.
 
-In: one event at a time. Out: the same events in bursts. While the bus is away they wait here, bounded, and are tried
-again under the same ids; at the stop the rest is published before `run` returns. What a crash costs: events whose
-reader was answered after `WAIT_SECONDS` and that the bus had not taken by then.
+In: one event at a time. Out: the same events in bursts. While the bus is away they wait here, in a bounded queue, and
+are published later under the same ids; at the stop `run` publishes the rest before it returns. A crash loses the events
+that the bus had not stored within `WAIT_SECONDS`.
 """
 
 from collections import deque
@@ -32,7 +32,9 @@ class Bus(Protocol):
 class Outbox:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._waiting: deque[tuple[Event, anyio.Event]] = deque()  # each with what says that it is published
+        self._waiting: deque[tuple[Event, anyio.Event]] = (
+            deque()
+        )  # each with the event that is set once it is published
         self._wake = anyio.Event()
         self._closed = False
         self.dropped = 0
@@ -41,11 +43,11 @@ class Outbox:
         return len(self._waiting)
 
     async def put(self, event: Event) -> None:
-        """Returns when the bus has it, or after WAIT_SECONDS, when it goes on waiting here."""
+        """Returns when the bus has stored the event, or after WAIT_SECONDS; it then waits here."""
         if len(self._waiting) >= MAX_WAITING:
             self.dropped += 1
             if self.dropped % 1000 == 1:
-                log.error("events dropped: the bus has been away for too long", dropped=self.dropped)
+                log.error("outbox is full; events dropped", dropped=self.dropped)
             return
         published = anyio.Event()
         self._waiting.append((event, published))
@@ -54,12 +56,12 @@ class Outbox:
             await published.wait()
 
     def close(self) -> None:
-        """No more events will come: `run` returns when it has published the rest."""
+        """No further events come; `run` returns once it has published the rest."""
         self._closed = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Until closed and empty. Cancelled, it keeps what is not known to be published for the next run."""
+        """Runs until closed and empty. When cancelled, keeps events without an acknowledgement for the next run."""
         self._closed = False
         while True:
             if not self._waiting:
@@ -80,7 +82,7 @@ class Outbox:
             try:
                 await self._bus.publish_events(burst)
             except Unavailable as error:
-                log.warning("events wait for the bus", waiting=len(self._waiting), reason=str(error))
+                log.warning("cannot publish events; retrying", waiting=len(self._waiting), reason=str(error))
                 await anyio.sleep(pause)
                 pause = min(2 * pause, _MAX_PAUSE)
             else:

@@ -1,10 +1,11 @@
 """dispatcher: turns due deliveries into signed envelopes, and their outcomes into settled rows.
 
-scheduler.py   claims, has built, publishes
-builder.py     loads each batch once and hands pages of it to worker processes
-pages.py       what runs in a worker
-outcomes.py    settles what came back
-dispatcher.py  runs them, and takes back claims whose envelope is nowhere any more
+scheduler.py   claims due deliveries, has them built, publishes the envelopes
+throttle.py    postpones deliveries to throttled destinations
+builder.py     loads each batch once and gives build jobs to worker processes
+worker.py      the code of a worker
+outcomes.py    settles deliveries by their outcomes
+dispatcher.py  runs all of these, and reclaims deliveries whose envelope is lost
 """
 
 from kannon.components.dispatcher.builder import Builder, BuildOptions

@@ -1,15 +1,14 @@
-"""Builds and signs deliveries, in worker processes: signing is CPU work, and the event loop has mail to move.
+"""Builds and signs deliveries in worker processes, because signing is CPU work and would stop the event loop.
 
-In: a batch's id and its claimed deliveries. Out: an envelope for each, or why not. A batch is loaded once and compiled
-once per worker; what crosses the process boundary is plain data one way (pages.Page) and envelopes the other.
-A worker that dies breaks the call (Unavailable): the page goes back to the queue, and the next call has new workers.
+In: a batch's id and its claimed deliveries. Out: for each an envelope, or a BuildFailure. Each batch is loaded once and
+compiled once per worker; a BuildJob of plain data goes to the worker and envelopes come back. When a worker dies, the
+call raises Unavailable, its deliveries return to the queue, and the next call gets new workers.
 """
 
 import asyncio
 import multiprocessing
 import os
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,8 +17,9 @@ from datetime import datetime, timedelta
 from typing import Self
 
 import structlog
+from cachetools import TTLCache
 
-from kannon.components.dispatcher.worker import Page, become_worker, build_page
+from kannon.components.dispatcher.worker import BuildJob, become_worker, build
 from kannon.db.batches import find_batch
 from kannon.db.dkim_keys import list_active_dkim_keys
 from kannon.db.keys import NewStatsKey, bounce_secrets, current_stats_key
@@ -32,15 +32,15 @@ from kannon.mail.token import TokenKey, generate_token_key
 
 log = structlog.get_logger()
 
-PAGE_SECONDS = 60.0  # how long a changed template or key may go unnoticed within a running batch
-PAGES = 64  # batches kept loaded
-SIGN_FOR = timedelta(days=30)  # a token key signs that long, then the next one does
-OVERHEAD_BYTES = 4096  # headers and encoding beside template and attachments
+JOB_SECONDS = 60.0  # a changed template or key takes effect within this time, also in a running batch
+MAX_JOBS = 64
+SIGN_FOR = timedelta(days=30)  # for tokens; then a new key signs
+OVERHEAD_BYTES = 4096  # of headers and encodings, beside template and attachments
 
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What the configuration says about building."""
+    """The configuration's part of building."""
 
     base_url: str
     autoescape: bool
@@ -50,7 +50,7 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True)
 class BuildFailure:
-    """This delivery cannot be built now; it is retried like a deferral."""
+    """A delivery that cannot be built now. The dispatcher retries it like a deferral."""
 
     delivery: Delivery
     reason: str
@@ -58,16 +58,15 @@ class BuildFailure:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """`page` None: the batch cannot be built, and why. `until` is on the event loop's clock."""
+    """`job` None: the batch cannot be built, for this reason. `bytes` estimates one mail."""
 
-    page: Page | None
-    reason: str
-    until: float
-    bytes: int
+    job: BuildJob | None
+    reason: str = ""
+    bytes: int = 0
 
 
 class Builder:
-    """Open it with `async with`, any number of times one after the other. `workers` 0: a thread of this process."""
+    """An async context manager that may be entered again after its exit. `workers` 0: a thread of this process."""
 
     def __init__(self, db: Database, options: BuildOptions, *, workers: int, clock: Callable[[], datetime]) -> None:
         self._db = db
@@ -75,12 +74,12 @@ class Builder:
         self._workers = workers
         self._clock = clock
         self._executor: Executor | None = None
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
+        self._loaded: TTLCache[str, _Loaded] = TTLCache(MAX_JOBS, JOB_SECONDS)
 
     async def __aenter__(self) -> Self:
-        """Starts the workers now rather than at the first mail."""
+        """Starts the workers, so that the first mail does not wait for them."""
         self._executor = self._new_executor()
-        await self._build_now(Page.empty(), [], self._clock())
+        await self._build_now(BuildJob.empty(), [], self._clock())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -91,7 +90,7 @@ class Builder:
     def _new_executor(self) -> Executor:
         if self._workers == 0:
             return ThreadPoolExecutor(1, thread_name_prefix="build")
-        # Spawned, not forked: a fork would copy locks and sockets of a running event loop.
+        # Spawned: a forked worker would inherit locks and sockets of the running event loop.
         return ProcessPoolExecutor(
             self._workers,
             mp_context=multiprocessing.get_context("spawn"),
@@ -104,48 +103,44 @@ class Builder:
     ) -> list[Envelope | BuildFailure]:
         """In the order of `deliveries`, all of batch `message_id`. Raises Unavailable."""
         loaded = await self._load(message_id)
-        if loaded.page is None:
+        if loaded.job is None:
             return [BuildFailure(delivery, loaded.reason) for delivery in deliveries]
-        built = await self._build_now(loaded.page, deliveries, now)
+        built = await self._build_now(loaded.job, deliveries, now)
         return [
             BuildFailure(delivery, item) if isinstance(item, str) else item
             for delivery, item in zip(deliveries, built, strict=True)
         ]
 
     async def estimate_bytes(self, message_id: str) -> int:
-        """Roughly one mail's size. Raises Unavailable."""
+        """An estimate of one mail's size. Raises Unavailable."""
         return (await self._load(message_id)).bytes
 
-    async def _build_now(self, page: Page, deliveries: Sequence[Delivery], now: datetime) -> list[Envelope | str]:
+    async def _build_now(self, job: BuildJob, deliveries: Sequence[Delivery], now: datetime) -> list[Envelope | str]:
         if self._executor is None:
             raise Unavailable("the builder is closed")
         loop = asyncio.get_running_loop()
         executor = self._executor
         try:
-            return await loop.run_in_executor(executor, build_page, page, list(deliveries), now)
+            return await loop.run_in_executor(executor, build, job, list(deliveries), now)
         except BrokenProcessPool:
             if self._executor is executor:
-                log.error("a build worker died; new ones are started")
+                log.error("build worker died; starting new ones")
                 self._executor = self._new_executor()
             raise Unavailable("a build worker died") from None
 
     async def _load(self, message_id: str) -> _Loaded:
-        now = asyncio.get_running_loop().time()
         loaded = self._loaded.get(message_id)
-        if loaded is None or loaded.until < now:
-            loaded = self._loaded[message_id] = await self._load_now(message_id, now + PAGE_SECONDS)
-            while len(self._loaded) > PAGES:
-                self._loaded.popitem(last=False)
-        self._loaded.move_to_end(message_id)
+        if loaded is None:
+            loaded = self._loaded[message_id] = await self._load_now(message_id)
         return loaded
 
-    async def _load_now(self, message_id: str, until: float) -> _Loaded:
+    async def _load_now(self, message_id: str) -> _Loaded:
         batch = await find_batch(self._db, message_id)
         if batch is None:
-            return _Loaded(None, f"batch {message_id} or its template is gone", until, 0)
+            return _Loaded(None, f"batch {message_id} or its template is gone")
         dkim_keys = await list_active_dkim_keys(self._db, batch.domain)
         if not dkim_keys:
-            return _Loaded(None, f"domain {batch.domain} has no active DKIM key", until, 0)
+            return _Loaded(None, f"domain {batch.domain} has no active DKIM key")
         token_key = await current_stats_key(
             self._db,
             now=self._clock(),
@@ -163,10 +158,10 @@ class Builder:
             base_url=self._options.base_url,
             autoescape=self._options.autoescape,
         )
-        # Attachments travel as base64, the HTML twice: once as text.
+        # Attachments are base64; the HTML comes twice, once as text.
         content = batch.content
         size = sum(len(a.content) for a in content.attachments) * 4 // 3 + 2 * len(content.html) + OVERHEAD_BYTES
-        return _Loaded(Page(f"{message_id} {until}", batch, settings), "", until, size)
+        return _Loaded(BuildJob(secrets.token_hex(8), batch, settings), bytes=size)
 
 
 def _new_stats_key() -> NewStatsKey:

@@ -1,7 +1,7 @@
 """The dispatcher as a component: the scheduler, the two outcome consumers, throttled destinations, and the reclaim of
 lost claims.
 
-In: pool and bus. Out: a running dispatcher that says *started* once it consumes outcomes and claims deliveries.
+In: database and bus. Out: a running dispatcher; it is *started* once it consumes outcomes and claims deliveries.
 """
 
 from collections.abc import Awaitable, Callable
@@ -67,33 +67,35 @@ class Dispatcher:
         self._builder = builder
         self._throttled = ThrottledDestinations(db)
         self._lease = lease
-        self._sole = single_node
+        self._single_node = single_node
         self._started: datetime | None = None
-        self._observed: tuple[datetime, int] | None = None  # what `_reclaim` saw last time
+        self._observed: tuple[datetime, int] | None = (
+            None  # the last result of `_reclaim`: claims before this time, and the last outcome's sequence
+        )
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
         self._started = await read_clock(self._db)
         await self._reclaim()
-        await self._reclaim()  # the first look only observes
+        await self._reclaim()  # the first call only observes
         async with self._builder, anyio.create_task_group() as group:
             group.start_soon(self._reclaim_regularly)
             group.start_soon(self._sweep_regularly)
             async with anyio.create_task_group() as work:
-                # One page at a time, the next one gathering meanwhile: rows of one page are settled in one transaction.
+                # One page at a time, in one transaction; the next page gathers meanwhile.
                 limits = Limits(page=OUTCOME_PAGE, in_flight=2 * OUTCOME_PAGE)
                 for spec in (OUTCOMES, BOUNCES_DISPATCHER):
                     consume = partial(self._bus.consume, spec, self._outcomes.handle_page, limits, stop=stop)
-                    work.start_soon(self._go_on, spec.stream, consume, stop)
-                work.start_soon(self._go_on, "scheduler", partial(self._scheduler.run, stop), stop)
+                    work.start_soon(self._run_again, spec.stream, consume, stop)
+                work.start_soon(self._run_again, "scheduler", partial(self._scheduler.run, stop), stop)
                 take = partial(self._bus.take_throttled, self._throttled.on_throttled, stop)
-                work.start_soon(self._go_on, "throttled", take, stop)
+                work.start_soon(self._run_again, "throttled", take, stop)
                 task_status.started()
             group.cancel_scope.cancel()
 
-    async def _go_on(self, part: str, run: Callable[[], Awaitable[None]], stop: anyio.Event) -> None:
-        """Runs a part until `stop`, again after a dependency was away: the other parts and the build workers, which
-        are slow to start, go on meanwhile. Health checks ask PostgreSQL and NATS themselves."""
+    async def _run_again(self, part: str, run: Callable[[], Awaitable[None]], stop: anyio.Event) -> None:
+        """Runs a part until `stop`, again each time PostgreSQL or NATS was away. The other parts and the build workers,
+        which start slowly, keep running. Health checks do not need this to fail: they ask PostgreSQL and NATS."""
         pause = FIRST_PAUSE_SECONDS
         while not stop.is_set():
             began = anyio.current_time()
@@ -105,7 +107,7 @@ class Dispatcher:
                     raise
                 if anyio.current_time() - began > MAX_PAUSE_SECONDS:
                     pause = FIRST_PAUSE_SECONDS
-                log.warning("a dependency is away; retrying", part=part, why=str(causes[0]), retry_seconds=pause)
+                log.warning("dispatcher waits for a dependency", part=part, reason=str(causes[0]), retry_seconds=pause)
                 with anyio.move_on_after(pause):
                     await stop.wait()
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
@@ -116,7 +118,7 @@ class Dispatcher:
             try:
                 await self._reclaim()
             except KannonError as error:
-                log.warning("cannot look for lost claims", why=str(error))
+                log.warning("cannot reclaim deliveries; retrying", reason=str(error))
 
     async def _sweep_regularly(self) -> None:
         while True:
@@ -124,17 +126,17 @@ class Dispatcher:
             try:
                 await self._bus.sweep_bodies()
             except KannonError as error:
-                log.warning("lost bodies not looked for", why=str(error))
+                log.warning("cannot delete unused bodies; retrying", reason=str(error))
 
     async def _reclaim(self) -> None:
         """Reclaims rows whose lease has ended and whose envelope is gone.
 
-        The envelope's way is stream, then outcome, then settled row, and each step is durable before the one before it
-        lets go. So the sending stream is looked at first, and rows claimed well before its oldest envelope are not in
-        it; once every outcome published by then is settled, those that are still there have neither. While the backlog
-        is alive the lease of everything in it is thereby renewed.
+        An envelope becomes an outcome and the outcome a settled row; each step is durable before the previous one is
+        acknowledged. Rows claimed well before the oldest envelope of the sending stream have no envelope there. Once
+        all outcomes published by then are settled, such rows have no outcome either: their envelope is lost. A backlog
+        thereby renews the lease of everything in it.
 
-        Claims are dated by PostgreSQL, envelopes by NATS: only ages cross from one clock to the other.
+        PostgreSQL dates claims and NATS dates envelopes, so only ages are compared, never times.
         """
         now = await read_clock(self._db)
         backlog = await self._bus.backlog()
@@ -146,7 +148,7 @@ class Dispatcher:
             ):
                 log.warning("reclaimed deliveries whose lease ended", deliveries=count)
         before = now - self._lease
-        if self._sole and self._started is not None:
+        if self._single_node and self._started is not None:
             before = max(before, self._started)
         if backlog.age is not None:
             before = min(before, now - backlog.age - self._lease)

@@ -1,7 +1,8 @@
-"""The dispatcher's outcome side: what came of a delivery settles its row, a page at a time.
+"""Settles deliveries by their outcomes, a page at a time.
 
-In: delivered, bounced and error events of the senders, and asynchronous bounces from kannon.bounce. Out: rows deleted,
-or rescheduled within the retry budget; out of budget, a `bounced` (a server once answered) or `failed` event.
+In: delivered, bounced and error events of the senders, and bounces by report (kannon.bounce). Out: rows deleted, or
+rescheduled within the retry budget. A row beyond its budget is deleted with a `bounced` event (a server has answered at
+least once) or a `failed` event.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,19 +31,19 @@ class Publisher(Protocol):
     async def publish_events(self, events: Sequence[Event]) -> None: ...
 
 
-class Meter(Protocol):
+class Metrics(Protocol):
     def gave_up(self, events: Sequence[Event]) -> None: ...
 
 
 @dataclass(slots=True)
 class _Decisions:
-    over: list[int] = field(default_factory=list)
+    finished: list[int] = field(default_factory=list)
     deferrals: dict[int, Deferral] = field(default_factory=dict)
-    endings: list[Event] = field(default_factory=list)
+    final_events: list[Event] = field(default_factory=list)
 
 
 class Outcomes:
-    """`handle_page` is the handler of both consumers; it may be repeated for the same page."""
+    """`handle_page` handles the pages of both consumers. It may be repeated for the same page."""
 
     def __init__(
         self,
@@ -52,21 +53,21 @@ class Outcomes:
         budget: RetryBudget,
         chance: Callable[[], float],
         clock: Callable[[], datetime] | None = None,
-        meter: Meter = NULL_METRICS,
+        metrics: Metrics = NULL_METRICS,
     ) -> None:
-        """`clock` None: PostgreSQL's, which dates what is due."""
+        """`clock` None: PostgreSQL's clock, which also dates due deliveries."""
         self._db = db
         self._bus = bus
         self._budget = budget
         self._clock = clock
         self._chance = chance
-        self._meter = meter
+        self._metrics = metrics
 
     async def handle_page(self, page: list[Message]) -> None:
         """Settles all rows of the page in one transaction, then acks.
 
-        Order: ending events are published (acked) first, then rows are deleted, then the page is acked. A crash after
-        the publish repeats it under the same ids; a crash before the ack settles rows that are settled already.
+        Order of effects: final events are published (and acked by NATS), then rows are deleted, then the page is acked.
+        A crash after the publish repeats it under the same ids; a crash before the ack finds the rows settled.
         """
         events: list[Event] = []
         readable: list[Message] = []
@@ -86,26 +87,26 @@ class Outcomes:
         async with settlement(self._db) as rows:
             waiting = await rows.find(sorted({e.delivery_id for e in events}))
             decisions = self._decide(events, waiting)
-            if decisions.endings:
-                await self._bus.publish_events(decisions.endings)
-            if decisions.over:
-                await rows.delete(decisions.over)
+            if decisions.final_events:
+                await self._bus.publish_events(decisions.final_events)
+            if decisions.finished:
+                await rows.delete(decisions.finished)
             if decisions.deferrals:
                 await rows.reschedule(list(decisions.deferrals.values()))
-        if decisions.endings:
-            self._meter.gave_up(decisions.endings)
+        if decisions.final_events:
+            self._metrics.gave_up(decisions.final_events)
 
     def _decide(self, events: Sequence[Event], waiting: dict[int, SendingDelivery]) -> _Decisions:
         decisions = _Decisions()
         for event in events:
             row = waiting.get(event.delivery_id)
             if row is None:
-                continue  # settled already: a redelivery, or a bounce for mail long delivered
+                continue  # settled already: a redelivery, or a report about delivered mail
             if event.type is not EventType.ERROR:
-                decisions.over.append(row.id)
+                decisions.finished.append(row.id)
                 decisions.deferrals.pop(row.id, None)
                 del waiting[row.id]
-            elif event.attempt > row.attempts:  # an older attempt's event is a redelivery
+            elif event.attempt > row.attempts:  # an event of an older attempt is a redelivery
                 self._defer(event, row, decisions)
         return decisions
 
@@ -118,8 +119,8 @@ class Outcomes:
             retry_after=event.retry_after_seconds,
         )
         if next_attempt is None:
-            decisions.endings.append(_ending(event, row))
-            decisions.over.append(row.id)
+            decisions.final_events.append(_final_event(event, row))
+            decisions.finished.append(row.id)
             return
         decisions.deferrals[row.id] = Deferral(
             id=row.id,
@@ -132,9 +133,9 @@ class Outcomes:
         )
 
 
-def _ending(event: Event, row: SendingDelivery) -> Event:
-    """Out of budget: bounced with the last code if a server ever answered, else failed with the last reason."""
-    answered = event.code >= 400  # a server that is out of step says 250 to what it did not take
+def _final_event(event: Event, row: SendingDelivery) -> Event:
+    """Beyond the budget: bounced with the last code if a server has ever answered, else failed with the last reason."""
+    answered = event.code >= 400  # a server out of step may answer 250 to a command that failed
     code, text = (event.code, event.text) if answered else (row.answer_code, row.answer_text)
     kind = EventType.BOUNCED if code else EventType.FAILED
     return Event(
@@ -143,7 +144,7 @@ def _ending(event: Event, row: SendingDelivery) -> Event:
         domain=row.domain,
         message_id=row.message_id,
         email=row.email,
-        at=event.at,  # not the clock: a repeat after a crash must be the same event
+        at=event.at,  # not the clock: after a crash the repeated event must equal the first one
         delivery_id=row.id,
         attempt=event.attempt,
         permanent=False,

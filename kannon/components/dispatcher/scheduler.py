@@ -64,7 +64,7 @@ class Builder(Protocol):
     async def estimate_bytes(self, message_id: str) -> int: ...
 
 
-class Meter(Protocol):
+class Metrics(Protocol):
     def built(self, mails: int, failures: int, seconds: float) -> None: ...
     def dispatched(self, waited: Sequence[float]) -> None: ...
 
@@ -113,14 +113,14 @@ class Scheduler:
         limits: SchedulerLimits,
         *,
         clock: Callable[[], datetime],
-        meter: Meter = NULL_METRICS,
+        metrics: Metrics = NULL_METRICS,
     ) -> None:
         self._db = db
         self._bus = bus
         self._builder = builder
         self._limits = limits
         self._clock = clock
-        self._meter = meter
+        self._metrics = metrics
         self._rate = SenderRate()
         self._unpublished = 0  # deliveries that are claimed
         self._page_done = anyio.Event()
@@ -224,8 +224,8 @@ class Scheduler:
         envelopes = [item for item in built if isinstance(item, Envelope)]
         await self._bus.publish_envelopes(envelopes)
         failures = [item for item in built if isinstance(item, BuildFailure)]
-        self._meter.built(len(envelopes), len(failures), seconds)
-        self._meter.dispatched([(self._clock() - e.due_at).total_seconds() for e in envelopes if e.attempt == 1])
+        self._metrics.built(len(envelopes), len(failures), seconds)
+        self._metrics.dispatched([(self._clock() - e.due_at).total_seconds() for e in envelopes if e.attempt == 1])
         if failures:
             # A mail that cannot be built is deferred like one that cannot be sent: visible, retried, failed at last.
             await self._bus.publish_events([_error(failure, now) for failure in failures])

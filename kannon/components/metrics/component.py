@@ -1,8 +1,8 @@
-"""The metrics component: `GET /metrics` on a listener of its own, apart from everything strangers reach.
+"""The metrics component: `GET /metrics` on a listener of its own, apart from the ports that are open to the internet.
 
-In: the numbers of meter and gauges. Out: Prometheus text (version 0.0.4). A reader costs the database one statement
-and the bus a handful of requests. An address that is taken ends the process (AddressInUse) where the configuration
-names it; the default one is nobody's decision, so then this process goes on without metrics, and says so.
+In: a registry with the components' counters, and the gauges. Out: Prometheus text (version 0.0.4). A request costs
+PostgreSQL two queries and NATS a handful of requests. Where the configuration names the address and it is taken, the
+process ends (AddressInUse); where the default address is taken, the process logs that and runs without metrics.
 """
 
 import socket
@@ -12,32 +12,40 @@ from typing import Any
 import anyio
 import structlog
 from anyio.abc import TaskStatus
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 
 from kannon import __version__
 from kannon.components.metrics.gauges import Gauges
 from kannon.errors import AddressInUse
 from kannon.http_server import listen_on, serve
-from kannon.metrics.meter import Meter
 
 log = structlog.get_logger()
 
-MAX_CONNECTIONS = 50  # a few Prometheus servers, and a person who looks
+MAX_CONNECTIONS = 50  # a few Prometheus servers and a browser
 
 
-class Metrics:
-    """`chosen`: the operator named the address. `addresses` is where it listens, once started."""
+class MetricsServer:
+    """`counted` has the components' metrics. `chosen`: the configuration names the address. `addresses` is where it
+    listens, once started."""
 
     name = "metrics"
 
-    def __init__(self, meter: Meter, gauges: Gauges, *, listen: str, chosen: bool = True) -> None:
+    def __init__(self, counted: CollectorRegistry, gauges: Gauges, *, listen: str, chosen: bool = True) -> None:
         self._listen = listen
         self._chosen = chosen
         self._gauges = gauges
+        # No kannon_…_created: prometheus_client has one switch, for the process.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
-        for collector in (meter, gauges, _Build()):
+        for collector in (counted, gauges, _Build()):
             self._registry.register(collector)
         self.addresses: list[tuple[str, int]] = []
 
@@ -57,11 +65,11 @@ class Metrics:
         except AddressInUse as error:
             if self._chosen:
                 raise
-            log.warning("no metrics are served", why=str(error))
+            log.warning("metrics are not served", why=str(error))
             return None
 
     async def text(self) -> bytes:
-        """What /metrics says now."""
+        """The answer of /metrics."""
         await self._gauges.refresh()
         return generate_latest(self._registry)
 

@@ -1,7 +1,7 @@
-"""Every number that is asked for when somebody reads: components, deliveries, streams, connections.
+"""The numbers that are read at each request: components, deliveries, streams, connections.
 
-In: the database, the bus and what components say of themselves. Out: metric families. What does not answer within a
-moment is left out, and `kannon_up` says so. Readers who come close together get the same answers.
+In: the database, the bus and the components' own state. Out: metric families. A dependency that does not answer within
+READ_SECONDS has no families, and its `kannon_up` is 0. Requests within FRESH_SECONDS get the same numbers.
 """
 
 import time
@@ -25,7 +25,7 @@ FRESH_SECONDS = 1.0
 
 
 class ComponentState(Protocol):
-    """Of the runner."""
+    """A component, as the runner sees it."""
 
     @property
     def name(self) -> str: ...
@@ -36,7 +36,7 @@ class ComponentState(Protocol):
 
 
 class Destination(Protocol):
-    """Of the sender: one MX site."""
+    """An MX site, as the sender sees it."""
 
     @property
     def waiting(self) -> int: ...
@@ -55,20 +55,20 @@ class Bus(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Whom to ask. `db` None: this process has nothing to do with PostgreSQL. `api_db` has the connections of the API's
-    calls, where those are connections of their own."""
+    """`db` None: this process uses no PostgreSQL. `api_db` has the connections of the API's calls, where those are
+    separate."""
 
     db: Database | None
     bus: Bus
     states: Callable[[], Sequence[ComponentState]]
     destinations: Callable[[], Sequence[Destination]] = tuple
     engagement: Callable[[], tuple[int, int]] = lambda: (0, 0)
-    """Opens and clicks that bump has answered: how many wait for the bus, and how many were dropped."""
+    """bump's opens and clicks: the number in its outbox, and the number dropped."""
     api_db: Database | None = None
 
 
 class Gauges:
-    """`refresh`, then `collect`."""
+    """`collect` returns what the last `refresh` read."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
@@ -83,7 +83,7 @@ class Gauges:
         async with self._lock:
             if time.monotonic() - self._read_at < FRESH_SECONDS:
                 return
-            families = [*self._of_components(), *self._of_destinations(), *self._of_readings()]
+            families = [*self._of_components(), *self._of_destinations(), *self._of_engagement()]
             up = GaugeMetricFamily("kannon_up", "Whether a dependency answers.", labels=["dependency"])
             asked: list[tuple[str, Callable[[], Awaitable[list[Metric]]]]] = [("nats", self._of_streams)]
             if self._sources.db is not None:
@@ -108,9 +108,9 @@ class Gauges:
         return [ready, restarts]
 
     def _of_destinations(self) -> list[Metric]:
-        """Sums over the MX sites this process knows: how each fares is in its verdicts."""
+        """Sums over the MX sites of this process; `kannon_verdicts` has their results."""
         sites = self._sources.destinations()
-        mails = GaugeMetricFamily("kannon_smtp_mails", "Mails in the sender's hands.", labels=["where"])
+        mails = GaugeMetricFamily("kannon_smtp_mails", "Mails in the sender.", labels=["where"])
         mails.add_metric(["in_flight"], sum(site.in_flight for site in sites))
         mails.add_metric(["waiting"], sum(site.waiting for site in sites))
         connections = GaugeMetricFamily("kannon_smtp_connections", "Open connections to MX hosts.")
@@ -121,7 +121,7 @@ class Gauges:
         known.add_metric(["down"], down)
         return [mails, connections, known]
 
-    def _of_readings(self) -> list[Metric]:
+    def _of_engagement(self) -> list[Metric]:
         waiting_count, lost_count = self._sources.engagement()
         waiting = GaugeMetricFamily("kannon_readings_waiting", "Opens and clicks that wait for NATS in memory.")
         waiting.add_metric([], waiting_count)
@@ -134,7 +134,7 @@ class Gauges:
         assert db is not None, "asked only where there is one"  # noqa: S101  # for the type checker
         counts = {row.state: row for row in await count_deliveries(db.fail_fast())}
         deliveries = GaugeMetricFamily("kannon_deliveries", "Deliveries without an outcome.", labels=["state"])
-        overdue = GaugeMetricFamily("kannon_overdue_seconds", "How long the first one has been due.", labels=["state"])
+        overdue = GaugeMetricFamily("kannon_overdue_seconds", "Time since the first one was due.", labels=["state"])
         for state in State:
             row = counts.get(state)
             deliveries.add_metric([state.value], row.count if row else 0)
@@ -152,16 +152,16 @@ class Gauges:
 
     async def _of_streams(self) -> list[Metric]:
         messages = GaugeMetricFamily("kannon_stream_messages", "Messages in a stream.", labels=["stream"])
-        limits = GaugeMetricFamily(
-            "kannon_stream_limit", "Messages a stream takes before it refuses.", labels=["stream"]
-        )
+        limits = GaugeMetricFamily("kannon_stream_limit", "Messages that a stream can hold.", labels=["stream"])
         size = GaugeMetricFamily("kannon_stream_bytes", "Bytes in a stream.", labels=["stream"])
         age = GaugeMetricFamily("kannon_stream_age_seconds", "Age of a stream's oldest message.", labels=["stream"])
-        parked = GaugeMetricFamily("kannon_parked_messages", "Messages set aside because nobody can handle them.")
+        dead_letters = GaugeMetricFamily(
+            "kannon_parked_messages", "Dead letters: messages that no component could handle."
+        )
         for spec in STREAMS:
             backlog = await self._sources.bus.backlog(spec.name)
             if spec.name == DEAD_LETTERS_STREAM:
-                parked.add_metric([], backlog.messages)
+                dead_letters.add_metric([], backlog.messages)
                 continue
             oldest = 0.0 if backlog.age is None else backlog.age.total_seconds()
             messages.add_metric([spec.name], backlog.messages)
@@ -174,4 +174,4 @@ class Gauges:
         for consumer in CONSUMERS:
             progress = await self._sources.bus.progress(consumer)
             waiting.add_metric([consumer.stream, consumer.name], progress.waiting)
-        return [messages, limits, size, age, waiting, parked]
+        return [messages, limits, size, age, waiting, dead_letters]

@@ -50,7 +50,7 @@ class Bus(Publisher, Protocol):
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
 
-class Meter(outcomes.Meter, Protocol):
+class Metrics(outcomes.Metrics, Protocol):
     def tried(self, seconds: float) -> None: ...
     def delivered(self, waited: float) -> None: ...
 
@@ -77,16 +77,16 @@ class Sender:
         *,
         clock: Callable[[], datetime],
         max_bytes: int = 0,
-        meter: Meter = NULL_METRICS,
+        metrics: Metrics = NULL_METRICS,
     ) -> None:
         """`max_bytes`: of all envelopes in flight; 0: the deliverer's capacity is the only limit."""
         self._deliverer = deliverer
         self._bus = bus
         self._clock = clock
         self._max_bytes = max_bytes
-        self._meter = meter
+        self._metrics = metrics
         self._in_flight = InFlight()
-        self._outcomes = Outcomes(bus, self._in_flight, meter)
+        self._outcomes = Outcomes(bus, self._in_flight, metrics)
         self._throttled = ThrottledReturns(bus, self._in_flight)
         self._large = anyio.CapacityLimiter(LARGE_BODIES)
         self._group: asyncio.TaskGroup | None = None
@@ -213,10 +213,10 @@ class Sender:
                 await self._requeue(work, verdict.retry_in)
             return
         now = self._clock()
-        self._meter.tried(anyio.current_time() - started)
+        self._metrics.tried(anyio.current_time() - started)
         event = event_of(envelope, verdict, now)
         if isinstance(verdict, Delivered):
-            self._meter.delivered((now - envelope.due_at).total_seconds())
+            self._metrics.delivered((now - envelope.due_at).total_seconds())
         else:
             log.info(
                 "refused" if event.permanent else "deferred",

@@ -75,7 +75,7 @@ class InFlightEnvelope:
             try:
                 await message.dead_letter(reason)
             except Unavailable as error:
-                log.debug("park lost; the message returns after its ack wait", why=str(error))
+                log.debug("dead letter lost; the message returns after its ack wait", why=str(error))
             page.settle_one()
 
 
@@ -110,7 +110,7 @@ class InFlight:
             self._recorded.popitem(last=False)
 
     def remove(self, work: InFlightEnvelope) -> None:
-        """Requeued or parked: the next time it is new."""
+        """Requeued, or a dead letter: the next time it is new."""
         self._envelopes.pop(work.key, None)
         if not self._envelopes:
             self._changed.set()

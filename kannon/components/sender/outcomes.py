@@ -30,16 +30,16 @@ class Publisher(Protocol):
     async def delete_body(self, name: str) -> None: ...
 
 
-class Meter(Protocol):
+class Metrics(Protocol):
     def recorded(self, events: Sequence[Event]) -> None: ...
 
 
 class Outcomes:
     """`run` is the task that records; `add` and `may_send` are called by deliveries."""
 
-    def __init__(self, bus: Publisher, in_flight: InFlight, meter: Meter = NULL_METRICS) -> None:
+    def __init__(self, bus: Publisher, in_flight: InFlight, metrics: Metrics = NULL_METRICS) -> None:
         self._bus = bus
-        self._meter = meter
+        self._metrics = metrics
         self._in_flight = in_flight
         self._gathered: list[tuple[InFlightEnvelope, Event]] = []
         self._some = anyio.Event()
@@ -82,7 +82,7 @@ class Outcomes:
             # acks costs nothing: envelopes and events are repeated under the same ids.
             events = [event for _, event in burst]
             await self._record(events)
-            self._meter.recorded(events)
+            self._metrics.recorded(events)
             del self._gathered[: len(burst)]
             for work, event in burst:
                 self._in_flight.recorded(work, event)

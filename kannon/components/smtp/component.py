@@ -1,7 +1,7 @@
-"""The smtp component: listens, lets peers in or not, and stops in two steps.
+"""The smtp component: listens, limits connections, and stops in two steps.
 
-In: connections on `smtp.listen`, with STARTTLS where a certificate is configured. Out: sessions (session.py).
-Refuses: more than `smtp.max_connections` at once (421), unless somebody who has named no recipient can make room.
+In: connections on `smtp.listen`, with STARTTLS where a certificate is configured. Out: sessions (session.py). At
+`smtp.max_connections` a new connection gets 421, unless a session without an accepted recipient can end for it.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.components.smtp.handler import EventPublisher, MailHandler, Meter, Registry
+from kannon.components.smtp.handler import EventPublisher, MailHandler, Metrics, Registry
 from kannon.components.smtp.limits import ConnectionLimiter, Limits, Memory
 from kannon.components.smtp.postmaster import PostmasterMailbox
 from kannon.components.smtp.session import Shared, SmtpSession
@@ -26,14 +26,14 @@ from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
 
-BACKLOG = 4096  # a full queue drops a SYN, which costs an honest peer one to three seconds
-# aiosmtpd logs every line of every dialogue, addresses included; our own log says what matters.
+BACKLOG = 4096  # a full queue drops a SYN, and the peer tries again after one to three seconds
+# aiosmtpd logs each line of each dialogue, addresses included.
 logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 class InboundSmtp:
-    """`config.hostname` is filled in (kannon.hostname); `registry` and `publisher` are the narrow views of database and
-    bus; `limits` is given by tests."""
+    """`config.hostname` is resolved (kannon.hostname). `registry` is the database, `publisher` the bus. `limits` is for
+    tests."""
 
     name = "smtp"
 
@@ -44,16 +44,16 @@ class InboundSmtp:
         registry: Registry,
         publisher: EventPublisher,
         limits: Limits | None = None,
-        meter: Meter = NULL_METRICS,
+        metrics: Metrics = NULL_METRICS,
     ) -> None:
         self._config = config
         self._limits = limits or Limits(max_bytes=config.max_bytes, max_connections=config.max_connections)
         self._hostname = config.hostname
         limits = self._limits
         mailbox = PostmasterMailbox(data_dir / "postmaster", limits.max_unread, limits.max_unread_bytes)
-        self._intake = MailHandler(registry, publisher, mailbox, self._hostname, meter=meter)
-        self._places = ConnectionLimiter(self._limits)
-        self._sessions: dict[SmtpSession, None] = {}  # whoever was of use last, or came last, is last
+        self._handler = MailHandler(registry, publisher, mailbox, self._hostname, metrics=metrics)
+        self._connections = ConnectionLimiter(self._limits)
+        self._sessions: dict[SmtpSession, None] = {}  # ordered by the last progress, or the start
         self._shared: Shared | None = None
         self._empty = anyio.Event()
         self.addresses: list[tuple[str, int]] = []
@@ -62,25 +62,25 @@ class InboundSmtp:
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serves until `stop`, then until the open transactions are finished. Raises AddressInUse or ConfigError."""
         tls = load_tls(self._config)
-        self._shared = Shared(self._intake, self._limits, Memory(self._limits.max_memory), self._hostname, tls)
+        self._shared = Shared(self._handler, self._limits, Memory(self._limits.max_memory), self._hostname, tls)
         server = await self._listen()
         try:
             self.addresses = [socket_.getsockname()[:2] for socket_ in server.sockets]
-            log.info("smtp listens", addresses=self.addresses, hostname=self._hostname, tls=tls is not None)
+            log.info("smtp is listening", addresses=self.addresses, hostname=self._hostname, tls=tls is not None)
             task_status.started()
             await stop.wait()
             server.close()
             for session in list(self._sessions):
-                session.finish()
-            await self._all_gone()
+                session.drain()
+            await self._wait_until_empty()
         finally:
             server.close()
             for session in list(self._sessions):
                 session.abort()
             with anyio.move_on_after(1, shield=True):
-                await self._all_gone()
+                await self._wait_until_empty()
 
-    async def _all_gone(self) -> None:
+    async def _wait_until_empty(self) -> None:
         while self._sessions:
             self._empty = anyio.Event()
             await self._empty.wait()
@@ -93,50 +93,47 @@ class InboundSmtp:
         except OSError as error:
             raise AddressInUse.because("smtp.listen", self._config.listen, error) from None
 
-    def let_in(self, peer: str) -> SmtpSession | None:
-        """A session for this peer, or None when there is no place for it."""
-        if self._shared is None or not self._places.may_enter(peer):
+    def accept(self, peer: str) -> SmtpSession | None:
+        """A session for this peer; None at a limit."""
+        if self._shared is None or not self._connections.allows(peer):
             return None
-        if self._places.full:
-            self._make_room()
-            if self._places.full:
+        if self._connections.full:
+            self._end_one()
+            if self._connections.full:
                 return None
-        session = SmtpSession(self._shared, self._useful, partial(self._gone, peer))
-        self._places.enter(peer)
+        session = SmtpSession(self._shared, self._on_progress, partial(self._on_close, peer))
+        self._connections.acquire(peer)
         self._sessions[session] = None
         return session
 
-    def _make_room(self) -> None:
-        """Slow-loris: when all places are taken, whoever has been of no use the longest goes, however busy: a server
-        with a report names one of our recipients within moments, and hostile peers have none to name. Where all have,
-        one that has been idle beyond a limit goes."""
-        leaves = next((session for session in self._sessions if not session.has_recipient), None)
-        if leaves is None:
-            leaves = min(self._sessions, key=lambda session: session.busy_since)
-            if time.monotonic() - leaves.busy_since <= self._limits.crowded_seconds:
+    def _end_one(self) -> None:
+        """At the limit, ends the session without an accepted recipient that came or progressed longest ago, even a busy
+        one: a server with a report names a recipient at once, and a slow-loris attacker has none to name. Where all
+        have one, ends the session that is idle longest, beyond a limit."""
+        oldest = next((session for session in self._sessions if not session.has_recipient), None)
+        if oldest is None:
+            oldest = min(self._sessions, key=lambda session: session.busy_since)
+            if time.monotonic() - oldest.busy_since <= self._limits.idle_transaction_seconds:
                 return
-        leaves.end("421 4.3.2 Too many connections")
-        leaves.abort()
-        self._leave(leaves, leaves.peer)
+        oldest.end("421 4.3.2 Too many connections")
+        oldest.abort()
+        self._on_close(oldest.peer, oldest)
 
-    def _useful(self, session: SmtpSession) -> None:
+    def _on_progress(self, session: SmtpSession) -> None:
         if session in self._sessions:
             del self._sessions[session]
             self._sessions[session] = None
 
-    def _gone(self, peer: str, session: SmtpSession) -> None:
-        self._leave(session, peer)
-
-    def _leave(self, session: SmtpSession, peer: str) -> None:
+    def _on_close(self, peer: str, session: SmtpSession) -> None:
         if session in self._sessions:
             del self._sessions[session]
-            self._places.leave(peer)
+            self._connections.release(peer)
         if not self._sessions:
             self._empty.set()
 
 
 class Acceptor(asyncio.Protocol):
-    """Stands at every new connection: hands it to a session, or says 421 and closes, at hardly any cost."""
+    """The first protocol of each connection: passes it to a session, or answers 421 and closes it at little cost."""
 
     def __init__(self, component: InboundSmtp) -> None:
         self._component = component
@@ -144,7 +141,7 @@ class Acceptor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)
         peername = transport.get_extra_info("peername")
-        session = self._component.let_in(str(peername[0]) if peername else "")
+        session = self._component.accept(str(peername[0]) if peername else "")
         if session is None:
             transport.write(b"421 4.3.2 Too many connections, try again later\r\n")
             transport.close()
@@ -154,7 +151,7 @@ class Acceptor(asyncio.Protocol):
 
 
 def load_tls(config: Smtp) -> ssl.SSLContext | None:
-    """None when no certificate is configured. Raises ConfigError naming the key."""
+    """None without a configured certificate. Raises ConfigError, which names the keys."""
     if not config.tls_cert:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,13 +1,12 @@
-"""Who may be written to, and what becomes of a mail.
+"""Accepts recipients and stores messages.
 
-In: an address at RCPT, a whole mail after the dot. Out: a Recipient or the reply that refuses it; events on the bus
-and files of the postmaster. Strangers can invent nothing: only a signed, unexpired bounce address of a known delivery
-is accepted, so whoever writes a report has seen the mail it reports on.
+In: an address at RCPT, a whole message after the dot. Out: a Recipient or None; events on the bus and files in the
+postmaster's mailbox. Only a signed, unexpired bounce address of a known delivery is accepted, so the sender of a report
+has seen the mail it reports on.
 Order of effects: read, store in the Maildir, publish (acknowledged), and only then 250. A crash in between costs a
-repetition by the remote server: the same report makes the same event id, and the bus drops it.
+repetition by the remote server, whose event has the same id: the bus and the statistics keep one.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,15 +27,15 @@ from kannon.metrics.null_metrics import NULL_METRICS
 log = structlog.get_logger()
 
 OWN_MAILBOXES = frozenset({"postmaster", "abuse"})  # RFC 5321 §4.5.1, RFC 2142 §4
-INLINE_BYTES = 16 << 10  # reading less than this takes under 2 ms; more goes to a thread
-OLDEST = timedelta(days=7)  # RFC 5321 §4.5.4.1: servers hold mail for four to five days before they report
+INLINE_BYTES = 16 << 10  # parsing less takes under 2 ms; more is parsed in a thread
+OLDEST = timedelta(days=7)  # RFC 5321 §4.5.4.1: servers keep mail for four to five days before they report
 SKEW = timedelta(hours=1)
 SECRETS_SECONDS = 60.0
 FRESH_SECONDS = 1.0
 
 
 class DeliveryRef(Protocol):
-    """Whose delivery an id is."""
+    """The delivery of an id."""
 
     @property
     def domain(self) -> str: ...
@@ -47,19 +46,19 @@ class DeliveryRef(Protocol):
 
 
 class Registry(Protocol):
-    """What is asked of the database. Each may raise Unavailable."""
+    """The database. Each method may raise Unavailable."""
 
     async def find_delivery(self, delivery_id: int) -> DeliveryRef | None: ...
     async def bounce_secrets(self) -> Sequence[bytes]: ...
     async def is_tenant_domain(self, domain: str) -> bool: ...
 
 
-class Meter(Protocol):
+class Metrics(Protocol):
     def reported(self, kind: str) -> None: ...
 
 
 class EventPublisher(Protocol):
-    """What is asked of the bus: stored when they return, dropped when the id is known; Unavailable otherwise."""
+    """The bus. Events are stored on return; those with a known id are dropped. Raises Unavailable."""
 
     async def publish_events(self, events: Sequence[Event]) -> None: ...
     async def publish_bounces(self, events: Sequence[Event]) -> None: ...
@@ -81,7 +80,7 @@ Recipient = BounceRecipient | PostmasterRecipient
 
 
 class MailHandler:
-    """`hostname` is ours: postmaster there, or without any domain, is the postmaster too."""
+    """`hostname` is this host's: its postmaster, or postmaster without a domain, is a recipient too."""
 
     def __init__(
         self,
@@ -90,25 +89,25 @@ class MailHandler:
         mailbox: PostmasterMailbox,
         hostname: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        meter: Meter = NULL_METRICS,
+        metrics: Metrics = NULL_METRICS,
     ) -> None:
         self._registry = registry
         self._publisher = publisher
         self._mailbox = mailbox
         self._hostname = hostname.lower()
         self._now = now
-        self._meter = meter
+        self._metrics = metrics
         self._secrets: Sequence[bytes] = ()
         self._secrets_at = -SECRETS_SECONDS
 
     async def find_recipient(self, address: str) -> Recipient | None:
-        """None: refuse it for good. Raises Unavailable: nobody knows at present."""
+        """None: reject the address. Raises Unavailable when that cannot be decided now."""
         local, _, domain = address.lower().rpartition("@")
         if not local:
             local, domain = domain, self._hostname
         if not domain.isascii():
             try:
-                domain = canonical_domain(domain)  # RFC 6531 §3.7.1: U-labels; bytes that are no text are none
+                domain = canonical_domain(domain)  # RFC 6531 §3.7.1: U-labels; bytes that are not UTF-8 fail
             except ValueError:
                 return None
         if local in OWN_MAILBOXES:
@@ -123,7 +122,7 @@ class MailHandler:
         return BounceRecipient(address, delivery_id, ref)
 
     async def _verify(self, local: str, domain: str) -> int | None:
-        """The delivery id of a good signature. Secrets are cached; a flood of forgeries asks for them once a second."""
+        """The delivery id of a valid signature. Secrets are cached: forgeries cause at most one query a second."""
         for max_age in (SECRETS_SECONDS, FRESH_SECONDS):
             if time.monotonic() - self._secrets_at >= max_age:
                 self._secrets = await self._registry.bounce_secrets()
@@ -133,13 +132,13 @@ class MailHandler:
                 return delivery_id
         return None
 
-    async def take(self, recipients: Sequence[Recipient], mail_from: str, peer: str, content: bytes) -> None:
-        """Everything is durable when it returns. Raises Unavailable or MailboxFull: nothing is certain, say 451/452."""
-        kept = [recipient for recipient in recipients if isinstance(recipient, PostmasterRecipient)]
-        for recipient in kept:
+    async def store(self, recipients: Sequence[Recipient], mail_from: str, peer: str, content: bytes) -> None:
+        """Everything is durable on return. Raises Unavailable (451) or MailboxFull (452); a part may be stored then."""
+        mailboxes = [recipient for recipient in recipients if isinstance(recipient, PostmasterRecipient)]
+        for recipient in mailboxes:
             mail = self._trace(recipient.address, mail_from, peer) + content
             await anyio.to_thread.run_sync(self._mailbox.deliver, mail)
-            log.info("kept for the postmaster", recipient=recipient.address, peer=peer)
+            log.info("mail stored for the postmaster", recipient=recipient.address, peer=peer)
         bounces = [recipient for recipient in recipients if isinstance(recipient, BounceRecipient)]
         if not bounces:
             return
@@ -149,13 +148,22 @@ class MailHandler:
         else:
             report = await anyio.to_thread.run_sync(read_report, raw)
         await self._publish(report, bounces, peer)
-        self._meter.reported(report.kind.value)
+        self._metrics.reported(report.kind.value)
 
     async def _publish(self, report: Report, recipients: Sequence[BounceRecipient], peer: str) -> None:
         events = {}
         for recipient in recipients:
             event = report_event(report, recipient.delivery_id, recipient.ref, self._now())
-            log.info("report", kind=report.kind, delivery=recipient.delivery_id, code=report.code, peer=peer)
+            log.info(
+                "report received",
+                kind=report.kind,
+                batch=recipient.ref.message_id,
+                delivery=recipient.delivery_id,
+                domain=recipient.ref.domain,
+                recipient=recipient.ref.email,
+                code=report.code,
+                peer=peer,
+            )
             if event is not None:
                 events[event.event_id] = event
         bounced = [event for event in events.values() if event.type is EventType.BOUNCED]
@@ -178,9 +186,9 @@ class MailHandler:
 def report_event(report: Report, delivery_id: int, ref: DeliveryRef, now: datetime) -> Event | None:
     """A failure is `bounced`, a complaint `complained`; None for everything else.
 
-    The id is drawn from what the report says, not from its bytes: a replay, whatever new Received lines it carries,
-    is the same event. It cannot collide with the sender's `<delivery>.<attempt>.bounced`. The time is the report's own
-    Date where that can be true: the statistics know an event by its id and time, and a replay may come days later.
+    A delivery has one id for its bounces by report and one for its complaints, whatever the reports say: the first one
+    counts. The id cannot collide with the sender's `<delivery>.<attempt>.bounced`. The time is the report's own Date
+    where that is plausible.
     """
     match report.kind:
         case ReportKind.FAILURE:
@@ -189,10 +197,8 @@ def report_event(report: Report, delivery_id: int, ref: DeliveryRef, now: dateti
             event_type = EventType.COMPLAINED
         case _:
             return None
-    said = f"{report.permanent}\n{report.code}\n{report.enhanced_status}\n{report.recipient}\n{report.text}"
-    digest = hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]
     return Event(
-        event_id=f"{delivery_id}.report.{digest}.{event_type}",
+        event_id=f"{delivery_id}.report.{event_type}",
         type=event_type,
         domain=ref.domain,
         message_id=ref.message_id,

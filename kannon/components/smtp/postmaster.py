@@ -1,7 +1,7 @@
-"""The postmaster's mailbox: a Maildir under data_dir, for people to read. A mail in, a durable file out.
+"""The postmaster's mailbox: a Maildir under data_dir.
 
-Blocking; called in a thread. Refuses to grow beyond a number of unread mails, or of their bytes: strangers can write
-here.
+In: a mail. Out: a durable file. Blocking; called in a thread. The number of unread mails and their bytes are limited,
+because anyone can write here.
 """
 
 import os
@@ -13,7 +13,7 @@ from kannon.maildir import make_maildir, write_mail
 
 
 class MailboxFull(Exception):
-    """Nobody reads it: as many mails as may wait are waiting."""
+    """The unread mails have reached the limit."""
 
 
 class PostmasterMailbox:
@@ -23,7 +23,7 @@ class PostmasterMailbox:
         self._max_bytes = max_bytes
 
     def deliver(self, mail: bytes) -> None:
-        """On the disk when it returns. Raises MailboxFull, or Unavailable when the disk refuses."""
+        """The mail is on the disk when this returns. Raises MailboxFull, or Unavailable for an error of the disk."""
         try:
             make_maildir(self._folder)
             unread = list(_sizes(self._folder / "new"))
@@ -39,5 +39,5 @@ def _sizes(folder: Path) -> Iterator[int]:
         for entry in entries:
             try:
                 yield entry.stat().st_size
-            except FileNotFoundError:  # read by somebody at this moment
+            except FileNotFoundError:  # a reader has moved it meanwhile
                 continue

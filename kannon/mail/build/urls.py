@@ -12,7 +12,9 @@ MAX_TARGET = 4000
 VALUE = "\ufffc"
 """Represents a placeholder in the beginning of a URL."""
 
-_WEB = re.compile(r"https?://[^/?#\\\s]", re.IGNORECASE)
+# WHATWG URL §4.4: a browser reads a backslash before the query as a slash. Location can only hold it percent-encoded,
+# which names another path, or in the authority another host: such a link is not tracked.
+_WEB = re.compile(r"https?://[^/?#\\\s][^?#\\]*(?![^?#])", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DROPPED = str.maketrans("", "", "\t\n\r")  # WHATWG URL §4.4: removed wherever they are in a URL
 _LEADING = "".join(map(chr, range(0x21)))  # WHATWG URL §4.4: C0 controls and space, removed at the ends

@@ -1,4 +1,4 @@
-"""Parked messages through the API and the command, on a real bus."""
+"""Dead letters through the API and the command, on a real bus."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ def stub(api: RunningApi) -> ParkedStub:
     return ParkedStub(api.channel)
 
 
-async def park(bus: Bus, count: int) -> None:
+async def dead_letter(bus: Bus, count: int) -> None:
     """Each through a consumer, as a component does it."""
     await bus._publish([Outgoing("kannon.stats.open", f"j{n}", b"junk %d\n\xff" % n) for n in range(count)])
     for message in await take(bus, STATS, count):
@@ -42,7 +42,7 @@ async def listed(stub: ParkedStub, *, after: int = 0, take: int = 100) -> pb.Lis
 
 async def test_they_are_listed_in_pages_with_their_reasons(stub: ParkedStub, bus: Bus) -> None:
     assert await listed(stub) == pb.ListParkedResponse()
-    await park(bus, 5)
+    await dead_letter(bus, 5)
     answer = await listed(stub, take=3)
     assert answer.total == 5
     assert [m.reason for m in answer.messages] == [f"not an event: j{n}" for n in range(3)]
@@ -54,7 +54,7 @@ async def test_they_are_listed_in_pages_with_their_reasons(stub: ParkedStub, bus
 
 
 async def test_one_is_sent_back_and_one_is_thrown_away(stub: ParkedStub, bus: Bus) -> None:
-    await park(bus, 2)
+    await dead_letter(bus, 2)
     one, other = (await listed(stub)).messages
     await stub.RetryParked(pb.RetryParkedRequest(sequence=one.sequence), metadata=ADMIN)
     [message] = await take(bus, STATS, 1)
@@ -83,7 +83,7 @@ async def test_without_a_bus_they_are_unavailable(db: Database) -> None:
 
 async def test_the_command(api: RunningApi, bus: Bus, tmp_path: Path) -> None:
     kannon = Command(tmp_path, {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_TOKEN": TOKEN})
-    await park(bus, 1)
+    await dead_letter(bus, 1)
     [row] = (await kannon("dead-letters", "list")).rows
     assert row[2:] == ["kannon.stats.open", "8 B", "not an event: j0"]
     assert (await kannon("dead-letters", "retry", row[0])).out == f"{row[0]} is published again\n"

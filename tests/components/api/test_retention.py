@@ -24,13 +24,13 @@ async def test_a_batch_is_kept_while_it_waits_and_as_long_as_statistics_are(db: 
         await api.create_domain("example.com")
         await api.mailer.SendHTML(a_send(), metadata=await api.create_key("example.com"))
     house, now = Retention(db, YEAR), datetime.now(UTC)
-    await house.keep_house(now + 2 * YEAR)
+    await house.delete_expired(now + 2 * YEAR)
     assert (await count(db, "messages"), len(await states(db))) == (1, 1)
     async with db.acquire() as connection:
         await connection.execute("DELETE FROM sending_pool_emails")
-    await house.keep_house(now + YEAR - timedelta(minutes=1))
+    await house.delete_expired(now + YEAR - timedelta(minutes=1))
     assert await count(db, "templates") == 1
-    await house.keep_house(now + YEAR + timedelta(minutes=1))
+    await house.delete_expired(now + YEAR + timedelta(minutes=1))
     assert (await count(db, "messages"), await count(db, "templates")) == (0, 0)
 
 

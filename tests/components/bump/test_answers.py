@@ -7,7 +7,7 @@ import pytest
 
 from kannon.mail.event import Event, EventType
 from kannon.mail.message_id import make_pseudonym
-from kannon.mail.token import Channel, Claims, TokenSigner, generate_token_key
+from kannon.mail.token import Channel, Claims, TokenSigner
 from kannon.mail.tracking import TrackingMode
 from tests.components.bump.conftest import Clock, Start
 from tests.support.http import request
@@ -59,7 +59,8 @@ async def test_a_click_is_a_redirect_and_an_event(start: Start) -> None:
         ("https://x.example/ä ö?q=ß", "https://x.example/%C3%A4%20%C3%B6?q=%C3%9F"),
         ("https://x.example/!$&'()*+,;=:@/?[]~%41", "https://x.example/!$&'()*+,;=:@/?[]~%41"),
         ("https://user:pw@x.example:8443/", "https://user:pw@x.example:8443/"),
-        ("https://x.example/\\&lt;&quot;>", "https://x.example/%5C%3C%22%3E"),
+        ("https://x.example/&lt;&quot;>?\\", "https://x.example/%3C%22%3E?%5C"),
+        ("https://x.example#\\", "https://x.example#%5C"),
     ],
 )
 async def test_targets_go_back_as_they_were(start: Start, target: str, location: str) -> None:
@@ -106,7 +107,7 @@ async def test_health(start: Start) -> None:
     async with start() as running:
         response = await request(running.port, "/healthz")
     assert (response.status, response.body) == (200, b"ok\n")
-    assert running.keys.asked == []
+    assert running.keys.queries == 0
 
 
 def _signed(**changes: object) -> str:
@@ -135,6 +136,9 @@ def _signed(**changes: object) -> str:
         "https://",
         "https://x\r\ny",
         " https://x.example",
+        "https://x.example\\@y.example/",
+        "https://x.example\\.y.example",
+        "https://x.example/\\y",
     ],
 )
 async def test_a_target_that_is_no_web_page_is_not_followed(start: Start, url: str) -> None:
@@ -183,24 +187,10 @@ async def test_hostile_tokens_are_not_found_at_once_and_never_looked_up(start: S
             taken = time.thread_time() - begin
             assert response.status == 404, path[:80]
             assert taken < 0.1  # the reader's part included; refusing itself takes well under 5 ms
-        assert running.keys.asked == []
+        assert running.keys.queries == 0
         altered = good[:-10] + ("A" if good[-10] != "A" else "B") + good[-9:]
         assert (await request(running.port, altered)).status == 404
     assert running.events == []
-
-
-async def test_unknown_keys_are_asked_for_once_in_a_while(start: Start, clock: Clock) -> None:
-    stranger = TokenSigner(generate_token_key()[0])
-    claims = Claims(Channel.OPEN, TrackingMode.FULL, DOMAIN, MESSAGE_ID, "x@y.example", 1, 2**40, 1)
-    path = "/o/" + stranger.sign(claims)
-    async with start() as running:
-        for _ in range(5):
-            assert (await request(running.port, path)).status == 404
-            assert (await request(running.port, open_path())).status == 200
-        assert len(running.keys.asked) == 2
-        clock.now += timedelta(seconds=6)
-        assert (await request(running.port, path)).status == 404
-        assert len(running.keys.asked) == 3
 
 
 async def test_without_the_key_nobody_is_sent_anywhere(start: Start) -> None:
@@ -227,10 +217,10 @@ async def test_a_long_outage_of_the_database_keeps_nobody_waiting_whose_key_was_
         assert len(running.events) == 61
         running.keys.away = False
         clock.now += timedelta(minutes=1)
-        asked = len(running.keys.asked)
+        queries = running.keys.queries
         for _ in range(5):
             assert (await request(running.port, click_path())).status == 307
-        assert len(running.keys.asked) == asked + 1
+        assert running.keys.queries == queries + 1
 
 
 async def test_ip_and_user_agent_are_recorded_in_full_mode_only(start: Start) -> None:

@@ -12,7 +12,7 @@ from kannon.bus.bus import Bus
 from kannon.bus.consume import Limits, Message
 from kannon.bus.streams import STATS
 from kannon.components.bump import Bump
-from kannon.db.keys import NewStatsKey, current_stats_key, find_verification_key
+from kannon.db.keys import NewStatsKey, current_stats_key, list_verification_keys
 from kannon.db.pool import Database
 from kannon.errors import AddressInUse
 from kannon.mail.event import Event, EventType
@@ -25,7 +25,7 @@ from tests.support.readers import click_path, open_path
 
 
 def bump(bus: ScriptedBus, listen: str) -> Bump:
-    return Bump(bus, Keys().look_up, listen=listen, clock=lambda: NOW, new_id=partial(secrets.token_hex, 16))
+    return Bump(bus, Keys().list_keys, listen=listen, clock=lambda: NOW, new_id=partial(secrets.token_hex, 16))
 
 
 async def test_a_taken_address_is_one_clear_line() -> None:
@@ -115,7 +115,7 @@ async def test_through_the_real_database_and_bus(db: Database, bus: Bus) -> None
     )
     it = Bump(
         bus,
-        partial(find_verification_key, db),
+        partial(list_verification_keys, db),
         listen="127.0.0.1:0",
         clock=lambda: NOW,
         new_id=partial(secrets.token_hex, 16),

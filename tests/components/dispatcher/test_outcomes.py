@@ -30,7 +30,7 @@ class Page:
         self.word = "ack"
 
     async def dead_letter(self, reason: str) -> None:
-        self.word = f"park {reason}"
+        self.word = f"dead_letter {reason}"
 
 
 class EventLog:
@@ -156,9 +156,9 @@ async def test_an_asynchronous_bounce_cancels_a_queued_delivery(db: Database) ->
     assert await states(db) == {}
 
 
-async def test_what_is_no_event_is_parked_and_its_page_goes_on(db: Database) -> None:
+async def test_what_is_no_event_becomes_a_dead_letter_and_its_page_goes_on(db: Database) -> None:
     [delivery] = await insert_batch(db, ["a@x.org"], state="sending")
     page = [Page(b"\xff junk"), Page(encode_event(outcome(delivery, EventType.DELIVERED)))]
     await make(db, EventLog()).handle_page(page)  # type: ignore[arg-type]
-    assert [m.word[:4] for m in page] == ["park", "ack"]
+    assert [m.word.split()[0] for m in page] == ["dead_letter", "ack"]
     assert await states(db) == {}

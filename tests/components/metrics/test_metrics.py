@@ -9,14 +9,16 @@ from pathlib import Path
 
 import anyio
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from kannon.bus.bus import Bus
-from kannon.components.metrics import Gauges, Meter, Metrics, Sources
+from kannon.components.metrics import Gauges, MetricsServer, Sources
 from kannon.db.pool import Database, open_database
 from kannon.errors import AddressInUse
 from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import Cause, Suppression
+from kannon.metrics.metrics import Metrics
 from tests.support.http import request
 from tests.support.patience import patience
 from tests.support.pool import insert_batch
@@ -49,8 +51,13 @@ def event(kind: EventType, *, host: str = "", code: int = 0, email: str = "a@Exa
 
 
 @pytest.fixture
-def meter() -> Meter:
-    return Meter()
+def registry() -> CollectorRegistry:
+    return CollectorRegistry(auto_describe=False)
+
+
+@pytest.fixture
+def metrics(registry: CollectorRegistry) -> Metrics:
+    return Metrics(registry)
 
 
 @pytest.fixture
@@ -59,7 +66,7 @@ def sources(db: Database, bus: Bus) -> Sources:
 
 
 @asynccontextmanager
-async def serving(metrics: Metrics) -> AsyncIterator[int]:
+async def serving(metrics: MetricsServer) -> AsyncIterator[int]:
     """Its port."""
     stop = anyio.Event()
     with patience():
@@ -69,9 +76,9 @@ async def serving(metrics: Metrics) -> AsyncIterator[int]:
             stop.set()
 
 
-async def read(meter: Meter, sources: Sources) -> dict[str, float]:
+async def read(registry: CollectorRegistry, sources: Sources) -> dict[str, float]:
     """Every sample by its name and labels, as a reader of the listener finds them."""
-    async with serving(Metrics(meter, Gauges(sources), listen="127.0.0.1:0")) as port:
+    async with serving(MetricsServer(registry, Gauges(sources), listen="127.0.0.1:0")) as port:
         answer = await request(port, "/metrics")
     assert (answer.status, answer.headers["content-type"][:10]) == (200, "text/plain")
     return {
@@ -81,14 +88,16 @@ async def read(meter: Meter, sources: Sources) -> dict[str, float]:
     }
 
 
-async def test_pool_streams_components_and_connections(meter: Meter, sources: Sources, db: Database, bus: Bus) -> None:
+async def test_pool_streams_components_and_connections(
+    registry: CollectorRegistry, sources: Sources, db: Database, bus: Bus
+) -> None:
     await insert_batch(db, ["a@x.org", "b@x.org"], name="1", state="scheduled", due=-timedelta(minutes=5))
     await insert_batch(db, ["c@x.org"], name="2", state="scheduled", due=timedelta(hours=1))
     await insert_batch(db, ["d@x.org"], name="3", state="sending")
     await bus.publish_events([event(EventType.DELIVERED)])
     await bus.add_dead_letter("kannon.stats.open", b"junk", "not an event")
     sites = [Site(3, 2, 4), Site(1, 0, 0, next_probe_in=5.0)]
-    found = await read(meter, replace(sources, destinations=lambda: sites, engagement=lambda: (7, 1)))
+    found = await read(registry, replace(sources, destinations=lambda: sites, engagement=lambda: (7, 1)))
     assert {name: found[name] for name in found if name.startswith("kannon_deliveries")} == {
         "kannon_deliveries to_validate": 0,
         "kannon_deliveries validating": 0,
@@ -115,22 +124,22 @@ async def test_pool_streams_components_and_connections(meter: Meter, sources: So
     assert found["process_resident_memory_bytes"] > 1 << 20
 
 
-async def test_what_components_tell(meter: Meter, sources: Sources) -> None:
-    meter.accepted(5, ["duplicate", "suppressed", "suppressed"])
-    meter.validated([0.2, 0.3])
-    meter.built(10, 1, 0.05)
-    meter.dispatched([0.02])
-    meter.tried(0.4)
-    meter.delivered(1.5)
+async def test_what_components_count(registry: CollectorRegistry, metrics: Metrics, sources: Sources) -> None:
+    metrics.accepted(5, ["duplicate", "suppressed", "suppressed"])
+    metrics.validated([0.2, 0.3])
+    metrics.built(10, 1, 0.05)
+    metrics.dispatched([0.02])
+    metrics.tried(0.4)
+    metrics.delivered(1.5)
     gmail = event(EventType.DELIVERED, host="gmail-smtp-in.l.google.com", code=250)
-    meter.recorded([gmail] * 101)
-    meter.recorded([event(EventType.ERROR, code=451, host="mx.small.example"), event(EventType.ERROR)])
-    meter.recorded([event(EventType.BOUNCED, code=550, host="192.0.2.1")])
-    meter.gave_up([event(EventType.FAILED)])
-    meter.reported("complaint")
-    meter.stored([gmail, event(EventType.OPENED)], 1, [0.1, 0.1])
-    meter.suppressed([Suppression("example.com", "a@x.org", Cause.COMPLAINED, NOW)])
-    found = await read(meter, sources)
+    metrics.recorded([gmail] * 101)
+    metrics.recorded([event(EventType.ERROR, code=451, host="mx.small.example"), event(EventType.ERROR)])
+    metrics.recorded([event(EventType.BOUNCED, code=550, host="192.0.2.1")])
+    metrics.gave_up([event(EventType.FAILED)])
+    metrics.reported("complaint")
+    metrics.stored([gmail, event(EventType.OPENED)], 1, [0.1, 0.1])
+    metrics.suppressed([Suppression("example.com", "a@x.org", Cause.COMPLAINED, NOW)])
+    found = await read(registry, sources)
     assert (found["kannon_recipients_total accepted"], found["kannon_recipients_total suppressed"]) == (5, 2)
     assert found["kannon_recipients_total invalid_email"] == 0
     verdicts = {k.removeprefix("kannon_verdicts_total "): v for k, v in found.items() if "kannon_verdicts" in k}
@@ -151,20 +160,20 @@ async def test_what_components_tell(meter: Meter, sources: Sources) -> None:
     assert (found["kannon_reports_total complaint"], found["kannon_suppressed_total complained"]) == (1, 1)
 
 
-async def test_what_is_away_is_left_out_and_said(meter: Meter, sources: Sources, bus: Bus) -> None:
+async def test_what_is_away_is_left_out_and_said(registry: CollectorRegistry, sources: Sources, bus: Bus) -> None:
     away = await open_database("postgres://nobody@127.0.0.1:9/none")
-    found = await read(meter, replace(sources, db=away))
+    found = await read(registry, replace(sources, db=away))
     assert (found["kannon_up postgres"], found["kannon_up nats"]) == (0, 1)
     assert not [name for name in found if name.startswith("kannon_deliveries")]
     assert found["kannon_component_ready api"] == 1
     await away.close()
     await bus.close()
-    found = await read(meter, replace(sources, db=None))
+    found = await read(registry, replace(sources, db=None))
     assert found["kannon_up nats"] == 0
     assert "kannon_up postgres" not in found
 
 
-async def test_readers_who_come_together_ask_once(meter: Meter, sources: Sources, bus: Bus) -> None:
+async def test_readers_who_come_together_ask_once(registry: CollectorRegistry, sources: Sources, bus: Bus) -> None:
     asked = 0
 
     def count() -> Sequence[State]:
@@ -172,15 +181,15 @@ async def test_readers_who_come_together_ask_once(meter: Meter, sources: Sources
         asked += 1
         return states()
 
-    metrics = Metrics(meter, Gauges(replace(sources, states=count)), listen="127.0.0.1:0")
+    metrics = MetricsServer(registry, Gauges(replace(sources, states=count)), listen="127.0.0.1:0")
     async with anyio.create_task_group() as group:
         for _ in range(10):
             group.start_soon(metrics.text)
     assert asked == 1
 
 
-async def test_only_metrics_and_only_to_be_read(meter: Meter, sources: Sources) -> None:
-    async with serving(Metrics(meter, Gauges(sources), listen="127.0.0.1:0")) as port:
+async def test_only_metrics_and_only_to_be_read(registry: CollectorRegistry, sources: Sources) -> None:
+    async with serving(MetricsServer(registry, Gauges(sources), listen="127.0.0.1:0")) as port:
         assert (await request(port, "/")).status == 404
         refused = await request(port, "/metrics", method="POST")
         assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
@@ -189,14 +198,14 @@ async def test_only_metrics_and_only_to_be_read(meter: Meter, sources: Sources) 
         assert int(head.headers["content-length"]) > 1000
 
 
-async def test_an_address_that_is_taken(meter: Meter, sources: Sources) -> None:
-    async with serving(Metrics(meter, Gauges(sources), listen="127.0.0.1:0")) as port:
+async def test_an_address_that_is_taken(registry: CollectorRegistry, sources: Sources) -> None:
+    async with serving(MetricsServer(registry, Gauges(sources), listen="127.0.0.1:0")) as port:
         listen = f"127.0.0.1:{port}"
-        chosen = Metrics(meter, Gauges(sources), listen=listen)
+        chosen = MetricsServer(registry, Gauges(sources), listen=listen)
         with pytest.raises(AddressInUse, match=rf"^metrics\.listen: {listen}: Address already in use$"):
             await chosen.run(anyio.Event())
         stop = anyio.Event()
-        default = Metrics(meter, Gauges(sources), listen=listen, chosen=False)
+        default = MetricsServer(registry, Gauges(sources), listen=listen, chosen=False)
         async with anyio.create_task_group() as group:
             await group.start(default.run, stop)
             assert default.addresses == []
@@ -204,11 +213,11 @@ async def test_an_address_that_is_taken(meter: Meter, sources: Sources) -> None:
 
 
 async def test_every_name_is_documented_with_its_type_and_labels_and_no_other_is(
-    meter: Meter, sources: Sources
+    registry: CollectorRegistry, metrics: Metrics, sources: Sources
 ) -> None:
-    meter.recorded([event(EventType.DELIVERED, host="mx.example.org", code=250)])
-    metrics = Metrics(meter, Gauges(sources), listen="127.0.0.1:0")
-    families = list(text_string_to_metric_families((await metrics.text()).decode()))
+    metrics.recorded([event(EventType.DELIVERED, host="mx.example.org", code=250)])
+    server = MetricsServer(registry, Gauges(sources), listen="127.0.0.1:0")
+    families = list(text_string_to_metric_families((await server.text()).decode()))
     served = set()
     for family in families:
         labels = {name for sample in family.samples for name in sample.labels} - {"le"}

@@ -137,7 +137,7 @@ async def test_a_mail_larger_than_a_message_of_the_bus(bus: Bus) -> None:
     assert (await bus.backlog("OBJ_kannon_bodies")).bytes < 10_000
 
 
-async def test_a_message_that_is_no_envelope_is_parked_and_the_others_are_sent(bus: Bus) -> None:
+async def test_a_message_that_is_no_envelope_becomes_a_dead_letter_and_the_others_are_sent(bus: Bus) -> None:
     await publish_raw(bus, b"\xff\xff\xff", "not an envelope")
     peer = Peer()
     (event,) = await sent(bus, peer, an_envelope())

@@ -39,7 +39,7 @@ async def test_one_connection_more_than_there_are_places(tmp_path: Path) -> None
 
 
 async def test_who_pauses_in_the_middle_makes_room_when_all_have_recipients(tmp_path: Path) -> None:
-    limits = replace(LIMITS, max_connections=2, crowded_seconds=0)
+    limits = replace(LIMITS, max_connections=2, idle_transaction_seconds=0)
     async with running(tmp_path, limits=limits) as server, AsyncExitStack() as stack:
         pausing, busy = [await in_the_middle(stack, server) for _ in range(2)]
         async with server.connect() as late:
@@ -66,23 +66,23 @@ async def test_who_names_no_recipient_makes_room_however_busy(tmp_path: Path, us
 def test_places_are_counted_by_customer() -> None:
     places = ConnectionLimiter(replace(LIMITS, max_connections=10, max_per_peer=2))
     for peer in ("203.0.113.1", "::ffff:203.0.113.1"):
-        assert places.may_enter(peer)
-        places.enter(peer)
-    assert not places.may_enter("203.0.113.1")
-    assert places.may_enter("203.0.113.2")
+        assert places.allows(peer)
+        places.acquire(peer)
+    assert not places.allows("203.0.113.1")
+    assert places.allows("203.0.113.2")
     for peer in ("2001:db8:1:2::1", "2001:db8:1:2:3::9"):
-        places.enter(peer)
-    assert not places.may_enter("2001:db8:1:2:ffff::1")
-    assert places.may_enter("2001:db8:1:3::1")
+        places.acquire(peer)
+    assert not places.allows("2001:db8:1:2:ffff::1")
+    assert places.allows("2001:db8:1:3::1")
     for peer in ("127.0.0.1", "127.0.0.2", "::1"):
-        assert places.may_enter(peer)
-        places.enter(peer)
-    assert places.may_enter("127.0.0.1")
-    places.leave("203.0.113.1")
-    assert places.may_enter("203.0.113.1")
+        assert places.allows(peer)
+        places.acquire(peer)
+    assert places.allows("127.0.0.1")
+    places.release("203.0.113.1")
+    assert places.allows("203.0.113.1")
     assert not places.full
     for _ in range(4):
-        places.enter("198.51.100.1")
+        places.acquire("198.51.100.1")
     assert places.full
 
 
