@@ -53,7 +53,7 @@ class PlainClient:
             elif kind in (_SETTINGS, _PING) and not flags & _ACK:
                 self._writer.write(_frame(kind, _ACK, 0, payload if kind == _PING else b""))
             elif kind == _GOAWAY:
-                raise RuntimeError("the server said goodbye")
+                raise RuntimeError("the server has sent GOAWAY")
             ended = kind in (_HEADERS, _DATA) and bool(flags & _END_STREAM)
         if headers.get("grpc-status") != "0":
             raise RuntimeError(f"{headers}")

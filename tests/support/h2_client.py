@@ -16,6 +16,7 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PingAckReceived,
     ResponseReceived,
     StreamEnded,
     StreamReset,
@@ -58,6 +59,11 @@ def framed(message: bytes, *, compressed: bool = False, length: int | None = Non
     return struct.pack(">BI", compressed, len(message) if length is None else length) + message
 
 
+def frame(kind: int, payload: bytes, *, stream: int = 0, flags: int = 0) -> bytes:
+    """RFC 9113 §4.1: a frame as it is on the wire, allowed or not."""
+    return struct.pack(">L", len(payload))[1:] + struct.pack(">BBL", kind, flags, stream) + payload
+
+
 class H2Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -68,7 +74,8 @@ class H2Client:
             )
         )
         self.answers: dict[int, Answer] = {}
-        self.goodbye = False
+        self.goaway: int | None = None
+        self.pings = 0
         self.closed = False
         self.h2.initiate_connection()
 
@@ -117,7 +124,9 @@ class H2Client:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, ConnectionTerminated):
-            self.goodbye = True
+            self.goaway = event.error_code
+        if isinstance(event, PingAckReceived):
+            self.pings += 1
         stream_id = getattr(event, "stream_id", None)
         answer = self.answers.get(stream_id) if stream_id is not None else None
         if answer is None:

@@ -15,7 +15,7 @@ import anyio
 import structlog
 from cachetools import LRUCache
 
-from kannon.components.api.calls import Credentials
+from kannon.components.api.calls import CallMetadata
 from kannon.errors import InvalidArgument, NotFound, Unauthenticated
 from kannon.mail.address import canonical_domain
 from kannon.mail.send_request import Tenant
@@ -77,14 +77,14 @@ class AdminAuthenticator:
         self._digest = hashlib.sha256(token.encode()).digest() if token else None
         self._failed = failed
 
-    async def authenticate(self, credentials: Credentials) -> Admin:
-        given = hashlib.sha256(credentials.metadata.get("x-kannon-admin-token", "").encode()).digest()
+    async def authenticate(self, call: CallMetadata) -> Admin:
+        given = hashlib.sha256(call.metadata.get("x-kannon-admin-token", "").encode()).digest()
         # Digests have one length, so the comparison reveals nothing about the length of the token.
         if self._digest is None or not hmac.compare_digest(given, self._digest):
-            await anyio.sleep(self._failed.charge(credentials.peer))
-            log.warning("wrong admin token", peer=credentials.peer)
+            await anyio.sleep(self._failed.charge(call.peer))
+            log.warning("wrong admin token", peer=call.peer)
             raise Unauthenticated("invalid admin token")
-        return Admin(_attribution(credentials))
+        return Admin(_attribution(call))
 
 
 class TenantAuthenticator:
@@ -105,20 +105,20 @@ class TenantAuthenticator:
         self._admin = admin
         self._find_tenant_of_domain = find_tenant_of_domain
 
-    async def authenticate(self, credentials: Credentials) -> TenantCaller:
-        if "authorization" not in credentials.metadata and "x-kannon-domain" in credentials.metadata:
-            return await self._authenticate_admin(credentials)
-        domain, secret = parse_basic(credentials.metadata.get("authorization", ""))
+    async def authenticate(self, call: CallMetadata) -> TenantCaller:
+        if "authorization" not in call.metadata and "x-kannon-domain" in call.metadata:
+            return await self._authenticate_admin(call)
+        domain, secret = parse_basic(call.metadata.get("authorization", ""))
         tenant = await self._find_tenant(domain, hashlib.sha256(secret.encode()).digest())
         if tenant is None:
-            await anyio.sleep(self._failed.charge(credentials.peer))
-            log.warning("wrong API key", peer=credentials.peer, domain=domain)
+            await anyio.sleep(self._failed.charge(call.peer))
+            log.warning("wrong API key", peer=call.peer, domain=domain)
             raise Unauthenticated("invalid or wrong auth")
-        return TenantCaller(tenant, _idempotency_key(credentials))
+        return TenantCaller(tenant, _idempotency_key(call))
 
-    async def _authenticate_admin(self, credentials: Credentials) -> TenantCaller:
-        caller = await self._admin.authenticate(credentials)
-        given = credentials.metadata["x-kannon-domain"]
+    async def _authenticate_admin(self, call: CallMetadata) -> TenantCaller:
+        caller = await self._admin.authenticate(call)
+        given = call.metadata["x-kannon-domain"]
         try:
             tenant = await self._find_tenant_of_domain(canonical_domain(given))
         except ValueError:
@@ -126,7 +126,7 @@ class TenantAuthenticator:
         if tenant is None:
             raise NotFound(f'x-kannon-domain: no domain "{given}"')
         log.info("admin sends for a domain", domain=tenant.domain, by=caller.attribution)
-        return TenantCaller(tenant, _idempotency_key(credentials))
+        return TenantCaller(tenant, _idempotency_key(call))
 
 
 def parse_basic(header: str) -> tuple[str, str]:
@@ -141,15 +141,15 @@ def parse_basic(header: str) -> tuple[str, str]:
         return "", ""
 
 
-def _attribution(credentials: Credentials) -> str:
-    text = _utf8(credentials.metadata.get("x-kannon-attribution", ""), "x-kannon-attribution")
+def _attribution(call: CallMetadata) -> str:
+    text = _utf8(call.metadata.get("x-kannon-attribution", ""), "x-kannon-attribution")
     if len(text.encode()) > MAX_ATTRIBUTION_BYTES:
         raise InvalidArgument("x-kannon-attribution", f"must not exceed {MAX_ATTRIBUTION_BYTES} bytes")
     return text
 
 
-def _idempotency_key(credentials: Credentials) -> str:
-    text = _utf8(credentials.metadata.get("idempotency-key", ""), "idempotency-key")
+def _idempotency_key(call: CallMetadata) -> str:
+    text = _utf8(call.metadata.get("idempotency-key", ""), "idempotency-key")
     if len(text) > MAX_IDEMPOTENCY_KEY:
         raise InvalidArgument("idempotency-key", f"must not exceed {MAX_IDEMPOTENCY_KEY} characters")
     return text

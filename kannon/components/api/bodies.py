@@ -1,9 +1,9 @@
 """The body of a request as it arrives: bounded before it is read.
 
 In: DATA frames of one HTTP/2 stream. Out: exactly the bytes asked for. Refuses a message longer than the limit when its
-five-byte prefix is read, so that nothing of it is ever buffered, and one that ends or stalls half way. Large messages
-wait for room: a few of them at once, whoever sends them. It takes the place of grpclib's own Buffer, which knows no
-limit, and is what every reader of every method reads from.
+five-byte prefix is read, before any of it is buffered, and one that ends or stalls half way. Large messages wait for a
+permit: the server reads a few of them at once. BoundedBuffer replaces grpclib's own Buffer, which has no limit, for
+every method.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ STALL_SECONDS = 60.0
 """Longest silence inside a message that has begun."""
 LARGE_BYTES = 2 << 20
 LARGE_AT_ONCE = 8
-"""So the memory of all bodies stays below a few hundred MiB."""
+"""It keeps the memory of all bodies below a few hundred MiB."""
 
 
 class BoundedBuffer(Buffer):
-    """Flow control is the limit on what is held: a frame is acknowledged when the message being read takes it.
-    `close` when the call has ended, and not before: its message is in memory until then."""
+    """Flow control bounds what is held: a frame is acknowledged when the message being read takes it. `large_bodies`
+    gives the permits. `close` when the call has ended, and not before: its message is in memory until then."""
 
-    def __init__(self, acknowledge: Callable[[int], None], limit: int, room: asyncio.Semaphore) -> None:
+    def __init__(self, acknowledge: Callable[[int], None], limit: int, large_bodies: asyncio.Semaphore) -> None:
         super().__init__(acknowledge)
-        self._room = room
-        self._has_room = False
+        self._large_bodies = large_bodies
+        self._has_permit = False
         self._acknowledge = acknowledge
         self._limit = limit
         self._arrived = asyncio.Event()
@@ -49,9 +49,9 @@ class BoundedBuffer(Buffer):
         if size > self._limit:
             text = f"the message has {size} bytes, more than the {self._limit} allowed"
             raise GRPCError(Status.RESOURCE_EXHAUSTED, text)
-        if size > LARGE_BYTES and not self._has_room:
-            await self._room.acquire()
-            self._has_room = True
+        if size > LARGE_BYTES and not self._has_permit:
+            await self._large_bodies.acquire()
+            self._has_permit = True
         while len(self._taken) < size:
             if self._frames:
                 self._take_frames()
@@ -83,11 +83,11 @@ class BoundedBuffer(Buffer):
             self._acknowledge(ack_size)
 
     def close(self) -> None:
-        if self._has_room:
-            self._has_room = False
-            self._room.release()
+        if self._has_permit:
+            self._has_permit = False
+            self._large_bodies.release()
 
     def unacked_size(self) -> int:
-        """Of the frames that nobody read; their credit goes back to the connection when the stream ends."""
+        """The size of the frames that were not read; their credit goes back to the connection when the stream ends."""
         frames, self._frames = self._frames, []
         return sum(ack_size for _, ack_size in frames)

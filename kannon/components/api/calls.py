@@ -1,8 +1,8 @@
-"""A call: credentials, then its body, then the method, then one status.
+"""A call: authentication, then its body, then the method, then one status.
 
 In: services whose methods are plain (`async def M(self, caller, request) -> response`). Out: grpclib's table of
-methods. The order is the point: who calls is decided from the metadata alone, before a byte of the body is read.
-Errors become statuses here and nowhere else; what is not one of ours is logged, and shown as INTERNAL without its text.
+methods. The order is the point: the metadata alone decides the caller, before a byte of the body is read. Errors become
+statuses here and nowhere else; an unexpected one is logged, and the client sees INTERNAL without its text.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -47,8 +47,8 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a call says of its caller before its body is read."""
+class CallMetadata:
+    """What an authenticator decides by, before the body is read. `peer` is an address, empty where it is not known."""
 
     metadata: Mapping[str, str]
     peer: str
@@ -56,11 +56,12 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Service(Generic[Caller]):
-    """`authenticate` raises Unauthenticated; what it returns is handed to each method of `methods`."""
+    """`authenticate` raises Unauthenticated; each method of `methods` gets the caller that it returns, None where the
+    service is open to anyone."""
 
     descriptor: ServiceDescriptor
     methods: Any
-    authenticate: Callable[[Credentials], Awaitable[Caller]]
+    authenticate: Callable[[CallMetadata], Awaitable[Caller]]
 
     def table(self) -> dict[str, Handler]:
         """Every method of the descriptor; one that `methods` lacks is an AttributeError, at start."""
@@ -76,15 +77,17 @@ class Service(Generic[Caller]):
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Caller]):
-    """A method as grpclib calls it. Its messages come by way of a LateCodec."""
+    """A method as grpclib calls it. A LateCodec decodes its messages."""
 
     name: str
     method: Callable[[Caller, Any], Awaitable[Message]]
-    authenticate: Callable[[Credentials], Awaitable[Caller]]
+    authenticate: Callable[[CallMetadata], Awaitable[Caller]]
 
-    async def __call__(self, stream: "Stream[Any, Any]") -> None:
+    async def __call__(self, stream: "Stream[Any, Any]", on_authenticated: Callable[[], None] | None = None) -> None:
         try:
-            caller = await self.authenticate(_credentials(stream))
+            caller = await self.authenticate(_metadata(stream))
+            if caller is not None and on_authenticated is not None:
+                on_authenticated()
             request = await stream.recv_message()
             if request is None:
                 raise GRPCError(Status.INVALID_ARGUMENT, "the request has no message")
@@ -96,7 +99,7 @@ class Call(Generic[Caller]):
         await stream.send_message(response)
 
 
-def guarded(name: str, handler: Handler) -> Handler:
+def with_statuses(name: str, handler: Handler) -> Handler:
     """A method of grpclib's own services (reflection, health) under the same rules for errors."""
 
     async def call(stream: "Stream[Any, Any]") -> None:
@@ -109,14 +112,14 @@ def guarded(name: str, handler: Handler) -> Handler:
 
 
 def to_grpc(error: Exception, call: str) -> Exception:
-    """The status of an error. A stream that the client ended stays what it is: nobody reads the answer."""
+    """The status of an error. StreamTerminatedError stays as it is: the client has ended the stream."""
     if isinstance(error, (GRPCError, StreamTerminatedError)):
         return error
     if isinstance(error, Throttled):
-        log.warning("call not served: busy", call=call, reason=str(error))
+        log.warning("call refused: busy", call=call, reason=str(error))
         return GRPCError(Status.UNAVAILABLE, "the server is busy; try again")
     if isinstance(error, Unavailable):
-        log.warning("call cannot be served", call=call, reason=str(error))
+        log.warning("call refused: unavailable", call=call, reason=str(error))
         return GRPCError(Status.UNAVAILABLE, "a service this call needs is away; try again")
     if isinstance(error, KannonError) and type(error) in STATUSES:
         return GRPCError(STATUSES[type(error)], str(error))
@@ -128,10 +131,10 @@ def to_grpc(error: Exception, call: str) -> Exception:
     return GRPCError(Status.INTERNAL, "internal error")
 
 
-def _credentials(stream: "Stream[Any, Any]") -> Credentials:
+def _metadata(stream: "Stream[Any, Any]") -> CallMetadata:
     metadata: dict[str, str] = {}
     for name, value in (stream.metadata or {}).items():
-        if isinstance(value, str):  # binary values are none of ours
+        if isinstance(value, str):  # no method takes binary values
             metadata.setdefault(name, value)
     address = stream.peer.addr()
-    return Credentials(metadata, address[0] if address else "")
+    return CallMetadata(metadata, address[0] if address else "")

@@ -21,7 +21,7 @@ from kannon.accept.limiter import PLACES, SendLimiter
 from kannon.accept.service import AcceptService, Metrics, Notifier
 from kannon.components.api.admin import AdminMethods
 from kannon.components.api.authenticator import AdminAuthenticator, FailedLogins, TenantAuthenticator
-from kannon.components.api.calls import Credentials, Service
+from kannon.components.api.calls import CallMetadata, Service
 from kannon.components.api.cancel_worker import CancelWorker, OutcomeBus
 from kannon.components.api.dead_letters import DeadLetterBus, DeadLetterMethods
 from kannon.components.api.destinations import DestinationMethods, SenderBus
@@ -108,7 +108,7 @@ class Api:
             self.addresses = await self._listen(server, tls)
             log.info("api is listening", addresses=[f"{host}:{port}" for host, port in self.addresses])
             async with anyio.create_task_group() as group:
-                group.start_soon(server.watch)
+                group.start_soon(server.serve)
                 group.start_soon(cancel_worker.run)
                 group.start_soon(Retention(self._background, self._settings.retention).run)
                 task_status.started()
@@ -156,7 +156,7 @@ class Api:
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(accept), tenant),
             Service(_service(adminapiv1_pb2, "Api"), AdminMethods(fail_fast, self._settings.limits.max_bytes), admin),
-            Service(_service(adminapiv1_pb2, "HZService"), HZMethods(self._checks), _anyone),
+            Service(_service(adminapiv1_pb2, "HZService"), HZMethods(self._checks), _open_to_anyone),
             Service(_service(statsapiv1_pb2, "StatsApiV1"), StatsV1Methods(self._db), admin),
             Service(_service(statsapiv2_pb2, "StatsApiV2"), StatsV2Methods(self._db), admin),
             Service(_service(operations_pb2, "Operations"), operations, admin),
@@ -183,7 +183,7 @@ class Api:
             log.debug("cannot notify the dispatcher", reason=str(error))
 
 
-async def _anyone(credentials: Credentials) -> None:
+async def _open_to_anyone(metadata: CallMetadata) -> None:
     return None
 
 

@@ -1,9 +1,11 @@
-"""Is it well? HZ with the failing checks by name, and the standard gRPC health service; both open to anyone.
+"""Health: HZ with the failing checks by name, and the standard gRPC health service; both open to anyone.
 
-In: checks by name, injected by who knows the process (PostgreSQL, NATS, each component). Out: for HZ only what fails,
-in words that give nothing away; for gRPC health SERVING or NOT_SERVING, overall and per service.
+In: checks by name (PostgreSQL, NATS, each component), passed in. Out: for HZ the checks that fail, without their
+reasons; for gRPC health SERVING or NOT_SERVING, overall and per service. An answer holds for a second, so that a flood
+of calls is not a flood of queries.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import anyio
@@ -13,7 +15,7 @@ from grpclib.health.check import ServiceCheck
 from grpclib.health.service import OVERALL, Health
 from grpclib.reflection.service import ServerReflection
 
-from kannon.components.api.calls import guarded
+from kannon.components.api.calls import with_statuses
 from kannon.errors import KannonError
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import HZRequest, HZResponse
 
@@ -22,13 +24,13 @@ CHECK_SECONDS = 2.0
 _TTL_SECONDS = 1.0
 
 Check = Callable[[], Awaitable[None]]
-"""Returns when all is well, raises otherwise."""
+"""Raises when the check fails."""
 
 log = structlog.get_logger(__name__)
 
 
 async def failing(checks: Mapping[str, Check]) -> dict[str, str]:
-    """Runs them at once; name → what to tell the world."""
+    """Runs all checks concurrently; the names of those that fail, with a text that shows no reason."""
     result: dict[str, str] = {}
 
     async def run(name: str, check: Check) -> None:
@@ -48,17 +50,25 @@ async def failing(checks: Mapping[str, Check]) -> dict[str, str]:
 
 
 class HZMethods:
-    """pkg.kannon.admin.apiv1.HZService."""
+    """pkg.kannon.admin.apiv1.HZService. One call at a time runs the checks; the others wait for its answer."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Mapping[str, Check], clock: Callable[[], float] = time.monotonic) -> None:
         self._checks = checks
+        self._clock = clock
+        self._lock = anyio.Lock()
+        self._failing: dict[str, str] = {}
+        self._expires = float("-inf")
 
     async def HZ(self, caller: None, request: HZRequest) -> HZResponse:
-        return HZResponse(result=await failing(self._checks))
+        async with self._lock:
+            if self._clock() >= self._expires:
+                self._failing = await failing(self._checks)
+                self._expires = self._clock() + _TTL_SECONDS
+        return HZResponse(result=self._failing)
 
 
 class _Named:
-    """What grpclib's own services want to know a service by."""
+    """A service as grpclib's own services take it: by its name."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -72,18 +82,18 @@ async def _no_method(stream: object) -> None:
 
 
 def standard_methods(service_names: Sequence[str], ready: Check) -> dict[str, Handler]:
-    """gRPC health and server reflection (v1 and v1alpha). One answer holds for all services: can this process serve
-    calls, that is, does `ready` return?"""
+    """gRPC health and server reflection (v1 and v1alpha). One status holds for all services: SERVING when `ready`
+    returns."""
 
-    async def well() -> bool:
+    async def is_ready() -> bool:
         return not await failing({"ready": ready})
 
-    check = ServiceCheck(well, check_ttl=_TTL_SECONDS, check_timeout=2 * CHECK_SECONDS)
+    check = ServiceCheck(is_ready, check_ttl=_TTL_SECONDS, check_timeout=2 * CHECK_SECONDS)
     named = [_Named(name) for name in service_names]
     health = Health({OVERALL: [check], **{service: [check] for service in named}})
-    reflection = ServerReflection.extend(named)[len(named) :]
+    reflection = ServerReflection.extend([*named, health])[len(named) + 1 :]
     return {
-        path: guarded(path, handler)
+        path: with_statuses(path, handler)
         for service in (health, *reflection)
         for path, handler in service.__mapping__().items()
     }

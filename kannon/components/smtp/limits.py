@@ -2,7 +2,8 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+
+from kannon.peers import peer_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +66,14 @@ class ConnectionLimiter:
 
     def allows(self, peer: str) -> bool:
         """By the peer's own count. Loopback is exempt: a proxy or a local mail server there has many clients."""
-        key = _peer_key(peer)
+        key = peer_key(peer)
         return key == "loopback" or self._peers[key] < self._limits.per_peer
 
     def acquire(self, peer: str) -> None:
-        self._peers[_peer_key(peer)] += 1
+        self._peers[peer_key(peer)] += 1
 
     def release(self, peer: str) -> None:
-        key = _peer_key(peer)
+        key = peer_key(peer)
         self._peers[key] -= 1
         if self._peers[key] <= 0:
             del self._peers[key]
-
-
-def _peer_key(peer: str) -> str:
-    try:
-        address = ip_address(peer.partition("%")[0])
-    except ValueError:
-        return peer
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        elif not address.is_loopback:
-            return str(IPv6Address(int(address) >> 64 << 64))
-    return "loopback" if address.is_loopback else str(address)

@@ -10,7 +10,7 @@ from grpclib.client import UnaryUnaryMethod
 from grpclib.const import Status
 
 from kannon.components.api.authenticator import AdminAuthenticator, FailedLogins, parse_basic
-from kannon.components.api.calls import Credentials
+from kannon.components.api.calls import CallMetadata
 from kannon.db.pool import Database
 from kannon.errors import InvalidArgument, Unauthenticated
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
@@ -156,12 +156,12 @@ async def test_attribution_is_bounded_and_clean(db: Database, attribution: str, 
     # grpclib's client refuses to send some of these; tests/components/api/test_server.py sends raw bytes.
 
     gate = AdminAuthenticator(TOKEN, FailedLogins())
-    credentials = Credentials(ADMIN | {"x-kannon-attribution": attribution}, "peer")
+    call = CallMetadata(ADMIN | {"x-kannon-attribution": attribution}, "peer")
     if status is Status.OK:
-        assert (await gate.authenticate(credentials)).attribution == attribution
+        assert (await gate.authenticate(call)).attribution == attribution
     else:
         with pytest.raises(InvalidArgument, match=r"^x-kannon-attribution: "):
-            await gate.authenticate(credentials)
+            await gate.authenticate(call)
 
 
 async def test_an_empty_configured_token_opens_nothing() -> None:
@@ -169,7 +169,7 @@ async def test_an_empty_configured_token_opens_nothing() -> None:
     gate = AdminAuthenticator("", FailedLogins())
     for given in ({}, {"x-kannon-admin-token": ""}):
         with pytest.raises(Unauthenticated):
-            await gate.authenticate(Credentials(given, "peer"))
+            await gate.authenticate(CallMetadata(given, "peer"))
 
 
 def test_basic_is_read_as_rfc_7617_has_it() -> None:

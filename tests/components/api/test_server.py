@@ -1,4 +1,4 @@
-"""The server below the methods: bounds, broken clients, deadlines, draining, health, reflection."""
+"""The server below the methods: bounds, broken clients, deadlines, draining."""
 
 import asyncio
 from pathlib import Path
@@ -7,23 +7,18 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpclib.const import Status
-from grpclib.health.v1.health_grpc import HealthStub
-from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from grpclib.reflection.v1.reflection_grpc import ServerReflectionStub
-from grpclib.reflection.v1.reflection_pb2 import ServerReflectionRequest
+from grpclib.health.v1.health_pb2 import HealthCheckResponse
+from h2.errors import ErrorCodes
 
-from kannon.components.api import Api, ApiSettings, bodies, server
+from kannon.components.api import Api, ApiSettings, bodies, connection, first_bytes, server
 from kannon.db.pool import Database
 from kannon.dns_lookup import make_txt_lookup
-from kannon.errors import AddressInUse, ConfigError, Unavailable
-from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub
-from kannon.pb.admin.apiv1.adminapiv1_pb2 import GetDomainsReq, GetDomainsResponse, HZRequest
+from kannon.errors import AddressInUse, ConfigError
+from kannon.pb.admin.apiv1.adminapiv1_pb2 import GetDomainsReq, GetDomainsResponse
 from tests.support.api import ADMIN, LIMITS, TOKEN, NoBus, a_send, refusal, running_api
 from tests.support.h2_client import H2Client, framed, grpc_headers, h2_client
 from tests.support.patience import patience
-from tests.support.services import SERVICES
 
 GET_DOMAINS = "/pkg.kannon.admin.apiv1.Api/GetDomains"
 SEND = "/pkg.kannon.mailer.apiv1.Mailer/SendHTML"
@@ -123,18 +118,6 @@ async def test_frames_of_unknown_types_are_ignored(db: Database) -> None:
         assert (await ask(client, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
 
 
-@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00" + bytes(100), bytes(100)])
-async def test_what_is_not_http2_is_closed(db: Database, garbage: bytes) -> None:
-    async with running_api(db) as api:
-        reader, writer = await asyncio.open_connection(api.host, api.port)
-        writer.write(garbage)
-        with patience():
-            while await reader.read(1000):
-                pass
-        writer.close()
-        assert await refusal(api.admin.GetDomains(GetDomainsReq(), metadata=ADMIN)) == (Status.OK, "")
-
-
 async def test_a_client_that_resets_its_call_stops_the_work(db: Database) -> None:
     """The lock is held by us: the send waits for it until its client leaves, and nothing is stored."""
     async with running_api(db) as api, h2_client(api.host, api.port) as client:
@@ -189,8 +172,8 @@ async def test_a_stop_lets_running_calls_complete_and_takes_no_new_ones(db: Data
         with patience():
             await busy.until_closed()
             await idle.until_closed()
-        assert busy.goodbye
-        assert idle.goodbye
+        assert busy.goaway == ErrorCodes.NO_ERROR
+        assert idle.goaway == ErrorCodes.NO_ERROR
     async with db.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM messages") == 1
 
@@ -209,8 +192,9 @@ async def test_a_stop_does_not_wait_for_streams_without_an_end(db: Database) -> 
 
 async def test_idle_connections_are_closed(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(server, "FIRST_CALL_SECONDS", 0.05)
-    monkeypatch.setattr(server, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "FIRST_CALL_SECONDS", 0.05)
+    monkeypatch.setattr(first_bytes, "FIRST_CALL_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.1)
     async with running_api(db) as api:
         reader, writer = await asyncio.open_connection(api.host, api.port)  # says nothing at all
         async with h2_client(api.host, api.port) as used:
@@ -219,7 +203,7 @@ async def test_idle_connections_are_closed(db: Database, monkeypatch: pytest.Mon
                 while await reader.read(1000):
                     pass
                 await used.until_closed()
-            assert used.goodbye
+            assert used.goaway == ErrorCodes.NO_ERROR
         writer.close()
 
 
@@ -233,7 +217,7 @@ async def test_a_body_that_stalls_is_given_up(db: Database, monkeypatch: pytest.
 
 async def test_large_bodies_take_turns(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "LARGE_BYTES", 10)
-    monkeypatch.setattr(server, "LARGE_AT_ONCE", 1)
+    monkeypatch.setattr(connection, "LARGE_AT_ONCE", 1)
     large = framed(b"\x7a\x14" + bytes(20))
     async with running_api(db) as api, h2_client(api.host, api.port) as client:
         first = await client.open(grpc_headers(GET_DOMAINS, ADMIN_HEADER))
@@ -273,57 +257,6 @@ async def test_a_certificate_that_cannot_be_read_is_the_operators_fault(db: Data
             await api.run(anyio.Event(), task_status=anyio.TASK_STATUS_IGNORED)
 
 
-async def test_health_speaks_for_each_service_and_for_all(db: Database) -> None:
-    async with running_api(db) as api:
-        health = HealthStub(api.channel)
-        for name in ("", *(service.full_name for service in SERVICES)):
-            response = await health.Check(HealthCheckRequest(service=name))
-            assert response.status == HealthCheckResponse.SERVING, name
-        status, _ = await refusal(health.Check(HealthCheckRequest(service="nobody")))
-        assert status is Status.NOT_FOUND
-
-
-async def test_hz_names_what_fails_and_tells_nothing_more(db: Database) -> None:
-    async def well() -> None:
-        return None
-
-    async def away() -> None:
-        raise Unavailable("postgres://user:secret@host")
-
-    async def broken() -> None:
-        raise RuntimeError("/etc/kannon")
-
-    async def hangs() -> None:
-        await anyio.sleep_forever()
-
-    checks = {"postgres": away, "nats": well, "bug": broken}
-    async with running_api(db, checks=checks) as api:
-        result = (await HZServiceStub(api.channel).HZ(HZRequest())).result
-    assert dict(result) == {"postgres": "unavailable", "bug": "unavailable"}
-    async with running_api(db, checks={"nats": hangs}) as api:
-        with patience():
-            result = (await HZServiceStub(api.channel).HZ(HZRequest())).result
-    assert dict(result) == {"nats": "does not answer"}
-
-
-async def test_reflection_describes_every_service(db: Database) -> None:
-    async with running_api(db) as api, ServerReflectionStub(api.channel).ServerReflectionInfo.open() as stream:
-        await stream.send_message(ServerReflectionRequest(list_services=""))
-        listed = await stream.recv_message()
-        assert listed is not None
-        names = [s.name for s in listed.list_services_response.service]
-        assert sorted(names) == sorted(service.full_name for service in SERVICES)
-        for name in names:
-            await stream.send_message(ServerReflectionRequest(file_containing_symbol=name))
-            found = await stream.recv_message()
-            assert found is not None
-            [raw] = found.file_descriptor_response.file_descriptor_proto
-            described = FileDescriptorProto.FromString(raw)
-            assert name in [f"{described.package}.{service.name}" for service in described.service]
-            assert described.name.startswith("kannon/")
-        await stream.end()
-
-
 async def _until_someone_waits(connection: Any) -> None:
     with patience():
         while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
@@ -344,15 +277,3 @@ async def _until_refused(host: str, port: int) -> None:
             return
         writer.close()
         await anyio.lowlevel.checkpoint()
-
-
-async def test_connections_are_counted(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
-    async with running_api(db) as api, h2_client(api.host, api.port) as first, h2_client(api.host, api.port) as second:
-        for client in (first, second):
-            assert (await ask(client, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0
-        reader, writer = await asyncio.open_connection(api.host, api.port)
-        with patience():
-            await reader.read()  # to its end
-        writer.close()
-        assert (await ask(first, GET_DOMAINS, framed(b""), ADMIN_HEADER))[0] == 0

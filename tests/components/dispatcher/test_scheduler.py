@@ -118,7 +118,7 @@ async def test_it_claims_a_page_for_each_worker_and_one_more_while_none_is_publi
     stop = anyio.Event()
     async with GatedBuilder(db) as builder:
         scheduler = Scheduler(db, bus, builder, replace(LIMITS, workers=2), clock=now)
-        with anyio.fail_after(20):
+        with patience():
             async with anyio.create_task_group() as group:
                 group.start_soon(scheduler.run, stop)
                 await builder.asked.wait()

@@ -1,0 +1,89 @@
+"""The first bytes of a connection decide its protocol."""
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import anyio
+import pytest
+from grpclib.const import Status
+
+from kannon.components.api.flood import PREFACE
+from tests.support.certificates import make_authority
+from tests.support.h2_client import H2Client, grpc_headers
+from tests.support.h2_server import call_is_answered, serving
+from tests.support.patience import patience
+
+GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
+
+
+async def answer_to(host: str, port: int, sent: bytes) -> bytes:
+    """All that the server says until it closes the connection."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(sent)
+        got = b""
+        with patience():
+            try:
+                while data := await reader.read(1000):
+                    got += data
+            except ConnectionError:
+                pass  # closed with bytes unread
+        return got
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent", [GET, b"POST / HTTP/1.1\r\n\r\n" + bytes(100_000), bytes(100), b"PRI * HTTP/1.1\r\n\r\n"]
+)
+async def test_other_protocols_get_one_readable_answer(sent: bytes) -> None:
+    async with serving() as (_, host, port):
+        head, _, body = (await answer_to(host, port, sent)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert body == b"This port speaks gRPC over HTTP/2.\n"
+        await call_is_answered(host, port)
+
+
+async def test_a_preface_that_arrives_in_pieces_is_http2() -> None:
+    async with serving() as (_, host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        client = H2Client(reader, writer)
+        sent = client.h2.data_to_send()
+        assert sent.startswith(PREFACE)
+        for byte in sent:
+            await client.raw(bytes([byte]))
+            await anyio.lowlevel.checkpoint()
+        stream = await client.open(grpc_headers("/nothing/here"))
+        assert (await client.answer(stream)).status == Status.UNIMPLEMENTED.value
+        writer.close()
+
+
+async def test_a_tls_client_on_a_port_without_tls(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as (_, host, port):
+        context = ssl.create_default_context()
+        with patience(), pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.open_connection(host, port, ssl=context, server_hostname="localhost")
+        await call_is_answered(host, port)
+    [record] = caplog.records
+    assert "TLS client on a port without TLS" in record.getMessage()
+    assert record.levelname == "INFO"
+
+
+async def test_a_client_without_tls_on_a_tls_port(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    authority = make_authority(tmp_path)
+    async with serving(authority.issue("localhost")) as (server, host, port):
+        for sent in (PREFACE, GET):
+            assert b"HTTP" not in await answer_to(host, port, sent)
+        with patience():
+            while list(server._connections):
+                await anyio.lowlevel.checkpoint()
+        context = ssl.create_default_context(cafile=authority.pem)
+        context.set_alpn_protocols(["h2"])
+        reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname="localhost")
+        client = H2Client(reader, writer)
+        stream = await client.open(grpc_headers("/nothing/here"))
+        assert (await client.answer(stream)).status == Status.UNIMPLEMENTED.value
+        writer.close()
+    assert [r.levelname for r in caplog.records] == ["INFO", "INFO"]
+    assert all("TLS handshake failed" in r.getMessage() for r in caplog.records)
