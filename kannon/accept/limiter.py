@@ -1,4 +1,4 @@
-"""Admits large sends: a few at once, in turns between tenants; the others wait in a bounded queue.
+"""Admits large sends: a few at once, tenants alternate; the others wait in a bounded queue.
 
 In: the domain of a tenant. Out: a place, held while the block runs. A send holds a database connection and much memory,
 hence one tenant never has all places (unless there is only one), and a free place goes to the waiting tenant that has
@@ -31,7 +31,7 @@ class SendLimiter:
         self._most_waiting_per_tenant = waiting_per_tenant
         self._running: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        """Tenants in the order of their turns."""
+        """Waiting tenants, the next to be admitted first."""
 
     @asynccontextmanager
     async def place(self, tenant: str) -> AsyncIterator[None]:
@@ -51,15 +51,15 @@ class SendLimiter:
             raise LimitExceeded(f'{len(queue)} large sends of "{tenant}" wait already; try again later')
         if sum(map(len, self._waiting.values())) >= self._most_waiting:
             raise LimitExceeded(f"{self._most_waiting} large sends wait already; try again later")
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(tenant, queue).append(turn)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(tenant, queue).append(waiter)
         try:
-            await turn
+            await waiter
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if waiter.done() and not waiter.cancelled():
                 self._release(tenant)
             else:
-                self._leave(tenant, turn)
+                self._leave(tenant, waiter)
             raise
 
     def _release(self, tenant: str) -> None:
@@ -74,17 +74,17 @@ class SendLimiter:
     def _admit(self) -> None:
         while candidates := [tenant for tenant in self._waiting if self._has_room(tenant)]:
             tenant = min(candidates, key=lambda each: self._running[each])
-            turn = self._waiting[tenant][0]
-            self._leave(tenant, turn)
+            waiter = self._waiting[tenant][0]
+            self._leave(tenant, waiter)
             if tenant in self._waiting:
                 self._waiting.move_to_end(tenant)
-            if not turn.done():
+            if not waiter.done():
                 self._running[tenant] += 1
-                turn.set_result(None)
+                waiter.set_result(None)
 
-    def _leave(self, tenant: str, turn: "asyncio.Future[None]") -> None:
+    def _leave(self, tenant: str, waiter: "asyncio.Future[None]") -> None:
         queue = self._waiting.get(tenant)
-        if queue is not None and turn in queue:
-            queue.remove(turn)
+        if queue is not None and waiter in queue:
+            queue.remove(waiter)
             if not queue:
                 del self._waiting[tenant]
