@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from kannon.app import Wired
 from kannon.cli.server.banner import Banner
 from kannon.config import Config, Log
 from kannon.log import setup_logging
+from tests.support.logs import CurrentStderr
 
 
 class Listening:
@@ -22,9 +24,9 @@ class Listening:
 
 
 @pytest.fixture(autouse=True)
-def console_log_afterwards() -> object:
+def _restored() -> Iterator[None]:
     yield
-    setup_logging()
+    setup_logging("debug", stream=CurrentStderr())
 
 
 async def show(form: Literal["console", "json"]) -> str:
