@@ -102,7 +102,7 @@ def databases(postgres_server: str) -> Databases:
 async def postgres_url(databases: Databases) -> AsyncIterator[str]:
     name = await databases.take()
     yield databases.url(name)
-    databases.give_back(name)
+    databases.release(name)
 
 
 @pytest.fixture

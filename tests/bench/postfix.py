@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.processes import TICKS, tree
-from tests.support.interop import listening, stranger
+from tests.support.interop import find_program, listening
 from tests.support.processes import all_gone
 from tests.support.smtp_peer import free_port
 
@@ -85,7 +85,7 @@ class PostfixWithOpendkim:
     ) -> None:
         self.port = free_port()
         self._folder = folder
-        self._postfix = [stranger("postfix"), "-c", str(folder / "config")]
+        self._postfix = [find_program("postfix"), "-c", str(folder / "config")]
         folder.chmod(0o755)  # Postfix gives its rights away and must still get there
         for name in ("queue", "config", "data"):
             (folder / name).mkdir()
@@ -99,7 +99,7 @@ class PostfixWithOpendkim:
 
     async def start(self) -> None:
         """Returns when mail can be submitted; a mail that comes before OpenDKIM listens would be refused."""
-        self._opendkim = subprocess.Popen([stranger("opendkim"), "-f", "-x", str(self._folder / "opendkim.conf")])
+        self._opendkim = subprocess.Popen([find_program("opendkim"), "-f", "-x", str(self._folder / "opendkim.conf")])
         subprocess.run([*self._postfix, "start"], check=True, stderr=subprocess.DEVNULL)
         await listening(self.port)
 

@@ -137,7 +137,7 @@ def attack(port: int, count: int, log: Path) -> Iterator[None]:
     """All connections at once, from a process of their own, so that what they cost there is not measured here."""
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.hostile", str(port), str(count)], stdout=out, stderr=out
+            [sys.executable, "-m", "tests.support.abusive_clients", str(port), str(count)], stdout=out, stderr=out
         )
     try:
         yield

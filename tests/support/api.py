@@ -36,7 +36,7 @@ LIMITS = Limits(max_bytes=1 << 20, max_recipients=1000)
 
 @dataclass
 class NoBus:
-    """Stands where the bus stands, for tests that are not about it."""
+    """Stands in for the bus, in tests that are not about it."""
 
     notifications: int = 0
     error: Exception | None = None
@@ -84,7 +84,7 @@ class RunningApi:
         await self.admin.CreateDomain(CreateDomainRequest(domain=name), metadata=ADMIN)
 
     async def create_key(self, domain: str, name: str = "test") -> dict[str, str]:
-        """The metadata that its owner sends."""
+        """The metadata of a call with this key."""
         response = await self.admin.CreateAPIKey(CreateAPIKeyRequest(domain=domain, name=name), metadata=ADMIN)
         return basic(domain, response.key)
 

@@ -1,4 +1,4 @@
-"""The artefacts under test, built by make as anybody builds them; nothing to do where they are up to date."""
+"""The artefacts under test, built by make unless they are up to date."""
 
 import fcntl
 import os
@@ -20,7 +20,7 @@ def build_package() -> Path:
 
 
 def make(target: str, tree: Path = ROOT) -> None:
-    """One at a time, whoever asks."""
+    """Only one process builds at a time."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("KANNON_", "MAKE"))}
     (tree / "build").mkdir(exist_ok=True)
     with (tree / "build" / ".lock").open("w") as lock:

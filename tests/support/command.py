@@ -1,7 +1,7 @@
-"""The `kannon` command as its user has it: a process, its exit code, and what it says where.
+"""The `kannon` command as its user runs it: a process, its exit code and its output.
 
-TEST_EXECUTABLE names another program (the single executable) in place of this source tree, whose commands are forked
-from a process that has imported it: most of what a command costs is to start Python.
+TEST_EXECUTABLE names another program (the single executable). Without it, the commands of this source tree are forked
+from a process that has imported them, because starting Python costs more than most commands.
 """
 
 import json
@@ -44,7 +44,7 @@ def command() -> list[str]:
 
 
 class Command:
-    """Runs in `folder`, with no KANNON_ variable but those of `env`."""
+    """Runs in `folder`; the only KANNON_ variables are those of `env`."""
 
     def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Taking messages off the bus in tests."""
+"""Takes messages off the bus in tests."""
 
 import anyio
 

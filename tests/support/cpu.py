@@ -1,4 +1,4 @@
-"""What work costs, in seconds of the processor: other processes do not count, however busy the machine is."""
+"""The processor seconds of a piece of work; other processes on a busy machine do not change them."""
 
 import resource
 import time
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 def cost(work: Callable[[], object], times: int = 3) -> float:
-    """Of this thread, at the cheapest of so many times."""
+    """Seconds of this thread, the lowest of `times` runs."""
     return min(_once(work) for _ in range(times))
 
 
@@ -19,7 +19,7 @@ def _once(work: Callable[[], object]) -> float:
 
 @contextmanager
 def children_cost() -> Iterator[Callable[[], float]]:
-    """Of all processes that end within, with their children. Gives how much it is so far."""
+    """Yields a function that returns the seconds so far of all child processes that ended in the block."""
     start = _of_children()
     yield lambda: _of_children() - start
 

@@ -1,6 +1,6 @@
-"""A migrated database for each test: one that an earlier test has left is emptied, which costs a quarter of a new copy.
+"""A migrated database for each test. Emptying an earlier test's database costs a quarter of a new copy.
 
-Only a database whose schema is the template's to the last column is taken again. Sessions of the earlier test are cut.
+A database is used again only if its schema equals the template's. Sessions of the earlier test are terminated.
 """
 
 from itertools import count
@@ -13,7 +13,7 @@ _CUT = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
-# All there is in a schema that a test might alter, and the only rows of a new database.
+# Everything in a schema that a test might alter, and the only rows of a new database.
 _SCHEMA = """
 SELECT md5(string_agg(what, ',' ORDER BY what)) FROM (
     SELECT concat_ws(' ', relname, relkind, relchecks, relispartition, reloptions) FROM pg_class
@@ -45,7 +45,7 @@ class Databases:
         self._schema = ""
 
     async def take(self) -> str:
-        """The name of one that is as new."""
+        """The name of a database in its initial state."""
         if not self._schema:
             self._schema = await self._schema_of(TEMPLATE)
         while self._left:
@@ -57,7 +57,7 @@ class Databases:
         await create_database(self._server_url, name, template=TEMPLATE)
         return name
 
-    def give_back(self, name: str) -> None:
+    def release(self, name: str) -> None:
         self._left.append(name)
 
     def url(self, name: str) -> str:
@@ -71,7 +71,7 @@ class Databases:
             await connection.close()
 
     async def _emptied(self, name: str) -> bool:
-        """Whether it could be done."""
+        """False if the database cannot be emptied."""
         try:
             connection = await asyncpg.connect(self.url(name))
         except (OSError, asyncpg.PostgresError):

@@ -30,8 +30,8 @@ async def delivering(
     clock: Callable[[], float] = time.monotonic,
     **options: Any,
 ) -> AsyncIterator[Deliverer]:
-    """`options`: keys of [sender]; its timeout_scale shortens the pacing. No stage times out during a test but those
-    that are `short` (stage → seconds), for a peer that is silent in them; `dns_scale` likewise."""
+    """`options`: keys of [sender]; timeout_scale shortens the pacing. Only the stages in `short` (stage → seconds) time
+    out during a test, for a peer that is silent there; `dns_scale` does the same for DNS."""
     settings: dict[str, Any] = {"hostname": "me.test", "allow_private_mx": True, "timeout_scale": 0.1, **options}
     times = dict.fromkeys(STAGE_SECONDS, 4 * PATIENCE_SECONDS) | dict(short or {})
     async with AsyncExitStack() as stack:
@@ -44,7 +44,8 @@ async def delivering(
 
 @asynccontextmanager
 async def delivering_to(*peers: Peer, **options: Any) -> AsyncIterator[Deliverer]:
-    """dest.test's exchangers are these peers, in this order of preference: mx1.test at 127.0.0.1, mx2.test at .2, …"""
+    """The MX hosts of dest.test are these peers, in this order of preference: mx1.test at 127.0.0.1, mx2.test at .2,
+    …"""
     zone: Zone = {("dest.test", "MX"): []}
     async with AsyncExitStack() as stack:
         port = 0
@@ -56,7 +57,7 @@ async def delivering_to(*peers: Peer, **options: Any) -> AsyncIterator[Deliverer
 
 
 async def deliver_patiently(deliverer: Deliverer, mail: str | Envelope = "b@dest.test") -> Verdict:
-    """As the sender does: throttled mail comes again."""
+    """Repeats throttled mail, as the sender does."""
     envelope = an_envelope(mail) if isinstance(mail, str) else mail
     while isinstance(verdict := await deliverer.deliver(envelope), Throttled):
         await anyio.sleep(verdict.retry_in)
@@ -69,6 +70,6 @@ async def deliver_many(deliverer: Deliverer, count: int) -> list[Verdict]:
 
 @contextmanager
 def short_stage(stage: Stage, seconds: float) -> Iterator[None]:
-    """This stage, and no other, is waited for so briefly: for peers that are silent in it."""
+    """Shortens the time-out of this stage only, for peers that are silent there."""
     with patch.dict(STAGE_SECONDS, {stage: seconds}):
         yield

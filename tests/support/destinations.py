@@ -1,4 +1,4 @@
-"""Many destinations with a scripted peer each, mail to all of them as the bus brings it, and how long it takes."""
+"""Many destinations, each with a scripted peer; mail to all of them as from the bus, and the time it takes."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,12 +17,12 @@ from tests.support.eventually import eventually
 from tests.support.smtp_peer import Behaviour, Peer, free_port, serving
 
 Bad = Mapping[int, tuple[Stage, Behaviour]]
-"""Number of a destination → the stage at which it does not behave well, and how."""
+"""Number of a destination → the stage at which it misbehaves, and its behaviour there."""
 
 
 @asynccontextmanager
 async def destinations(count: int, bad: Bad, **options: Any) -> AsyncIterator[tuple[Deliverer, list[Peer]]]:
-    """d0.test … with a peer each, those in `bad` scripted. `options`: keys of [sender]."""
+    """d0.test …, each with a peer; the peers in `bad` are scripted. `options`: keys of [sender]."""
     port = free_port()
     zone: Zone = {}
     peers = []
@@ -37,7 +37,7 @@ async def destinations(count: int, bad: Bad, **options: Any) -> AsyncIterator[tu
 
 
 async def deliver_patiently(deliverer: Deliverer, to: str, room: anyio.CapacityLimiter) -> Verdict:
-    """As the bus does: what was Throttled comes again, and no more are in work than `room`."""
+    """Repeats throttled mail, as the bus does; `room` limits the mails in flight."""
     while True:
         async with room:
             verdict = await deliverer.deliver(an_envelope(to))
@@ -48,8 +48,8 @@ async def deliver_patiently(deliverer: Deliverer, to: str, room: anyio.CapacityL
 
 @dataclass
 class Run:
-    """Seconds from being queued to the 250, of the mail to the good destinations; and of the last one. `others` are the
-    verdicts that the other mail had by then."""
+    """Seconds from queued to the 250 for the mail to good destinations, and for the last of it. `others` are the
+    verdicts of the other mail until then."""
 
     seconds: list[float]
     others: list[Verdict]

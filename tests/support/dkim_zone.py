@@ -1,4 +1,4 @@
-"""DKIM as a receiver sees it: every signature of a mail, verified by dkimpy with what a DNS zone shows."""
+"""DKIM as a receiver sees it: dkimpy verifies every signature of a mail against a DNS zone."""
 
 import re
 import shlex

@@ -1,8 +1,8 @@
 """A small DNS server with real packets over UDP and TCP on loopback.
 
 In: a zone, (name, type) → answers as text ("10 mx.test."), or one of SERVFAIL, NXDOMAIN, DROP, GARBAGE, TRUNCATED. A
-CNAME is given as ("name", "CNAME") and followed as a recursive server would, unless `follow` is off. A name that is
-nowhere in the zone is NXDOMAIN. Out: `asked`, every question in order.
+CNAME is given as ("name", "CNAME"); the server follows it as a recursive server does, unless `follow` is off. A name
+that the zone does not have is NXDOMAIN. Out: `asked`, every question in order.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class DnsServer:
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def answer(self, wire: bytes, *, tcp: bool) -> bytes | None:
-        """None: say nothing."""
+        """None: no answer."""
         query = dns.message.from_wire(wire)
         name, kind = query.question[0].name, dns.rdatatype.to_text(query.question[0].rdtype)
         self.asked.append((name.to_text(omit_final_dot=True), kind))
@@ -106,7 +106,7 @@ class _Udp(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def serving_dns(server: DnsServer) -> AsyncIterator[str]:
-    """Gives "127.0.0.1:port", as [dns] nameservers takes it."""
+    """Yields "127.0.0.1:port", a value for `dns.nameservers`."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

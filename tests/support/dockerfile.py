@@ -1,4 +1,4 @@
-"""Reads a Dockerfile into its stages: as much of the language as ours uses."""
+"""Parses a Dockerfile into its stages; it knows only the syntax that our Dockerfile uses."""
 
 import json
 import re

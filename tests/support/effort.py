@@ -1,4 +1,4 @@
-"""How thoroughly a run of the tests looks: TEST_LONG=1 (`make test-all`) is for the long forms of them."""
+"""The number of examples in a run of the tests: TEST_LONG=1 (`make test-all`) runs the long forms."""
 
 import os
 
@@ -10,7 +10,8 @@ USUAL_EXAMPLES = 50
 
 
 def examples(count: int) -> settings:
-    """So many, always the same; or LONG_EXAMPLES by chance. Neither the clock nor a slow machine fails them."""
+    """`count` examples, the same in every run; in the long form LONG_EXAMPLES random ones. No example has a
+    deadline."""
     return settings(
         max_examples=LONG_EXAMPLES if LONG else count,
         derandomize=not LONG,
@@ -21,6 +22,6 @@ def examples(count: int) -> settings:
 
 
 def set_usual_examples() -> None:
-    """For the properties that name no number of their own."""
+    """Sets the number for properties that do not name one."""
     settings.register_profile("usual", examples(USUAL_EXAMPLES))
     settings.load_profile("usual")

@@ -1,8 +1,8 @@
-"""A small program around the two embedded servers, run as a process of its own so that it can be killed.
+"""A small program around the two embedded servers, run as a separate process so that a test can kill it.
 
     python -m tests.support.embedded_program <data_dir>
 
-Out: one line of JSON with the URLs when both are ready; faults of the operator's as `kannon serve` reports them.
+Out: one line of JSON with the URLs when both are ready; operator errors as `kannon serve` reports them.
 """
 
 import json
@@ -19,7 +19,7 @@ from kannon.runner import Runner
 
 
 class Herald:
-    """Says where the servers are; the layer above them, so that it speaks when they are ready."""
+    """Prints the servers' URLs. It is in the layer above them, so it starts when they are ready."""
 
     name = "herald"
 

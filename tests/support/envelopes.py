@@ -1,4 +1,4 @@
-"""Envelopes for tests that do not care what is in them."""
+"""Envelopes for tests that do not depend on their content."""
 
 from datetime import UTC, datetime
 

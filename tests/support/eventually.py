@@ -1,4 +1,4 @@
-"""Waiting for what happens elsewhere: as short as it takes, and a failure when it does not come."""
+"""Waits for a condition that another process or task fulfils; fails after the test's patience."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,7 @@
-"""Commands in processes of their own that need not import Kannon: each is forked from one that has.
+"""Runs commands in processes that need not import Kannon: each is forked from a process that has imported it.
 
-In: arguments, folder and environment, as for any process. Out: its exit code, its standard output and error. Started as
-`python -m tests.support.forking FD`, this module is the process that forks; it ends with the one that started it.
+In: arguments, folder and environment, as for any process. Out: the exit code, standard output and error. Run as
+`python -m tests.support.forking FD`, this module is the process that forks; it ends with its parent.
 """
 
 import gc
@@ -25,7 +25,7 @@ _MAX_REQUEST = 1 << 20
 
 @cache
 def forker() -> "Forker":
-    """One for each test process, made when it is first needed."""
+    """One forker per test process, started at the first use."""
     return Forker()
 
 
@@ -50,7 +50,7 @@ class Forker:
 
 
 def serve(control: socket.socket) -> None:
-    """Forks for every request, until the other end is closed."""
+    """Forks for every request until the peer closes the socket."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing asks how a keeper ended
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, _MAX_REQUEST, 4)
@@ -98,7 +98,7 @@ def _become(request: Any, stdio: list[int]) -> None:
 
 
 def _call() -> int:
-    """The exit code, as the interpreter makes it of SystemExit."""
+    """The exit code that the interpreter would derive from SystemExit."""
     from kannon.cli import main
 
     try:

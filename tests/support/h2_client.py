@@ -1,6 +1,6 @@
-"""A bare HTTP/2 client: it sends exactly the frames a test wants, right or wrong, and reports what came back.
+"""A low-level HTTP/2 client: it sends exactly the frames that a test asks for, valid or not, and returns the answer.
 
-In: an address. Out: `Answer` per stream; nothing is checked or repaired on the way.
+In: an address. Out: an `Answer` per stream. It checks and repairs nothing.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A bare HTTP/1.1 client: any method, any target, any header; each request on its own connection."""
+"""A low-level HTTP/1.1 client: any method, any target, any header; each request has its own connection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The inbound SMTP server in a test: its surroundings in memory, and a peer that speaks line by line."""
+"""The inbound SMTP server in a test: database and bus in memory, and a peer that speaks line by line."""
 
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -49,7 +49,7 @@ class Ref:
 
 @dataclass
 class Book:
-    """The database's part, in memory. Deliveries 1 to 999 are known."""
+    """The database, in memory. Deliveries 1 to 999 exist."""
 
     down: bool = False
     asked_secrets: int = 0
@@ -77,7 +77,8 @@ class Book:
 
 @dataclass
 class Outbox:
-    """The bus's part, in memory: an id is stored once. It can be down, wholly or in part, or never answer."""
+    """The bus, in memory; it stores each id once. A test can take it down, wholly or in part, or let it never
+    answer."""
 
     down: bool = False
     events_down: bool = False
@@ -103,14 +104,14 @@ class Outbox:
 
 
 class Peer:
-    """One connection, spoken to line by line. `closed` tells that the server hung up."""
+    """One connection, line by line. `closed` waits until the server closes it."""
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._buffer = b""
 
     async def reply(self) -> str:
-        """The next reply, its lines joined; "" when the server has hung up."""
+        """The next reply, its lines joined; "" when the server has closed the connection."""
         lines: list[str] = []
         while True:
             while b"\r\n" not in self._buffer:
@@ -131,13 +132,13 @@ class Peer:
         await self._stream.send(data)
 
     async def closed(self) -> bool:
-        """Waits for the end of the connection; what still came is dropped."""
+        """Waits for the end of the connection and drops the data before it."""
         while await self.reply():
             pass
         return True
 
     async def trickle(self, byte: bytes, pause: float = 0.02) -> str:
-        """One byte after another until the server says something or hangs up; what it said."""
+        """Sends one byte after another until the server replies or closes the connection; returns the reply."""
         said: list[str] = []
 
         async def listen(scope: anyio.CancelScope) -> None:

@@ -1,4 +1,4 @@
-"""Mail servers by other hands, from Debian's postfix package: smtp-sink with its fault switches, and Postfix itself."""
+"""Programs of other projects: smtp-sink with its fault switches, and Postfix, both from Debian's postfix package."""
 
 import getpass
 import os
@@ -17,10 +17,10 @@ from tests.support.patience import patience
 from tests.support.smtp_peer import free_port
 
 
-def stranger(name: str) -> str:
+def find_program(name: str) -> str:
     """The path of a program that packaging/test-packages.txt names."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if found is None and os.environ.get("KANNON_SKIP_STRANGERS") == "1":
+    if found is None and os.environ.get("KANNON_SKIP_INTEROP") == "1":
         pytest.skip(f"{name} is not installed")
     assert found is not None, f"{name} is missing; see packaging/test-packages.txt"
     return found
@@ -40,10 +40,10 @@ async def listening(port: int) -> None:
 
 @asynccontextmanager
 async def smtp_sink(*switches: str) -> AsyncIterator[int]:
-    """smtp-sink on a port of its own."""
+    """smtp-sink on a free port."""
     port = free_port()
     user = ["-u", "nobody"] if getpass.getuser() == "root" else []
-    command = [stranger("smtp-sink"), *user, *switches, f"127.0.0.1:{port}", "100"]
+    command = [find_program("smtp-sink"), *user, *switches, f"127.0.0.1:{port}", "100"]
     async with await anyio.open_process(command, stdout=None, stderr=None) as process:
         try:
             await listening(port)
@@ -111,12 +111,12 @@ postlog unix-dgram n - n - 1 postlogd
 
 @asynccontextmanager
 async def postfix(certificate: Path | None = None) -> AsyncIterator[Postfix]:
-    """A Postfix of its own that takes mail for b@dest.test and jürgen@dest.test, by default with a certificate of its
-    own. Needs root, as Postfix does."""
-    program = stranger("postfix")
-    if os.geteuid() != 0 and os.environ.get("KANNON_SKIP_STRANGERS") == "1":
+    """A Postfix that accepts mail for b@dest.test and jürgen@dest.test, by default with a self-made certificate. Needs
+    root."""
+    program = find_program("postfix")
+    if os.geteuid() != 0 and os.environ.get("KANNON_SKIP_INTEROP") == "1":
         pytest.skip("Postfix is started by root only")
-    # Not pytest's folder: Postfix gives its rights away and must still get there.
+    # Not pytest's folder: Postfix drops its privileges and must still reach the files.
     with tempfile.TemporaryDirectory(prefix="postfix-") as folder:
         server = Postfix(free_port(), Path(folder) / "mail")
         _configure(Path(folder), server.port, certificate)

@@ -1,7 +1,7 @@
-"""`kannon serve` as a process of its own, with an inbox beside it: what the end-to-end tests and the benchmark start.
+"""`kannon serve` as a separate process, for the end-to-end tests and the benchmarks.
 
-In: a data directory and settings. Out: addresses, an admin client, and its end. TEST_EXECUTABLE names another program
-to start (the single executable) in place of this source tree; `program` is a whole command line for that.
+In: a data directory and settings. Out: addresses, an admin client, the exit code. TEST_EXECUTABLE names another program
+to start (the single executable) in place of this source tree; `program` is a whole command line instead.
 """
 
 import os
@@ -43,8 +43,8 @@ def free_port() -> int:
 
 @dataclass
 class Kannon:
-    """Everything on loopback; `extra` are variables (KANNON_…) on top of that, `unset` those that are left out. A data
-    directory that is not there may be a copy of one that was made before, unless it is to be `fresh`."""
+    """Listens on loopback. `extra` adds variables (KANNON_…), `unset` removes some. A new data directory may be a copy
+    of one that was made before, unless `fresh` is set."""
 
     data_dir: Path
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -87,7 +87,8 @@ class Kannon:
         return self
 
     async def ready(self) -> "Kannon":
-        """Waits for the banner and reads the addresses from it. AssertionError with the log if it ends instead."""
+        """Waits for the banner and reads the addresses from it. AssertionError with the log if the process ends
+        instead."""
         assert self.process is not None
         with patience():
             while "Kannon is ready" not in (text := self.text()) or not text.endswith("\n"):
@@ -116,7 +117,7 @@ class Kannon:
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """kill -9, if it still runs; and the end of its clients."""
+        """kill -9 if it still runs; closes its clients."""
         for client in self._clients:
             client.close()
         if self.process is not None and self.process.poll() is None:
@@ -127,7 +128,7 @@ class Kannon:
         return (self.data_dir / "admin_token").read_text().strip()
 
     def postgres_url(self) -> str:
-        """Of the embedded database, for looking into it from outside."""
+        """The URL of the embedded database, for queries of a test."""
         return EmbeddedPostgres(self.data_dir).url
 
     def client(self) -> "Client":
@@ -138,7 +139,7 @@ class Kannon:
 
 @dataclass
 class Client:
-    """What a test needs of the API."""
+    """The calls of the API that tests use."""
 
     channel: Channel
     token: str
@@ -149,7 +150,7 @@ class Client:
         return {"x-kannon-admin-token": self.token}
 
     async def add_domain(self, domain: str) -> str:
-        """Registers it, makes an API key, and returns the public DKIM key."""
+        """Registers the domain, creates an API key, and returns the public DKIM key."""
         api = ApiStub(self.channel)
         created = await api.CreateDomain(CreateDomainRequest(domain=domain), metadata=self.admin)
         key = await api.CreateAPIKey(CreateAPIKeyRequest(domain=domain, name="test"), metadata=self.admin)
@@ -162,7 +163,7 @@ class Client:
         return await MailerStub(self.channel).SendHTML(request, metadata=metadata)
 
     async def events(self, domain: str) -> list[Stats]:
-        """All of them, oldest first."""
+        """All events of the domain, oldest first."""
         found: list[Stats] = []
         while True:
             request = GetStatsReq(domain=domain, skip=len(found), take=5000)
@@ -172,7 +173,7 @@ class Client:
                 return found[::-1]
 
     async def outcomes(self, domain: str, count: int) -> dict[str, str]:
-        """Waits until so many recipients have an outcome; address → type."""
+        """Waits until `count` recipients have an outcome; returns address → type."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             found: dict[str, str] = {}

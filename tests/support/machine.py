@@ -1,9 +1,9 @@
-"""A copy of this machine that a test may change: an overlay over its root file system, gone when the test is.
+"""A copy of this machine that a test may change: an overlay over its root file system, removed after the test.
 
-In: a command, files. Out: what it said, run in the copy as root with no KANNON_ variable. `machine` has no systemd
-running and shares the network; `booted_machine` has a systemd, a network and a control group of its own, and no service
-but systemd's. Only the root file system is copied: what a test brings along it puts there (`put`). Where the kernel
-grants no such copy (no root, overlays, namespaces or cgroup2), the test is skipped with what was refused.
+In: a command, files. Out: the output of the command, which runs in the copy as root without KANNON_ variables.
+`machine` runs no systemd and shares the network; `booted_machine` has its own systemd, network and control group, and
+only systemd's services. Only the root file system is copied: a test adds its own files with `put`. Where the kernel
+refuses the copy (no root, overlays, namespaces or cgroup2), the test is skipped and names the refusal.
 """
 
 import subprocess
@@ -23,18 +23,18 @@ mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root" "$1/groups"
 mount -t overlay overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" "$1/root"
 mount -t tmpfs tmpfs "$1/root/run"
-# An installed package would have all manual pages indexed again.
+# Otherwise each installed package would index all manual pages again.
 rm -f "$1/root/var/lib/man-db/auto-update"
 """
-# The end of the standard input is the end of the copy, however the test ends.
+# The copy ends when its standard input is closed, however the test ends.
 _HOLD = """
 mount -t proc proc "$1/root/proc"
 mount --rbind /dev "$1/root/dev"
 echo $$
 exec cat
 """
-# A group of its own, which it takes for the root: systemd clears up in there, and two such tests know nothing of each
-# other. Its process 1 is killed by the number that it has out here, and takes everything in the namespaces along.
+# The copy has its own control group and sees it as the root: systemd cleans up inside, and two such tests do not see
+# each other. The script kills process 1 by its number outside, which ends every process in the namespaces.
 _BOOT = """
 [ -x /lib/systemd/systemd ] || { echo "there is no systemd" >&2; exit 1; }
 mount -t cgroup2 cgroup2 "$1/groups"
@@ -48,9 +48,9 @@ cat
 wait || true
 find "$group" -depth -type d -exec rmdir {} +
 """
-# Read-only where the kernel is the machine's, and without what loads modules and sets the clock: systemd would do so
-# for all. Of the devices those that harm nobody. Neither the machine's own services nor a terminal on its console are
-# wanted: basic.target is all. Mounts are shared as they are on a machine: so systemd hands over credentials.
+# Kernel settings are read-only, and loading modules and setting the clock is not possible: systemd would change them
+# for the whole machine. The copy has only harmless devices. It boots to basic.target, without the machine's services
+# and without a terminal on its console. Mounts are shared, because systemd needs that to pass credentials.
 _FIRST = """
 read -r first rest < /proc/self/stat
 echo "$first" > "$1/first"
@@ -91,7 +91,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Machine:
-    """`pid` is a process in its namespaces, `root` where they have its root; `as_user` are options of chroot(1)."""
+    """`pid` is a process in its namespaces, `root` the path of its root; `as_user` are options of chroot(1)."""
 
     pid: int
     root: Path
@@ -103,13 +103,13 @@ class Machine:
         return Result(done.returncode, done.stdout, done.stderr)
 
     def must(self, *command: str | Path, env: Mapping[str, str] | None = None) -> str:
-        """Its standard output; AssertionError with all it said unless it succeeds."""
+        """The standard output; AssertionError with all output if the command fails."""
         result = self.run(*command, env=env)
         assert result.code == 0, f"{command}: {result}"
         return result.out
 
     def command(self, *command: str | Path) -> list[str]:
-        """The same for whoever starts it differently."""
+        """The command line, for a test that starts the process itself."""
         enter = ["nsenter", *self.namespaces, f"--target={self.pid}", "chroot", *self.as_user, str(self.root)]
         return [*enter, *map(str, command)]
 
@@ -117,13 +117,13 @@ class Machine:
         return self.must("sh", "-ec", script)
 
     def put(self, file: Path, target: str) -> None:
-        """A file from outside, wherever it lies there, with its mode."""
+        """Copies a file from outside, with its mode."""
         script = 'mkdir -p "${1%/*}"; cat > "$1"; chmod "$2" "$1"'
         with file.open("rb") as content:
             self._feed(content, "sh", "-ec", script, "sh", target, f"{file.stat().st_mode & 0o7777:o}")
 
     def put_folder(self, folder: Path, target: str) -> None:
-        """The same for all that a folder holds."""
+        """Copies a folder from outside."""
         pack = ["tar", "--create", f"--directory={folder}", "."]
         self.must("mkdir", "-p", target)
         with subprocess.Popen(pack, stdout=subprocess.PIPE) as packing:
@@ -159,7 +159,7 @@ def booted_machine(place: Path) -> Iterator[Machine]:
 
 @contextmanager
 def held(place: Path, *scripts: str) -> Iterator[int]:
-    """The number of the process that the first script names. All of them are gone at the end."""
+    """Yields the pid that the first script prints. All processes have ended afterwards."""
     place.mkdir(exist_ok=True)
     complaints = place.with_name(f"{place.name}-complaints")
     script, *others = scripts

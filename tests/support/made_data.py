@@ -1,6 +1,6 @@
-"""A data directory whose servers have run before, made once in a run of the tests: a copy is quicker than a new one.
+"""A data directory whose servers have run before, made once per run of the tests: a copy is faster than a new one.
 
-TEST_MADE_DATA names it where one may be copied; the fixtures of the end-to-end tests set it.
+TEST_MADE_DATA names the directory to copy; the fixtures of the end-to-end tests set it.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ _OF_OTHERS = ("KANNON_DATA_DIR", "KANNON_POSTGRES__URL", "KANNON_NATS__URL")
 
 
 def make_data(folder: Path) -> Path:
-    """By the program that command() names. `folder` is shared by all processes of this run of the tests."""
+    """Runs the program of command(). All processes of this run of the tests share `folder`."""
     made = folder / "made-data" / Path(command()[-1]).name
     made.parent.mkdir(exist_ok=True)
     with made.with_suffix(".lock").open("w") as lock:
@@ -43,7 +43,7 @@ def _serve_once(data_dir: Path) -> None:
 
 
 def copy_made_data(data_dir: Path, extra: Mapping[str, str], arguments: object) -> None:
-    """Into a directory that is still to be made, for a server that has all of its own in there."""
+    """Copies into a new directory, for a server that keeps all of its data there."""
     made = os.environ.get("TEST_MADE_DATA")
     if made and not data_dir.exists() and not arguments and not any(name in extra for name in _OF_OTHERS):
         subprocess.run(["cp", "--archive", made, data_dir], check=True)

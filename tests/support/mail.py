@@ -1,4 +1,4 @@
-"""Keys, batches and deliveries for tests of the mail builder, and the far side: what a mail program makes of it."""
+"""Keys, batches and deliveries for tests of the mail builder, and the mail as a mail program parses it."""
 
 import base64
 import email
@@ -112,7 +112,7 @@ def build(of: Batch, to: Delivery | None = None, by: BuildSettings | None = None
 
 
 def parse(body: bytes) -> EmailMessage:
-    """As Python's own mail program would; any defect it sees fails the test."""
+    """Parses with Python's own parser; any defect fails the test."""
     message = email.message_from_bytes(body, policy=email.policy.default)
     assert isinstance(message, EmailMessage)
     for part in message.walk():
@@ -142,7 +142,7 @@ def dns_record(algorithm: str = RSA_SHA256) -> bytes:
 
 
 def verifies(body: bytes) -> bool:
-    """By dkimpy; all but the first signature are ignored."""
+    """Verifies the first signature with dkimpy."""
     return bool(dkim.verify(body, dnsfunc=lambda name, timeout=5: dns_record()))
 
 

@@ -1,9 +1,8 @@
-"""Exim and OpenSMTPD from Debian, unpacked as packaging/test-packages-unpacked.txt says, each in a mount namespace of
-its own.
+"""Exim and OpenSMTPD from Debian, unpacked (packaging/test-packages-unpacked.txt), each in its own mount namespace.
 
-In: a certificate file, or none for a server without STARTTLS. Out: a server on loopback that takes mail for b@dest.test
-into a Maildir. Paths and users that are compiled into them exist in their namespace only; nothing of this machine is
-touched. Needs root.
+In: a certificate file, or none for a server without STARTTLS. Out: a server on loopback that accepts mail for
+b@dest.test into a Maildir. The paths and users that are compiled into these servers exist only in their namespace; the
+machine is not changed. Needs root.
 """
 
 import os
@@ -106,10 +105,10 @@ SERVERS: dict[str, Callable[[Path, int, Path | None, str], list[str]]] = {"exim"
 @asynccontextmanager
 async def mail_server(name: str, certificate: Path | None = None, *, ciphers: str = "") -> AsyncIterator[MailServer]:
     """`name` is one of SERVERS; `ciphers` is a priority string for Exim."""
-    if os.environ.get("KANNON_SKIP_STRANGERS") == "1" and (os.geteuid() != 0 or not UNPACKED.is_dir()):
+    if os.environ.get("KANNON_SKIP_INTEROP") == "1" and (os.geteuid() != 0 or not UNPACKED.is_dir()):
         pytest.skip(f"{name} is not there, or cannot be started by this user")
     assert UNPACKED.is_dir(), "mail servers are missing: packaging/install-test-packages unpacks them"
-    # Not pytest's folder: they give their rights away and must still get there.
+    # Not pytest's folder: the servers drop their privileges and must still reach the files.
     with tempfile.TemporaryDirectory(prefix=f"{name}-") as path:
         folder = Path(path)
         folder.chmod(0o755)
@@ -131,7 +130,7 @@ async def mail_server(name: str, certificate: Path | None = None, *, ciphers: st
 
 
 def _end(unshare: int) -> None:
-    """Its child is the first process of the namespace, with which all others end, and unshare itself."""
+    """Kills the child of unshare, the first process of the namespace: all others and unshare end with it."""
     for child in Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split():
         os.kill(int(child), signal.SIGKILL)
 
@@ -142,7 +141,7 @@ def _ids(user: str) -> tuple[int, int]:
 
 
 def _namespace(folder: Path) -> str:
-    """A script that makes /etc/passwd, /var and the like of its own, and then becomes what it is given."""
+    """A script that mounts its own /etc/passwd, /var and so on, and then executes its arguments."""
     passwd, group = ["root:x:0:0:root:/root:/bin/sh"], ["root:x:0:"]
     for user in USERS:
         uid, gid = _ids(user)

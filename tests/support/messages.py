@@ -1,4 +1,4 @@
-"""Hypothesis: any message of a protobuf type, with the texts and numbers that programs stumble over."""
+"""Hypothesis strategies: any message of a protobuf type, with texts and numbers that often break programs."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ NASTY = (
 
 
 def texts() -> st.SearchStrategy[str]:
-    # Surrogates cannot be written as UTF-8, so no client can send one.
+    # UTF-8 cannot encode surrogates, so no client can send one.
     return st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 

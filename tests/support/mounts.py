@@ -1,4 +1,4 @@
-"""Small file systems with a property that tests need: full, or mounted noexec. For root, where it may mount."""
+"""Small file systems that are full or mounted noexec. Needs root and the right to mount."""
 
 import ctypes
 import errno

@@ -1,6 +1,6 @@
-"""Three nats-servers of one cluster on loopback, each a process that can be killed and started again.
+"""Three nats-servers of one cluster on loopback, each a process that a test can kill and start again.
 
-In: a folder. Out: URLs of the servers that run; who leads a stream.
+In: a folder. Out: the URLs of the running servers, and the leader of a stream.
 """
 
 import subprocess
@@ -56,7 +56,7 @@ class Cluster:
             self.kill(number)
 
     async def ready(self) -> None:
-        """JetStream has a leader."""
+        """Waits until JetStream has a leader."""
         with patience():
             while True:
                 with suppress(NatsError, OSError, APIError):
@@ -76,7 +76,7 @@ class Cluster:
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[Client]:
     async def quiet(_: Exception) -> None:
-        """A server that is down is no news here."""
+        """Tests stop servers on purpose, so errors are not logged."""
 
     client = Client()
     try:
@@ -88,7 +88,7 @@ async def _connected(url: str) -> AsyncIterator[Client]:
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
-    """Started, perhaps not ready."""
+    """The servers are started, but perhaps not ready."""
     cluster = Cluster(folder)
     try:
         for number in range(SIZE):

@@ -1,4 +1,4 @@
-"""Changing the configuration of a running nats-server, as an operator does: the file, then SIGHUP."""
+"""Changes the configuration of a running nats-server as an operator does: the file, then SIGHUP."""
 
 import os
 import signal

@@ -1,7 +1,6 @@
-"""How long a test waits for what is to come. A machine with ten times the work it can do is not that slow.
+"""How long a test waits. Even an overloaded machine is faster than this.
 
-Nothing is measured by it: a test that is about time owns the clock, counts seconds of the processor, or sets the one
-time-out that it is about.
+It measures nothing: a test about time controls the clock, counts processor seconds, or sets the time-out that it tests.
 """
 
 from contextlib import AbstractContextManager
@@ -12,5 +11,5 @@ PATIENCE_SECONDS = 120.0
 
 
 def patience() -> AbstractContextManager[anyio.CancelScope]:
-    """TimeoutError if the block is not done by then."""
+    """TimeoutError if the block takes longer."""
     return anyio.fail_after(PATIENCE_SECONDS)

@@ -1,7 +1,7 @@
-"""Programs started by a test, as whoever it wants, and a look at the processes below them.
+"""Programs that a test starts under a chosen account, and the processes below them.
 
-In: a module to run. Out: its lines, its exit, its descendants. A program is killed at the end of its `with`, and it is
-checked that its children, by their own rule, go with it.
+In: a module to run. Out: its lines, its exit code, its descendants. The end of the `with` block kills the program and
+checks that its children end too.
 """
 
 import ctypes
@@ -40,7 +40,7 @@ class Program:
         return self.stderr_file.read_text()
 
     async def line(self) -> str:
-        """The next line it prints; AssertionError with its standard error if it ends instead."""
+        """The next line it prints; AssertionError with its standard error if the program ends instead."""
         assert self.process.stdout is not None
         with patience():
             await anyio.wait_readable(self.process.stdout)
@@ -61,7 +61,7 @@ class Program:
 
 @contextmanager
 def process(argv: Sequence[str], account: RunAs) -> Iterator[subprocess.Popen[bytes]]:
-    """Any process, silent, killed at the end of its `with`."""
+    """Any process, without output, killed at the end of the block."""
     become = prepare(account if os.geteuid() == 0 else None, signal.SIGKILL)
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=become) as started:
         try:
@@ -98,7 +98,7 @@ def program(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Looks again and again at something that has no other way to say when it is so."""
+    """Polls a condition that sends no notification."""
     with patience():
         while not condition():
             await anyio.sleep(0.005)
@@ -119,7 +119,7 @@ def descendants(pid: int) -> list[int]:
 
 
 async def all_gone(pids: Sequence[int]) -> None:
-    """Returns when none of them runs any more."""
+    """Returns when all of them have ended."""
     with patience():
         for pid in pids:
             await wait_gone(pid, lambda pid=pid: _parent(pid) is None)  # type: ignore[misc]  # a default binds it
@@ -136,7 +136,7 @@ def status_of(pid: int) -> dict[str, str]:
 
 
 def account_of(pid: int) -> RunAs:
-    """Who it runs as, with the one capability it may have kept."""
+    """The account of the process, with the one capability that it may have kept."""
     fields = status_of(pid)
     mask = int(fields["CapEff"], 16)
     return RunAs(int(fields["Uid"].split()[0]), int(fields["Gid"].split()[0]), mask.bit_length() - 1 if mask else None)
@@ -155,7 +155,7 @@ def _wait_gone(pid: int) -> None:
 
 
 def _parent(pid: int) -> int | None:
-    """None for a process that is gone, or dead and not yet collected."""
+    """None for a process that has ended, also if it is a zombie."""
     try:
         fields = status_of(pid)
     except (FileNotFoundError, ProcessLookupError):

@@ -53,7 +53,7 @@ class Reporter:
         """Bounce addresses of the reports that were accepted, in that order."""
 
     async def send(self, jobs: Iterable[tuple[str, bytes]]) -> None:
-        """Returns when all are accepted or the server is gone; `accepted` has only those that it accepted."""
+        """Returns when all are accepted or the server is gone; `accepted` holds those that it accepted."""
         waiting = iter(list(jobs))
         async with anyio.create_task_group() as group:
             for _ in range(self._connections):

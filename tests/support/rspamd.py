@@ -1,4 +1,4 @@
-"""rspamd, the filter that many receivers of mail run: its own rules about headers and MIME, without the network."""
+"""rspamd, a spam filter that many mail servers run: its rules about headers and MIME, without the network."""
 
 import json
 import tempfile
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from tests.support.interop import listening, stranger
+from tests.support.interop import find_program, listening
 from tests.support.smtp_peer import free_port
 
 _CONFIG = """
@@ -35,7 +35,7 @@ class Rspamd:
 
     async def symbols(self, body: bytes) -> set[str]:
         """The names of all rules that match."""
-        command = [stranger("rspamc"), "-h", f"127.0.0.1:{self.port}", "--json", "symbols"]
+        command = [find_program("rspamc"), "-h", f"127.0.0.1:{self.port}", "--json", "symbols"]
         done = await anyio.run_process(command, input=body, check=True)
         found: dict[str, object] = json.loads(done.stdout)["symbols"]
         return set(found)
@@ -43,7 +43,7 @@ class Rspamd:
 
 @asynccontextmanager
 async def rspamd() -> AsyncIterator[Rspamd]:
-    program = stranger("rspamd")
+    program = find_program("rspamd")
     with tempfile.TemporaryDirectory(prefix="rspamd-") as name:
         folder = Path(name)
         folder.chmod(0o777)

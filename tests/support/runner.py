@@ -13,12 +13,12 @@ from kannon.runner import Component, Environment, Runner, State
 from kannon.systemd import Systemd
 
 Step = Callable[[anyio.Event, TaskStatus[None]], Awaitable[None]]
-"""One life of a scripted component: what `run` does this time."""
+"""One call of a scripted component's `run`."""
 
 
 async def settle() -> None:
     """Returns when every other task waits for something."""
-    for _ in range(50):  # anyio's own wait looks again only after 0.1 s, so most of the way is gone before it
+    for _ in range(50):  # anyio's own wait polls only every 0.1 s, so most tasks are given their turns first
         await checkpoint()
     await anyio.wait_all_tasks_blocked()
 
@@ -44,7 +44,7 @@ class ManualClock:
             self._sleepers.remove(sleeper)
 
     async def advance(self, seconds: float) -> None:
-        """Moves time and lets everything run that can."""
+        """Moves the time and lets every ready task run."""
         self.time += seconds
         for due, event in list(self._sleepers):
             if due <= self.time:
@@ -53,7 +53,7 @@ class ManualClock:
 
 
 class Scripted:
-    """A component that lives one step after the other; the last one is repeated."""
+    """A component whose n-th `run` is the n-th step; the last step is repeated."""
 
     def __init__(self, name: str, *steps: Step) -> None:
         self.name = name
@@ -67,13 +67,13 @@ class Scripted:
 
 
 async def serve(stop: anyio.Event, task_status: TaskStatus[None]) -> None:
-    """A healthy life."""
+    """Runs until the stop, without a failure."""
     task_status.started()
     await stop.wait()
 
 
 async def hang(stop: anyio.Event, task_status: TaskStatus[None]) -> None:
-    """Never gets ready and hears nothing."""
+    """Never gets ready and ignores the stop."""
     await anyio.sleep_forever()
 
 
@@ -98,7 +98,7 @@ def serve_until(event: anyio.Event, error: BaseException) -> Step:
 
 
 def stop_slowly(finish: anyio.Event) -> Step:
-    """Is ready; once asked to stop it still needs `finish`."""
+    """Is ready; after the stop it still waits for `finish`."""
 
     async def step(stop: anyio.Event, task_status: TaskStatus[None]) -> None:
         task_status.started()
@@ -110,7 +110,7 @@ def stop_slowly(finish: anyio.Event) -> Step:
 
 @dataclass
 class Stage:
-    """A runner in motion, and the strings it hangs on."""
+    """A running runner, with its clock and signals in the hands of the test."""
 
     runner: Runner
     clock: ManualClock
@@ -134,7 +134,7 @@ class Stage:
 async def running(
     *layers: list[Component], jitter: float = 0.0, stop_seconds: float = 30.0, systemd: Systemd | None = None
 ) -> AsyncIterator[Stage]:
-    """Runs the layers; by the time the block is entered, everything waits. Ends the runner if the test did not."""
+    """Runs the layers; when the block begins, every task waits. Ends the runner if the test did not."""
     clock, aborted = ManualClock(), list[int]()
     send, receive = anyio.create_memory_object_stream[signal.Signals](10)
 

@@ -1,4 +1,4 @@
-"""Send requests as values, as any way in makes them."""
+"""Send requests as values, as each API makes them."""
 
 import hashlib
 from collections.abc import Sequence

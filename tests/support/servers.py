@@ -1,4 +1,4 @@
-"""What the fixtures of tests/conftest.py do to the session's PostgreSQL and NATS."""
+"""The fixtures of tests/conftest.py use these functions on the session's PostgreSQL and NATS."""
 
 import asyncpg
 import nats

@@ -1,4 +1,5 @@
-"""Every service that the protos define: what is served, described, guarded and fuzzed is held to this list."""
+"""Every service that the protos define: tests of the server, the documents, the credentials and the parsers use this
+list."""
 
 import pkgutil
 from importlib import import_module

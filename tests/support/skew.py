@@ -1,4 +1,4 @@
-"""A database whose clock is off by some time from this machine's: what Kannon's statements call now() is its own."""
+"""A database whose clock differs from this machine's: now() in Kannon's statements returns the shifted time."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ from kannon.db.pool import Database, open_database
 
 @asynccontextmanager
 async def skewed(url: str, by: timedelta) -> AsyncIterator[Database]:
-    """Column defaults keep the true time: they were bound when the tables were made."""
+    """Column defaults keep the true time, because they were bound when the tables were created."""
     connection = await asyncpg.connect(url)
     try:
         name = await connection.fetchval("SELECT current_database()")

@@ -1,7 +1,7 @@
 """A scripted SMTP server on loopback: well-behaved, except at the stages its script names.
 
-In: a script, stage → what to do there instead. Out: what it saw (commands, mails, connections). A behaviour is a reply
-line, or one of the functions here; `after` gives the first sessions or mails one behaviour and the rest another.
+In: a script, stage → the behaviour there. Out: the commands, mails and connections that it saw. A behaviour is a reply
+line or one of the functions here; `after` gives the first sessions or mails one behaviour and the rest another.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ GOOD = {
 
 
 class Over(Exception):
-    """This connection is done with."""
+    """The peer closes this connection."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Visit:
         await self.writer.drain()
 
     async def gone(self) -> NoReturn:
-        """Until the client has closed; what it still says is not read by anybody."""
+        """Waits until the client has closed, and drops the data before that."""
         while await self.reader.read(65536):
             pass
         raise Over
@@ -79,7 +79,7 @@ async def hang(visit: Visit) -> None:
 
 
 async def deaf(visit: Visit) -> None:
-    """Reads nothing any more, and keeps the connection."""
+    """Stops reading and keeps the connection open."""
     visit.writer.transport.pause_reading()  # type: ignore[attr-defined]  # typed as a WriteTransport, which it is too
     await asyncio.Event().wait()
 
@@ -93,7 +93,7 @@ async def endless(visit: Visit) -> None:
 
 
 async def drip(visit: Visit) -> None:
-    """A good reply far too slowly, and nothing read: each byte comes in good time, the whole does not."""
+    """A positive reply, too slow as a whole although each byte is in time; reads nothing."""
     visit.writer.transport.pause_reading()  # type: ignore[attr-defined]  # as above
     for byte in (
         b"250 this takes longer than anybody should wait for a reply of any kind, at any stage, from anyone" * 5
@@ -105,7 +105,7 @@ async def drip(visit: Visit) -> None:
 
 
 def closing(reply: str) -> Behaviour:
-    """The reply, and the end right behind it."""
+    """The reply, and the end of the connection right after it."""
 
     async def behave(visit: Visit) -> None:
         await visit.say(reply)
@@ -173,7 +173,7 @@ class Peer:
             await self._answer(visit, command)
 
     async def _at(self, visit: Visit, stage: Stage, usual: str) -> bool:
-        """Answers; whether it was a good answer."""
+        """Answers; True if the answer was positive."""
         self.used[stage] += 1
         behaviour = self.script.get(stage)
         reply = await behaviour(visit) if callable(behaviour) else behaviour
@@ -251,7 +251,7 @@ def _multiline(code: str, lines: list[str]) -> Iterator[str]:
 
 @asynccontextmanager
 async def serving(peer: Peer, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
-    """Listens; gives the port."""
+    """Listens; yields the port."""
     server = await asyncio.start_server(peer.serve, host, port, limit=64 << 20)
     try:
         yield server.sockets[0].getsockname()[1]
@@ -266,7 +266,7 @@ async def serving(peer: Peer, host: str = "127.0.0.1", port: int = 0) -> AsyncIt
 
 @contextmanager
 def unanswered(host: str, port: int) -> Iterator[None]:
-    """A port whose queue is full: to connect takes for ever."""
+    """A port whose accept queue is full: a connection attempt never completes."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -280,7 +280,7 @@ def unanswered(host: str, port: int) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port nobody listens on, on any loopback address."""
+    """A port without a listener on any loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

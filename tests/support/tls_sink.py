@@ -1,4 +1,4 @@
-"""An SMTP server with STARTTLS that takes everything, for the benchmark: `python -m tests.support.tls_sink PORT`."""
+"""An SMTP server with STARTTLS that accepts everything, for the benchmark: `python -m tests.support.tls_sink PORT`."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from tests.support.smtp_peer import Peer, Visit, serving
 
 
 class Forgetful(Peer):
-    """Keeps nothing of what it saw."""
+    """Stores nothing that it saw."""
 
     async def _answer(self, visit: Visit, command: str) -> None:
         await super()._answer(visit, command)

@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.interop import stranger
+from tests.support.interop import find_program
 from tests.support.patience import PATIENCE_SECONDS
 
 _PERL = Path(__file__).with_name("verify_dkim.pl")
@@ -14,7 +14,7 @@ def mail_dkim(body: bytes, records: Mapping[str, str]) -> list[str]:
     """One `<algorithm> <result>` per signature."""
     arguments = [f"{name}={record}" for name, record in records.items()]
     done = subprocess.run(
-        [stranger("perl"), _PERL, *arguments], input=body, capture_output=True, timeout=PATIENCE_SECONDS, check=True
+        [find_program("perl"), _PERL, *arguments], input=body, capture_output=True, timeout=PATIENCE_SECONDS, check=True
     )
     return done.stdout.decode().splitlines()
 
@@ -28,7 +28,7 @@ def opendkim(bodies: list[bytes], records: Mapping[str, str], directory: Path) -
     for number, body in enumerate(bodies):
         files.append(directory / f"{number}.eml")
         files[-1].write_bytes(body)
-    command = [stranger("opendkim"), "-x", str(config), "-v", "-t", ",".join(map(str, files))]
+    command = [find_program("opendkim"), "-x", str(config), "-v", "-t", ",".join(map(str, files))]
     done = subprocess.run(command, capture_output=True, timeout=PATIENCE_SECONDS, check=False)
     said = (done.stdout + done.stderr).decode().splitlines()
     return [any(f"{file}: verification" in line and line.endswith("succeeded") for line in said) for file in files]

@@ -1,9 +1,9 @@
-"""Connections to an SMTP server that cost as much as they can, from a process of their own.
+"""Clients that cost an SMTP server as much as they can, in a separate process.
 
-    python -m tests.support.hostile PORT COUNT
+    python -m tests.support.abusive_clients PORT COUNT
 
-Each trickles, idles, says NOOP for ever, or sends 64 kB lines, until the server has enough of it. Prints one line when
-all have tried to connect, and ends when it is killed.
+Each client trickles bytes, idles, repeats NOOP, or sends lines of 64 kB until the server disconnects it. The process
+prints one line when all clients have tried to connect, and runs until it is killed.
 """
 
 import asyncio

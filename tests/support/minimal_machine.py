@@ -1,7 +1,8 @@
-"""A machine with nothing on it but the C library, a shell that needs nothing else, and a kernel's devices.
+"""A machine that has only the C library, a shell and the kernel's devices.
 
-In: the C library that this process runs with. Out: a root folder with that, entered as a user nobody has heard of. Its
-folders are seen from outside, too; the network is shared. Skipped where namespaces are refused, as machine.py says.
+In: the C library of this process. Out: a root folder that holds it, entered under a user id without an account. The
+test sees its folders from outside; the network is shared. Skips the test where namespaces are refused, as machine.py
+does.
 """
 
 import os
@@ -33,8 +34,8 @@ exec cat
 
 
 @contextmanager
-def bare_machine(place: Path) -> Iterator[Machine]:
-    """`/data` belongs to the user, `/tmp` and `/var/tmp` to everybody; nobody has a name."""
+def minimal_machine(place: Path) -> Iterator[Machine]:
+    """`/data` belongs to the user, every user can write `/tmp` and `/var/tmp`; no user has a name."""
     root = place / "root"
     for folder in ("dev", "proc", "bin", "data", "tmp", "var/tmp"):
         (root / folder).mkdir(parents=True)
@@ -49,7 +50,7 @@ def bare_machine(place: Path) -> Iterator[Machine]:
 
 
 def loaders() -> list[Path]:
-    """ld.so, under the names that programs have in them."""
+    """The paths of ld.so that programs name as their interpreter."""
     return [*Path("/lib64").glob("ld-linux*"), *Path("/lib").glob("ld-linux*")]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bare import C_LIBRARY, bare_machine, loaders
 from tests.support.kannon_process import Kannon
 from tests.support.machine import Machine
+from tests.support.minimal_machine import C_LIBRARY, loaders, minimal_machine
 from tests.support.mounts import needs_root
 
 KANNON = "/bin/kannon"
@@ -18,7 +18,7 @@ KANNON = "/bin/kannon"
 
 @pytest.fixture
 def bare(tmp_path: Path, executable: Path) -> Iterator[Machine]:
-    with bare_machine(tmp_path / "bare") as machine:
+    with minimal_machine(tmp_path / "bare") as machine:
         target = machine.root / KANNON.removeprefix("/")
         target.write_bytes(executable.read_bytes())
         target.chmod(0o755)
