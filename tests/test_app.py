@@ -29,7 +29,9 @@ async def wired_once(config: Config, folder: Path, enabled: Sequence[str] = COMP
     return wired
 
 
-async def test_slow_work_at_the_start_is_not_the_event_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_work_at_the_start_runs_outside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """RecordCheck the servers' programs hashes them, their version comes from running one, and a full host name may be
     asked of a DNS that hangs."""
     threads: dict[str, int] = {}
@@ -74,7 +76,7 @@ def test_the_table_has_a_row_for_each_name_that_the_configuration_accepts() -> N
     assert [entry.name for entry in component_table.COMPONENTS] == list(COMPONENTS)
 
 
-def test_each_gauge_is_one_that_the_metrics_read() -> None:
+def test_the_metrics_read_each_gauge_of_the_table() -> None:
     fields = {field.name for field in dataclasses.fields(Sources)}
     assert {entry.gauge for entry in component_table.COMPONENTS} - {""} <= fields
 
@@ -99,7 +101,7 @@ async def test_every_component_is_wired_under_its_own_name(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-async def test_a_component_alone_brings_only_the_servers_that_it_needs(name: str, tmp_path: Path) -> None:
+async def test_one_component_starts_only_the_servers_that_it_needs(name: str, tmp_path: Path) -> None:
     layers = await names(tmp_path, name)
     flat = [each for layer in layers for each in layer]
     assert flat[-1] == name

@@ -19,7 +19,7 @@ from kannon.hostname import name_host
         ("mail.example", "mx.example", ("mail.example", "mx.example")),
     ],
 )
-def test_both_names_are_those_of_the_configuration_or_this_machines(
+def test_both_names_come_from_the_configuration_or_the_machine(
     sender: str, smtp: str, names: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "node")
@@ -34,7 +34,7 @@ def test_check_prints_the_names_in_force(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (shown.exit_code, shown.output.count('hostname = "node.example"')) == (0, 2)
 
 
-def test_the_dns_is_not_asked_for_a_name_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_name_needs_no_dns_query(monkeypatch: pytest.MonkeyPatch) -> None:
     def asked() -> str:
         raise AssertionError
 

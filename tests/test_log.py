@@ -32,14 +32,14 @@ def raise_two_lines() -> None:
     raise ValueError("first\nsecond")
 
 
-def test_the_component_that_runs_is_named() -> None:
+def test_a_line_names_the_running_component() -> None:
     out = configured()
     structlog.contextvars.bind_contextvars(component="sender")
     structlog.get_logger().info("sent", to="a@example.com")
     assert out.getvalue().endswith("[info] sent component=sender to=a@example.com\n")
 
 
-def test_json_is_one_object_a_line() -> None:
+def test_json_has_one_object_per_line() -> None:
     out = configured(form="json")
     structlog.get_logger().warning("late", seconds=3, text='ü "x"\n')
     (line,) = out.getvalue().splitlines()
@@ -49,7 +49,7 @@ def test_json_is_one_object_a_line() -> None:
 
 
 @pytest.mark.parametrize(("level", "expected"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
-def test_levels(level: Level, expected: int) -> None:
+def test_each_level_hides_the_lower_ones(level: Level, expected: int) -> None:
     out = configured(level)
     log = structlog.get_logger()
     for write in (log.debug, log.info, log.warning, log.error):
@@ -58,7 +58,7 @@ def test_levels(level: Level, expected: int) -> None:
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
-def test_secrets_are_struck_out(form: Format) -> None:
+def test_secrets_are_masked(form: Format) -> None:
     out = configured("debug", form)
     structlog.get_logger().info(
         "connected to nats://kannon:hunter2@127.0.0.1:4222",
@@ -110,7 +110,7 @@ def test_a_remote_server_cannot_forge_a_line() -> None:
 
 
 @pytest.mark.parametrize("name", ["asyncio", "nats", "hypercorn.access", "mail.log", "grpclib.server", "hpack.table"])
-def test_libraries_are_heard_from_warning_on(name: str) -> None:
+def test_libraries_are_logged_from_warning_on(name: str) -> None:
     out = configured("debug")
     library = logging.getLogger(name)
     library.debug("chatter")
@@ -120,7 +120,7 @@ def test_libraries_are_heard_from_warning_on(name: str) -> None:
     assert line.endswith("[warning] trouble")
 
 
-def test_warnings_of_python_are_lines_of_the_log() -> None:
+def test_python_warnings_are_logged() -> None:
     program = (
         "import warnings, kannon.log; kannon.log.setup_logging(); "
         "warnings.simplefilter('always'); warnings.warn('old', DeprecationWarning)"
@@ -131,14 +131,14 @@ def test_warnings_of_python_are_lines_of_the_log() -> None:
     assert "DeprecationWarning: old" in line
 
 
-def test_a_closed_stream_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_closed_stream_raises_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     out = configured()
     out.close()
     structlog.get_logger().error("unheard")
     assert capsys.readouterr() == ("", "")
 
 
-def test_what_is_not_logged_costs_next_to_nothing() -> None:
+def test_a_hidden_line_costs_almost_nothing() -> None:
     configured("info")
     log = structlog.get_logger().bind(component="sender")
     allocated = sys.getallocatedblocks()
@@ -155,5 +155,5 @@ def test_what_is_not_logged_costs_next_to_nothing() -> None:
         (ExceptionGroup("g", [ExceptionGroup("h", [OSError("x")]), KeyError("y")]), "OSError: x (and 1 more)"),
     ],
 )
-def test_describe(error: BaseException, expected: str) -> None:
+def test_describe_makes_one_line_of_an_error(error: BaseException, expected: str) -> None:
     assert describe(error) == expected

@@ -15,7 +15,7 @@ from tests.support.runner import Scripted, fail, hang, running, serve, serve_unt
 AWAY = Unavailable("NATS is away")
 
 
-async def test_ready_when_all_are() -> None:
+async def test_the_runner_is_ready_when_all_components_are() -> None:
     waiting = anyio.Event()
 
     async def slow_start(stop: anyio.Event, task_status: TaskStatus[None]) -> None:
@@ -31,7 +31,7 @@ async def test_ready_when_all_are() -> None:
         assert stage.ready()
 
 
-async def test_a_failure_at_start_is_tried_again_and_visible_meanwhile() -> None:
+async def test_a_failure_at_start_is_visible_and_tried_again() -> None:
     broken = Scripted("sender", fail(AWAY), serve)
     async with running([broken, Scripted("api", serve)]) as stage:
         state = stage.state("sender")
@@ -69,7 +69,7 @@ async def test_a_failure_later_restarts_that_component_alone() -> None:
         (AWAY, 0.0, [0.5, 1, 2, 2, 2]),  # a dependency's return is noticed soon
     ],
 )
-async def test_failures_in_a_row_wait_longer_and_longer_up_to_a_cap(
+async def test_repeated_failures_wait_longer_up_to_a_limit(
     error: Exception, jitter: float, expected: list[float]
 ) -> None:
     broken = Scripted("sender", fail(error))
@@ -92,7 +92,7 @@ def test_no_wait_is_shorter_than_half_a_second_or_longer_than_thirty() -> None:
 
 
 @pytest.mark.parametrize(("healthy_seconds", "expected"), [(59.9, 2.0), (60.0, 0.5)])
-async def test_a_healthy_minute_forgives(healthy_seconds: float, expected: float) -> None:
+async def test_a_healthy_minute_resets_the_wait(healthy_seconds: float, expected: float) -> None:
     lost = anyio.Event()
     broken = Scripted("sender", fail(AWAY), fail(AWAY), serve_until(lost, AWAY), serve)
     async with running([broken]) as stage:
@@ -105,7 +105,7 @@ async def test_a_healthy_minute_forgives(healthy_seconds: float, expected: float
         assert stage.state("sender").retry_seconds == expected
 
 
-async def test_ending_without_being_asked_is_a_failure() -> None:
+async def test_ending_without_a_stop_is_a_failure() -> None:
     async def leave(stop: anyio.Event, task_status: TaskStatus[None]) -> None:
         task_status.started()
 
@@ -115,7 +115,7 @@ async def test_ending_without_being_asked_is_a_failure() -> None:
         assert stage.ready()
 
 
-async def test_a_cancellation_nobody_asked_for_is_a_failure() -> None:
+async def test_an_unrequested_cancellation_is_a_failure() -> None:
     async with running([Scripted("api", fail(asyncio.CancelledError()), serve)]) as stage:
         assert stage.state("api").phase == "failed"
         assert stage.state("api").reason.startswith("RuntimeError: cancelled by its own code")
@@ -123,7 +123,7 @@ async def test_a_cancellation_nobody_asked_for_is_a_failure() -> None:
         assert stage.ready()
 
 
-async def test_a_bug_is_one_line_that_names_its_place_and_its_traceback_is_for_debug() -> None:
+async def test_a_bug_is_one_line_that_names_its_place_and_has_a_traceback_at_debug() -> None:
     async def buggy(stop: anyio.Event, task_status: TaskStatus[None]) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(anyio.sleep_forever)
@@ -155,7 +155,7 @@ async def test_an_operator_error_is_found_at_the_bottom_of_a_group() -> None:
         assert stage.error is error
 
 
-async def test_an_operator_error_after_having_served_is_a_failure_like_any_other() -> None:
+async def test_an_operator_error_after_the_start_is_an_ordinary_failure() -> None:
     lost = anyio.Event()
     broken = Scripted("api", serve_until(lost, AWAY), fail(AddressInUse("api.listen: in use")), serve)
     async with running([broken]) as stage:
@@ -168,7 +168,7 @@ async def test_an_operator_error_after_having_served_is_a_failure_like_any_other
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_stops_and_open_work_is_finished(number: signal.Signals) -> None:
+async def test_a_signal_stops_the_runner_after_open_work_is_finished(number: signal.Signals) -> None:
     finish = anyio.Event()
     async with running([Scripted("sender", stop_slowly(finish)), Scripted("api", serve)]) as stage:
         await stage.signal(number)
@@ -182,7 +182,7 @@ async def test_a_signal_stops_and_open_work_is_finished(number: signal.Signals) 
         assert stage.error is None
 
 
-async def test_who_does_not_stop_is_cut_at_the_deadline_and_named() -> None:
+async def test_a_component_that_does_not_stop_is_cancelled_at_the_deadline_and_named() -> None:
     cleaned = []
 
     async def stubborn(stop: anyio.Event, task_status: TaskStatus[None]) -> None:
@@ -218,7 +218,7 @@ async def test_a_failure_while_stopping_does_not_restart_anything() -> None:
         assert broken.lives == 1
 
 
-async def test_a_signal_during_start_does_not_wait_for_who_is_not_ready() -> None:
+async def test_a_signal_during_the_start_does_not_wait_for_components_that_are_not_ready() -> None:
     async with running([Scripted("postgres", hang)], [Scripted("api", serve)]) as stage:
         assert stage.state("api").phase == "waiting"
         await stage.signal()
@@ -234,7 +234,7 @@ async def test_a_signal_ends_the_wait_for_the_next_try() -> None:
         assert broken.lives == 1
 
 
-async def test_a_second_signal_cuts_at_once_and_a_third_ends_the_process() -> None:
+async def test_a_second_signal_cancels_at_once_and_a_third_ends_the_process() -> None:
     cleaning = anyio.Event()
 
     async def cleans_slowly(stop: anyio.Event, task_status: TaskStatus[None]) -> None:
@@ -292,7 +292,7 @@ async def test_a_lower_layer_that_fails_later_is_restarted_under_the_others() ->
         assert (low.lives, high.lives) == (2, 1)
 
 
-async def test_stop_is_what_a_signal_does() -> None:
+async def test_stop_has_the_effect_of_a_signal() -> None:
     async with running([Scripted("api", serve)]) as stage:
         stage.runner.stop()
         await stage.returned.wait()

@@ -34,7 +34,7 @@ def received(end: socket.socket) -> list[list[str]]:
             return datagrams
 
 
-async def test_the_life_of_a_service(systemd: tuple[str, socket.socket]) -> None:
+async def test_systemd_hears_of_each_state_of_a_service(systemd: tuple[str, socket.socket]) -> None:
     address, end = systemd
     lost = anyio.Event()
     broken = Scripted("stats", fail(Unavailable("PostgreSQL is\naway")), serve_until(lost, Unavailable("gone")), serve)
@@ -55,7 +55,7 @@ async def test_the_life_of_a_service(systemd: tuple[str, socket.socket]) -> None
         assert received(end) == [["STOPPING=1", "STATUS=stopping", "EXTEND_TIMEOUT_USEC=60000000"]]
 
 
-async def test_the_start_timeout_is_put_off_as_long_as_something_is_missing(
+async def test_the_start_timeout_is_extended_while_a_component_is_not_ready(
     systemd: tuple[str, socket.socket],
 ) -> None:
     address, end = systemd
@@ -66,7 +66,7 @@ async def test_the_start_timeout_is_put_off_as_long_as_something_is_missing(
             assert ["EXTEND_TIMEOUT_USEC=30000000"] in received(end)
 
 
-async def test_the_watchdog_hears_of_us_twice_in_its_time(systemd: tuple[str, socket.socket]) -> None:
+async def test_the_watchdog_is_notified_twice_in_its_interval(systemd: tuple[str, socket.socket]) -> None:
     address, end = systemd
     settings = Systemd.from_environ({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "6000000"})
     async with running([Scripted("api", serve)], systemd=settings) as stage:
@@ -78,23 +78,23 @@ async def test_the_watchdog_hears_of_us_twice_in_its_time(systemd: tuple[str, so
             assert received(end) == [["WATCHDOG=1"]]
 
 
-def test_the_watchdog_of_another_process_is_not_ours() -> None:
+def test_a_watchdog_of_another_process_is_ignored() -> None:
     environ = {"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "6000000"}
     assert Systemd.from_environ(environ | {"WATCHDOG_PID": str(os.getpid())}).watchdog_seconds == 6.0
     assert Systemd.from_environ(environ | {"WATCHDOG_PID": "1"}).watchdog_seconds is None
 
 
 @pytest.mark.parametrize("usec", ["", "0", "-5", "soon", "٣"])
-def test_a_watchdog_time_that_is_none(usec: str) -> None:
+def test_an_invalid_watchdog_time_is_ignored(usec: str) -> None:
     assert Systemd.from_environ({"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": usec}).watchdog_seconds is None
 
 
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "vsock:2:1"}])
-def test_without_a_socket_nothing_is_said(environ: dict[str, str]) -> None:
+def test_nothing_is_sent_without_a_socket(environ: dict[str, str]) -> None:
     settings = Systemd.from_environ(environ)
     assert settings == Systemd(None, None)
     settings.notify(READY=1)
 
 
-def test_a_socket_that_is_gone_stops_nothing(tmp_path: Path) -> None:
+def test_a_missing_socket_is_ignored(tmp_path: Path) -> None:
     Systemd(str(tmp_path / "nobody listens")).notify(READY=1)

@@ -59,7 +59,7 @@ async def test_a_send_whose_transaction_is_repeated_is_counted_once(
     assert failures == []
 
 
-async def test_the_order_in_which_maps_are_written_does_not_matter(api: RunningApi, db: Database) -> None:
+async def test_the_order_of_map_entries_does_not_matter(api: RunningApi, db: Database) -> None:
     key = await api.create_key("example.com") | {"idempotency-key": "k"}
     names = [f"name{i}" for i in range(30)]
     forth = a_send(global_fields=dict.fromkeys(names, "x"))
@@ -68,7 +68,7 @@ async def test_the_order_in_which_maps_are_written_does_not_matter(api: RunningA
     assert await count(db, "messages") == 1
 
 
-async def test_another_request_under_the_same_key_is_refused(api: RunningApi, db: Database) -> None:
+async def test_a_different_request_with_the_same_key_is_refused(api: RunningApi, db: Database) -> None:
     key = await api.create_key("example.com") | {"idempotency-key": "k"}
     first = await api.mailer.SendHTML(a_send(), metadata=key)
     changed: list[tuple[Any, Any]] = [
@@ -101,7 +101,7 @@ async def test_a_refused_send_leaves_the_key_free(api: RunningApi, db: Database)
     assert await refusal(api.mailer.SendHTML(a_send(), metadata=key)) == (Status.OK, "")
 
 
-async def test_the_first_answer_stands_after_its_template_is_deleted(api: RunningApi, db: Database) -> None:
+async def test_a_repeat_gets_the_first_answer_after_the_template_is_deleted(api: RunningApi, db: Database) -> None:
     key = await api.create_key("example.com")
     template = (await api.mailer.SendHTML(a_send(recipients=[]), metadata=key)).template_id
     request = SendTemplateReq.FromString(a_send(html="").SerializeToString())
@@ -122,7 +122,7 @@ async def test_repeats_at_the_same_time_wait_for_the_first(api: RunningApi, db: 
     assert await count(db, "sending_pool_emails") == 3000
 
 
-async def test_repeats_to_two_processes_wait_too(api: RunningApi, db: Database, postgres_url: str) -> None:
+async def test_repeats_to_two_processes_wait_for_the_first(api: RunningApi, db: Database, postgres_url: str) -> None:
     key = await api.create_key("example.com") | {"idempotency-key": "k"}
     request = a_send(recipients=[Recipient(email=f"u{i}@example.net") for i in range(3000)])
     second_db = await open_database(postgres_url)
@@ -141,7 +141,7 @@ async def test_repeats_to_two_processes_wait_too(api: RunningApi, db: Database, 
     assert await count(db, "sending_pool_emails") == 3000
 
 
-async def test_after_a_day_a_key_may_be_used_again(api: RunningApi, db: Database) -> None:
+async def test_a_key_can_be_used_again_after_a_day(api: RunningApi, db: Database) -> None:
     key = await api.create_key("example.com") | {"idempotency-key": "k"}
     first = await api.mailer.SendHTML(a_send(), metadata=key)
     await age(db, "23 hours 59 minutes")
@@ -152,7 +152,7 @@ async def test_after_a_day_a_key_may_be_used_again(api: RunningApi, db: Database
     assert await api.mailer.SendHTML(a_send(subject="Another"), metadata=key) == second
 
 
-async def test_expired_answers_are_dropped(api: RunningApi, db: Database) -> None:
+async def test_expired_answers_are_deleted(api: RunningApi, db: Database) -> None:
     owner = await api.create_key("example.com")
     await api.mailer.SendHTML(a_send(), metadata=owner | {"idempotency-key": "old"})
     await age(db, "25 hours")
@@ -172,7 +172,7 @@ async def test_a_key_has_at_most_255_characters(api: RunningApi) -> None:
     assert (status, text) == (Status.INVALID_ARGUMENT, "idempotency-key: must not exceed 255 characters")
 
 
-async def test_the_admin_token_with_an_idempotency_key_opens_no_send(api: RunningApi) -> None:
+async def test_the_admin_token_with_an_idempotency_key_cannot_send(api: RunningApi) -> None:
     status, _ = await refusal(api.mailer.SendHTML(a_send(), metadata=ADMIN | {"idempotency-key": "k"}))
     assert status is Status.UNAUTHENTICATED
 

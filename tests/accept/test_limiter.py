@@ -38,7 +38,7 @@ async def tenant_blocked(url: str, domain: str) -> AsyncIterator[None]:
         await other.close()
 
 
-async def test_large_sends_of_one_tenant_hold_up_neither_another_tenant_nor_the_mail(
+async def test_large_sends_of_one_tenant_delay_neither_another_tenant_nor_the_mail(
     db: Database, bus: Bus, postgres_url: str
 ) -> None:
     background = await open_database(postgres_url, acquire_timeout=None)
@@ -68,7 +68,7 @@ async def test_large_sends_of_one_tenant_hold_up_neither_another_tenant_nor_the_
     await background.close()
 
 
-async def test_calls_that_find_all_connections_in_use_are_told_so(postgres_url: str) -> None:
+async def test_a_call_that_finds_all_connections_in_use_fails_with_that_reason(postgres_url: str) -> None:
     small = await open_database(postgres_url, pool_size=2)
     background = await open_database(postgres_url, acquire_timeout=None)
     async with running_api(small, background=background) as api:
@@ -89,7 +89,7 @@ async def admitted(limiter: SendLimiter, tenant: str, order: list[str], leave: a
         await leave.wait()
 
 
-async def test_a_tenant_alone_leaves_one_place_and_a_free_one_goes_to_the_tenant_with_the_fewest() -> None:
+async def test_one_tenant_leaves_one_place_free_and_a_free_place_goes_to_the_tenant_with_the_fewest() -> None:
     limiter, order, leave = SendLimiter(3), list[str](), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for tenant in ("a", "a", "a", "a", "b", "b", "c"):
@@ -100,7 +100,7 @@ async def test_a_tenant_alone_leaves_one_place_and_a_free_one_goes_to_the_tenant
     assert order == ["a", "a", "b", "c", "a", "b", "a"]
 
 
-async def test_who_stops_to_wait_takes_no_place() -> None:
+async def test_a_cancelled_waiter_takes_no_place() -> None:
     limiter, order, leave = SendLimiter(1), list[str](), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(admitted(limiter, "a", order, leave))
@@ -118,7 +118,7 @@ async def test_who_stops_to_wait_takes_no_place() -> None:
     assert (order[0], order[-1]) == ("a", "d")
 
 
-async def test_a_full_queue_refuses_with_a_clear_text() -> None:
+async def test_a_full_queue_refuses_a_send_and_names_the_reason() -> None:
     limiter, order, leave = SendLimiter(1, waiting=2, waiting_per_tenant=1), list[str](), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for tenant in ("a", "a", "b"):

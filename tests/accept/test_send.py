@@ -28,7 +28,7 @@ async def tenant(api: RunningApi, domain: str = "example.com") -> dict[str, str]
     return await api.create_key(domain)
 
 
-async def test_a_send_is_stored_whole_and_answered(db: Database) -> None:
+async def test_a_send_is_stored_completely_and_answered(db: Database) -> None:
     bus = NoBus()
     async with running_api(db, bus=bus) as api:
         key = await tenant(api)
@@ -224,7 +224,7 @@ async def test_a_bad_send_is_refused_by_field_and_leaves_nothing(db: Database) -
         assert await rows(db, table) == []
 
 
-async def test_faults_are_named_in_the_order_of_the_checks(db: Database) -> None:
+async def test_errors_are_named_in_the_order_of_the_checks(db: Database) -> None:
     """Each step corrects the fault that the answer names; the next answer names the next fault."""
     request = SendTemplateReq(
         subject="\n",
@@ -340,7 +340,7 @@ async def test_a_batch_too_large_for_one_statement_is_copied(db: Database) -> No
     }
 
 
-async def test_the_schedule_is_echoed_and_the_past_means_now(db: Database) -> None:
+async def test_the_answer_repeats_the_schedule_and_a_past_time_means_now(db: Database) -> None:
     later = Timestamp()
     later.FromDatetime(datetime.now(UTC).replace(microsecond=123456) + timedelta(days=3))
     async with running_api(db) as api:

@@ -70,7 +70,7 @@ async def stored(db: Database) -> list[str]:
         return [row["email"] for row in await connection.fetch("SELECT email FROM sending_pool_emails ORDER BY id")]
 
 
-async def test_what_is_accepted_reaches_the_builder_as_it_was(running: Running, db: Database) -> None:
+async def test_an_accepted_send_reaches_the_builder_unchanged(running: Running, db: Database) -> None:
     recipients = [BOB, Recipient(""), Recipient("ann@example.net", {}, TrackingPolicy(links=TrackingMode.OFF))]
     request = send_request(
         recipients,
@@ -93,7 +93,7 @@ async def test_what_is_accepted_reaches_the_builder_as_it_was(running: Running, 
     ]
 
 
-async def test_after_the_commit_it_is_counted_and_the_validator_notified(running: Running) -> None:
+async def test_a_send_is_counted_and_the_validator_notified_after_the_commit(running: Running) -> None:
     await running.service.accept(TENANT, send_request([BOB, Recipient("")]))
     assert (running.counts.seen, running.bus.notifications) == ([(1, ["invalid_email"])], 1)
 
@@ -135,7 +135,7 @@ async def test_suppressed_recipients_are_rejected_in_the_order_of_the_request(
     assert await stored(db) == emails[1:-1]
 
 
-async def test_of_many_sends_with_one_key_one_is_stored(running: Running, db: Database) -> None:
+async def test_many_sends_with_one_key_are_stored_once(running: Running, db: Database) -> None:
     """Large ones, which take COPY and yield to each other."""
     recipients = [Recipient(f"u{number}@example.net") for number in range(500)]
     request = send_request(recipients, idempotency_key="key")

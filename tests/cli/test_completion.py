@@ -27,7 +27,7 @@ def test_bash_completes_commands_and_options(tmp_path: Path, typed: str, offered
     complete(tmp_path, typed, offered)
 
 
-def test_bash_completes_for_the_executable(tmp_path: Path, executable: Path) -> None:
+def test_bash_completes_commands_of_the_executable(tmp_path: Path, executable: Path) -> None:
     (tmp_path / "kannon").symlink_to(executable)
     complete(tmp_path, "queue re", ["retry", "resume"])
 

@@ -16,7 +16,7 @@ from kannon.cli import COMMANDS, RENAMED, app
 NOBODY = 65534
 
 
-def test_the_version_is_an_option_too() -> None:
+def test_version_is_also_an_option() -> None:
     for arguments in (["--version"], ["version"]):
         result = CliRunner().invoke(app, arguments)
         assert (result.exit_code, result.output) == (0, f"kannon {__version__}\n")
@@ -63,7 +63,9 @@ def unprivileged() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
-def test_a_data_dir_of_another_user_is_one_line(tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_dir_of_another_user_is_reported_in_one_line(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Modules that the command imports late, which the other user may be unable to read.
     import kannon.cli.server.database
     import kannon.db.restore  # noqa: F401

@@ -43,7 +43,7 @@ def write(tmp_path: Path, text: str) -> Path:
     return file
 
 
-def test_without_a_file_everything_has_a_default() -> None:
+def test_every_key_has_a_default_without_a_file() -> None:
     config = load_config()
     assert config == Config()
     assert config.retry.first == timedelta(minutes=5)
@@ -83,7 +83,7 @@ def _section(text: str, name: str) -> str:
     return parts[0] if not name else dict(zip(parts[1::2], parts[2::2], strict=True))[name]
 
 
-def test_variables_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_override_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path, '[sender]\nhostname = "a.example"\nport = 26\n')
     monkeypatch.setenv("KANNON_SENDER__HOSTNAME", "b.example")
     monkeypatch.setenv("KANNON_DNS__NAMESERVERS", '["127.0.0.1:5353"]')
@@ -94,7 +94,7 @@ def test_variables_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert config.retry.first == timedelta(seconds=1)
 
 
-def test_all_faults_are_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(
         tmp_path,
         'data_dirr = "x"\n[sender]\nport = 99999\nhostnam = "x"\n[retry]\nfirst = "5x"\n[api]\nlisten = "nowhere"\n'
@@ -120,7 +120,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert caught.value.exit_code == 78
 
 
-def test_every_variable_of_the_command_line_is_none_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_variable_of_the_command_line_is_taken_for_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     of_commands = set(
         re.findall(r'envvar="(KANNON_\w+)"', "".join(f.read_text() for f in Path("kannon/cli").rglob("*.py")))
     )
@@ -182,7 +182,7 @@ def test_a_misspelled_variable_is_refused(name: str, value: str, monkeypatch: py
         ('[api]\nadmin_token = "tökén"', "api.admin_token: "),
     ],
 )
-def test_a_fault_names_its_key(tmp_path: Path, text: str, problem: str) -> None:
+def test_an_error_names_its_key(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(problem)):
         load_config(write(tmp_path, text))
 
@@ -192,12 +192,12 @@ def test_the_shortest_lease_outlives_every_page_of_the_dispatcher() -> None:
     assert timedelta(seconds=2 * PAGE_SECONDS) <= SHORTEST_LEASE
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.toml: No such file"):
         load_config(tmp_path / "absent.toml")
 
 
-def test_check_prints_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
+def test_check_prints_the_values_in_force_and_no_secret(tmp_path: Path) -> None:
     file = write(
         tmp_path,
         '[api]\nadmin_token = "s3cret"\n[postgres]\nurl = "postgres://me:s3cret@db/kannon"\n'
@@ -214,12 +214,12 @@ def test_check_prints_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
     assert again["api"]["admin_token"] == again["sender"]["routes"][0]["password"] == "***"
 
 
-def test_check_reads_back_what_it_prints(tmp_path: Path) -> None:
+def test_the_output_of_check_can_be_read_as_a_configuration(tmp_path: Path) -> None:
     config = Config()
     assert load_config(write(tmp_path, render(config))) == config
 
 
-def test_secrets_do_not_print() -> None:
+def test_secrets_are_not_printed() -> None:
     assert "s3cret" not in repr(Config(api={"admin_token": "s3cret"}))  # type: ignore[arg-type]  # as a file gives it
     assert Config(api={"admin_token": "s3cret"}).api.admin_token == SecretStr("s3cret")  # type: ignore[arg-type]
 
@@ -227,25 +227,25 @@ def test_secrets_do_not_print() -> None:
 @pytest.mark.parametrize(
     ("text", "size"), [("25MiB", 25 << 20), ("1 KiB", 1024), ("7", 7), ("3gib", 3 << 30), ("9B", 9)]
 )
-def test_sizes(text: str, size: int) -> None:
+def test_sizes_have_binary_units(text: str, size: int) -> None:
     assert parse_size(text) == size
     assert parse_size(show_size(size)) == size
 
 
 @pytest.mark.parametrize("text", ["300ms", "5s", "90m", "36h", "90d"])
-def test_durations(text: str) -> None:
+def test_durations_have_units(text: str) -> None:
     duration = parse_duration(text)
     assert isinstance(duration, timedelta)
     assert parse_duration(show_duration(duration)) == duration
 
 
 @pytest.mark.parametrize("text", ["", "5", "5 minutes", "m", "-5m", "1.5h"])
-def test_what_is_no_duration(text: str) -> None:
+def test_a_wrong_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         parse_duration(text)
 
 
-def test_listen_addresses() -> None:
+def test_a_listen_address_is_host_and_port() -> None:
     assert split_listen("[::1]:25") == ("::1", 25)
     assert split_listen("0.0.0.0:0") == ("0.0.0.0", 0)
     for wrong in ("25", ":25", "host:", "host:x", "host:70000", "host:²"):
@@ -253,7 +253,7 @@ def test_listen_addresses() -> None:
             split_listen(wrong)
 
 
-def test_the_command_exits_78(tmp_path: Path) -> None:
+def test_check_exits_78_for_a_wrong_configuration(tmp_path: Path) -> None:
     from kannon.cli import app
 
     result = CliRunner().invoke(app, ["check", "--config", str(write(tmp_path, "x = 1\ny = 2\n"))])
@@ -282,7 +282,7 @@ def test_check_refuses_a_tls_file_that_cannot_be_read(tmp_path: Path, section: s
     assert f"configuration: {section}.{key}: {tmp_path}/absent.pem: No such file or directory\n" in output
 
 
-def test_check_refuses_a_tls_file_that_is_no_certificate(tmp_path: Path) -> None:
+def test_check_refuses_a_tls_file_that_is_not_a_certificate(tmp_path: Path) -> None:
     cert = key = make_authority(tmp_path).issue_file("mx.example.com")
     (tmp_path / "text").write_text("hello")
     code, output = check(write(tmp_path, f'[api]\ntls_cert = "{cert}"\ntls_key = "{tmp_path}/text"\n'))
@@ -293,7 +293,7 @@ def test_check_refuses_a_tls_file_that_is_no_certificate(tmp_path: Path) -> None
     assert code == 0
 
 
-def test_secrets_come_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_read_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over the file, under the variables; a list is TOML."""
     folder = tmp_path / "credentials"
     folder.mkdir()
@@ -310,7 +310,7 @@ def test_secrets_come_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.
     assert config.sender.routes[0].password.get_secret_value() == "secret"
 
 
-def test_a_secret_that_is_not_a_key_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_file_without_a_key_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "kannon_api.tokn").write_text("x")
     with pytest.raises(ConfigError, match=r"api\.tokn: unknown key"):
@@ -335,7 +335,7 @@ def test_a_secret_that_is_not_a_key_is_named(tmp_path: Path, monkeypatch: pytest
         ("*", "*"),
     ],
 )
-def test_a_routes_domain_is_spelled_as_recipients_are(written: str, compared: str) -> None:
+def test_a_route_matches_every_spelling_of_its_domain(written: str, compared: str) -> None:
     assert Route(domain=written, host="relay").domain == compared
 
 

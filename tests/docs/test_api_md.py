@@ -15,17 +15,17 @@ TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.full_name)
-def test_each_service_is_listed_with_exactly_its_methods(service: ServiceDescriptor) -> None:
+def test_api_md_lists_each_service_with_exactly_its_methods(service: ServiceDescriptor) -> None:
     [row] = re.findall(rf"^\| `{re.escape(service.full_name)}` \| (.*?) \|", TEXT, re.M)
     assert re.findall(r"\w+", row) == [method.name for method in service.methods]
 
 
-def test_each_status_and_each_reason_is_explained() -> None:
+def test_api_md_explains_each_status_and_each_reason() -> None:
     rows = re.findall(r"^\| ([A-Z_]+) \|", TEXT, re.M)
     assert {status.name for status in STATUSES.values()} <= set(rows)
     assert re.findall(r"^\| `([a-z_]+)` \|", TEXT, re.M) == [reason.value for reason in RejectReason]
 
 
-def test_each_type_of_event_is_named() -> None:
+def test_api_md_names_each_type_of_event() -> None:
     [types] = re.findall(r"^Types: (.*)\.$", TEXT, re.M)
     assert re.findall(r"[a-z]+", re.sub(r"\(.*?\)", "", types)) == [kind.value for kind in EventType]

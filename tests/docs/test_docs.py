@@ -13,7 +13,7 @@ def sources() -> str:
     )
 
 
-def test_every_standard_named_in_the_source_is_in_the_list_and_no_other_is_said_to_be_obeyed() -> None:
+def test_the_list_of_standards_is_that_of_the_source() -> None:
     named = set(re.findall(r"RFC (\d{4})", sources()))
     rows = re.findall(r"^\| RFC (\d+) \|.*?\| (yes|partly|no) \|", (ROOT / "docs/rfcs.md").read_text(), re.M)
     obeyed = {number for number, how in rows if how != "no"}
@@ -35,7 +35,7 @@ def test_every_file_that_the_architecture_names_exists() -> None:
         assert (ROOT / path).exists(), path
 
 
-def test_every_module_opens_with_what_it_is() -> None:
+def test_every_module_begins_with_a_docstring() -> None:
     bare = [
         str(p.relative_to(ROOT))
         for p in sorted((ROOT / "kannon").rglob("*.py"))
@@ -55,7 +55,7 @@ def test_no_file_is_long() -> None:
     assert long == {}
 
 
-def test_the_links_of_the_documents_lead_somewhere() -> None:
+def test_every_link_of_the_documents_has_a_target() -> None:
     for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"

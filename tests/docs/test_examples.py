@@ -39,7 +39,7 @@ async def api(db: Database, bus: Bus) -> AsyncIterator[RunningApi]:
         yield api
 
 
-def test_every_call_has_its_command() -> None:
+def test_every_call_has_a_command() -> None:
     assert sorted(ROWS) == sorted(METHODS)
 
 
@@ -73,7 +73,7 @@ async def test_every_command_runs(api: RunningApi, db: Database, tmp_path: Path)
     assert {call: answer for call, answer in said.items() if answer[0] != (1 if call in REFUSED else 0)} == {}
 
 
-async def test_the_python_runs(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_python_example_runs(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KANNON_SERVER", f"{api.host}:{api.port}")
     monkeypatch.setenv("KANNON_TOKEN", TOKEN)
     names: dict[str, object] = {}
@@ -86,7 +86,7 @@ async def test_the_python_runs(api: RunningApi, monkeypatch: pytest.MonkeyPatch)
     assert set(METHODS) <= called | {"DeleteParked", "RetryParked"}
 
 
-async def test_the_javascript_runs(api: RunningApi, db: Database, tmp_path: Path) -> None:
+async def test_the_javascript_example_runs(api: RunningApi, db: Database, tmp_path: Path) -> None:
     modules = ROOT / "tests" / "interop" / "node_modules"
     node = shutil.which("node")
     if not (node and modules.is_dir()) and os.environ.get("KANNON_SKIP_INTEROP") == "1":

@@ -86,5 +86,5 @@ def test_every_path_exists() -> None:
 
 
 @pytest.mark.parametrize(("name", "there"), [("kannon.mail.event", True), ("kannon.smtp.site", False)])
-def test_the_check_itself(name: str, there: bool) -> None:
+def test_the_check_tells_existing_from_missing_names(name: str, there: bool) -> None:
     assert exists(name) is there

@@ -52,7 +52,9 @@ async def query(kannon: Kannon, statement: str) -> object:
         await connection.close()
 
 
-async def test_backup_and_restore_while_it_serves(kannon: Kannon, command: Command, box: Inbox, tmp_path: Path) -> None:
+async def test_backup_and_restore_work_while_kannon_serves(
+    kannon: Kannon, command: Command, box: Inbox, tmp_path: Path
+) -> None:
     await kannon.start().ready()
     client = kannon.client()
     await client.add_domain(DOMAIN)
@@ -88,7 +90,7 @@ async def test_backup_and_restore_while_it_serves(kannon: Kannon, command: Comma
     assert "Traceback" not in kannon.text()
 
 
-async def test_what_is_no_backup_changes_nothing(kannon: Kannon, command: Command, tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_backup_changes_nothing(kannon: Kannon, command: Command, tmp_path: Path) -> None:
     await kannon.start().ready()
     client = kannon.client()
     await client.add_domain(DOMAIN)
@@ -121,7 +123,9 @@ async def test_what_is_no_backup_changes_nothing(kannon: Kannon, command: Comman
 
 
 @pytest.mark.as_built
-async def test_without_a_server_and_onto_an_empty_machine(kannon: Kannon, command: Command, tmp_path: Path) -> None:
+async def test_a_stopped_kannon_is_backed_up_and_restored_onto_an_empty_machine(
+    kannon: Kannon, command: Command, tmp_path: Path
+) -> None:
     """The commands start the database themselves; a restore needs no data_dir to be there."""
     nothing = await command("backup", "kannon.dump")
     assert (nothing.code, nothing.err) == (1, f"kannon: data_dir {kannon.data_dir} holds no embedded database\n")
@@ -144,7 +148,7 @@ async def test_without_a_server_and_onto_an_empty_machine(kannon: Kannon, comman
         other.kill()
 
 
-async def test_an_external_database_is_not_ours_to_back_up(command: Command, tmp_path: Path) -> None:
+async def test_backup_refuses_an_external_database(command: Command, tmp_path: Path) -> None:
     command.env["KANNON_POSTGRES__URL"] = "postgres://elsewhere/kannon"
     (tmp_path / "some.dump").touch()
     for name in ("backup", "restore"):
@@ -192,7 +196,7 @@ async def test_an_old_data_dir_is_backed_up_and_migrated(kannon: Kannon, command
     assert len(list((kannon.data_dir / "backups").iterdir())) == 2
 
 
-async def test_a_newer_schema_is_refused_in_one_line(kannon: Kannon, command: Command) -> None:
+async def test_restore_refuses_a_newer_schema_in_one_line(kannon: Kannon, command: Command) -> None:
     await kannon.start().ready()
     await query(kannon, "INSERT INTO schema_migrations (version, name) VALUES (9999, 'later')")
     assert (await command("backup", "newer.dump")).code == 0

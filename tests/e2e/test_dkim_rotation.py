@@ -84,7 +84,7 @@ async def next_key(client: Client, zone: Zone, algorithm: str) -> pb.DkimKey:
     return (await stub.ActivateDkimKey(activate, metadata=client.admin)).key
 
 
-async def test_mail_verifies_before_during_and_after_a_change_of_keys(
+async def test_mail_verifies_before_during_and_after_a_rotation(
     kannon: Kannon, box: Inbox, receiver: Receiver, zone: Zone
 ) -> None:
     client = kannon.client()

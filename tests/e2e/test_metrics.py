@@ -45,7 +45,7 @@ async def read(kannon: Kannon) -> dict[str, float]:
     }
 
 
-async def test_what_three_mails_add_to(kannon: Kannon) -> None:
+async def test_three_mails_are_counted(kannon: Kannon) -> None:
     await kannon.start().ready()
     client = kannon.client()
     await client.add_domain(DOMAIN)
@@ -89,7 +89,7 @@ async def test_what_three_mails_add_to(kannon: Kannon) -> None:
         assert time.monotonic() - start < 8
 
 
-async def test_a_default_address_that_is_taken_stops_nobody(tmp_path: Path) -> None:
+async def test_kannon_serves_although_the_default_address_is_in_use(tmp_path: Path) -> None:
     """Two processes of one machine, or Prometheus itself, which likes the same port."""
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -107,7 +107,7 @@ async def test_a_default_address_that_is_taken_stops_nobody(tmp_path: Path) -> N
             kannon.kill()
 
 
-async def test_switched_off(tmp_path: Path) -> None:
+async def test_metrics_can_be_switched_off(tmp_path: Path) -> None:
     kannon = Kannon(tmp_path / "data", {"KANNON_METRICS__LISTEN": ""}, arguments=["--only", "bump"])
     try:
         await kannon.start().ready()

@@ -40,7 +40,7 @@ def client_of(kannon: Kannon) -> dict[str, str]:
     return {"KANNON_SERVER": f"127.0.0.1:{kannon.ports['api']}", "KANNON_TOKEN": kannon.admin_token()}
 
 
-async def test_mail_finds_its_way_by_mx_and_speaks_tls(tmp_path: Path, dns: tuple[DnsServer, str]) -> None:
+async def test_mail_goes_to_the_mx_over_tls(tmp_path: Path, dns: tuple[DnsServer, str]) -> None:
     """One domain by its MX, opportunistic; another over a relay that is verified; one that is not there."""
     authority = make_authority(tmp_path)
     server, nameserver = dns
@@ -94,7 +94,7 @@ async def test_mail_finds_its_way_by_mx_and_speaks_tls(tmp_path: Path, dns: tupl
             kannon.kill()
 
 
-async def test_our_own_listeners_speak_tls(tmp_path: Path) -> None:
+async def test_api_and_smtp_listeners_speak_tls(tmp_path: Path) -> None:
     authority = make_authority(tmp_path)
     authority.issue("localhost")
     (pair,) = tmp_path.glob("localhost-*.pem")

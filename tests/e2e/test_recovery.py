@@ -74,7 +74,7 @@ async def test_kill_9_in_mid_batch_loses_nothing(kannon: Kannon, box: Inbox, arr
     assert await kannon.stop() == 0
 
 
-async def test_stop_in_mid_batch_finishes_what_is_open_and_the_rest_goes_out_next_time(
+async def test_stop_in_mid_batch_finishes_open_mail_and_the_next_start_sends_the_rest(
     kannon: Kannon, box: Inbox
 ) -> None:
     await kannon.start().ready()

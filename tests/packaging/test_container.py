@@ -34,7 +34,7 @@ COMPOSE = ROOT / "packaging" / "compose.yaml"
 BUNDLE = "/src/build/bundle/kannon"
 
 
-def test_the_dockerfile_keeps_the_rules() -> None:
+def test_the_dockerfile_follows_the_rules_for_containers() -> None:
     """Those of hadolint that concern what ours does."""
     for stage in (BUILD, FINAL):
         assert re.fullmatch(r"[a-z]+:[\w.-]*bookworm(-slim)?", stage.image), "a tag that stays what it is"
@@ -56,7 +56,7 @@ def test_the_dockerfile_keeps_the_rules() -> None:
     assert json.loads(FINAL.only("HEALTHCHECK").partition("CMD ")[2]) == ["kannon", "health"]
 
 
-def test_the_build_sees_what_it_needs() -> None:
+def test_the_build_context_contains_its_sources() -> None:
     """What the executable is made of is in the build's context."""
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     makefile = (ROOT / "Makefile").read_text()
@@ -130,7 +130,7 @@ def compose() -> dict[str, Any]:
     return found
 
 
-def test_compose_names_what_is_there(compose: dict[str, Any]) -> None:
+def test_compose_names_existing_components_keys_and_files(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert services["sender"]["deploy"]["replicas"] == 2
     for service in services.values():

@@ -36,7 +36,7 @@ def newer(package: Path, tmp_path: Path) -> Path:
     return tmp_path / "newer.deb"
 
 
-def test_from_the_first_install_to_the_purge(copy: Machine, package: Path, newer: Path) -> None:
+def test_the_package_installs_upgrades_and_purges(copy: Machine, package: Path, newer: Path) -> None:
     copy.sh("rm -rf /var/cache/kannon")  # of an executable that ran on the machine itself
     before = traces(copy)
     copy.put(package, DEB)
@@ -68,7 +68,7 @@ def test_from_the_first_install_to_the_purge(copy: Machine, package: Path, newer
     assert traces(copy) == before
 
 
-def test_it_says_what_it_needs(package: Path) -> None:
+def test_the_package_declares_its_dependencies(package: Path) -> None:
     depends = subprocess.run(["dpkg-deb", "--field", package, "Depends"], capture_output=True, text=True, check=True)
     assert depends.stdout.startswith("libc6 (>= 2.")
     assert "python" not in depends.stdout

@@ -39,7 +39,7 @@ def kannon(tmp_path: Path) -> Iterator[Kannon]:
     kannon.kill()
 
 
-def test_it_is_small_and_there_at_once(executable: Path, tmp_path: Path) -> None:
+def test_the_executable_is_small_and_starts_fast(executable: Path, tmp_path: Path) -> None:
     assert executable.stat().st_size <= MAX_BYTES
     costs = list[float]()
     for environ in ({"KANNON_RUNTIME_DIR": str(tmp_path / "runtime")}, {}):  # unpacking, and unpacked
@@ -50,7 +50,7 @@ def test_it_is_small_and_there_at_once(executable: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.long
-def test_whoever_builds_it_gets_the_same_bytes(executable: Path, tmp_path: Path) -> None:
+def test_every_build_makes_the_same_bytes(executable: Path, tmp_path: Path) -> None:
     """From a copy of the sources somewhere else, later."""
     tree = tmp_path / "tree"
     everywhere = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
@@ -70,7 +70,7 @@ def version(executable: Path, **env: str) -> str:
     return done.stdout
 
 
-def test_it_completes_in_the_shell(executable: Path, tmp_path: Path) -> None:
+def test_the_shell_completes_commands(executable: Path, tmp_path: Path) -> None:
     """The shell is found out by walking up the processes, and what is installed asks the executable again."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "kannon").symlink_to(executable)
@@ -89,7 +89,7 @@ def test_it_completes_in_the_shell(executable: Path, tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.serial
-async def test_it_is_ready_soon(tmp_path: Path) -> None:
+async def test_serve_is_ready_soon(tmp_path: Path) -> None:
     cold, warm = list[float](), list[float]()
     for attempt in range(2):
         kannon = Kannon(
@@ -107,7 +107,7 @@ async def test_it_is_ready_soon(tmp_path: Path) -> None:
     assert min(warm) <= WARM_SECONDS, warm
 
 
-async def test_its_servers_are_unpacked_beside_the_data(kannon: Kannon, executable: Path) -> None:
+async def test_the_embedded_servers_are_unpacked_beside_the_data(kannon: Kannon, executable: Path) -> None:
     kannon.fresh = True
     await kannon.start().ready()
     (place,) = (kannon.data_dir / "runtime").glob("*/")
@@ -121,7 +121,7 @@ async def test_its_servers_are_unpacked_beside_the_data(kannon: Kannon, executab
     assert await kannon.stop() == 0
 
 
-async def test_half_a_runtime_folder_is_made_whole(kannon: Kannon) -> None:
+async def test_an_incomplete_runtime_folder_is_completed(kannon: Kannon) -> None:
     await kannon.start().ready()
     assert await kannon.stop() == 0
     (place,) = (kannon.data_dir / "runtime").glob("*/")
@@ -148,7 +148,7 @@ async def test_kill_9_leaves_nothing_running_and_nothing_in_tmp(tmp_path: Path) 
 
 
 @needs_root
-async def test_no_temporary_folder_is_needed(tmp_path: Path) -> None:
+async def test_serve_needs_no_temporary_folder(tmp_path: Path) -> None:
     """noexec, full, or not there at all."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -185,7 +185,7 @@ async def fails(kannon: Kannon, code: int, *words: str) -> None:
 
 
 @needs_root
-async def test_a_data_dir_where_nothing_runs(tmp_path: Path) -> None:
+async def test_a_data_dir_mounted_noexec_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "noexec"
     place.mkdir()
     with tmpfs(place, "noexec"):
@@ -194,7 +194,7 @@ async def test_a_data_dir_where_nothing_runs(tmp_path: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("size", ["1m", "30m", "60m"])
-async def test_a_full_disk(tmp_path: Path, size: str) -> None:
+async def test_a_full_disk_is_named(tmp_path: Path, size: str) -> None:
     """While the servers are unpacked, and while the cluster is made."""
     place = tmp_path / "small"
     place.mkdir()
@@ -204,7 +204,7 @@ async def test_a_full_disk(tmp_path: Path, size: str) -> None:
 
 
 @needs_root
-async def test_a_data_dir_of_somebody_else(tmp_path: Path, kannon: Kannon, executable: Path) -> None:
+async def test_a_data_dir_of_another_user_is_refused(tmp_path: Path, kannon: Kannon, executable: Path) -> None:
     await kannon.start().ready()
     assert await kannon.stop() == 0
     before = {path: path.stat().st_mtime_ns for path in kannon.data_dir.rglob("*")}
@@ -220,7 +220,7 @@ async def test_a_data_dir_of_somebody_else(tmp_path: Path, kannon: Kannon, execu
 
 
 @needs_root
-def test_a_low_port_without_the_capability(copy: Machine, executable: Path) -> None:
+def test_a_low_port_without_the_capability_is_refused(copy: Machine, executable: Path) -> None:
     copy.put(executable, "/usr/local/bin/kannon")
     copy.sh("useradd --create-home ann")
     for name in ("api", "bump", "smtp"):
@@ -239,7 +239,7 @@ def test_a_low_port_without_the_capability(copy: Machine, executable: Path) -> N
         assert "CAP_NET_BIND_SERVICE" in line
 
 
-async def test_a_second_instance_and_the_first_goes_on(kannon: Kannon) -> None:
+async def test_a_second_instance_is_refused_and_the_first_goes_on(kannon: Kannon) -> None:
     await kannon.start().ready()
     second = Kannon(kannon.data_dir)
     second._starts = 1
@@ -251,7 +251,9 @@ async def test_a_second_instance_and_the_first_goes_on(kannon: Kannon) -> None:
 
 
 @needs_root
-async def test_it_trusts_whom_the_machine_trusts(copy: Machine, executable: Path, tmp_path: Path) -> None:
+async def test_the_executable_trusts_the_authorities_of_the_machine(
+    copy: Machine, executable: Path, tmp_path: Path
+) -> None:
     """On a machine that keeps its authorities elsewhere than the one that built it."""
     authority = make_authority(tmp_path)
     pair = str(authority.issue_file("localhost"))

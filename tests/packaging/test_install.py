@@ -27,7 +27,7 @@ def listing(copy: Machine) -> str:
     )
 
 
-def test_it_installs_says_so_and_runs_from_there(downloaded: Machine) -> None:
+def test_install_lists_its_files_and_the_installed_program_runs(downloaded: Machine) -> None:
     said = downloaded.must("/root/kannon", "install")
     for made in ("created user kannon", f"wrote {UNIT}", "wrote /etc/kannon/kannon.toml", "created /var/lib/kannon"):
         assert f"{made}\n" in said
@@ -42,7 +42,7 @@ def test_it_installs_says_so_and_runs_from_there(downloaded: Machine) -> None:
         assert "kannon" in downloaded.sh(f"man -w {page}")
 
 
-def test_twice_is_once(downloaded: Machine) -> None:
+def test_a_second_install_changes_nothing(downloaded: Machine) -> None:
     downloaded.must("/root/kannon", "install")
     downloaded.sh("echo '# mine' >> /etc/kannon/kannon.toml")
     before = listing(downloaded)
@@ -55,7 +55,7 @@ def test_twice_is_once(downloaded: Machine) -> None:
     assert downloaded.must("tail", "-n", "1", "/etc/kannon/kannon.toml") == "# mine\n"
 
 
-def test_an_upgrade_replaces_the_program_and_keeps_the_rest(downloaded: Machine) -> None:
+def test_an_upgrade_replaces_only_the_program(downloaded: Machine) -> None:
     downloaded.must("/root/kannon", "install")
     downloaded.sh("echo old > /usr/local/libexec/kannon/_internal/kannon/sql/old; echo '# old' >> " + UNIT)
     said = downloaded.must("/root/kannon", "install")
@@ -66,7 +66,7 @@ def test_an_upgrade_replaces_the_program_and_keeps_the_rest(downloaded: Machine)
     assert downloaded.sh("ls /usr/local/libexec") == "kannon\n"
 
 
-def test_uninstalling_keeps_what_is_the_operators(downloaded: Machine) -> None:
+def test_uninstall_keeps_configuration_and_data(downloaded: Machine) -> None:
     downloaded.must("/root/kannon", "install")
     downloaded.sh("touch /var/lib/kannon/data")
     said = downloaded.must("/usr/local/bin/kannon", "uninstall")
@@ -82,7 +82,7 @@ def test_uninstalling_keeps_what_is_the_operators(downloaded: Machine) -> None:
     assert downloaded.must("/root/kannon", "install").count("kept ") >= 4
 
 
-def test_it_is_refused_where_it_cannot_be(downloaded: Machine, tmp_path: Path) -> None:
+def test_install_is_refused_where_it_cannot_work(downloaded: Machine, tmp_path: Path) -> None:
     downloaded.sh("mkdir -p /machines/empty; mkdir -p /machines/packaged/usr/lib/systemd/system")
     downloaded.sh("touch /machines/packaged/usr/lib/systemd/system/kannon.service; useradd --create-home ann")
     downloaded.sh("install -m 0755 /root/kannon /usr/local/bin/kannon-downloaded")
@@ -101,7 +101,7 @@ def test_it_is_refused_where_it_cannot_be(downloaded: Machine, tmp_path: Path) -
     assert downloaded.sh("find /machines -type f") == "/machines/packaged/usr/lib/systemd/system/kannon.service\n"
 
 
-def test_systemd_finds_nothing_to_complain_about(downloaded: Machine) -> None:
+def test_systemd_accepts_the_unit(downloaded: Machine) -> None:
     downloaded.must("/root/kannon", "install")
     verified = downloaded.run("systemd-analyze", "verify", UNIT)
     assert (verified.code, verified.out, verified.err) == (0, "", "")

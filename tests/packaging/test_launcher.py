@@ -65,7 +65,7 @@ def unpacked(place: Path) -> list[str]:
     return sorted(path.name for path in place.iterdir() if path.name != ".lock")
 
 
-def test_it_unpacks_once_and_becomes_the_program(executable: Path, place: Path) -> None:
+def test_the_launcher_unpacks_once_and_becomes_the_program(executable: Path, place: Path) -> None:
     assert run(executable, KANNON_RUNTIME_DIR=place).stdout == "hello\n"
     (folder,) = place.glob("kannon-*")
     first = folder.stat().st_ino
@@ -91,7 +91,7 @@ def test_the_same_content_makes_the_same_file(executable: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("damage", ["removed", "shortened", "everything"])
-def test_what_is_gone_from_its_folder_is_unpacked_again(executable: Path, place: Path, damage: str) -> None:
+def test_a_missing_file_is_unpacked_again(executable: Path, place: Path, damage: str) -> None:
     run(executable, KANNON_RUNTIME_DIR=place)
     (folder,) = place.glob("kannon-*")
     for victim in folder.rglob("*") if damage == "everything" else [folder / "_internal" / "large"]:
@@ -101,7 +101,7 @@ def test_what_is_gone_from_its_folder_is_unpacked_again(executable: Path, place:
     assert unpacked(place) == [folder.name]
 
 
-def test_what_was_begun_and_never_finished_is_swept_away(executable: Path, place: Path) -> None:
+def test_an_unfinished_folder_is_removed(executable: Path, place: Path) -> None:
     run(executable, KANNON_RUNTIME_DIR=place)
     (folder,) = place.glob("kannon-*")
     folder.rename(f"{folder}.new")
@@ -111,7 +111,7 @@ def test_what_was_begun_and_never_finished_is_swept_away(executable: Path, place
     assert not (folder / "half").exists()
 
 
-def test_versions_that_nobody_runs_are_removed(tmp_path: Path, executable: Path, place: Path) -> None:
+def test_versions_that_do_not_run_are_removed(tmp_path: Path, executable: Path, place: Path) -> None:
     """One that runs keeps its folder, and what is not ours stays whatever its name."""
     environment = {"KANNON_RUNTIME_DIR": str(place)}
     run(executable, **environment)
@@ -134,7 +134,7 @@ def test_versions_that_nobody_runs_are_removed(tmp_path: Path, executable: Path,
     assert {"kannon-notes", "precious"} < set(unpacked(place))
 
 
-def test_several_that_start_at_once_unpack_once(executable: Path, place: Path) -> None:
+def test_processes_that_start_together_unpack_once(executable: Path, place: Path) -> None:
     started = [
         subprocess.Popen([executable], env={"KANNON_RUNTIME_DIR": str(place)}, stdout=subprocess.PIPE) for _ in range(8)
     ]
@@ -142,7 +142,7 @@ def test_several_that_start_at_once_unpack_once(executable: Path, place: Path) -
     assert len(unpacked(place)) == 1
 
 
-def test_a_copy_that_is_not_whole(executable: Path, place: Path) -> None:
+def test_an_incomplete_or_damaged_file_is_refused(executable: Path, place: Path) -> None:
     whole = executable.read_bytes()
     for size in (len(whole) - 1, len(whole) - TRAILER, len(whole) // 2):
         executable.write_bytes(whole[:size])
@@ -156,7 +156,7 @@ def test_a_copy_that_is_not_whole(executable: Path, place: Path) -> None:
 
 
 @needs_root
-def test_where_everybody_has_it(executable: Path, tmp_path: Path) -> None:
+def test_the_launcher_unpacks_into_the_first_usable_folder(executable: Path, tmp_path: Path) -> None:
     """Root in a place of its own; users where their caches are, or in /var/tmp without a home."""
     with machine(tmp_path / "machine") as copy:
         copy.put(executable, "/usr/local/bin/kannon")
@@ -174,7 +174,7 @@ def test_where_everybody_has_it(executable: Path, tmp_path: Path) -> None:
 
 
 @needs_root
-def test_folders_that_cannot_be_trusted_or_used(executable: Path, tmp_path: Path) -> None:
+def test_untrusted_and_unusable_folders_are_refused(executable: Path, tmp_path: Path) -> None:
     place = tmp_path / "place"
     place.mkdir()
     place.chmod(0o777)

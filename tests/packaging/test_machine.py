@@ -9,7 +9,7 @@ from tests.support.mounts import needs_root, tmpfs
 pytestmark = needs_root
 
 
-def test_what_is_put_there_may_lie_anywhere(tmp_path: Path) -> None:
+def test_a_file_from_anywhere_can_be_put_into_the_copy(tmp_path: Path) -> None:
     """Also on a file system that the copy does not have, and below the folders that a booted one covers."""
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -26,7 +26,7 @@ def test_what_is_put_there_may_lie_anywhere(tmp_path: Path) -> None:
     assert not Path("/opt/new").exists()
 
 
-def test_nothing_is_left_of_one_that_was_booted(tmp_path: Path) -> None:
+def test_a_booted_copy_leaves_nothing_behind(tmp_path: Path) -> None:
     with booted_machine(tmp_path / "machine") as copy:
         first = Path(f"/proc/{copy.pid}")
         group = re.search(r"^0::.*(kannon-test-\d+)", (first / "cgroup").read_text(), re.M)

@@ -26,14 +26,14 @@ def bare(tmp_path: Path, executable: Path) -> Iterator[Machine]:
 
 
 @needs_root
-def test_it_starts_there(bare: Machine) -> None:
+def test_kannon_starts(bare: Machine) -> None:
     assert bare.must(KANNON, "version").startswith("kannon ")
     assert "[postgres]" in bare.must(KANNON, "check")
     assert list((bare.root / "tmp").iterdir()) == []
 
 
 @needs_root
-def test_what_it_cannot_do_without_is_said_in_one_line(bare: Machine) -> None:
+def test_a_missing_requirement_is_named_in_one_line(bare: Machine) -> None:
     """A folder to unpack itself into, a shell for PostgreSQL, and the C library."""
     (bare.root / "var/tmp").rename(bare.root / "var/gone")
     nowhere = bare.run(KANNON, "version")
@@ -58,7 +58,7 @@ def test_what_it_cannot_do_without_is_said_in_one_line(bare: Machine) -> None:
 
 
 @needs_root
-async def test_it_serves_there(bare: Machine) -> None:
+async def test_kannon_serves(bare: Machine) -> None:
     kannon = Kannon(
         bare.root / "data",
         {"KANNON_DATA_DIR": "/data", "KANNON_SENDER__MODE": "sandbox"},
@@ -85,7 +85,7 @@ async def test_it_serves_there(bare: Machine) -> None:
     assert [file.name for file in (bare.root / "tmp").iterdir()] == ["backup"]
 
 
-def test_every_library_is_inside(executable: Path, tmp_path: Path) -> None:
+def test_the_executable_contains_every_library(executable: Path, tmp_path: Path) -> None:
     """What each program and library in it asks for is there or the C library's."""
     bundle = executable.parent.parent / "build" / "bundle" / "kannon"
     with tarfile.open(bundle / "_internal" / "servers" / "servers.tar.gz") as servers:

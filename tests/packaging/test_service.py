@@ -45,7 +45,7 @@ def until(copy: Machine, name: str, expected: str) -> None:
         time.sleep(0.05)
 
 
-def test_its_life_from_install_to_uninstall(installed: Machine) -> None:
+def test_the_service_runs_from_install_to_uninstall(installed: Machine) -> None:
     """A port below 1024, a secret from a file, what it may and may not do, and one upgrade."""
     installed.sh(rf"sed -i 's/^listen = .*:2525\"$/listen = \"127.0.0.1:25\"/' {CONFIG}")
     installed.sh("umask 077; echo from-a-credential > /etc/kannon/credentials/api.admin_token")
@@ -78,7 +78,7 @@ def test_its_life_from_install_to_uninstall(installed: Machine) -> None:
     installed.must("ls", "/var/lib/kannon/postgres")
 
 
-def test_a_server_that_hangs_is_restarted_by_the_watchdog(installed: Machine) -> None:
+def test_the_watchdog_restarts_a_server_that_hangs(installed: Machine) -> None:
     installed.sh("mkdir -p /etc/systemd/system/kannon.service.d")
     installed.sh("printf '[Service]\nWatchdogSec=5s\nRestartSec=0\n' > /etc/systemd/system/kannon.service.d/soon.conf")
     installed.must("systemctl", "daemon-reload")
@@ -91,7 +91,7 @@ def test_a_server_that_hangs_is_restarted_by_the_watchdog(installed: Machine) ->
     assert installed.must("/usr/local/bin/kannon", "health") == "ok\n"
 
 
-def test_a_wrong_configuration_is_not_tried_again(installed: Machine) -> None:
+def test_a_wrong_configuration_is_not_restarted(installed: Machine) -> None:
     installed.sh(f"printf '[api]\nlisten = \"nowhere\"\n' > {CONFIG}")
     assert installed.run("systemctl", "start", "kannon").code != 0
     until(installed, "ActiveState", "failed")

@@ -67,11 +67,11 @@ def events(draw: st.DrawFn) -> Event:
 
 
 @given(events())
-def test_an_event_comes_back_as_it_went(event: Event) -> None:
+def test_an_event_survives_encoding(event: Event) -> None:
     assert decode_event(encode_event(event)) == event
 
 
-def test_the_public_part_is_the_contracts() -> None:
+def test_the_public_part_follows_the_contract() -> None:
     at = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
     event = Event("e", EventType.BOUNCED, "d.com", "m", "a@x", at, permanent=True, code=550, text="no")
     stats = to_stats(event)
@@ -97,13 +97,13 @@ def test_the_public_part_is_the_contracts() -> None:
         Stats(event_id="e", type="opened").SerializeToString(),
     ],
 )
-def test_what_is_no_event(payload: bytes) -> None:
+def test_bytes_that_are_not_an_event_are_poison(payload: bytes) -> None:
     with pytest.raises(Poison, match="not an event"):
         decode_event(payload)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_raise_anything_else(payload: bytes) -> None:
+def test_any_bytes_decode_or_are_poison(payload: bytes) -> None:
     for parse in (decode_event, parse_envelope):
         try:
             parse(payload)
@@ -117,7 +117,7 @@ def test_times_are_exact_to_the_microsecond(at: datetime) -> None:
 
 
 @given(st.integers(1, 2**63 - 1), NAMES, st.binary(min_size=1, max_size=100), st.integers(1, 100), TIMES)
-def test_an_envelope_comes_back_as_it_went(number: int, name: str, body: bytes, attempt: int, at: datetime) -> None:
+def test_an_envelope_survives_encoding(number: int, name: str, body: bytes, attempt: int, at: datetime) -> None:
     envelope = Envelope(number, name, name, name, name, body, attempt, at)
     parsed = parse_envelope(encode_envelope(envelope))
     assert to_envelope(parsed, parsed.body) == envelope
@@ -134,6 +134,6 @@ def test_an_envelope_comes_back_as_it_went(number: int, name: str, body: bytes, 
         EmailToSend(email_id="-1", to="a@b", body=b"x"),
     ],
 )
-def test_what_is_no_envelope(message: EmailToSend) -> None:
+def test_bytes_that_are_not_an_envelope_are_poison(message: EmailToSend) -> None:
     with pytest.raises(Poison, match="not an envelope"):
         parse_envelope(message.SerializeToString())

@@ -28,7 +28,7 @@ TEMPLATE_REQUEST = SendTemplateReq(
 )
 
 
-def test_a_request_keeps_all_that_it_says() -> None:
+def test_a_request_keeps_all_its_fields() -> None:
     message = SendHTMLReq.FromString(FULL_REQUEST.SerializeToString())
     message.headers.CopyFrom(Headers(to=["t@example.com"], cc=["c@example.com"]))
     message.one_click_unsubscribe.CopyFrom(OneClickUnsubscribe(url_template="https://example.com/"))
@@ -52,7 +52,7 @@ def test_a_request_keeps_all_that_it_says() -> None:
     assert request.source.size() == len(message.SerializeToString())
 
 
-def test_a_request_without_options_states_nothing() -> None:
+def test_a_request_without_options_has_none() -> None:
     request = to_send_request(TEMPLATE_REQUEST)
     assert request.content == batch.Content(sender_email="a@example.com", subject="s")
     assert (request.template_id, request.scheduled_at) == ("template_x@example.com", None)
@@ -83,13 +83,13 @@ def test_recipients_are_a_sequence_of_values() -> None:
     ],
     ids=["opens", "links", "time"],
 )
-def test_a_value_that_does_not_exist_is_refused_by_its_field(change: SendHTMLReq, field: str) -> None:
+def test_an_unknown_value_is_refused_with_its_field(change: SendHTMLReq, field: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         to_send_request(change)
     assert refused.value.field == field
 
 
-def test_the_digest_of_a_request_stays_what_it_was() -> None:
+def test_the_digest_of_a_request_does_not_change() -> None:
     """A repeat may come from before an upgrade: another digest would answer it with ALREADY_EXISTS."""
     assert to_send_request(FULL_REQUEST).source.digest().hex() == (
         "6cf4fd955f74c0ff2526d03328278cbbd7e3c7dc0ce39783f3ece5e9037392b5"

@@ -28,7 +28,7 @@ def test_hours_of_a_long_span_share_blocks() -> None:
     st.dictionaries(st.integers(-5, 500), st.integers(0, 10**12), max_size=40),
     st.integers(0, 10**6),
 )
-def test_any_counts_make_a_line_of_the_right_length(counts: dict[int, int], seconds: int) -> None:
+def test_a_line_of_any_counts_has_the_right_length(counts: dict[int, int], seconds: int) -> None:
     line = sparkline({NOON + n * HOUR: c for n, c in counts.items()}, NOON, NOON + timedelta(seconds=seconds))
     hours = max(1, -(-seconds // 3600))
     assert len(line) == min(WIDTH, hours)

@@ -30,7 +30,7 @@ def kannon(api: RunningApi, tmp_path: Path) -> Command:
     return Command(tmp_path, {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_TOKEN": TOKEN})
 
 
-async def test_domains_and_keys_from_the_first_to_the_last(kannon: Command) -> None:
+async def test_domains_and_keys_are_created_listed_and_deleted(kannon: Command) -> None:
     added = await kannon("domains", "add", "Example.com")
     assert (added.code, added.err) == (0, "")
     assert "kannon keys create example.com" in added.out
@@ -51,7 +51,7 @@ async def test_domains_and_keys_from_the_first_to_the_last(kannon: Command) -> N
     assert (await kannon("keys", "list", "example.com", "--json")).json["total"] == 1
 
 
-async def test_templates_from_the_first_to_the_last(kannon: Command, tmp_path: Path) -> None:
+async def test_templates_are_created_changed_and_deleted(kannon: Command, tmp_path: Path) -> None:
     await kannon("domains", "add", "example.com")
     (tmp_path / "mail.html").write_text("<p>é</p>")
     made = await kannon("templates", "create", "example.com", "mail.html", "--title", "Hello")
@@ -66,7 +66,7 @@ async def test_templates_from_the_first_to_the_last(kannon: Command, tmp_path: P
     assert (missing.code, missing.err) == (1, "kannon: nothing.html: No such file or directory\n")
 
 
-async def test_a_send_to_a_list(kannon: Command, tmp_path: Path, db: Database) -> None:
+async def test_a_send_goes_to_a_list(kannon: Command, tmp_path: Path, db: Database) -> None:
     await kannon("domains", "add", "example.com")
     (tmp_path / "mail.html").write_text("<p>Hello {{ name }}</p>")
     (tmp_path / "list.csv").write_text('\ufeffname;Email\nAnn;ann@example.net\n\n"B; b";bob@example.net\n;\n')
@@ -98,7 +98,7 @@ async def test_a_send_to_a_list(kannon: Command, tmp_path: Path, db: Database) -
     assert keys == 0  # the admin token authenticates the send
 
 
-async def test_a_send_for_a_domain_that_is_not_ascii(kannon: Command) -> None:
+async def test_a_send_from_an_internationalised_domain_is_accepted(kannon: Command) -> None:
     await kannon("domains", "add", "bücher.example")
     sent = await kannon("send", "--from", "a@bücher.example", "--subject", "s", "--html", "/dev/null", "--to", "a@b.de")
     assert (sent.code, sent.err) == (0, "")
@@ -149,7 +149,7 @@ async def test_a_dry_run_shows_one_mail_and_sends_none(kannon: Command, tmp_path
         ('{"email": "a@b.de"\n', "line 1: not JSON"),
     ],
 )
-async def test_a_bad_list_is_named_by_its_line(kannon: Command, tmp_path: Path, content: str, problem: str) -> None:
+async def test_an_error_in_a_list_names_its_line(kannon: Command, tmp_path: Path, content: str, problem: str) -> None:
     (tmp_path / "list").write_text(content)
     said = await kannon("send", "--from", "a@b.de", "--subject", "s", "--html", "/dev/null", "--recipients", "list")
     assert (said.code, said.out) == (1, "")
@@ -157,7 +157,7 @@ async def test_a_bad_list_is_named_by_its_line(kannon: Command, tmp_path: Path, 
     assert said.err.count("\n") == 1
 
 
-async def test_stats_count_and_show(kannon: Command, db: Database) -> None:
+async def test_stats_shows_counts_and_events(kannon: Command, db: Database) -> None:
     await kannon("domains", "add", "example.com")
     now = datetime.now(UTC)
     events = [
@@ -195,7 +195,7 @@ async def validate_all(db: Database) -> None:
     await settle_validated(db, valid=[row.id for row in page], rejected=[])
 
 
-async def test_batches_under_way(kannon: Command) -> None:
+async def test_batches_lists_what_is_not_finished(kannon: Command) -> None:
     message_id = await two_mails(kannon)
     [row] = (await kannon("batches", "list", "example.com")).rows
     assert row[1:] == [message_id, "s", "2", "0", "2", ""]
@@ -245,7 +245,7 @@ async def test_domains_and_destinations_are_paused(kannon: Command, db: Database
     assert why.out.splitlines()[0] == "paused (destination); not tried yet"
 
 
-async def test_why_a_mail_has_not_arrived_is_one_question(kannon: Command, db: Database) -> None:
+async def test_queue_why_explains_why_a_mail_has_not_arrived(kannon: Command, db: Database) -> None:
     message_id = await two_mails(kannon)
     ask = ("queue", "why", message_id, "A@b.de")
 
@@ -289,7 +289,7 @@ async def test_health_says_ok_or_what_fails(db: Database, tmp_path: Path) -> Non
     assert (said.code, said.out) == (1, "nats: unavailable\n")
 
 
-async def test_how_commands_end(kannon: Command) -> None:
+async def test_commands_end_with_documented_exit_codes(kannon: Command) -> None:
     refused = await kannon("domains", "list", "--token", "wrong")
     assert (refused.code, refused.err) == (77, "kannon: invalid admin token\n")
     away = await kannon("domains", "list", "--server", "127.0.0.1:1")
@@ -304,7 +304,7 @@ async def test_how_commands_end(kannon: Command) -> None:
         assert "Traceback" not in wrong.err
 
 
-async def test_a_send_names_the_option_that_is_wrong(kannon: Command) -> None:
+async def test_a_refused_send_names_the_wrong_option(kannon: Command) -> None:
     arguments = ("--subject", "s", "--html", "/dev/null", "--to", "a@b.de")
     for wrong in ("nonsense", "News <>", "a@", "@example.com", "a@ö..example"):
         refused = await kannon("send", "--from", wrong, *arguments)
@@ -317,7 +317,7 @@ async def test_a_send_names_the_option_that_is_wrong(kannon: Command) -> None:
     assert unknown.err.startswith('kannon: --domain: the server has no domain "example.net"')
 
 
-async def test_on_the_serving_machine_nothing_need_be_given(api: RunningApi, tmp_path: Path) -> None:
+async def test_commands_need_no_options_on_the_serving_machine(api: RunningApi, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "admin_token").write_text(TOKEN + "\n")
     (tmp_path / "kannon.toml").write_text(f'data_dir = "data"\n[api]\nlisten = "0.0.0.0:{api.port}"\n')
@@ -328,7 +328,7 @@ async def test_on_the_serving_machine_nothing_need_be_given(api: RunningApi, tmp
     assert (said.code, said.err) == (1, "kannon: data/admin_token cannot be read: No such file or directory\n")
 
 
-async def test_what_to_publish_and_whether_it_is(kannon: Command, tmp_path: Path) -> None:
+async def test_domains_dns_prints_the_records_and_verifies_them(kannon: Command, tmp_path: Path) -> None:
     await kannon("domains", "add", "example.com")
     key = (await kannon("domains", "show", "example.com", "--json")).json["dkim_pub_key"]
     zone = {

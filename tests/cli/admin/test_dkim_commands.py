@@ -54,7 +54,7 @@ async def to_publish(kannon: Command) -> dict[str, str]:
     return {row[1]: row[3] for row in rows if row[0] == "DKIM"}
 
 
-async def test_a_rotation(kannon: Command, zone: Zone, db: Database) -> None:
+async def test_a_rotation_publishes_activates_and_retires_keys(kannon: Command, zone: Zone, db: Database) -> None:
     made = await kannon("domains", "dkim", "rotate", "Example.COM")
     assert (made.code, made.err) == (0, "")
     said, record = made.out.splitlines()
@@ -91,7 +91,7 @@ async def test_a_rotation(kannon: Command, zone: Zone, db: Database) -> None:
     assert (await listed(kannon))[0][2:] == ("deleted", "no")
 
 
-async def test_by_force_at_once(kannon: Command) -> None:
+async def test_force_activates_a_key_at_once(kannon: Command) -> None:
     done = await kannon("domains", "dkim", "rotate", DOMAIN, "--force")
     assert (done.code, done.out.split(";")[0]) == (0, "kannon2 is active")
     back = await kannon("domains", "dkim", "activate", DOMAIN, "kannon")
@@ -101,7 +101,7 @@ async def test_by_force_at_once(kannon: Command) -> None:
     assert await listed(kannon) == [("kannon", RSA, "active", "yes"), ("kannon2", RSA, "deleted", "no")]
 
 
-async def test_the_second_signature(kannon: Command, zone: Zone) -> None:
+async def test_a_domain_can_add_and_remove_an_ed25519_signature(kannon: Command, zone: Zone) -> None:
     nothing = await kannon("domains", "dkim", "disable-ed25519", DOMAIN)
     assert (nothing.code, nothing.out) == (0, "the domain has no ed25519-sha256 signature\n")
     made = (await kannon("domains", "dkim", "enable-ed25519", DOMAIN, "--json")).json
@@ -127,7 +127,7 @@ async def test_the_second_signature(kannon: Command, zone: Zone) -> None:
     assert deleted == "kannon3 is deleted; publish: no"
 
 
-async def test_dns_verify_looks_at_every_key(kannon: Command, zone: Zone) -> None:
+async def test_dns_verify_checks_every_key(kannon: Command, zone: Zone) -> None:
     await kannon("domains", "dkim", "rotate", DOMAIN)
     records = await to_publish(kannon)
     zone.update({(name, "TXT"): txt(value) for name, value in records.items()})
@@ -136,7 +136,7 @@ async def test_dns_verify_looks_at_every_key(kannon: Command, zone: Zone) -> Non
     assert [row[4] for row in rows if row[0] == "DKIM"] == ["good", "is a revoked key: p= is empty"]
 
 
-async def test_how_it_ends_on_wrong_input(kannon: Command) -> None:
+async def test_wrong_input_ends_with_an_error(kannon: Command) -> None:
     for arguments, code, said in [
         (["rotate", "no.example"], 1, 'kannon: domain: no domain "no.example"\n'),
         (["list", "a b"], 1, "kannon: domain: "),

@@ -23,7 +23,7 @@ def kannon(api: RunningApi, tmp_path: Path) -> Command:
     return Command(tmp_path, {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_TOKEN": TOKEN})
 
 
-async def test_add_list_show_remove(kannon: Command) -> None:
+async def test_suppressions_are_added_listed_shown_and_removed(kannon: Command) -> None:
     added = await kannon(
         "suppressions", "add", "example.com", "Bob@example.net", "ann@example.net", "--note", "by phone"
     )
@@ -43,7 +43,7 @@ async def test_add_list_show_remove(kannon: Command) -> None:
     assert (missing.code, missing.err) == (1, 'kannon: email: "bob@example.net" is not suppressed\n')
 
 
-async def test_an_export_is_an_import(kannon: Command, tmp_path: Path) -> None:
+async def test_an_export_can_be_imported(kannon: Command, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("\ufeffbob@example.net\n\nann@example.net\n")
     assert (await kannon("suppressions", "import", "example.com", "list.txt")).out == "2 of 2 added\n"
     await kannon(
@@ -60,7 +60,7 @@ async def test_an_export_is_an_import(kannon: Command, tmp_path: Path) -> None:
     assert [s["email"] for s in document["suppressions"]] == ["ann@example.net", "bob@example.net", "eve@example.net"]
 
 
-async def test_what_is_wrong_with_a_file_is_said_with_its_line(kannon: Command, tmp_path: Path) -> None:
+async def test_an_error_in_a_file_names_its_line(kannon: Command, tmp_path: Path) -> None:
     for text, problem in [
         ("name,note\nx,y\n", "list.csv: the first line must name the columns, one of them email"),
         ("email,since\na@b.example,yesterday\n", "list.csv: line 2: Invalid isoformat string: 'yesterday'"),
@@ -78,7 +78,7 @@ async def test_what_is_wrong_with_a_file_is_said_with_its_line(kannon: Command, 
     assert (await kannon("suppressions", "list", "example.com")).out == ""
 
 
-async def test_the_switch(kannon: Command) -> None:
+async def test_a_domain_can_switch_suppression_off(kannon: Command) -> None:
     assert (await kannon("suppressions", "policy", "example.com")).out == "suppression is on for example.com\n"
     assert (
         await kannon("suppressions", "policy", "example.com", "--off")

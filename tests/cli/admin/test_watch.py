@@ -52,9 +52,7 @@ async def watching(api: RunningApi, folder: Path, *options: str, stdout: int) ->
     assert code == 130
 
 
-async def test_the_picture_at_a_terminal_changes_with_what_happens(
-    api: RunningApi, db: Database, tmp_path: Path
-) -> None:
+async def test_watch_updates_the_screen_of_a_terminal(api: RunningApi, db: Database, tmp_path: Path) -> None:
     await happen(db, "first", EventType.DELIVERED)
     ours, theirs = pty.openpty()
     seen = b""
@@ -73,7 +71,7 @@ async def test_the_picture_at_a_terminal_changes_with_what_happens(
         os.close(theirs)
 
 
-async def test_each_new_event_is_one_line_in_a_pipe(api: RunningApi, db: Database, tmp_path: Path) -> None:
+async def test_watch_prints_one_line_per_event_into_a_pipe(api: RunningApi, db: Database, tmp_path: Path) -> None:
     ours, theirs = os.pipe()
     try:
         async with watching(api, tmp_path, "--json", stdout=theirs):

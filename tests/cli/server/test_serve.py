@@ -5,7 +5,7 @@ import resource
 from kannon.cli.server.serve import OPEN_FILES, _allow_open_files
 
 
-def test_the_files_that_may_be_open_are_not_left_at_what_a_shell_allows() -> None:
+def test_serve_raises_the_limit_of_open_files_above_a_shells() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     _, hard = before
     try:

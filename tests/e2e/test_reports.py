@@ -61,7 +61,7 @@ def reports(box: Inbox) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("taken", [60, REPORTS])
-async def test_what_was_answered_with_250_outlives_kill_9(kannon: Kannon, box: Inbox, taken: int) -> None:
+async def test_a_report_answered_with_250_survives_kill_9(kannon: Kannon, box: Inbox, taken: int) -> None:
     await kannon.start().ready()
     client = kannon.client()
     await deliver(client, REPORTS)
@@ -95,7 +95,9 @@ async def test_what_was_answered_with_250_outlives_kill_9(kannon: Kannon, box: I
     assert await kannon.stop() == 0
 
 
-async def test_without_nats_a_report_is_put_off_and_never_taken(tmp_path: Path, kannon: Kannon, box: Inbox) -> None:
+async def test_a_report_is_deferred_and_not_accepted_while_nats_is_away(
+    tmp_path: Path, kannon: Kannon, box: Inbox
+) -> None:
     with DataDir.open(tmp_path / "bus") as data_dir:
         nats = EmbeddedNats(data_dir.path)
         await nats.start()
@@ -153,7 +155,7 @@ def attack(port: int, count: int, log: Path) -> Iterator[None]:
         pytest.param(1000, WAIT_SECONDS, id="1000", marks=[pytest.mark.long, pytest.mark.serial]),
     ],
 )
-async def test_hostile_connections_keep_no_honest_one_waiting(
+async def test_abusive_clients_do_not_delay_a_report(
     tmp_path: Path, kannon: Kannon, box: Inbox, hostile: int, wait: float
 ) -> None:
     await kannon.start().ready()

@@ -136,7 +136,7 @@ def kannon(tmp_path: Path, box: Inbox) -> Iterator[Kannon]:
     kannon.kill()
 
 
-async def test_everybody_agrees_to_the_last_event(kannon: Kannon, box: Inbox, peer: Peer) -> None:
+async def test_every_count_of_the_events_agrees(kannon: Kannon, box: Inbox, peer: Peer) -> None:
     started = datetime.now(UTC) - timedelta(hours=1)
     await kannon.start().ready()
     client = kannon.client()

@@ -38,7 +38,7 @@ async def fails(kannon: Kannon, code: int, *words: str) -> None:
     assert "Traceback" not in kannon.text()
 
 
-async def test_wrong_configuration(data_dir: Path) -> None:
+async def test_a_wrong_configuration_ends_with_78(data_dir: Path) -> None:
     await fails(Kannon(data_dir, {"KANNON_API__LISTEN": "nowhere"}, fresh=True), 78, "api.listen")
     await fails(Kannon(data_dir, arguments=["--only", "sendr"]), 78, "--only", "sendr", "sender")
     await fails(Kannon(data_dir, arguments=["--only", ","]), 78, "--only")
@@ -48,7 +48,7 @@ async def test_wrong_configuration(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["api", "bump", "smtp", "metrics"])
-async def test_a_port_that_is_taken(data_dir: Path, name: str) -> None:
+async def test_a_port_in_use_is_named(data_dir: Path, name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -56,7 +56,7 @@ async def test_a_port_that_is_taken(data_dir: Path, name: str) -> None:
         await fails(Kannon(data_dir, {f"KANNON_{name.upper()}__LISTEN": address}), 1, address)
 
 
-async def test_a_data_dir_that_cannot_be_used(tmp_path: Path) -> None:
+async def test_an_unusable_data_dir_is_named(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x")
     await fails(Kannon(tmp_path / "a", {"KANNON_DATA_DIR": str(file / "data")}), 1, "data_dir", "file")
@@ -80,7 +80,7 @@ async def test_a_second_instance_is_refused_and_the_first_goes_on(data_dir: Path
         first.kill()
 
 
-async def test_wrong_credentials_and_unknown_domains(data_dir: Path) -> None:
+async def test_wrong_credentials_and_unknown_domains_are_refused(data_dir: Path) -> None:
     kannon = Kannon(data_dir)
     try:
         await kannon.start().ready()
@@ -122,7 +122,7 @@ async def until_lacking(channel: Channel, names: set[str]) -> None:
             await anyio.sleep(0.05)
 
 
-async def test_external_servers_that_are_away_are_waited_for(data_dir: Path, outside: DataDir) -> None:
+async def test_serve_waits_for_external_servers_that_are_away(data_dir: Path, outside: DataDir) -> None:
     """PostgreSQL is absent at boot and comes; NATS goes and comes back; then mail can be taken again."""
     postgres, nats = EmbeddedPostgres(outside.path, durable=False), EmbeddedNats(outside.path)
     await nats.start()

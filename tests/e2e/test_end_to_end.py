@@ -74,7 +74,7 @@ async def kannon(tmp_path: Path, box: Inbox) -> AsyncIterator[Kannon]:
 
 
 @pytest.mark.as_built
-async def test_the_whole_way(kannon: Kannon, box: Inbox) -> None:
+async def test_mails_bounces_opens_and_clicks_reach_the_statistics(kannon: Kannon, box: Inbox) -> None:
     client = kannon.client()
     public_key = await client.add_domain(DOMAIN)
     recipients = ["a@inbox.test", "later@inbox.test", "refused@inbox.test", "no address"]
