@@ -1,7 +1,7 @@
 """Real servers for every test: one embedded PostgreSQL and one nats-server per session, in a temporary directory.
 
-Out: `postgres_url`, a migrated database of its own for each test; `nats_url`, a JetStream without streams for each.
-Only durability is turned down (fsync), by the same parameters that production leaves alone.
+Out: `postgres_url`, a migrated database for each test; `nats_url`, a JetStream without streams for each test. Only
+durability is off (fsync), by parameters that production leaves at their defaults.
 """
 
 import itertools
@@ -51,7 +51,7 @@ def executable() -> Path:
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shared by all processes of this run of the tests."""
+    """A folder that all processes of this run of the tests share."""
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
@@ -64,7 +64,7 @@ def server_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def portal() -> Iterator[BlockingPortal]:
-    """An event loop in a thread of its own, so that what lasts as long as the session holds no test's loop."""
+    """An event loop in a separate thread, so that session fixtures do not use the loop of a test."""
     with start_blocking_portal() as portal:
         yield portal
 
@@ -83,7 +83,7 @@ def postgres_server(server_dir: Path, portal: BlockingPortal) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def nats_server(server_dir: Path, portal: BlockingPortal) -> Iterator[str]:
-    """The URL of the session's server, for tests that look after their streams themselves."""
+    """The URL of the session's server, for tests that create their streams themselves."""
     server = EmbeddedNats(server_dir, sync_interval="1h")
     portal.call(server.start)
     try:

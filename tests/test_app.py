@@ -1,4 +1,4 @@
-"""The wiring: the table of components, what it makes of a configuration, and where slow work happens."""
+"""The wiring: the table of components, the layers for a configuration, and slow work at the start."""
 
 import dataclasses
 import socket
@@ -32,8 +32,8 @@ async def wired_once(config: Config, folder: Path, enabled: Sequence[str] = COMP
 async def test_slow_work_at_the_start_runs_outside_the_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RecordCheck the servers' programs hashes them, their version comes from running one, and a full host name may be
-    asked of a DNS that hangs."""
+    """Slow: hashing the servers' programs, running one for its version, and asking a DNS that hangs for the full host
+    name."""
     threads: dict[str, int] = {}
 
     def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +82,7 @@ def test_the_metrics_read_each_gauge_of_the_table() -> None:
 
 
 async def names(folder: Path, *enabled: str) -> list[list[str]]:
-    """Of the wired components, by layer. An embedded NATS would hold a port from the start, so it is external here."""
+    """Names of the wired components, by layer. NATS is external, because an embedded one would bind a port at once."""
     config = Config(nats=Nats(url="nats://127.0.0.1:1"))
     with DataDir.open(folder / "data") as data_dir:
         wired = await wire(config, enabled, data_dir, migrate=False)

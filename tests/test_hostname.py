@@ -1,4 +1,4 @@
-"""What this host is called, from the configuration and from the machine."""
+"""The names of this host, from the configuration and from the machine."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""What reaches the log: one line an event, no secrets, no forged lines, libraries at warning."""
+"""The log: one line per event, no secrets, no forged lines, libraries from warning on."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Every rule of kannon/runner.py, with scripted components and a clock that only the test moves."""
+"""Every rule of kannon/runner.py, with scripted components and a clock that the test moves."""
 
 import asyncio
 import signal
@@ -66,7 +66,7 @@ async def test_a_failure_later_restarts_that_component_alone() -> None:
     [
         (RuntimeError("a bug"), 0.0, [0.5, 1, 2, 4, 8, 15, 15, 15]),
         (RuntimeError("a bug"), 0.5, [0.75, 1.5, 3, 6, 12, 22.5, 22.5, 22.5]),
-        (AWAY, 0.0, [0.5, 1, 2, 2, 2]),  # a dependency's return is noticed soon
+        (AWAY, 0.0, [0.5, 1, 2, 2, 2]),  # so that a dependency's return is noticed soon
     ],
 )
 async def test_repeated_failures_wait_longer_up_to_a_limit(

@@ -1,4 +1,4 @@
-"""sd_notify against a real datagram socket: the messages of a runner's life, and which environment means what."""
+"""sd_notify with a real datagram socket: the messages of a runner, and the variables of systemd."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ ABSTRACT = f"@kannon-test-{os.getpid()}"
 
 @pytest.fixture(params=["path", "abstract"])
 def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
-    """The address as systemd writes it into NOTIFY_SOCKET, and the socket at its other end."""
+    """The address as systemd writes it into NOTIFY_SOCKET, and the receiving socket."""
     address = str(tmp_path / "notify") if request.param == "path" else ABSTRACT
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind(address.replace("@", "\0"))
@@ -50,7 +50,7 @@ async def test_systemd_hears_of_each_state_of_a_service(systemd: tuple[str, sock
         await settle()
         assert received(end) == [["STATUS=not ready: stats: gone"]]
         await stage.clock.advance(1)
-        assert received(end)[-1] == ["STATUS=ready"]  # READY is said once
+        assert received(end)[-1] == ["STATUS=ready"]  # READY is sent once
         await stage.signal()
         assert received(end) == [["STOPPING=1", "STATUS=stopping", "EXTEND_TIMEOUT_USEC=60000000"]]
 

@@ -1,4 +1,4 @@
-"""Idempotency keys: one send per key, however often, whenever and by however many clients it is repeated."""
+"""Idempotency keys: one send per key, for any number of repeats at any time from any number of clients."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -178,7 +178,7 @@ async def test_the_admin_token_with_an_idempotency_key_cannot_send(api: RunningA
 
 
 async def repeat(api: RunningApi, request: SendHTMLReq, key: dict[str, str], *, times: int) -> int:
-    """The number of different answers."""
+    """Returns the number of different answers."""
     seen: set[str] = set()
 
     async def send() -> None:

@@ -1,4 +1,4 @@
-"""Large sends take turns, and nothing else waits for them."""
+"""The limiter bounds large sends, and no other call waits for them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,13 +22,13 @@ from tests.support.patience import patience
 from tests.support.pool import states
 from tests.support.runner import running
 
-QUICKLY_SECONDS = 20.0  # a single send takes milliseconds; without turns it fails after two seconds
+QUICKLY_SECONDS = 20.0  # a single send takes milliseconds; without the limiter it fails after two seconds
 SENDS = 40
 
 
 @asynccontextmanager
 async def tenant_blocked(url: str, domain: str) -> AsyncIterator[None]:
-    """Every insert for this domain waits for its row, as a send to a great many recipients would take its time."""
+    """Every insert for this domain waits for its row, so it takes as long as a send to many recipients."""
     other = await open_database(url)
     try:
         async with other.transaction() as connection:
@@ -112,7 +112,7 @@ async def test_a_cancelled_waiter_takes_no_place() -> None:
         await asyncio.sleep(0)
         leave.set()
         await asyncio.sleep(0)
-        late.cancel()  # in the same turn in which it was given the place
+        late.cancel()  # in the same cycle of the event loop in which it gets the place
     with patience():
         await admitted(limiter, "d", order, leave)
     assert (order[0], order[-1]) == ("a", "d")

@@ -51,7 +51,7 @@ async def test_a_send_is_stored_completely_and_answered(db: Database) -> None:
             metadata=key,
         )
     assert bus.notifications == 1
-    assert answer.accepted_count == 2  # address syntax is the validator's
+    assert answer.accepted_count == 2  # the validator checks the syntax of addresses
     assert answer.rejected_count == 0
     [batch] = await rows(db, "messages")
     assert answer.message_id == batch["message_id"]
@@ -225,7 +225,7 @@ async def test_a_bad_send_is_refused_by_field_and_leaves_nothing(db: Database) -
 
 
 async def test_errors_are_named_in_the_order_of_the_checks(db: Database) -> None:
-    """Each step corrects the fault that the answer names; the next answer names the next fault."""
+    """Each step corrects the error that the answer names; the next answer names the next error."""
     request = SendTemplateReq(
         subject="\n",
         sender=Sender(email="a@evil.com", alias="\n"),

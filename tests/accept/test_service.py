@@ -1,4 +1,4 @@
-"""The service by calling it with values, as every way in does: no gRPC and no protobuf."""
+"""The accept service, called with values as each API calls it, without gRPC and protobuf."""
 
 import json
 from collections.abc import Collection
@@ -136,7 +136,7 @@ async def test_suppressed_recipients_are_rejected_in_the_order_of_the_request(
 
 
 async def test_many_sends_with_one_key_are_stored_once(running: Running, db: Database) -> None:
-    """Large ones, which take COPY and yield to each other."""
+    """The sends are large, so they use COPY and run concurrently."""
     recipients = [Recipient(f"u{number}@example.net") for number in range(500)]
     request = send_request(recipients, idempotency_key="key")
     results = []

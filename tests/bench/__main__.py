@@ -1,7 +1,7 @@
-"""`make bench`: N mails through the whole way, API to settled outcome and stored statistics, into Postfix's smtp-sink.
+"""`make bench`: N mails end to end, from the API to settled outcomes and stored statistics, into Postfix's smtp-sink.
 
 In: flags. Out: mails per second for the whole and each stage, accept-to-delivery times, CPU per mail and peak memory of
-each program, and the same run's `openssl speed rsa2048` as the yardstick; with --json one line of JSON. Exit code 1
+each program, and the same run's `openssl speed rsa2048` for comparison; with --json one line of JSON. Exit code 1
 when a mail is lost: accepted = delivered = the sink's own count, the pool empty, the counters equal.
 """
 

@@ -1,4 +1,4 @@
-"""What one mail costs to build, step by step, beside the RSA signature alone.
+"""The cost of building one mail, step by step, beside the RSA signature alone.
 
 Run: python -m tests.bench.bench_build [mails]. CPU time of one core, the best of several rounds. The mail is the
 ordinary one of the performance goal: 5 kB of HTML, three fields, pixel and two links in identified mode, RSA-2048.

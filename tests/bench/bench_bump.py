@@ -1,6 +1,6 @@
-"""How many opens a second one core answers: bump in a process of its own, unique tokens, every signature verified.
+"""Opens a second on one core: bump runs in a separate process, tokens are unique, and it verifies every signature.
 
-Run: python -m tests.bench.bench_bump [requests]. The bus is one that takes 2 ms for a burst; figures are for
+Run: python -m tests.bench.bench_bump [requests]. The stand-in for the bus takes 2 ms for a burst. The figures are for
 connections that are kept (a reverse proxy's) and for one connection per open (readers').
 """
 
@@ -42,7 +42,7 @@ def cpu_seconds() -> float:
 
 
 def serve(pipe: Connection, kid: str, public: str) -> None:
-    """Tells its port, serves until told to stop, tells how many events it published and the CPU time it took."""
+    """Reports its port, serves until the stop, then reports its published events and its CPU time."""
 
     async def list_keys(now: datetime) -> dict[str, str]:
         return {kid: public}
@@ -68,7 +68,7 @@ def serve(pipe: Connection, kid: str, public: str) -> None:
 
 
 def ask(port: int, paths: list[str], *, keep: bool) -> None:
-    """In rounds of one request per client."""
+    """Sends rounds of one request per client."""
     ending = "\r\n" if keep else "Connection: close\r\n\r\n"
     kept: list[socket.socket] = []
     for start in range(0, len(paths), CLIENTS):

@@ -1,11 +1,11 @@
-"""How fast the API takes mail in: one call with many recipients, and many clients with one mail each.
+"""The speed at which the API accepts mail: one call with many recipients, and many clients with one mail each.
 
     python -m tests.bench.bench_intake
 
-The server runs in a process of its own on a durable embedded PostgreSQL; the clients run here. Printed: for 10,000 and
-100,000 recipients with two fields the seconds, the growth of the server's memory and the longest time its event loop
-stood still; the same for one mail with an attachment of 18 MB, with and without an idempotency key; then the calls per
-second of 50 clients that send single mails.
+The server runs in a separate process on a durable embedded PostgreSQL; the clients run here. Out: for 10,000 and
+100,000 recipients with two fields, the seconds, the growth of the server's memory and the longest block of its event
+loop; the same for one mail with an attachment of 18 MB, with and without an idempotency key; then the calls per second
+of 50 clients that send single mails.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ _TICK_SECONDS = 0.002
 
 
 class Stillness:
-    """The longest time that the event loop did not come round."""
+    """The longest block of the event loop."""
 
     def __init__(self) -> None:
         self.longest = 0.0

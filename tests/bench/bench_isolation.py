@@ -1,8 +1,8 @@
-"""What a tarpit and a refuser among fifty destinations cost the other forty-eight.
+"""The delay that a tarpit and a refuser among fifty destinations cause to the other forty-eight.
 
-Out: seconds until the mail to those is delivered (95 % of it, and all of it), by itself and behind a thousand mails for
-a destination that answers a byte a second, at the stages named; the best of three, by turns, since the machine's other
-work hits both. Exit code 1 where the promise is not kept: 90 % of the speed, twice the wait of 95 %.
+Out: seconds until 95 % and all of the mail to the forty-eight is delivered, alone and behind a thousand mails for a
+destination that answers a byte a second at the named stages. Both take turns and the best of three counts, since other
+work of the machine slows both. Exit code 1 when the promise is broken: 90 % of the speed, twice the wait of 95 %.
 
     python -m tests.bench.bench_isolation
 """
@@ -19,7 +19,7 @@ STAGES = (Stage.GREETING, Stage.MAIL, Stage.DOT)
 COUNT = 50
 MAILS_EACH = 30
 IN_FRONT = 1000
-SLACK_SECONDS = 0.25  # what the extra mails and a busy machine may cost
+SLACK_SECONDS = 0.25  # allowance for the extra mails and a busy machine
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Found:
 
     @property
     def kept(self) -> bool:
-        """Whether the others do not notice."""
+        """Whether the promise is kept."""
         p95 = min(run.p95 for run in self.beside) <= 2 * min(run.p95 for run in self.alone)
         return p95 and min(r.took for r in self.beside) < min(r.took for r in self.alone) / 0.9 + SLACK_SECONDS
 

@@ -1,10 +1,10 @@
-"""Kannon beside what small teams run today: the same mails through Postfix and OpenDKIM, in the same run.
+"""Kannon compared with Postfix and OpenDKIM: the same mails through both, in the same run.
 
-`python -m tests.bench.bench_postfix [--mails 10000] [--runs 3] [--set name=value …]`. In turn: Kannon's whole way
-(tests.bench.run), and Postfix, which gets as many mails as Kannon would have made, unsigned and built beforehand, over
---connections connections that pipeline, has them signed by OpenDKIM (RSA-2048, relaxed/relaxed) and relays them to the
-same smtp-sink. Out: mails a second from the first submission to the last mail at the sink, and the CPU time of all
-processes of each but the client and the sink; of each the middle run, and their ratio. Needs root, as Postfix does.
+`python -m tests.bench.bench_postfix [--mails 10000] [--runs 3] [--set name=value …]`. Kannon runs end to end
+(tests.bench.run). Then Postfix gets as many mails, unsigned and built beforehand, over --connections connections that
+pipeline; OpenDKIM signs them (RSA-2048, relaxed/relaxed), and Postfix relays them to the same smtp-sink. Out: for the
+middle run of each, mails a second from the first submission to the last mail at the sink, CPU time of all processes but
+the client and the sink, and the ratio of both. Needs root, as Postfix does.
 """
 
 import argparse
@@ -48,7 +48,7 @@ class Mail:
 
 
 def mails(count: int, recipient: str = "") -> list[Mail]:
-    """Kannon's own, without its signature: text and HTML, a pixel and tracked links, all different."""
+    """Mails that Kannon built, without the signature: text and HTML, a pixel and tracked links, all different."""
     page = batch(html(), subject="Order {{ order }}", alias="The News")
     compiled = compile_batch(page, settings(base_url="https://links.bench.example"))
     found = []
@@ -91,7 +91,7 @@ async def submit(port: int, queue: list[Mail]) -> None:
 
 
 async def is_signed(port: int, probe: "list[tuple[str, bytes]]") -> None:
-    """AssertionError unless a mail comes out as Kannon's do: with an RSA signature, relaxed/relaxed."""
+    """AssertionError unless the mail has an RSA signature, relaxed/relaxed, as Kannon's mails have."""
     await submit(port, mails(1, "reader@probe.example"))
     with patience():
         while not probe:
@@ -103,7 +103,7 @@ async def is_signed(port: int, probe: "list[tuple[str, bytes]]") -> None:
 
 
 async def through(port: int, sink: Sink, queue: list[Mail], connections: int) -> tuple[float, float]:
-    """Seconds from the first submission until Postfix has taken all mails, and until the last is at the sink."""
+    """Seconds from the first submission until Postfix has accepted all mails, and until the last is at the sink."""
     last = sink.count() + len(queue)
     began = time.monotonic()
     async with asyncio.TaskGroup() as group:

@@ -1,7 +1,7 @@
-"""How fast the sender alone is: envelopes already in the stream, one destination, outcomes recorded on the bus.
+"""The speed of the sender alone: envelopes are in the stream, one destination, outcomes published on the bus.
 
 `python -m tests.bench.bench_sender [--mails 20000] [--connections 20] [--tls] [--uvloop]`. The peer is smtp-sink
-(Debian's postfix package) or, with --tls, tests.support.tls_sink; both run in processes of their own. Prints mails a
+(Debian's postfix package) or, with --tls, tests.support.tls_sink; both run in separate processes. Prints mails a
 second and CPU time per mail of this process.
 """
 

@@ -1,10 +1,10 @@
-"""How fast events become rows and counters: NATS to PostgreSQL, and what a redelivery of all of them changes.
+"""The speed at which events become rows and counters, from NATS to PostgreSQL, also after a redelivery of all events.
 
     python -m tests.bench.bench_stats [events]
 
 The stats component runs here, as in `kannon serve`, on a durable embedded PostgreSQL and NATS. The stream is filled
-first; printed are events per second until the last one is counted, then the same for a redelivery of every one of them
-under new message ids, after which rows and counters must be what they were. Exit code 1 if they are not.
+first. Out: events per second until the last one is counted, then the same for a redelivery of every event under new
+message ids. Exit code 1 if the redelivery changes rows or counters.
 """
 
 import sys
@@ -128,7 +128,7 @@ async def measure(folder: Path, count: int) -> bool:
             seconds = await run_until_stored(db, bus, count)
             first = await contents(db)
             print(f"{count} events: {count / seconds:.0f}/s; rows {first[0]}, suppressions {first[1]}, {first[2]}")
-            await bus._connection.jetstream().purge_stream("kannon_stats")  # what no dispatcher of this bench takes
+            await bus._connection.jetstream().purge_stream("kannon_stats")  # no dispatcher of this benchmark takes these
             await publish(bus, page, ".again")
             seconds = await run_until_stored(db, bus, count)
             second = await contents(db)

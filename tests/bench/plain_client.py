@@ -1,7 +1,7 @@
-"""A gRPC client that costs next to nothing: one request, made once, sent again and again over one connection.
+"""A gRPC client that costs almost nothing: it encodes one request and sends it repeatedly over one connection.
 
-In: an address, a path, metadata and a message. Out: each call's answer is checked to be OK. Measurements of a server on
-the same machine are then of the server.
+In: an address, a path, metadata and a message. It checks that each answer is OK. A measurement on the same machine is
+then mostly of the server.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Postfix with OpenDKIM as its milter, in a folder of their own, signing and relaying all mail to one port.
+"""Postfix with OpenDKIM as its milter, in a separate folder; they sign all mail and relay it to one port.
 
-In: a folder, the port mail goes to, DKIM's domain and key, further lines of main.cf. Out: the port that takes mail, and
-the CPU time of all their processes by program. Refuses: anything but loopback; needs root, as Postfix does.
+In: a folder, the port to relay to, DKIM's domain and key, further lines of main.cf. Out: the port that accepts mail,
+and the CPU time of all their processes by program. Listens on loopback only; needs root, as Postfix does.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from tests.support.interop import find_program, listening
 from tests.support.processes import all_gone
 from tests.support.smtp_peer import free_port
 
-# What is not named is at its default; the queue's files are synced to disk as always. No process ends after 100 mails,
-# nothing asks the DNS, no mail is throttled, and nobody listens to the log.
+# Other settings keep their defaults; Postfix syncs its queue files to disk as always. No process ends after 100 mails,
+# no process queries DNS, no mail is throttled, and no program reads the log.
 _MAIN = """
 compatibility_level = 3.6
 queue_directory = {folder}/queue
@@ -86,7 +86,7 @@ class PostfixWithOpendkim:
         self.port = free_port()
         self._folder = folder
         self._postfix = [find_program("postfix"), "-c", str(folder / "config")]
-        folder.chmod(0o755)  # Postfix gives its rights away and must still get there
+        folder.chmod(0o755)  # Postfix drops its privileges and must still reach the files
         for name in ("queue", "config", "data"):
             (folder / name).mkdir()
         shutil.chown(folder / "data", "postfix")
@@ -104,7 +104,7 @@ class PostfixWithOpendkim:
         await listening(self.port)
 
     async def stop(self) -> None:
-        """The others end with Postfix's master."""
+        """The other processes end with Postfix's master."""
         if self._opendkim is not None:
             self._opendkim.terminate()
             self._opendkim.wait()

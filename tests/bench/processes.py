@@ -34,7 +34,7 @@ def usage(root: int) -> dict[str, Usage]:
 
 def _peak(status: str, *, private: bool) -> int:
     values = {line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if line.endswith(" kB")}
-    # PostgreSQL's processes share their buffers: only what each has for itself is summed.
+    # PostgreSQL's processes share their buffers: only the private memory of each is summed.
     kilobytes = values.get("RssAnon", 0) if private else values.get("VmHWM", 0)
     return kilobytes * 1024
 

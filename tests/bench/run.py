@@ -1,4 +1,4 @@
-"""The run itself: sink, server, one send, and what is read off while it goes."""
+"""The run: sink, server, one send, and the readings during the run."""
 
 import asyncio
 import json
@@ -78,7 +78,7 @@ class Sink:
             )
 
     def count(self) -> int:
-        """Messages taken, by its own count, which it prints anew at each."""
+        """Messages that the sink accepted, by its own count, which it prints after each."""
         with self._out.open("rb") as out:
             out.seek(max(0, out.seek(0, os.SEEK_END) - _COUNTS_BYTES))
             found = re.findall(rb"mesg=(\d+)\r", out.read())
@@ -198,7 +198,7 @@ async def _measure(settings: Settings, kannon: Kannon, client: Client, sink: Sin
 
 
 async def _watch(database: "asyncpg.Connection[asyncpg.Record]", mails: int, began: float) -> dict[str, float]:
-    """Seconds until each stage had seen all mails."""
+    """Seconds until each stage has processed all mails."""
     done: dict[str, float] = {}
     while len(done) < 5:
         await asyncio.sleep(POLL_SECONDS)

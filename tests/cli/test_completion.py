@@ -1,4 +1,4 @@
-"""Shell completion, as a shell asks for it."""
+"""Shell completion, as bash requests it."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def test_bash_completes_commands_of_the_executable(tmp_path: Path, executable: P
 
 
 def complete(tmp_path: Path, typed: str, offered: list[str]) -> None:
-    """As bash does it, with the `kannon` of this folder."""
+    """Runs bash's completion with the `kannon` of this folder."""
     words = ["kannon", *typed.split()]
     script = (
         'eval "$(kannon --show-completion)"; '

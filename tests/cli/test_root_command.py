@@ -1,4 +1,4 @@
-"""The `kannon` command itself: its version, its renamed commands, and how errors of the system end it."""
+"""The `kannon` command itself: version, help texts, renamed commands, and errors of the system."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -51,7 +51,7 @@ def test_every_command_and_option_has_a_help_text() -> None:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Root may read everything, so root acts as another user here."""
+    """Root can read every file, so these tests act as another user."""
     if os.geteuid() != 0:
         yield
         return
@@ -66,7 +66,7 @@ def unprivileged() -> Iterator[None]:
 def test_a_data_dir_of_another_user_is_reported_in_one_line(
     tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Modules that the command imports late, which the other user may be unable to read.
+    # The command imports these modules late, and the other user may be unable to read them.
     import kannon.cli.server.database
     import kannon.db.restore  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""The configuration: defaults, overrides, every fault at once, and the example held to the code."""
+"""The configuration: defaults, overrides, all errors at once, and the example compared with the code."""
 
 import re
 import tomllib
@@ -133,7 +133,7 @@ def test_no_variable_of_the_command_line_is_taken_for_a_key(monkeypatch: pytest.
 
 
 def test_the_variables_of_a_kubernetes_service_named_kannon_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Named kannon, and named kannon-smtp."""
+    """For Services named kannon and kannon-smtp."""
     for service in ("KANNON", "KANNON_SMTP"):
         monkeypatch.setenv(f"{service}_SERVICE_HOST", "10.0.0.7")
         monkeypatch.setenv(f"{service}_SERVICE_PORT", "50051")
@@ -294,7 +294,7 @@ def test_check_refuses_a_tls_file_that_is_not_a_certificate(tmp_path: Path) -> N
 
 
 def test_secrets_are_read_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over the file, under the variables; a list is TOML."""
+    """They override the file; variables override them. A list is TOML."""
     folder = tmp_path / "credentials"
     folder.mkdir()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))

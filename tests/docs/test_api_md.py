@@ -1,4 +1,4 @@
-"""docs/api.md held to the protos and to the code."""
+"""docs/api.md agrees with the protos and the code."""
 
 import re
 from pathlib import Path

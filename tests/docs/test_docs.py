@@ -1,4 +1,4 @@
-"""Documents held to the code."""
+"""The documents agree with the code."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The examples of docs/api.md, run as they stand."""
+"""The examples of docs/api.md run unchanged."""
 
 import ast
 import base64
@@ -28,8 +28,8 @@ PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
 [JAVASCRIPT] = re.findall(r"^```js\n(.*?)^```", TEXT, re.M | re.S)
 METHODS = [method.name for service in SERVICES for method in service.methods]
 
-# By this server, for good reasons: the domain is there already, the template is needed, the key signs, nothing is
-# suppressed or parked.
+# This server refuses these: the domain exists, the template is in use, the key signs, no address is suppressed, and
+# there are no dead letters.
 REFUSED = {"CreateDomain", "DeleteTemplate", "DeleteDkimKey", "GetSuppression", "RetryParked", "DeleteParked"}
 
 
@@ -44,7 +44,7 @@ def test_every_call_has_a_command() -> None:
 
 
 async def test_every_command_runs(api: RunningApi, db: Database, tmp_path: Path) -> None:
-    """What it finds may be an answer of the server's; how it is asked is right."""
+    """The server may refuse a call; the command itself must be valid."""
     await api.create_domain("example.com")
     sent = await api.mailer.SendHTML(a_send(), metadata=await api.create_key("example.com"))
     (tmp_path / "hello.html").write_text("<p>Hello {{ name }}</p>")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Subjects of NATS and services of protobuf begin with `kannon.` too.
+# NATS subjects and protobuf services also begin with `kannon.`.
 OTHER = re.compile(
     r"kannon\.(sending|bounce|wake|ask|stats"
     r"|parked|admin\.v1|mailer\.v1|StatsApiV1|_domainkey|toml|js|service|sysusers|env|sql|create_domain)"

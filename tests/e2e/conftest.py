@@ -1,6 +1,7 @@
-"""End-to-end tests start this source tree; those marked `as_built`, the single executable made of it as well.
+"""End-to-end tests start this source tree; tests marked `as_built` also start the single executable.
 
-These are about what differs there: how it starts, finds its servers, and stops. `make test-all` runs all with both.
+These test the differences of the executable: how it starts, finds its servers, and stops. `make test-all` runs every
+test with both.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Backups: written and put back while Kannon serves, made before a migration; what is no backup changes nothing."""
+"""Backups: made and restored while Kannon serves, made before a migration; other files are refused."""
 
 import json
 from collections.abc import AsyncIterator
@@ -126,7 +126,7 @@ async def test_a_file_that_is_not_a_backup_changes_nothing(kannon: Kannon, comma
 async def test_a_stopped_kannon_is_backed_up_and_restored_onto_an_empty_machine(
     kannon: Kannon, command: Command, tmp_path: Path
 ) -> None:
-    """The commands start the database themselves; a restore needs no data_dir to be there."""
+    """The commands start the database themselves; a restore creates the data_dir."""
     nothing = await command("backup", "kannon.dump")
     assert (nothing.code, nothing.err) == (1, f"kannon: data_dir {kannon.data_dir} holds no embedded database\n")
     assert not kannon.data_dir.exists()
@@ -159,7 +159,7 @@ async def test_backup_refuses_an_external_database(command: Command, tmp_path: P
 
 
 async def at_version_one(data_dir: Path) -> None:
-    """As the first version of Kannon left it, with a domain in it."""
+    """A data directory of schema version 1 that holds a domain."""
     first, *later = known_migrations()
     assert later, "there is nothing to migrate yet"
     with DataDir.open(data_dir) as opened:
@@ -188,7 +188,7 @@ async def test_an_old_data_dir_is_backed_up_and_migrated(kannon: Kannon, command
     (dump,) = (kannon.data_dir / "backups").iterdir()
     assert dump.name.endswith("-schema-1.dump")
     await kannon.start().ready()
-    restored = await command("restore", str(dump))  # an older backup is migrated on its way in
+    restored = await command("restore", str(dump))  # a restore migrates an older backup
     assert restored.code == 0
     assert f"applied {known_migrations()[1].name}\n" in restored.out
     assert await query(kannon, "SELECT max(version) FROM schema_migrations") == len(known_migrations())

@@ -1,4 +1,4 @@
-"""A key is changed while mail is under way: whatever arrives verifies with what the DNS shows then."""
+"""A rotation while mail is in flight: every mail verifies with the DNS records at its arrival."""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ RSA, ED = "rsa-sha256", "ed25519-sha256"
 
 @dataclass
 class Receiver:
-    """Puts off whoever is called `later…` until it is `open`."""
+    """Defers recipients named `later…` until it is `open`."""
 
     open: bool = False
 
@@ -73,7 +73,7 @@ async def send(client: Client, *names: str) -> None:
 
 
 async def next_key(client: Client, zone: Zone, algorithm: str) -> pb.DkimKey:
-    """Made, published, activated."""
+    """Creates, publishes and activates a key."""
     stub = DkimStub(client.channel)
     create = pb.CreateDkimKeyRequest(domain=DOMAIN, algorithm=algorithm)
     made = (await stub.CreateDkimKey(create, metadata=client.admin)).key
@@ -112,7 +112,7 @@ async def test_mail_verifies_before_during_and_after_a_rotation(
     assert mails["after"] == [second]
     assert mails["both"] == [second, Signature("kannon3", ED, verifies=True)]
     assert {tuple(mails[name]) for name in later} <= {(first,), (second,)}
-    # The signatures are two of their own: each breaks with the mail, and neither needs the other's record.
+    # The two signatures are independent: each fails if the mail changes, and neither needs the other's record.
     [raw] = [mail for recipient, mail in box.mails if recipient == "both@inbox.test"]
     assert [s.verifies for s in signatures(raw.replace(b"Subject: Hi", b"Subject: Ho"), zone)] == [False, False]
     del zone[f"kannon2._domainkey.{DOMAIN}", "TXT"]

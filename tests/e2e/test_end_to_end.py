@@ -1,4 +1,4 @@
-"""`kannon serve` as a process on its embedded default: start, send, deliver, bounce, open, click, count, stop."""
+"""`kannon serve` as a process with embedded servers: start, send, deliver, bounce, open, click, count, stop."""
 
 import email
 import email.policy
@@ -120,7 +120,7 @@ async def test_mails_bounces_opens_and_clicks_reach_the_statistics(kannon: Kanno
 
 
 async def bounce_back(port: int, reverse_path: str) -> None:
-    """A remote server that thought better of it."""
+    """Sends a report, as a remote server that accepted the mail and cannot deliver it."""
     report = (
         f"From: MAILER-DAEMON@inbox.test\r\nTo: <{reverse_path}>\r\nSubject: Undelivered Mail\r\nMIME-Version: 1.0\r\n"
         'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
@@ -134,7 +134,7 @@ async def bounce_back(port: int, reverse_path: str) -> None:
 
 
 async def counted(client: Client, wanted: dict[str, int]) -> None:
-    """Waits until that many events of each type are stored."""
+    """Waits until `wanted` events of each type are stored."""
     with patience():
         while True:
             types = [e.type for e in await client.events(DOMAIN)]

@@ -1,9 +1,9 @@
-"""The ledger: a campaign over several domains (a thousand mails over twenty, in the long run), with everything that can
-come of a mail.
+"""A campaign over several domains (in the long form a thousand mails over twenty), with every outcome that a mail can
+have.
 
-The peer, which is the recipients' mail server, their readers and their postmasters in one, writes down what it did. The
-rows of `stats`, the counters, and the Stats API in all its forms must say the same, to the last event; nothing may be
-left in the pool, and exactly those who are dead or complained are left out of the next send.
+The peer is the recipients' mail server, their readers and their postmasters, and counts its actions. The rows of
+`stats`, the counters, and the Stats API in all its forms must have the same counts. The pool must be empty, and the
+next send must reject exactly the addresses that bounced hard or complained.
 """
 
 import asyncio
@@ -45,15 +45,15 @@ ANONYMOUS = DOMAINS[0]
 EACH = 50
 HTML = '<html><body><p>Hi {{ n }}, <a href="https://shop.example/{{ n }}">buy</a></p></body></html>'
 
-# What becomes of recipient n of each domain, by the word its address begins with; all others are just delivered.
+# The fate of recipient n of each domain, by the first word of its address; all others are only delivered.
 SCRIPT = {
     0: "dead",  # 550 5.1.1: bounced, suppressed
     1: "policy",  # 550 5.7.1: bounced
     2: "full",  # 452, then 552 5.2.2: error, bounced
-    3: "greylisted",  # 451, then taken: error, delivered
-    4: "late",  # taken, then a report of 5.1.1: delivered, bounced, suppressed
-    5: "unlucky",  # taken, then a transient failure report: delivered, bounced
-    6: "angry",  # taken, opened, then a complaint: complained, suppressed
+    3: "greylisted",  # 451, then accepted: error, delivered
+    4: "late",  # accepted, then a report of 5.1.1: delivered, bounced, suppressed
+    5: "unlucky",  # accepted, then a transient failure report: delivered, bounced
+    6: "angry",  # accepted, opened, then a complaint: complained, suppressed
     7: "cancelled",  # 451 for ever, until a report comes while it waits: error, bounced
     8: "invalid",  # no address: rejected
     **dict.fromkeys(range(10, 20), "reader"),  # opens
@@ -72,20 +72,20 @@ def word_of(recipient: str) -> str:
 
 @dataclass
 class Peer:
-    """Everybody but Kannon. `ledger` counts (domain, address, type); addresses are empty where nobody may know them."""
+    """All parties but Kannon. `counts` counts (domain, address, type); anonymous events have an empty address."""
 
-    ledger: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     waiting: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Bounce address → (domain, address) of those who are to be cancelled."""
 
     def note(self, domain: str, recipient: str, kind: str) -> None:
         hidden = domain == ANONYMOUS and kind in ("opened", "clicked")
-        self.ledger[domain, "" if hidden else recipient, kind] += 1
+        self.counts[domain, "" if hidden else recipient, kind] += 1
 
     def by_type(self) -> Counter[tuple[str, str]]:
         total = Counter[tuple[str, str]]()
-        for (domain, _, kind), count in self.ledger.items():
+        for (domain, _, kind), count in self.counts.items():
             total[domain, kind] += count
         return total
 
@@ -151,13 +151,13 @@ async def test_every_count_of_the_events_agrees(kannon: Kannon, box: Inbox, peer
             await anyio.sleep(0.05)
         while await aggregated(database) != (by_type := peer.by_type()):
             await anyio.sleep(0.05)
-    kept = Counter({key: count for key, count in peer.ledger.items() if key[1]})
+    kept = Counter({key: count for key, count in peer.counts.items() if key[1]})
     assert await rows(database) == kept
     for domain in DOMAINS:
         assert await from_api(client, domain) == Counter({k[1:]: n for k, n in kept.items() if k[0] == domain})
         mine = Counter({kind: count for (of, kind), count in by_type.items() if of == domain})
         assert await counted_by_v2(client, domain, started) == mine
-        if domain != ANONYMOUS:  # v1 counts what is kept
+        if domain != ANONYMOUS:  # v1 counts the stored events
             assert await counted_by_v1(client, domain) == mine
     await left_out_next_time(client)
     await database.close()
@@ -191,7 +191,7 @@ def campaign(domain: str, recipients: list[str]) -> SendHTMLReq:
 
 
 async def cancelled_by_reports(kannon: Kannon, peer: Peer) -> None:
-    """Their server says "not now" and reports a failure while the delivery waits for its next try."""
+    """Their server answers 451, and reports a failure while the delivery waits for its next attempt."""
     with patience():
         while len(peer.waiting) < len(DOMAINS):
             await anyio.sleep(0.02)
@@ -205,7 +205,7 @@ async def cancelled_by_reports(kannon: Kannon, peer: Peer) -> None:
 
 
 async def delivered(box: Inbox, peer: Peer) -> None:
-    """Until every mail that is to be taken is there."""
+    """Waits until every accepted mail has arrived."""
     taken = sum(word_of(address(n)) not in ("dead", "policy", "full", "cancelled", "invalid") for n in range(EACH))
     with patience():
         while len(box.mails) < taken * len(DOMAINS):
@@ -247,7 +247,7 @@ async def read_and_reported(kannon: Kannon, box: Inbox, peer: Peer) -> None:
                         peer.note(domain, recipient, "complained")
     reporter = Reporter(kannon.ports["smtp"])
     await reporter.send(reports)
-    await reporter.send(reports)  # a remote server that missed our 250: the same reports again are nothing new
+    await reporter.send(reports)  # a remote server that missed our 250 sends the same reports again; no new events
     assert Counter(reporter.accepted) == Counter(dict.fromkeys([path for path, _ in reports], 2))
 
 

@@ -1,4 +1,4 @@
-"""/metrics of a real server: what a mail adds to, the runner's view, and a default address that is taken."""
+"""/metrics of a real server: the counts of a mail, the states of components, and a default address in use."""
 
 import json
 import socket
@@ -80,7 +80,7 @@ async def test_three_mails_are_counted(kannon: Kannon) -> None:
     assert {"api", "validator", "dispatcher", "sender", "smtp", "bump", "stats", "postgres", "nats"} <= set(components)
     assert set(components.values()) == {1}
     assert found["kannon_component_restarts_total sender"] == 0
-    # A scraper keeps its connection; it does not keep us from stopping.
+    # An open connection of a scraper does not delay the stop.
     async with await anyio.connect_tcp("127.0.0.1", kannon.ports["metrics"]) as stream:
         await stream.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await stream.receive()).startswith(b"HTTP/1.1 200")
@@ -90,10 +90,10 @@ async def test_three_mails_are_counted(kannon: Kannon) -> None:
 
 
 async def test_kannon_serves_although_the_default_address_is_in_use(tmp_path: Path) -> None:
-    """Two processes of one machine, or Prometheus itself, which likes the same port."""
+    """Two Kannon processes on one machine, or Prometheus itself, which uses the same port by default."""
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):  # somebody else has it: the same to us
+        with suppress(OSError):  # another process has the port, with the same effect
             taken.bind(("127.0.0.1", 9090))
             taken.listen()
         kannon = Kannon(tmp_path / "data", arguments=["--only", "bump"], unset=["KANNON_METRICS__LISTEN"])

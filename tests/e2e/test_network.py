@@ -1,4 +1,4 @@
-"""The network as it is outside: MX records of a name server, STARTTLS on the way, TLS on our own listeners."""
+"""The network as on the internet: MX records of a name server, STARTTLS to the MX, TLS on our own listeners."""
 
 import json
 import ssl
@@ -41,7 +41,7 @@ def client_of(kannon: Kannon) -> dict[str, str]:
 
 
 async def test_mail_goes_to_the_mx_over_tls(tmp_path: Path, dns: tuple[DnsServer, str]) -> None:
-    """One domain by its MX, opportunistic; another over a relay that is verified; one that is not there."""
+    """One domain by its MX with opportunistic TLS, one through a verified relay, and one that does not exist."""
     authority = make_authority(tmp_path)
     server, nameserver = dns
     exchanger, relay = Peer(tls=authority.issue("mx1.test")), Peer(tls=authority.issue("relay.test"))
@@ -84,7 +84,7 @@ async def test_mail_goes_to_the_mx_over_tls(tmp_path: Path, dns: tuple[DnsServer
                     n for n, command in enumerate(peer.commands) if command.startswith("MAIL")
                 )
             assert ("reader.test", "MX") in server.asked
-            # The MX record to publish leads to the host that answers.
+            # The MX record to publish names the host that answers.
             published = await Command(tmp_path, {**kannon.extra, **client_of(kannon)})("domains", "dns", DOMAIN)
             assert ["bounces", DOMAIN, "MX", "10 mail.kannon.test."] in published.rows, published.err
             async with await anyio.connect_tcp("127.0.0.1", kannon.ports["smtp"]) as inbound:

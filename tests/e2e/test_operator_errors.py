@@ -1,4 +1,4 @@
-"""The operator's faults: one clear line, the right exit code. Absent dependencies: waited for."""
+"""Operator errors: one clear line and the right exit code. Kannon waits for absent dependencies."""
 
 import socket
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 async def fails(kannon: Kannon, code: int, *words: str) -> None:
-    """It ends by itself with that code and says so in one line, which names all of `words`."""
+    """Kannon ends with `code` and one line that contains all of `words`."""
     try:
         assert await kannon.start().ended() == code
     finally:
@@ -103,7 +103,7 @@ async def test_wrong_credentials_and_unknown_domains_are_refused(data_dir: Path)
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Iterator[DataDir]:
-    """Where a test keeps an external PostgreSQL or NATS of its own."""
+    """A folder for an external PostgreSQL or NATS."""
     with DataDir.open(tmp_path / "outside") as data_dir:
         yield data_dir
 
@@ -113,7 +113,7 @@ async def lacking(channel: Channel) -> set[str]:
 
 
 async def until_lacking(channel: Channel, names: set[str]) -> None:
-    """Until HZ names these at least; until it names nothing, for the empty set."""
+    """Waits until HZ names at least these; for the empty set, until HZ names none."""
     with patience():
         while True:
             found = await lacking(channel)
@@ -123,7 +123,7 @@ async def until_lacking(channel: Channel, names: set[str]) -> None:
 
 
 async def test_serve_waits_for_external_servers_that_are_away(data_dir: Path, outside: DataDir) -> None:
-    """PostgreSQL is absent at boot and comes; NATS goes and comes back; then mail can be taken again."""
+    """PostgreSQL starts after Kannon; NATS stops and starts again; then the API accepts mail again."""
     postgres, nats = EmbeddedPostgres(outside.path, durable=False), EmbeddedNats(outside.path)
     await nats.start()
     port = free_port()
@@ -198,7 +198,7 @@ async def test_an_external_database_is_migrated_only_when_asked(
 
 
 async def test_components_in_two_processes_share_the_work(tmp_path: Path, postgres_url: str, nats_url: str) -> None:
-    """`--only` splits them; the sender's process never needs PostgreSQL."""
+    """`--only` splits the components; the sender's process needs no PostgreSQL."""
     extra = {
         "KANNON_POSTGRES__URL": postgres_url,
         "KANNON_NATS__URL": nats_url,

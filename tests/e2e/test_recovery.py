@@ -69,7 +69,7 @@ async def test_kill_9_in_mid_batch_loses_nothing(kannon: Kannon, box: Inbox, arr
     copies = box.copies()
     assert len(copies) == MAILS
     assert max(copies.values()) <= 2
-    # In flight: those in a dialogue, and as many whose outcome was being recorded.
+    # In flight: mails in a dialogue, and as many whose outcome is being recorded.
     assert sum(count - 1 for count in copies.values()) <= 2 * CONCURRENCY
     assert await kannon.stop() == 0
 
@@ -91,7 +91,7 @@ async def test_stop_in_mid_batch_finishes_open_mail_and_the_next_start_sends_the
     outcomes = await client.outcomes(DOMAIN, MAILS)
     client.close()
     assert set(outcomes.values()) == {"delivered"}
-    # A clean stop costs no second copy at all.
+    # A clean stop causes no second copy.
     assert box.copies() == {f"reader{n}@inbox.test": 1 for n in range(MAILS)}
     assert await kannon.stop() == 0
 
@@ -112,7 +112,7 @@ def descendants(kannon: Kannon) -> set[int]:
 
 
 async def gone(pids: set[int]) -> None:
-    """Nothing outlives a kill -9 of its parent."""
+    """Waits until all children have ended after kill -9 of their parent."""
     with patience():
         while alive := [pid for pid in pids if _runs(pid)]:
             assert alive

@@ -1,4 +1,4 @@
-"""Reports at a real server: kill -9 right after the 250, NATS away, and a thousand hostile connections."""
+"""Reports at a real server: kill -9 right after the 250, NATS away, and a thousand abusive connections."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from tests.support.reports import Reporter, failure
 
 DOMAIN = "example.com"
 REPORTS = 200
-WAIT_SECONDS = 2.0  # within 1 s where the machine is its own (0.2 to 0.5 here); a shared one is given more
+WAIT_SECONDS = 2.0  # within 1 s on an idle machine (measured: 0.2 to 0.5); a shared machine may need more
 RSS_GROWTH = 100 << 20
 
 
@@ -55,7 +55,7 @@ async def deliver(client: Client, count: int) -> None:
 
 
 def reports(box: Inbox) -> dict[str, bytes]:
-    """Bounce address → the report to it, dated (RFC 5322 §3.6) as servers do: a repeat is known by it."""
+    """Bounce address → the report to it, with a Date (RFC 5322 §3.6), by which Kannon recognises a repeat."""
     now = datetime.now(UTC)
     return {address: failure(recipient, at=now) for recipient, address in box.reverse_paths.items()}
 
@@ -80,7 +80,7 @@ async def test_a_report_answered_with_250_survives_kill_9(kannon: Kannon, box: I
     assert len(kept) == len(reporter.accepted) >= taken
 
     await kannon.start().ready()
-    # What was not answered comes again, as remote servers do it; what was answered does not.
+    # Remote servers send an unanswered report again, and an answered one not.
     again = Reporter(kannon.ports["smtp"])
     await again.send((address, report) for address, report in jobs.items() if address not in kept)
     assert len(again.accepted) == REPORTS - len(kept)
@@ -136,7 +136,7 @@ async def reply_to(port: int, address: str, report: bytes) -> int:
 
 @contextmanager
 def attack(port: int, count: int, log: Path) -> Iterator[None]:
-    """All connections at once, from a process of their own, so that what they cost there is not measured here."""
+    """Opens all connections at once, from a separate process, so that their cost is not measured here."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.abusive_clients", str(port), str(count)], stdout=out, stderr=out
@@ -163,13 +163,15 @@ async def test_abusive_clients_do_not_delay_a_report(
     await deliver(client, 20)
     jobs = list(reports(box).items())
     port = kannon.ports["smtp"]
-    assert await reply_to(port, *jobs[0]) == 250  # what the first report loads is not the attackers' doing
+    assert await reply_to(port, *jobs[0]) == 250  # memory that the first report loads is not caused by the attack
     before = resident(kannon)
     most, slowest = before, 0.0
     log = tmp_path / "attack.log"
     with attack(port, hostile, log):
         for number, (address, report) in enumerate(jobs[1:]):
-            if number == len(jobs) // 2:  # the first half came while they arrived, the other comes when all are there
+            if (
+                number == len(jobs) // 2
+            ):  # half arrives during the start of the attack, half when all connections are open
                 await eventually(lambda: log.read_text() == f"{hostile} connections\n")
             start = time.monotonic()
             assert await reply_to(port, address, report) == 250
@@ -185,7 +187,7 @@ async def test_abusive_clients_do_not_delay_a_report(
 
 
 def resident(kannon: Kannon) -> int:
-    """Bytes of the main process, which is where the SMTP server runs."""
+    """Resident bytes of the main process, which runs the SMTP server."""
     assert kannon.process is not None
     status = Path(f"/proc/{kannon.process.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) << 10

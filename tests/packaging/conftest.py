@@ -1,4 +1,4 @@
-"""The package, and machines to install things on."""
+"""The Debian package, and copies of this machine to install it on."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +16,6 @@ def package(executable: Path) -> Path:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[Machine]:
-    """A copy of this machine, to install things on."""
+    """A copy of this machine."""
     with machine(tmp_path / "machine") as copied:
         yield copied

@@ -1,9 +1,9 @@
-"""The image and the layout of containers.
+"""The container image and the compose layout.
 
-No container engine runs here. Run for real: every step of the image's last stage but apt-get, on a copy of this
-machine; then its entry point as its user, with its environment, without capabilities, on a read-only root with one
-volume; its health check; and the processes of compose.yaml, with their environment and secrets, over a PostgreSQL and a
-NATS. Not run: pulling base images, apt-get, the first stage (it is `make dist`), and compose itself.
+The tests need no container engine. On a copy of this machine they run every step of the image's last stage but apt-get,
+then its entry point as its user, with its environment, without capabilities, on a read-only root with one volume, and
+its health check. They run the processes of compose.yaml with their environment and secrets over a PostgreSQL and a
+NATS. They do not run: pulling base images, apt-get, the first stage (`make dist`), and compose itself.
 """
 
 import json
@@ -35,7 +35,7 @@ BUNDLE = "/src/build/bundle/kannon"
 
 
 def test_the_dockerfile_follows_the_rules_for_containers() -> None:
-    """Those of hadolint that concern what ours does."""
+    """The rules of hadolint that apply to our Dockerfile."""
     for stage in (BUILD, FINAL):
         assert re.fullmatch(r"[a-z]+:[\w.-]*bookworm(-slim)?", stage.image), "a tag that stays what it is"
         assert not stage.all("ADD")
@@ -57,7 +57,7 @@ def test_the_dockerfile_follows_the_rules_for_containers() -> None:
 
 
 def test_the_build_context_contains_its_sources() -> None:
-    """What the executable is made of is in the build's context."""
+    """Every source of the executable is in the build context."""
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     makefile = (ROOT / "Makefile").read_text()
     packaged = re.search(r"^PACKAGED := ((?:.*\\\n)*.*)", makefile, re.M)
@@ -70,7 +70,7 @@ def test_the_build_context_contains_its_sources() -> None:
 
 @pytest.fixture
 def image(copy: Machine, executable: Path) -> Machine:
-    """The last stage's file system, where this machine stands in for its base image."""
+    """The last stage's file system, on this machine instead of the base image."""
     copy.sh(
         "printf '#!/bin/sh\\n' > /usr/local/bin/apt-get && chmod +x /usr/local/bin/apt-get && rm -rf /usr/bin/apt-get"
     )
@@ -121,7 +121,7 @@ async def test_the_image_serves_read_only_with_one_volume(image: Machine, tmp_pa
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    """As another YAML reader than ours, of which there is none, understands it."""
+    """The parsed file; Debian's python3-yaml reads it, since Kannon has no YAML parser."""
     program = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))"
     read = subprocess.run(
         ["/usr/bin/python3", "-c", program], input=COMPOSE.read_text(), capture_output=True, text=True, check=True
@@ -155,7 +155,7 @@ async def box() -> AsyncIterator[Inbox]:
 
 
 class Layout:
-    """The processes of compose.yaml, with what names containers and addresses of a machine replaced by ours."""
+    """The processes of compose.yaml, with our addresses instead of container names."""
 
     def __init__(self, compose: dict[str, Any], folder: Path, postgres_url: str, nats_url: str, box: Inbox) -> None:
         self._services = compose["services"]

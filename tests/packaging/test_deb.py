@@ -15,7 +15,7 @@ FIELDS = "${db:Status-Abbrev} ${Version}"
 
 
 def traces(copy: Machine) -> str:
-    """Everything on the machine that bears the name."""
+    """Every path and account on the machine named kannon."""
     return copy.sh(
         "find /etc /opt /run /srv /usr /var -name '*kannon*' -not -path '/var/lib/dpkg/*' -not -path '/var/cache/man/*'"
         " | LC_ALL=C sort; getent passwd kannon || true"

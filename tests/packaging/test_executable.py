@@ -1,4 +1,4 @@
-"""dist/kannon as one file: its size, how soon it is there, what it needs, leaves behind, and refuses."""
+"""dist/kannon: its size and start time, its needs, its files, and its refusals."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from tests.support.mounts import needs_root, tmpfs
 from tests.support.processes import all_gone, descendants
 
 MAX_BYTES = 120 << 20
-# Of the processor for `version`; by the clock, from the start until it is ready.
+# Processor seconds for `version`; seconds by the clock from the start until ready.
 VERSION_SECONDS = 1.5
 COLD_SECONDS = 8.0
 WARM_SECONDS = 4.0
@@ -42,7 +42,7 @@ def kannon(tmp_path: Path) -> Iterator[Kannon]:
 def test_the_executable_is_small_and_starts_fast(executable: Path, tmp_path: Path) -> None:
     assert executable.stat().st_size <= MAX_BYTES
     costs = list[float]()
-    for environ in ({"KANNON_RUNTIME_DIR": str(tmp_path / "runtime")}, {}):  # unpacking, and unpacked
+    for environ in ({"KANNON_RUNTIME_DIR": str(tmp_path / "runtime")}, {}):  # first with unpacking, then without
         with children_cost() as cost:
             assert version(executable, **environ).startswith("kannon ")
             costs.append(cost())
@@ -51,12 +51,12 @@ def test_the_executable_is_small_and_starts_fast(executable: Path, tmp_path: Pat
 
 @pytest.mark.long
 def test_every_build_makes_the_same_bytes(executable: Path, tmp_path: Path) -> None:
-    """From a copy of the sources somewhere else, later."""
+    """Also from a copy of the sources in another folder at a later time."""
     tree = tmp_path / "tree"
     everywhere = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
 
     def ignore(folder: str, names: list[str]) -> set[str]:
-        # kannon/mail/build is source, the folder build at the top is not.
+        # kannon/mail/build holds sources; the top folder build does not.
         return everywhere(folder, names) | ({"build", "dist", "tests"} if Path(folder) == ROOT else set())
 
     shutil.copytree(ROOT, tree, ignore=ignore)
@@ -71,7 +71,8 @@ def version(executable: Path, **env: str) -> str:
 
 
 def test_the_shell_completes_commands(executable: Path, tmp_path: Path) -> None:
-    """The shell is found out by walking up the processes, and what is installed asks the executable again."""
+    """The executable finds the shell among its parent processes, and the installed script calls the executable
+    again."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "kannon").symlink_to(executable)
     env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
@@ -149,7 +150,7 @@ async def test_kill_9_leaves_nothing_running_and_nothing_in_tmp(tmp_path: Path) 
 
 @needs_root
 async def test_serve_needs_no_temporary_folder(tmp_path: Path) -> None:
-    """noexec, full, or not there at all."""
+    """The temporary folder is mounted noexec, full, or missing."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     kannon = Kannon(tmp_path / "data", {"TMPDIR": str(temporary)}, fresh=True)
@@ -173,7 +174,7 @@ async def test_a_signal_is_a_clean_stop(kannon: Kannon) -> None:
 
 
 async def fails(kannon: Kannon, code: int, *words: str) -> None:
-    """It ends by itself with that code and one line, which names all of `words`."""
+    """Kannon ends with `code` and one line that contains all of `words`."""
     try:
         assert await kannon.start().ended() == code
     finally:
@@ -195,7 +196,7 @@ async def test_a_data_dir_mounted_noexec_is_refused(tmp_path: Path) -> None:
 @needs_root
 @pytest.mark.parametrize("size", ["1m", "30m", "60m"])
 async def test_a_full_disk_is_named(tmp_path: Path, size: str) -> None:
-    """While the servers are unpacked, and while the cluster is made."""
+    """The disk fills up while the servers are unpacked, and while the database cluster is created."""
     place = tmp_path / "small"
     place.mkdir()
     with tmpfs(place, f"size={size}"):
@@ -254,7 +255,7 @@ async def test_a_second_instance_is_refused_and_the_first_goes_on(kannon: Kannon
 async def test_the_executable_trusts_the_authorities_of_the_machine(
     copy: Machine, executable: Path, tmp_path: Path
 ) -> None:
-    """On a machine that keeps its authorities elsewhere than the one that built it."""
+    """On a machine with another path for its authorities than the building machine."""
     authority = make_authority(tmp_path)
     pair = str(authority.issue_file("localhost"))
     copy.put(executable, "/usr/local/bin/kannon")

@@ -1,4 +1,4 @@
-"""The launcher: where it unpacks, what it checks, what it refuses; and it becomes the program rather than start it."""
+"""The launcher: its folders, its checks, its refusals; it becomes the program instead of starting a second process."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ def run(executable: Path, *arguments: str, **env: Path | str) -> "subprocess.Com
 
 
 def refused(executable: Path, **env: Path | str) -> str:
-    """The one line it says."""
+    """The one line of the refusal."""
     done = run(executable, **env)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("kannon: ")
@@ -80,7 +80,7 @@ def test_the_launcher_unpacks_once_and_becomes_the_program(executable: Path, pla
 
 
 def test_the_same_content_makes_the_same_file(executable: Path, tmp_path: Path) -> None:
-    """Whatever the dates, and whichever came first into its folder."""
+    """Dates and the order of files in their folder do not matter."""
     shutil.copytree(tmp_path / "bundle", tmp_path / "again", symlinks=True)
     moved = tmp_path / "again" / "_internal" / "empty"
     moved.unlink()
@@ -112,7 +112,7 @@ def test_an_unfinished_folder_is_removed(executable: Path, place: Path) -> None:
 
 
 def test_versions_that_do_not_run_are_removed(tmp_path: Path, executable: Path, place: Path) -> None:
-    """One that runs keeps its folder, and what is not ours stays whatever its name."""
+    """A running version keeps its folder, and files of others stay whatever their name."""
     environment = {"KANNON_RUNTIME_DIR": str(place)}
     run(executable, **environment)
     (first,) = unpacked(place)
@@ -157,7 +157,7 @@ def test_an_incomplete_or_damaged_file_is_refused(executable: Path, place: Path)
 
 @needs_root
 def test_the_launcher_unpacks_into_the_first_usable_folder(executable: Path, tmp_path: Path) -> None:
-    """Root in a place of its own; users where their caches are, or in /var/tmp without a home."""
+    """Root uses /var/cache/kannon; users use their cache folder, or /var/tmp without a home."""
     with machine(tmp_path / "machine") as copy:
         copy.put(executable, "/usr/local/bin/kannon")
         copy.sh("useradd --create-home ann")

@@ -1,4 +1,4 @@
-"""The copies of this machine that the other tests install things on: what is put there, and that nothing is left."""
+"""The copies of this machine that other tests use: files get into them, and they leave nothing behind."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ pytestmark = needs_root
 
 
 def test_a_file_from_anywhere_can_be_put_into_the_copy(tmp_path: Path) -> None:
-    """Also on a file system that the copy does not have, and below the folders that a booted one covers."""
+    """Also from a file system that the copy does not have, and from folders that a booted copy mounts over."""
     outside = tmp_path / "outside"
     outside.mkdir()
     with tmpfs(outside, "size=1m"):

@@ -1,4 +1,4 @@
-"""dist/kannon where there is glibc and a shell, and nothing else: no Python, OpenSSL, zlib, locales, zones, names."""
+"""dist/kannon on a machine with glibc and a shell only: no Python, OpenSSL, zlib, locales, time zones, accounts."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def test_kannon_starts(bare: Machine) -> None:
 
 @needs_root
 def test_a_missing_requirement_is_named_in_one_line(bare: Machine) -> None:
-    """A folder to unpack itself into, a shell for PostgreSQL, and the C library."""
+    """The requirements: a folder to unpack into, a shell for PostgreSQL, and the C library."""
     (bare.root / "var/tmp").rename(bare.root / "var/gone")
     nowhere = bare.run(KANNON, "version")
     assert (nowhere.code, nowhere.err.count("\n")) == (1, 1)
@@ -86,7 +86,7 @@ async def test_kannon_serves(bare: Machine) -> None:
 
 
 def test_the_executable_contains_every_library(executable: Path, tmp_path: Path) -> None:
-    """What each program and library in it asks for is there or the C library's."""
+    """Every library that its programs and libraries need is in it or belongs to the C library."""
     bundle = executable.parent.parent / "build" / "bundle" / "kannon"
     with tarfile.open(bundle / "_internal" / "servers" / "servers.tar.gz") as servers:
         servers.extractall(tmp_path, filter="data")

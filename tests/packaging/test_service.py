@@ -1,4 +1,4 @@
-"""The installed service under a systemd of its own: started, told ready, watched, hardened, stopped, upgraded."""
+"""The installed service under a real systemd: start, readiness, watchdog, hardening, stop, upgrade."""
 
 import re
 import time
@@ -46,7 +46,7 @@ def until(copy: Machine, name: str, expected: str) -> None:
 
 
 def test_the_service_runs_from_install_to_uninstall(installed: Machine) -> None:
-    """A port below 1024, a secret from a file, what it may and may not do, and one upgrade."""
+    """With a port below 1024, a secret from a file, its permissions, and one upgrade."""
     installed.sh(rf"sed -i 's/^listen = .*:2525\"$/listen = \"127.0.0.1:25\"/' {CONFIG}")
     installed.sh("umask 077; echo from-a-credential > /etc/kannon/credentials/api.admin_token")
     started = installed.run("systemctl", "enable", "--now", "kannon")  # returns when READY=1 has come

@@ -1,4 +1,4 @@
-"""What `pip install` brings: a package that works away from the source tree, its SQL with it."""
+"""The installed wheel works away from the source tree, and contains its SQL."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ print(*(migration.name for migration in kannon.db.migrate.known_migrations()))
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy, since a build leaves files beside the sources."""
+    """A copy of the sources, since a build leaves files beside them."""
     tree = tmp_path_factory.mktemp("sources")
     for name in SOURCES:
         place = ROOT / name
@@ -45,8 +45,8 @@ def pip(*arguments: str | Path) -> None:
 
 
 def said(folder: Path, program: str) -> list[str]:
-    """The program's lines, with `folder` and this environment's libraries on its path, and without the source tree: -S
-    leaves out the path of the editable install."""
+    """The program's output lines, with `folder` and this environment's libraries on its path. -S leaves out the path of
+    the editable install, and with it the source tree."""
     path = os.pathsep.join((str(folder), sysconfig.get_path("purelib")))
     done = subprocess.run(
         [sys.executable, "-S", "-c", program],

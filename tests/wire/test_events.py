@@ -1,4 +1,4 @@
-"""Event and envelope: to protobuf and back without loss; what is neither is Poison."""
+"""Events and envelopes survive encoding as protobuf; other bytes are Poison."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,7 @@ NAMES = TEXT.filter(bool)
 
 
 def fields_of(kind: EventType) -> set[str]:
-    """Beside what every event carries: what this type's part of StatsData holds."""
+    """The fields that only this type of event has."""
     return {
         EventType.REJECTED: {"text"},
         EventType.FAILED: {"text"},

@@ -1,4 +1,4 @@
-"""Requests to send as values, and results as they are answered and stored."""
+"""Send requests as values, and results as answered and as stored."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -90,7 +90,7 @@ def test_an_unknown_value_is_refused_with_its_field(change: SendHTMLReq, field: 
 
 
 def test_the_digest_of_a_request_does_not_change() -> None:
-    """A repeat may come from before an upgrade: another digest would answer it with ALREADY_EXISTS."""
+    """A repeat may cross an upgrade: with another digest it would get ALREADY_EXISTS."""
     assert to_send_request(FULL_REQUEST).source.digest().hex() == (
         "6cf4fd955f74c0ff2526d03328278cbbd7e3c7dc0ce39783f3ece5e9037392b5"
     )

@@ -1,4 +1,4 @@
-"""Counts by hour as a line of blocks."""
+"""The chart: counts by hour as a line of blocks."""
 
 from datetime import UTC, datetime, timedelta
 

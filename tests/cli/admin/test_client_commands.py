@@ -1,4 +1,4 @@
-"""The client commands against a running API: what they print, how they end, and how they find the server."""
+"""The client commands against a running API: output, exit codes, and how they find the server."""
 
 import json
 import re

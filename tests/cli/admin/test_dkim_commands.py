@@ -1,4 +1,4 @@
-"""`kannon domains dkim` against a running API and a real DNS: what an operator types, sees, and is refused."""
+"""`kannon domains dkim` against a running API and a real DNS server."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ def kannon(api: RunningApi, nameserver: str, tmp_path: Path) -> Command:
 
 
 async def listed(kannon: Command) -> list[tuple[str, str, str, str]]:
-    """selector, algorithm, state, and the first word of what belongs in the DNS."""
+    """Selector, algorithm, state, and the first word of the DNS column."""
     shown = await kannon("domains", "dkim", "list", DOMAIN)
     assert "DNS" not in shown.out  # the command does not ask the DNS
     return [(row[0], row[1], row[2], row[4].split(" 20")[0]) for row in shown.rows]
@@ -111,7 +111,7 @@ async def test_a_domain_can_add_and_remove_an_ed25519_signature(kannon: Command,
     assert (await kannon("domains", "dkim", "enable-ed25519", DOMAIN)).code == 0
     again = await kannon("domains", "dkim", "enable-ed25519", DOMAIN)
     assert (again.code, again.out) == (0, "kannon2 is active already\n")
-    # Each algorithm is rotated by itself.
+    # Each algorithm rotates on its own.
     await kannon("domains", "dkim", "rotate", DOMAIN, "--algorithm", ED)
     await kannon("domains", "dkim", "rotate", DOMAIN)
     assert await listed(kannon) == [

@@ -1,4 +1,4 @@
-"""`kannon suppressions` against a running API: in, out, and back in."""
+"""`kannon suppressions` against a running API, with export and import."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`kannon stats --watch`: a picture at a terminal, a line per event into a pipe."""
+"""`kannon stats --watch`: a screen at a terminal, a line per event into a pipe."""
 
 import json
 import os
@@ -37,7 +37,7 @@ async def happen(db: Database, name: str, kind: EventType) -> None:
 
 @asynccontextmanager
 async def watching(api: RunningApi, folder: Path, *options: str, stdout: int) -> AsyncIterator[Process]:
-    """Ends it as its user does, with Ctrl-C."""
+    """Ends the command with Ctrl-C, as its user does."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("KANNON_")}
     env |= {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
     env |= {"COLUMNS": "200", "LINES": "50", "TERM": "xterm"}
@@ -82,7 +82,7 @@ async def test_watch_prints_one_line_per_event_into_a_pipe(api: RunningApi, db: 
                     await anyio.wait_readable(ours)
                     seen += os.read(ours, 65536)
                     continue
-                number += 1  # it shows what happens after it has begun, and does not say when that is
+                number += 1  # it shows only events after its start, and does not report that it has started
                 await happen(db, f"e{number}", EventType.DELIVERED)
         assert json.loads(seen.splitlines()[0])["type"] == "delivered"
     finally:

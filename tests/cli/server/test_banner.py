@@ -30,7 +30,7 @@ def _restored() -> Iterator[None]:
 
 
 async def show(form: Literal["console", "json"]) -> str:
-    """What the log holds after the banner."""
+    """Returns the log after the banner."""
     out = io.StringIO()
     setup_logging("info", form, out)
     stop = anyio.Event()

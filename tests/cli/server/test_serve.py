@@ -1,4 +1,4 @@
-"""What `kannon serve` asks of the system before it starts."""
+"""The limits that `kannon serve` sets before it starts."""
 
 import resource
 
