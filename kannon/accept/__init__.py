@@ -1,1 +1,1 @@
-"""Accepts a send: values and an identity in, a committed batch out. Knows no protobuf; every door calls it."""
+"""Accepts a send: values and an identity in, a committed batch out. Independent of protobuf: each API calls it."""

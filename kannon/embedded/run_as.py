@@ -33,7 +33,7 @@ class RunAs:
 
 
 def choose_run_as(owned: Path, must_reach: Iterable[Path]) -> RunAs | None:
-    """The user for a child whose data is `owned`: its owner unless that is root, else kannon, else nobody.
+    """The user for a child whose data is `owned`: its owner unless that is root, else `kannon`, else `nobody`.
 
     None where this process is not root: children then run as the same user. Raises OperatorError where root may not
     change its user (a container without CAP_SETUID), or the user cannot reach the files.

@@ -128,7 +128,9 @@ async def measure(folder: Path, count: int) -> bool:
             seconds = await run_until_stored(db, bus, count)
             first = await contents(db)
             print(f"{count} events: {count / seconds:.0f}/s; rows {first[0]}, suppressions {first[1]}, {first[2]}")
-            await bus._connection.jetstream().purge_stream("kannon_stats")  # no dispatcher of this benchmark takes these
+            await bus._connection.jetstream().purge_stream(
+                "kannon_stats"
+            )  # no dispatcher of this benchmark takes these
             await publish(bus, page, ".again")
             seconds = await run_until_stored(db, bus, count)
             second = await contents(db)

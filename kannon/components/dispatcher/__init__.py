@@ -1,7 +1,7 @@
 """dispatcher: turns due deliveries into signed envelopes, and their outcomes into settled rows.
 
 scheduler.py   claims due deliveries, has them built, publishes the envelopes
-throttle.py    postpones deliveries to throttled destinations
+throttle.py    delays deliveries to throttled destinations
 builder.py     loads each batch once and gives build jobs to worker processes
 worker.py      the code of a worker
 outcomes.py    settles deliveries by their outcomes
