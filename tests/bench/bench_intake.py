@@ -4,16 +4,20 @@
 
 The server runs in a separate process on a durable embedded PostgreSQL; the clients run here. Out: for 10,000 and
 100,000 recipients with two fields, the seconds, the growth of the server's memory and the longest block of its event
-loop; the same for one mail with an attachment of 18 MB, with and without an idempotency key; then the calls per second
-of 50 clients that send single mails.
+loop; the same for one mail with an attachment of 18 MB, with and without an idempotency key; then the median time of a
+call of one client that sends single mails, and the calls per second of 50 of them with the processor time of each call.
+`--single` leaves out the large sends.
 """
 
 import asyncio
 import base64
 import multiprocessing
 import os
+import statistics
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -31,10 +35,12 @@ from kannon.mail.send_request import Limits
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
 from tests.bench.plain_client import PlainClient
+from tests.bench.processes import Usage, usage
 from tests.support.api import NoBus
 
 CLIENTS = 50
 CALLS = 5000
+LONE_CALLS = 200
 TOKEN = "bench"
 _TICK_SECONDS = 0.002
 
@@ -75,7 +81,7 @@ async def _serve(pipe: Connection) -> None:
                 group.start_soon(stillness.watch)
                 pipe.send(api.addresses[0][1])
                 while await asyncio.to_thread(pipe.recv) == "measure":
-                    pipe.send((stillness.longest, _peak_kib(), time.process_time()))
+                    pipe.send((stillness.longest, _peak_kib()))
                     stillness.longest = 0.0
                     Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak
                 stop.set()
@@ -102,14 +108,32 @@ def a_batch(recipients: int) -> SendHTMLReq:
     )
 
 
+async def plain_client(host: str, port: int, key: tuple[str, str]) -> PlainClient:
+    """Its calls send one mail each."""
+    metadata = [("authorization", "Basic " + base64.b64encode(":".join(key).encode()).decode())]
+    message = a_batch(1).SerializeToString()
+    return await PlainClient.open(host, port, "/pkg.kannon.mailer.apiv1.Mailer/SendHTML", metadata, message)
+
+
+async def lone_call_milliseconds(host: str, port: int, key: tuple[str, str]) -> float:
+    """The median; the first calls, which open connections and prepare statements, do not count."""
+    client = await plain_client(host, port, key)
+    seconds = []
+    for _ in range(LONE_CALLS + 10):
+        await asyncio.sleep(0.01)
+        start = time.perf_counter()
+        await client.call()
+        seconds.append(time.perf_counter() - start)
+    client.close()
+    return statistics.median(seconds[10:]) * 1000
+
+
 async def single_mails(host: str, port: int, key: tuple[str, str]) -> float:
     """Calls per second of all clients together."""
     left = iter(range(CALLS))
-    metadata = [("authorization", "Basic " + base64.b64encode(":".join(key).encode()).decode())]
-    message = a_batch(1).SerializeToString()
 
     async def client() -> None:
-        plain = await PlainClient.open(host, port, "/pkg.kannon.mailer.apiv1.Mailer/SendHTML", metadata, message)
+        plain = await plain_client(host, port, key)
         for _ in left:
             await plain.call()
         plain.close()
@@ -121,19 +145,36 @@ async def single_mails(host: str, port: int, key: tuple[str, str]) -> float:
     return CALLS / (time.perf_counter() - start)
 
 
-async def measure(pipe: Connection) -> None:
+async def measure(pipe: Connection, pid: int) -> None:
     host, port = "127.0.0.1", int(pipe.recv())
     server = f"{host}:{port}"
 
-    def marks() -> tuple[float, int, float]:
+    def marks() -> tuple[float, int]:
         pipe.send("measure")
-        longest, peak_kib, cpu_seconds = pipe.recv()
-        return float(longest), int(peak_kib), float(cpu_seconds)
+        longest, peak_kib = pipe.recv()
+        return float(longest), int(peak_kib)
 
     async with Client(server, admin_token=TOKEN) as admin:
         await admin.create_domain("example.com")
         _, secret = await admin.create_api_key("example.com", "bench")
     key = ("example.com", secret)
+    if "--single" not in sys.argv:
+        await large_sends(server, key, marks)
+    print(f"1 client, single mails: {await lone_call_milliseconds(host, port, key):.2f} ms, the median of {LONE_CALLS}")
+    marks()
+    before = usage(pid)
+    rate = await single_mails(host, port, key)
+    after = usage(pid)
+    longest, _ = marks()
+    cpu = {name: (after[name].cpu - before.get(name, Usage()).cpu) / CALLS * 1000 for name in ("kannon", "postgres")}
+    print(
+        f"{CLIENTS} clients, single mails: {rate:.0f} calls/s, {cpu['kannon']:.2f} ms of the server's CPU and "
+        f"{cpu['postgres']:.2f} ms of PostgreSQL's each, loop stood still {longest * 1000:.0f} ms at most"
+    )
+    pipe.send("stop")
+
+
+async def large_sends(server: str, key: tuple[str, str], marks: Callable[[], tuple[float, int]]) -> None:
     async with Client(server, api_key=key) as kannon:
         await kannon.send(a_batch(1))
         attached = a_batch(1)
@@ -143,24 +184,16 @@ async def measure(pipe: Connection) -> None:
         large = ((a_batch(10_000), ""), (a_batch(100_000), ""), (attached, ""), (attached, "once"))
         for request, idempotency_key in large:
             marks()
-            _, before, _ = marks()
+            _, before = marks()
             start = time.perf_counter()
             answer = await kannon.send(request, idempotency_key=idempotency_key)
             seconds = time.perf_counter() - start
-            longest, after, _ = marks()
+            longest, after = marks()
             note = ", with a key" if idempotency_key else ""
             print(
                 f"{answer.accepted_count:>7} recipients, {request.ByteSize() >> 20} MiB{note}: {seconds:.2f} s, "
                 f"memory +{(after - before) >> 10} MiB, loop stood still {longest * 1000:.0f} ms at most"
             )
-    _, _, before_cpu = marks()
-    rate = await single_mails(host, port, key)
-    longest, _, after_cpu = marks()
-    print(
-        f"{CLIENTS} clients, single mails: {rate:.0f} calls/s, {(after_cpu - before_cpu) / CALLS * 1000:.2f} ms of the "
-        f"server's CPU each, loop stood still {longest * 1000:.0f} ms at most"
-    )
-    pipe.send("stop")
 
 
 def main() -> None:
@@ -169,7 +202,7 @@ def main() -> None:
     server = context.Process(target=serve, args=(theirs,))
     server.start()
     try:
-        uvloop.run(measure(ours))
+        uvloop.run(measure(ours, server.pid or 0))
         server.join(30)
     finally:
         server.terminate()
