@@ -5,18 +5,13 @@ the event loop every few hundred recipients. Each recipient is converted to its 
 memory.
 """
 
-from typing import TYPE_CHECKING
-
 from anyio.lowlevel import checkpoint
 
+from kannon.accept.store import Store
 from kannon.db.batches import DeliveryRow, delivery_row
-from kannon.db.suppressions import find_suppressed
 from kannon.mail.send_check import RecipientChecker
 from kannon.mail.send_request import RejectedRecipient, RejectReason, SendRequest, Tenant
 from kannon.mail.suppression import address_key
-
-if TYPE_CHECKING:
-    from kannon.db.pool import Connection
 
 _PER_YIELD = 250  # 1 to 3 ms of checking
 
@@ -41,7 +36,7 @@ async def check_recipients(request: SendRequest, tenant: Tenant) -> tuple[list[D
 
 
 async def leave_out_suppressed(
-    connection: "Connection", request: SendRequest, domain: str, rows: list[DeliveryRow], rejections: Rejections
+    store: Store, request: SendRequest, domain: str, rows: list[DeliveryRow], rejections: Rejections
 ) -> list[DeliveryRow]:
     """The rows without suppressed addresses, which are added to `rejections`. One query, however many rows."""
     keys: list[str] = []
@@ -49,7 +44,7 @@ async def leave_out_suppressed(
         keys.append(address_key(row.email))
         if len(keys) % _PER_YIELD == 0:
             await checkpoint()
-    suppressed = await find_suppressed(connection, domain, set(keys))
+    suppressed = await store.suppressed(domain, set(keys))
     if not suppressed:
         return rows
     kept: list[DeliveryRow] = []

@@ -1,25 +1,26 @@
 """Accepts a send: a tenant and its request in, a committed batch out.
 
-Every way in calls `accept`. It returns when template, batch, attachments and deliveries are committed together.
-Order of effects: commit, then notify the validator; a crash in between costs the second until the validator polls,
-never mail. Knows no protobuf.
+Every way in calls `accept`. It returns when template, batch, attachments and deliveries are committed together. Small
+sends that arrive at the same time share their statements and their commit. Order of effects: commit, then notify the
+validator, once for each commit; a crash in between costs the second until the validator polls, never mail. Knows no
+protobuf.
 """
 
 import asyncio
 import secrets
-from collections.abc import Collection
-from functools import partial
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import anyio
 import structlog
 
 from kannon.accept.idempotency import KeyedLock, ResultCodec, store_once
 from kannon.accept.limiter import SendLimiter
 from kannon.accept.recipients import check_recipients, leave_out_suppressed
-from kannon.db.batches import ONE_STATEMENT, insert_batch
+from kannon.accept.store import OwnStore, SharedStore, Store
+from kannon.db.batches import ONE_STATEMENT, NewBatch
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
-from kannon.db.templates import find_template_bytes
 from kannon.mail import ids
 from kannon.mail.batch import Batch
 from kannon.mail.send_check import check_rest, check_subject_and_sender, check_template
@@ -29,7 +30,10 @@ from kannon.metrics.null_metrics import NULL_METRICS
 if TYPE_CHECKING:
     from kannon.db.pool import Connection
 
+_SHARED_BYTES = 64 << 10
+"""Of a request that shares its statement with others; a larger one gains nothing by it."""
 _SMALL_BYTES = 2 << 20
+_NOTIFY_SECONDS = 1.0  # by then the validator polls
 log = structlog.get_logger(__name__)
 
 
@@ -65,21 +69,32 @@ class AcceptService:
         self._suppression = suppression
         self._metrics = metrics
         self._calls = KeyedLock()
+        self._shared = SharedStore(db.fail_fast(), self._report)
+
+    async def run(self) -> None:
+        """Stores the sends that share their statements; until cancelled, when no call of `accept` is under way."""
+        async with anyio.create_task_group() as group:
+            for part in self._shared.parts:
+                group.start_soon(part.run)
 
     async def accept(self, tenant: Tenant, request: SendRequest) -> SendResult:
-        """Raises CallerError or Unavailable; then nothing is stored."""
+        """Raises CallerError or Unavailable; then nothing is stored. `run` is under way."""
         if request.idempotency_key:
             async with self._calls.hold((tenant.domain, request.idempotency_key)):
                 result, new = await self._admit(tenant, request)
         else:
+            size = request.source.size()
+            if _is_shareable(request, size):
+                return await self._store_batch(tenant, request, size, self._shared)
             result, new = await self._admit(tenant, request)
         if new:
-            await self._report(result)
+            await self._report([result])
         return result
 
     async def _admit(self, tenant: Tenant, request: SendRequest) -> tuple[SendResult, bool]:
-        """A small send takes milliseconds on a healthy database, so short time-outs report an outage early. A large
-        send waits for its tenant's turn, and may take its time once the database has shown that it answers."""
+        """Also returns whether the batch is new. A small send takes milliseconds on a healthy database, so short
+        time-outs report an outage early. A large send waits for its tenant's turn, and may take its time once the
+        database has shown that it answers."""
         fail_fast = self._db.fail_fast()
         if not _is_large(request):
             digest = request.source.digest() if request.idempotency_key else b""
@@ -93,40 +108,46 @@ class AcceptService:
     async def _store(
         self, db: Database, tenant: Tenant, request: SendRequest, digest: bytes
     ) -> tuple[SendResult, bool]:
-        """Also returns whether the batch is new."""
-        store = partial(self._store_batch, tenant, request)
+        """On a connection of its own: a send with a key waits for the key, and a larger one would delay its group."""
+
+        async def store(connection: "Connection") -> SendResult:
+            return await self._store_batch(tenant, request, 0, OwnStore(connection))
+
         if request.idempotency_key:
             return await store_once(db, (tenant.domain, request.idempotency_key), digest, self._codec, store)
         async with db.acquire() as connection:
             return await store(connection), True
 
-    async def _store_batch(self, tenant: Tenant, request: SendRequest, connection: "Connection") -> SendResult:
+    async def _store_batch(self, tenant: Tenant, request: SendRequest, size: int, store: Store) -> SendResult:
         check_subject_and_sender(request.content, tenant)
         if request.template_id is None:
             html_bytes: int | None = len(request.content.html.encode())
         else:
-            html_bytes = await find_template_bytes(connection, request.template_id, tenant.domain)
+            html_bytes = await store.template_bytes(request.template_id, tenant.domain)
         check_template(request, html_bytes)
         check_rest(request, tenant, self._limits, html_bytes or 0)
         rows, rejections = await check_recipients(request, tenant)
         if self._suppression and tenant.suppresses:
-            rows = await leave_out_suppressed(connection, request, tenant.domain, rows, rejections)
-        batch = _new_batch(tenant.domain, request)
-        due_at = await insert_batch(
-            connection, batch, rows, new_template=request.template_id is None, rejected_count=len(rejections)
-        )
+            rows = await leave_out_suppressed(store, request, tenant.domain, rows, rejections)
         rejected = [rejections[position] for position in sorted(rejections)]
-        return SendResult(batch.message_id, batch.template_id, due_at, len(rows), rejected)
+        new = NewBatch(_new_batch(tenant.domain, request), rows, rejected, new_template=request.template_id is None)
+        return await store.insert(new, size)
 
-    async def _report(self, result: SendResult) -> None:
-        self._metrics.accepted(result.accepted_count, [reason for _, reason in result.rejected])
-        log.info(
-            "batch accepted", batch=result.message_id, accepted=result.accepted_count, rejected=len(result.rejected)
-        )
+    async def _report(self, results: Sequence[SendResult]) -> None:
+        for result in results:
+            self._metrics.accepted(result.accepted_count, [reason for _, reason in result.rejected])
+            log.info(
+                "batch accepted", batch=result.message_id, accepted=result.accepted_count, rejected=len(result.rejected)
+            )
         try:
-            await self._notifier.notify_validator()
+            with anyio.move_on_after(_NOTIFY_SECONDS):
+                await self._notifier.notify_validator()
         except Exception as error:
-            log.warning("cannot notify the validator", batch=result.message_id, reason=str(error))
+            log.warning("cannot notify the validator", batch=results[0].message_id, reason=str(error))
+
+
+def _is_shareable(request: SendRequest, size: int) -> bool:
+    return size <= _SHARED_BYTES and len(request.recipients) <= ONE_STATEMENT
 
 
 def _is_large(request: SendRequest) -> bool:

@@ -1,13 +1,14 @@
 """Batches: stored when a send is accepted, loaded when its mails are built.
 
 In: a `Batch` and its delivery rows. Template, batch, attachments and deliveries are stored all together or not at all:
-a small batch is one statement; the deliveries of a large batch follow by COPY in the same transaction. COPY yields to
-the event loop every few hundred rows, so that a large batch does not delay other calls.
+one statement stores a group of small batches; the deliveries of a large batch follow by COPY in the same transaction.
+COPY yields to the event loop every few hundred rows, so that a large batch does not delay other calls.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,7 @@ from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import NotFound
 from kannon.mail.batch import Attachment, Batch, Content, Recipient
+from kannon.mail.send_request import RejectedRecipient
 
 if TYPE_CHECKING:
     from kannon.db.pool import Connection
@@ -42,59 +44,78 @@ def delivery_row(recipient: Recipient) -> DeliveryRow:
     return DeliveryRow(recipient.email, fields, int(recipient.tracking.opens), int(recipient.tracking.links))
 
 
-async def insert_batch(
-    connection: "Connection", batch: Batch, rows: Sequence[DeliveryRow], *, new_template: bool, rejected_count: int
-) -> datetime:
-    """Returns the time at which it is due, by PostgreSQL's clock. `new_template`: the batch's HTML becomes a transient
-    template with its template id. Raises NotFound when another call has just deleted the template."""
-    try:
-        if len(rows) <= ONE_STATEMENT:
-            return await _insert(connection, batch, rows, new_template, len(rows), rejected_count)
-        async with connection.transaction():
-            due_at = await _insert(connection, batch, (), new_template, len(rows), rejected_count)
-            await connection.copy_records_to_table(
-                "sending_pool_emails", columns=_COLUMNS, records=_records(batch, due_at, rows)
-            )
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A checked send. `new_template`: the batch's HTML becomes a transient template with its template id."""
+
+    batch: Batch
+    rows: Sequence[DeliveryRow]
+    rejected: Sequence[RejectedRecipient]
+    new_template: bool
+
+
+async def insert_batch(connection: "Connection", new: NewBatch) -> datetime:
+    """As `insert_batches`, also for one with many deliveries."""
+    if len(new.rows) <= ONE_STATEMENT:
+        [due_at] = await insert_batches(connection, [new])
         return due_at
-    except asyncpg.ForeignKeyViolationError:
-        raise NotFound(f'template_id: no template "{batch.template_id}"') from None
+    async with connection.transaction():
+        [due_at] = await _insert(connection, [new], [])
+        await connection.copy_records_to_table(
+            "sending_pool_emails", columns=_COLUMNS, records=_records(new.batch, due_at, new.rows)
+        )
+    return due_at
+
+
+async def insert_batches(connection: "Connection", batches: Sequence[NewBatch]) -> list[datetime]:
+    """Returns the times at which they are due, by PostgreSQL's clock. Raises NotFound when another call has just
+    deleted one of their templates; then none is stored."""
+    return await _insert(connection, batches, [(n, row) for n, new in enumerate(batches, 1) for row in new.rows])
 
 
 async def _insert(
-    connection: "Connection",
-    batch: Batch,
-    rows: Sequence[DeliveryRow],
-    new_template: bool,
-    accepted_count: int,
-    rejected_count: int,
-) -> datetime:
-    content = batch.content
-    due_at: datetime = await queries.insert_batch(
+    connection: "Connection", batches: Sequence[NewBatch], rows: Sequence[tuple[int, DeliveryRow]]
+) -> list[datetime]:
+    """`rows`: with the positions of their batches, from 1."""
+    contents = [new.batch.content for new in batches]
+    attachments = [
+        (n, position, attachment)
+        for n, content in enumerate(contents, 1)
+        for position, attachment in enumerate(content.attachments, 1)
+    ]
+    stored = queries.insert_batches(
         connection,
-        message_id=batch.message_id,
-        domain=batch.domain,
-        template_id=batch.template_id,
-        html=content.html if new_template else None,
-        sender_email=content.sender_email,
-        sender_alias=content.sender_alias,
-        subject=content.subject,
-        header_to=list(content.header_to),
-        header_cc=list(content.header_cc),
-        global_fields=json.dumps(dict(content.global_fields)),
-        unsubscribe_url=content.unsubscribe_url or "",
-        filenames=[a.filename for a in content.attachments],
-        content_types=[a.content_type for a in content.attachments],
-        content_ids=[a.content_id for a in content.attachments],
-        contents=[a.content for a in content.attachments],
-        emails=[row.email for row in rows],
-        fields=[row.fields for row in rows],
-        opens=[row.opens for row in rows],
-        links=[row.links for row in rows],
-        scheduled_at=batch.scheduled_at,
-        accepted_count=accepted_count,
-        rejected_count=rejected_count,
+        message_ids=[new.batch.message_id for new in batches],
+        domains=[new.batch.domain for new in batches],
+        template_ids=[new.batch.template_id for new in batches],
+        htmls=[new.batch.content.html if new.new_template else None for new in batches],
+        sender_emails=[content.sender_email for content in contents],
+        sender_aliases=[content.sender_alias for content in contents],
+        subjects=[content.subject for content in contents],
+        headers_to=[json.dumps(content.header_to) for content in contents],
+        headers_cc=[json.dumps(content.header_cc) for content in contents],
+        global_fields=[json.dumps(dict(content.global_fields)) for content in contents],
+        unsubscribe_urls=[content.unsubscribe_url or "" for content in contents],
+        scheduled_at=[new.batch.scheduled_at for new in batches],
+        accepted_counts=[len(new.rows) for new in batches],
+        rejected_counts=[len(new.rejected) for new in batches],
+        attachment_owners=[n for n, _, _ in attachments],
+        positions=[position for _, position, _ in attachments],
+        filenames=[a.filename for _, _, a in attachments],
+        content_types=[a.content_type for _, _, a in attachments],
+        content_ids=[a.content_id for _, _, a in attachments],
+        contents=[a.content for _, _, a in attachments],
+        owners=[n for n, _ in rows],
+        emails=[row.email for _, row in rows],
+        fields=[row.fields for _, row in rows],
+        opens=[row.opens for _, row in rows],
+        links=[row.links for _, row in rows],
     )
-    return due_at
+    try:
+        due_at = {row["message_id"]: row["scheduled_at"] async for row in stored}
+    except asyncpg.ForeignKeyViolationError:
+        raise NotFound(f'template_id: no template "{batches[0].batch.template_id}"') from None
+    return [due_at[new.batch.message_id] for new in batches]
 
 
 async def _records(batch: Batch, due_at: datetime, rows: Sequence[DeliveryRow]) -> AsyncIterator[tuple[object, ...]]:

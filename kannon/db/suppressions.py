@@ -4,7 +4,7 @@ In: addresses as written; kannon.mail.suppression.address_key compares them. kan
 of bounces and complaints, with their events.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kannon.db.conflicts import repeat_on_conflict
@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from kannon.db.pool import Connection
 
 
-async def find_suppressed(connection: "Connection", domain: str, keys: Collection[str]) -> frozenset[str]:
-    """Those of `keys` (compared forms) that are suppressed now; none where the domain has switched suppression off."""
-    rows = queries.find_suppressed(connection, domain=domain, addresses=list(keys))
-    return frozenset([row["address"] async for row in rows])
+async def find_suppressed(connection: "Connection", wanted: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
+    """`wanted`: the keys (compared forms) of each domain. Out: those that are suppressed now, none where the domain has
+    switched suppression off. One query, however many."""
+    found: dict[str, set[str]] = {domain: set() for domain in wanted}
+    rows = queries.find_suppressed(
+        connection,
+        domains=[domain for domain, keys in wanted.items() for _ in keys],
+        addresses=[key for keys in wanted.values() for key in keys],
+    )
+    async for row in rows:
+        found[row["domain"]].add(row["address"])
+    return {domain: frozenset(keys) for domain, keys in found.items()}
 
 
 async def find_suppression(db: Database, domain: str, email: str) -> Suppression | None:

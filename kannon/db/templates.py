@@ -3,6 +3,7 @@
 Out: kannon.mail.tenants.Template, None where there is none.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from kannon.db.conflicts import repeat_on_conflict
@@ -37,12 +38,17 @@ async def find_template(db: Database, template_id: str) -> Template | None:
         return _template(await queries.find_template(connection, template_id=template_id))
 
 
-async def find_template_bytes(connection: "Connection", template_id: str, domain: str) -> int | None:
-    """The size of the domain's template of that id, None where the domain has none."""
-    if not is_template_id(template_id):
-        return None  # PostgreSQL refuses a text with a NUL
-    size: int | None = await queries.find_template_bytes(connection, template_id=template_id, domain=domain)
-    return size
+async def find_template_bytes(
+    connection: "Connection", wanted: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """`wanted`: template ids with their domains. Out: the sizes of those that exist. One query, however many."""
+    valid = [each for each in wanted if is_template_id(each[0])]  # PostgreSQL refuses a text with a NUL
+    rows = queries.find_template_bytes(
+        connection,
+        template_ids=[template_id for template_id, _ in valid],
+        domains=[domain for _, domain in valid],
+    )
+    return {(row["template_id"], row["domain"]): row["bytes"] async for row in rows}
 
 
 @repeat_on_conflict

@@ -1,28 +1,43 @@
 -- A batch: stored when its send is accepted, loaded when its mails are built.
 
--- name: insert_batch$
--- With its template where it brings one, its attachments, and the deliveries where they are few. Due now unless it is
--- scheduled for later, by the clock that claims it; returns the due time.
-WITH template AS (
+-- name: insert_batches
+-- With their templates where they bring one, their attachments, and the deliveries of those that have few. `owners` and
+-- `attachment_owners` are positions in the list of batches, from 1. Due now unless scheduled for later, by the clock
+-- that claims it; returns the due times.
+WITH batch AS MATERIALIZED (
+    SELECT b.message_id, b.domain, b.template_id, b.html, b.sender_email, b.sender_alias, b.subject, b.header_to,
+           b.header_cc, b.global_fields, b.unsubscribe_url, greatest(b.scheduled_at, now()) AS due_at,
+           b.accepted_count, b.rejected_count
+    FROM unnest(:message_ids::text[], :domains::text[], :template_ids::text[], :htmls::text[], :sender_emails::text[],
+                :sender_aliases::text[], :subjects::text[], :headers_to::jsonb[], :headers_cc::jsonb[],
+                :global_fields::jsonb[], :unsubscribe_urls::text[], :scheduled_at::timestamptz[],
+                :accepted_counts::integer[], :rejected_counts::integer[])
+        AS b(message_id, domain, template_id, html, sender_email, sender_alias, subject, header_to, header_cc,
+             global_fields, unsubscribe_url, scheduled_at, accepted_count, rejected_count)
+), template AS (
     INSERT INTO templates (template_id, domain, type, html)
-    SELECT :template_id, :domain, 'transient', :html WHERE :html::text IS NOT NULL
+    SELECT template_id, domain, 'transient', html FROM batch WHERE html IS NOT NULL
 ), attachment AS (
     INSERT INTO attachments (message_id, position, filename, content_type, content_id, content)
-    SELECT :message_id, a.position, a.filename, a.content_type, a.content_id, a.content
-    FROM unnest(:filenames::text[], :content_types::text[], :content_ids::text[], :contents::bytea[])
-        WITH ORDINALITY AS a(filename, content_type, content_id, content, position)
+    SELECT (:message_ids::text[])[a.owner], a.position, a.filename, a.content_type, a.content_id, a.content
+    FROM unnest(:attachment_owners::integer[], :positions::integer[], :filenames::text[], :content_types::text[],
+                :content_ids::text[], :contents::bytea[])
+        AS a(owner, position, filename, content_type, content_id, content)
 ), delivery AS (
     INSERT INTO sending_pool_emails (message_id, domain, email, fields, opens, links, due_at, next_attempt_at)
-    SELECT :message_id, :domain, d.email, d.fields, d.opens, d.links, greatest(:scheduled_at::timestamptz, now()),
-           greatest(:scheduled_at::timestamptz, now())
-    FROM unnest(:emails::text[], :fields::jsonb[], :opens::smallint[], :links::smallint[])
-        AS d(email, fields, opens, links)
+    SELECT (:message_ids::text[])[d.owner], (:domains::text[])[d.owner], d.email, d.fields, d.opens, d.links,
+           greatest((:scheduled_at::timestamptz[])[d.owner], now()),
+           greatest((:scheduled_at::timestamptz[])[d.owner], now())
+    FROM unnest(:owners::integer[], :emails::text[], :fields::jsonb[], :opens::smallint[], :links::smallint[])
+        AS d(owner, email, fields, opens, links)
 )
 INSERT INTO messages (message_id, domain, template_id, sender_email, sender_alias, subject, header_to, header_cc,
                       global_fields, unsubscribe_url, scheduled_at, accepted_count, rejected_count)
-VALUES (:message_id, :domain, :template_id, :sender_email, :sender_alias, :subject, :header_to, :header_cc,
-        :global_fields, :unsubscribe_url, greatest(:scheduled_at::timestamptz, now()), :accepted_count, :rejected_count)
-RETURNING scheduled_at;
+SELECT message_id, domain, template_id, sender_email, sender_alias, subject,
+       ARRAY(SELECT jsonb_array_elements_text(header_to)), ARRAY(SELECT jsonb_array_elements_text(header_cc)),
+       global_fields, unsubscribe_url, due_at, accepted_count, rejected_count
+FROM batch
+RETURNING message_id, scheduled_at;
 
 -- name: find_batch^
 SELECT m.message_id, m.domain, m.template_id, m.scheduled_at, m.sender_email, m.sender_alias, m.subject, t.html,

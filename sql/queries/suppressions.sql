@@ -1,10 +1,11 @@
 -- Addresses that a domain does not send to. An expired entry has no effect until it is deleted.
 
 -- name: find_suppressed
--- Those of these addresses that a send of this domain must leave out.
-SELECT s.address FROM unnest(:addresses::text[]) AS a(address)
-JOIN suppressions s ON s.domain = :domain AND s.address = a.address
-WHERE s.expires_at > now() AND (SELECT suppression_enabled FROM domains WHERE domain = :domain);
+-- Those of these addresses that a send of their domain must leave out.
+SELECT s.domain, s.address FROM unnest(:domains::text[], :addresses::text[]) AS a(domain, address)
+JOIN suppressions s ON s.domain = a.domain AND s.address = a.address
+JOIN domains d ON d.domain = s.domain AND d.suppression_enabled
+WHERE s.expires_at > now();
 
 -- name: find_suppression^
 SELECT domain, email, cause, since, nullif(expires_at, 'infinity') AS expires_at, event_id, message_id, delivery_id,

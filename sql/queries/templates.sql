@@ -13,8 +13,10 @@ RETURNING template_id, domain, type, title, html;
 -- name: find_template^
 SELECT template_id, domain, type, title, html FROM templates WHERE template_id = :template_id;
 
--- name: find_template_bytes$
-SELECT octet_length(html) FROM templates WHERE template_id = :template_id AND domain = :domain;
+-- name: find_template_bytes
+SELECT t.template_id, t.domain, octet_length(t.html) AS bytes
+FROM unnest(:template_ids::text[], :domains::text[]) AS w(template_id, domain)
+JOIN templates t ON t.template_id = w.template_id AND t.domain = w.domain;
 
 -- name: lock_template$
 -- Waits for sends that are about to commit a batch of this template, and blocks later ones.

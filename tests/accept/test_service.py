@@ -1,7 +1,7 @@
 """The accept service, called with values as each API calls it, without gRPC and protobuf."""
 
 import json
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
@@ -57,12 +57,14 @@ class Running:
 
 
 @pytest.fixture
-async def running(db: Database) -> Running:
+async def running(db: Database) -> AsyncIterator[Running]:
     await insert_domain(db, DOMAIN)
     bus, counts = NoBus(), Counts()
-    return Running(
-        AcceptService(db, Limits(1 << 20, 1000), bus, JsonCodec(), SendLimiter(), metrics=counts), bus, counts
-    )
+    service = AcceptService(db, Limits(1 << 20, 1000), bus, JsonCodec(), SendLimiter(), metrics=counts)
+    async with anyio.create_task_group() as group:
+        group.start_soon(service.run)
+        yield Running(service, bus, counts)
+        group.cancel_scope.cancel()
 
 
 async def stored(db: Database) -> list[str]:

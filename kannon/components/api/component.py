@@ -103,12 +103,14 @@ class Api:
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
         tls = _tls(self._settings)
         cancel_worker = CancelWorker(self._background, self._bus)
-        server = Server(self._methods(cancel_worker), max_message_bytes=self._settings.max_request_bytes)
+        accept = self._accept_service()
+        server = Server(self._methods(cancel_worker, accept), max_message_bytes=self._settings.max_request_bytes)
         try:
             self.addresses = await self._listen(server, tls)
             log.info("api is listening", addresses=[f"{host}:{port}" for host, port in self.addresses])
             async with anyio.create_task_group() as group:
                 group.start_soon(server.serve)
+                group.start_soon(accept.run)
                 group.start_soon(cancel_worker.run)
                 group.start_soon(Retention(self._background, self._settings.retention).run)
                 task_status.started()
@@ -126,7 +128,19 @@ class Api:
         except OSError as error:
             raise AddressInUse.because("api.listen", f"{settings.host}:{settings.port}", error) from None
 
-    def _methods(self, cancel_worker: CancelWorker) -> dict[str, Handler]:
+    def _accept_service(self) -> AcceptService:
+        return AcceptService(
+            self._db,
+            self._settings.limits,
+            self._bus,
+            SendResCodec(),
+            # The other half serves small sends and the administrator.
+            SendLimiter(min(PLACES, max(1, self._db.size // 2))),
+            suppression=self._settings.suppression,
+            metrics=self._metrics,
+        )
+
+    def _methods(self, cancel_worker: CancelWorker, accept: AcceptService) -> dict[str, Handler]:
         fail_fast = self._db.fail_fast()
         failed = FailedLogins()
         admin_authenticator = AdminAuthenticator(self._settings.admin_token, failed)
@@ -138,17 +152,6 @@ class Api:
         async def find_tenant_of_domain(domain: str) -> Tenant | None:
             return await api_keys.find_tenant_of_domain(fail_fast, domain)
 
-        accept = AcceptService(
-            self._db,
-            self._settings.limits,
-            self._bus,
-            SendResCodec(),
-            SendLimiter(
-                min(PLACES, max(1, self._db.size // 2))
-            ),  # the other half serves small sends and the administrator
-            suppression=self._settings.suppression,
-            metrics=self._metrics,
-        )
         operations = OperationsMethods(
             self._db, notify_cancel_worker=cancel_worker.notify, notify_dispatcher=self._notify_dispatcher
         )
