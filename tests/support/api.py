@@ -1,7 +1,8 @@
 """A running API on loopback, a client of it, and the tenants that tests begin with."""
 
 import base64
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -101,10 +102,11 @@ async def running_api(
     nameservers: Sequence[str] = ("127.0.0.1:1",),
     retry_window: timedelta = timedelta(hours=24),
     background: Database | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[RunningApi]:
     settings = ApiSettings("127.0.0.1", 0, TOKEN, max_request_bytes, limits, suppression, retry_window)
     bus = bus or NoBus()
-    api = Api(settings, db, bus, checks or {}, make_txt_lookup(nameservers), background=background)
+    api = Api(settings, db, bus, checks or {}, make_txt_lookup(nameservers), background=background, clock=clock)
     stop = anyio.Event()
     async with anyio.create_task_group() as group:
         await group.start(api.run, stop)

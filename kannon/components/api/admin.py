@@ -37,10 +37,11 @@ def _now() -> datetime:
 
 
 class DomainMethods:
-    """Domains and their tracking policies."""
+    """Domains and their tracking policies. `tenants_changed` follows each commit that changes what a tenant may do."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, tenants_changed: Callable[[], None]) -> None:
         self._db = db
+        self._tenants_changed = tenants_changed
 
     async def GetDomains(self, caller: Admin, request: pb.GetDomainsReq) -> pb.GetDomainsResponse:
         return pb.GetDomainsResponse(domains=[to_domain(d) for d in await domains.list_domains(self._db)])
@@ -63,6 +64,7 @@ class DomainMethods:
         tracking = to_ceiling(request.tracking)
         if not await domains.update_tracking(self._db, name, tracking):
             raise NotFound(f'domain: no domain "{name}"')
+        self._tenants_changed()
         log.info("tracking policy set", domain=name, by=caller.attribution)
         return pb.SetTrackingPolicyRes(domain=to_domain(await self._find(name)))
 
@@ -128,10 +130,11 @@ class TemplateMethods:
 
 
 class ApiKeyMethods:
-    """API keys. Only the answer of CreateAPIKey has the secret."""
+    """API keys. Only CreateAPIKey answers with the secret. `tenants_changed` follows each commit that ends a key."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, tenants_changed: Callable[[], None]) -> None:
         self._db = db
+        self._tenants_changed = tenants_changed
 
     async def CreateAPIKey(self, caller: Admin, request: pb.CreateAPIKeyRequest) -> pb.CreateAPIKeyResponse:
         domain = domain_name(request.domain)
@@ -173,6 +176,7 @@ class ApiKeyMethods:
 
     async def DeactivateAPIKey(self, caller: Admin, request: pb.DeactivateAPIKeyRequest) -> pb.DeactivateAPIKeyResponse:
         key = await self._use(request.domain, request.id, api_keys.deactivate_api_key)
+        self._tenants_changed()
         log.info("API key deactivated", domain=key.domain, key=key.id, by=caller.attribution)
         return pb.DeactivateAPIKeyResponse(api_key=to_api_key(key, _now()))
 
@@ -187,8 +191,9 @@ class ApiKeyMethods:
 class AdminMethods(DomainMethods, TemplateMethods, ApiKeyMethods):
     """The whole service."""
 
-    def __init__(self, db: Database, max_html_bytes: int) -> None:
+    def __init__(self, db: Database, max_html_bytes: int, tenants_changed: Callable[[], None]) -> None:
         TemplateMethods.__init__(self, db, max_html_bytes)
+        self._tenants_changed = tenants_changed
 
 
 def _template_id(text: str) -> str:

@@ -16,6 +16,7 @@ import structlog
 from cachetools import LRUCache
 
 from kannon.components.api.calls import CallMetadata
+from kannon.components.api.tenant_cache import FindTenant
 from kannon.errors import InvalidArgument, NotFound, Unauthenticated
 from kannon.mail.address import canonical_domain
 from kannon.mail.send_request import Tenant
@@ -26,7 +27,6 @@ _MAX_BASIC = 1024  # base64 of a domain, a colon and a key is below 500
 
 log = structlog.get_logger(__name__)
 
-FindTenant = Callable[[str, bytes], Awaitable[Tenant | None]]
 FindTenantOfDomain = Callable[[str], Awaitable[Tenant | None]]
 
 

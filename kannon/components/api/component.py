@@ -5,7 +5,8 @@ are UNAVAILABLE. A taken address (AddressInUse) or an unreadable certificate (Co
 """
 
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -33,6 +34,7 @@ from kannon.components.api.retention import Retention
 from kannon.components.api.server import Server
 from kannon.components.api.stats import StatsV1Methods, StatsV2Methods
 from kannon.components.api.suppressions import SuppressionMethods
+from kannon.components.api.tenant_cache import TenantCache
 from kannon.db import api_keys
 from kannon.db.pool import Database
 from kannon.db.schema import check_schema
@@ -88,6 +90,7 @@ class Api:
         metrics: Metrics = NULL_METRICS,
         *,
         background: Database | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`background`: connections for the work beside the calls, so that neither waits for the other. The health
         checks use them too: they ask whether PostgreSQL answers, not whether a connection is free."""
@@ -98,6 +101,7 @@ class Api:
         self._checks = checks
         self._look_up = look_up
         self._metrics = metrics
+        self._clock = clock
         self.addresses: list[tuple[str, int]] = []
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
@@ -155,15 +159,17 @@ class Api:
         operations = OperationsMethods(
             self._db, notify_cancel_worker=cancel_worker.notify, notify_dispatcher=self._notify_dispatcher
         )
-        tenant = TenantAuthenticator(find_tenant, failed, admin_authenticator, find_tenant_of_domain).authenticate
+        tenants = TenantCache(find_tenant, clock=self._clock)
+        tenant = TenantAuthenticator(tenants.find, failed, admin_authenticator, find_tenant_of_domain).authenticate
+        admin_methods = AdminMethods(fail_fast, self._settings.limits.max_bytes, tenants.clear)
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(accept), tenant),
-            Service(_service(adminapiv1_pb2, "Api"), AdminMethods(fail_fast, self._settings.limits.max_bytes), admin),
+            Service(_service(adminapiv1_pb2, "Api"), admin_methods, admin),
             Service(_service(adminapiv1_pb2, "HZService"), HZMethods(self._checks), _open_to_anyone),
             Service(_service(statsapiv1_pb2, "StatsApiV1"), StatsV1Methods(self._db), admin),
             Service(_service(statsapiv2_pb2, "StatsApiV2"), StatsV2Methods(self._db), admin),
             Service(_service(operations_pb2, "Operations"), operations, admin),
-            Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(fail_fast), admin),
+            Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(fail_fast, tenants.clear), admin),
             Service(_service(parked_pb2, "Parked"), DeadLetterMethods(self._bus), admin),
             Service(_service(destinations_pb2, "Destinations"), DestinationMethods(self._bus), admin),
             Service(

@@ -3,6 +3,7 @@
 In: requests of the administrator. Out: pages and counts. Each change is logged with its caller.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -23,8 +24,11 @@ log = structlog.get_logger(__name__)
 
 
 class SuppressionMethods:
-    def __init__(self, db: Database) -> None:
+    """`tenants_changed` follows each commit that makes a domain leave out addresses, or no longer."""
+
+    def __init__(self, db: Database, tenants_changed: Callable[[], None]) -> None:
         self._db = db
+        self._tenants_changed = tenants_changed
 
     async def ListSuppressions(self, caller: Admin, request: pb.ListSuppressionsRequest) -> pb.ListSuppressionsResponse:
         domain = await self._domain(request.domain)
@@ -49,6 +53,7 @@ class SuppressionMethods:
         entries = [_entry(message, domain, position, now) for position, message in enumerate(request.suppressions)]
         live = [entry for entry in entries if entry.expires_at is None or entry.expires_at > now]
         count = await suppressions.insert_suppressions(self._db, domain, live)
+        self._tenants_changed()
         log.info("suppressions added", domain=domain, submitted=len(entries), count=count, by=caller.attribution)
         return pb.AddSuppressionsResponse(count=count)
 
@@ -76,6 +81,7 @@ class SuppressionMethods:
         domain = domain_name(request.domain)
         if not await suppressions.update_suppression_enabled(self._db, domain, enabled=request.enabled):
             raise NotFound(f'domain: no domain "{domain}"')
+        self._tenants_changed()
         log.info("suppression policy set", domain=domain, enabled=request.enabled, by=caller.attribution)
         return pb.SetSuppressionPolicyResponse(enabled=request.enabled)
 
