@@ -46,10 +46,12 @@ class Coalescer(Generic[Item, Result]):
         *,
         after: Callable[[Sequence[Result]], Awaitable[None]] = _nothing,
         workers: int = WORKERS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._run_group = run_group
         self._after = after
         self._workers = workers
+        self._patience_seconds = patience_seconds
         self._waiting: asyncio.Queue[_Call[Item, Result]] = asyncio.Queue()
 
     async def call(self, item: Item, size: int = 0) -> Result:
@@ -87,7 +89,7 @@ class Coalescer(Generic[Item, Result]):
         size = 0
         call = await self._waiting.get()
         while True:
-            if asyncio.get_running_loop().time() - call.arrived > PATIENCE_SECONDS:
+            if asyncio.get_running_loop().time() - call.arrived > self._patience_seconds:
                 _fail([call], Throttled(f"{self._waiting.qsize()} calls wait to be stored"))
             if not call.result.done():
                 group.append(call)
