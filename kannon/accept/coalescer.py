@@ -58,9 +58,9 @@ class Coalescer(Generic[Item, Result]):
         """Raises what `run_group` raises for this item. A cancelled caller whose group runs already has its item stored
         nevertheless."""
         loop = asyncio.get_running_loop()
-        call = _Call(item, size, loop.time(), loop.create_future())
-        self._waiting.put_nowait(call)
-        return await call.result
+        result: asyncio.Future[Result] = loop.create_future()
+        self._waiting.put_nowait(_Call(item, size, loop.time(), result))
+        return await result
 
     async def run(self) -> None:
         """Until cancelled; the remaining callers are cancelled with it."""
