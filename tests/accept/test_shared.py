@@ -13,7 +13,7 @@ from kannon.accept.limiter import SendLimiter
 from kannon.accept.service import AcceptService
 from kannon.accept.store import OwnStore, SharedStore
 from kannon.db.batches import DeliveryRow, NewBatch, find_batch
-from kannon.db.pool import Database, Places, _leave_as_it_is
+from kannon.db.pool import Database, Permits, _no_reset
 from kannon.db.queries import queries
 from kannon.db.suppressions import insert_suppressions
 from kannon.db.templates import delete_template, insert_template
@@ -57,8 +57,8 @@ async def running(db: Database, postgres_url: str) -> AsyncIterator[Running]:
     async def watch(connection: Any) -> None:
         connection.add_query_logger(count)
 
-    pool = await asyncpg.create_pool(postgres_url, min_size=0, max_size=10, setup=watch, reset=_leave_as_it_is)
-    own, bus = Database(pool, Places(10)), NoBus()
+    pool = await asyncpg.create_pool(postgres_url, min_size=0, max_size=10, setup=watch, reset=_no_reset)
+    own, bus = Database(pool, Permits(10)), NoBus()
     service = AcceptService(own, Limits(1 << 20, 1000), bus, SendResCodec(), SendLimiter())
     async with anyio.create_task_group() as group:
         group.start_soon(service.run)

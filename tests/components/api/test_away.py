@@ -47,7 +47,9 @@ SOME_KEY = basic("example.com", "k_x")
 
 
 def calls(api: RunningApi, key: dict[str, str]) -> dict[str, Any]:
+    """Each is one that PostgreSQL has to answer, also where the api remembers the key."""
     stats = StatsApiV1Stub(api.channel)
+    template = SendTemplateReq.FromString(a_send(html="").SerializeToString())
     return {
         "CreateDomain": api.admin.CreateDomain(CreateDomainRequest(domain="new.org"), metadata=ADMIN),
         "GetDomains": api.admin.GetDomains(GetDomainsReq(), metadata=ADMIN),
@@ -55,7 +57,7 @@ def calls(api: RunningApi, key: dict[str, str]) -> dict[str, Any]:
         "ListAPIKeys": api.admin.ListAPIKeys(ListAPIKeysRequest(domain="example.com"), metadata=ADMIN),
         "SendHTML": api.mailer.SendHTML(a_send(), metadata=key),
         "SendHTML once": api.mailer.SendHTML(a_send(), metadata=key | {"idempotency-key": "k"}),
-        "SendTemplate": api.mailer.SendTemplate(SendTemplateReq(), metadata=key),
+        "SendTemplate": api.mailer.SendTemplate(template, metadata=key),
         "GetStats": stats.GetStats(GetStatsReq(domain="example.com"), metadata=ADMIN),
         "GetStatsAggregated": stats.GetStatsAggregated(GetStatsAggregatedReq(domain="example.com"), metadata=ADMIN),
     }
