@@ -5,7 +5,7 @@ OperatorError that ended the process.
 
     a layer starts      when every component of the layers below has been ready once
     a component fails   the runner restarts it alone after 0.5 s … 30 s: doubling, jittered, back to the shortest wait
-                        after a healthy minute; at most 4 s when a dependency is unavailable
+                        after a healthy minute; at most 2 s when a dependency is unavailable
     an OperatorError    ends the process if the component was never ready; later it is a failure like any other
     SIGTERM, SIGINT     first: stops the layers from the top down. A component that is not ready is cancelled at once,
                         the others at the deadline. Second: cancels all now. Third: exits at once with code 1
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 HEALTHY_SECONDS: Final = 60.0
 FIRST_DELAY_SECONDS: Final = 1.0
 MAX_DELAY_SECONDS: Final = 30.0
-MAX_DEPENDENCY_DELAY_SECONDS: Final = 4.0
+MAX_DEPENDENCY_DELAY_SECONDS: Final = 2.0
 _KEEP_ALIVE_SECONDS: Final = 10.0
 
 Phase = Literal["waiting", "starting", "ready", "failed", "stopping", "ended"]

@@ -53,6 +53,19 @@ def describe(error: BaseException) -> str:
     return str(error).removeprefix("nats: ") or type(error).__name__
 
 
+class _Client(Client):
+    """Calls `on_close` as soon as it closes. nats-py leaves its own callback out when the socket fails meanwhile."""
+
+    def __init__(self, on_close: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_close = on_close
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        if not self.is_closed:
+            self._on_close()
+        await super()._close(status, do_cbs)
+
+
 class Connection:
     """`client` and `publisher` are others after each reconnect."""
 
@@ -66,8 +79,11 @@ class Connection:
         self._last_error = ""
         self._shut = False
         self._ensured: Client | None = None
+        self._requests: set[anyio.CancelScope] = set()
         self.client = Client()
         self.publisher: Publisher | None = None
+        self.lost = anyio.Event()
+        """Set when `client` is closed; each connection has its own."""
 
     @property
     def ensured(self) -> bool:
@@ -101,7 +117,14 @@ class Connection:
         self._pause = FIRST_PAUSE_SECONDS
 
     async def _connect(self) -> None:
-        client = Client()
+        lost = anyio.Event()
+
+        def on_close() -> None:
+            lost.set()
+            if self.client is client:
+                self._end_waits()
+
+        client = _Client(on_close)
         try:
             with unavailable(), anyio.fail_after(CONNECT_SECONDS):
                 await client.connect(
@@ -123,7 +146,14 @@ class Connection:
             raise
         if self._last_error:
             log.info("NATS connection restored")
-        self.client, self.publisher, self._last_error = client, publisher, ""
+        self.client, self.publisher, self.lost, self._last_error = client, publisher, lost, ""
+
+    def _end_waits(self) -> None:
+        """No reply and no acknowledgement will come over this connection."""
+        if self.publisher is not None:
+            self.publisher.fail()
+        for scope in list(self._requests):
+            scope.cancel()
 
     async def _end_client(self, client: Client) -> None:
         with anyio.move_on_after(END_SECONDS, shield=True):
@@ -149,10 +179,16 @@ class Connection:
         return self.client.jetstream(timeout=REQUEST_SECONDS)
 
     async def request(self, subject: str, payload: bytes, *, seconds: float | None = None) -> Msg:
-        """Raises Unavailable where no reply comes in time."""
+        """Raises Unavailable where no reply comes in time, and as soon as the connection is lost."""
         await self.open()
-        with unavailable():
-            return await self.client.request(subject, payload, timeout=REQUEST_SECONDS if seconds is None else seconds)
+        timeout = REQUEST_SECONDS if seconds is None else seconds
+        with unavailable(), anyio.CancelScope() as scope:
+            self._requests.add(scope)
+            try:
+                return await self.client.request(subject, payload, timeout=timeout)
+            finally:
+                self._requests.discard(scope)
+        raise Unavailable("NATS: connection lost")
 
     async def send(self, subject: str, payload: bytes) -> None:
         """Core NATS: no acknowledgement. Raises Unavailable while disconnected."""

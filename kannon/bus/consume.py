@@ -98,6 +98,7 @@ class _Consumption:
         self.dead_letters = dead_letters
         self.send = connection.send
         self._client = client = connection.client  # for as long as this loop runs
+        self._lost = connection.lost
         self._spec = spec
         self._limits = limits
         self._pages = 0  # in work
@@ -143,9 +144,12 @@ class _Consumption:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._heartbeats)
-                group.start_soon(self._watch, stop)
+                group.start_soon(self._wake_on, stop)
+                group.start_soon(self._wake_on, self._lost)
                 async with anyio.create_task_group() as pages:
                     while not stop.is_set():
+                        if self._lost.is_set():
+                            raise Unavailable("NATS: connection lost")
                         self._changed = anyio.Event()
                         await self._request()
                         if self._arrived and self._pages < self._limits.pages_at_once:
@@ -162,8 +166,8 @@ class _Consumption:
             with anyio.move_on_after(END_SECONDS, shield=True):
                 await self._return_unsettled()
 
-    async def _watch(self, stop: anyio.Event) -> None:
-        await stop.wait()
+    async def _wake_on(self, event: anyio.Event) -> None:
+        await event.wait()
         self._changed.set()
 
     async def _request(self) -> None:

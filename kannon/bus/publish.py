@@ -8,6 +8,7 @@ the burst may be stored: the caller repeats all of it under the same ids, and th
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from nats.errors import Error as NatsError
 from kannon.errors import Unavailable
 
 ACK_SECONDS = 5.0
+UNACKNOWLEDGED_SECONDS = 60.0  # a caller repeats an unacknowledged publish within seconds
 MAX_PENDING_BYTES = 4 << 20  # written before acks are awaited: bounds the client's buffer and the server's
 MAX_PENDING = 2000
 
@@ -34,6 +36,7 @@ class _Burst:
     def __init__(self, size: int) -> None:
         self.left = size
         self.problem = ""
+        self.lost = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.seen: set[str] = set()
 
@@ -55,6 +58,20 @@ class Publisher:
         self._inbox = client.new_inbox()
         self._bursts: dict[str, _Burst] = {}
         self._names = itertools.count()
+        self._unacknowledged: dict[str, float] = {}  # subject → when its last burst timed out
+
+    def fail(self) -> None:
+        """The connection is lost: no acknowledgement will come, so each burst in progress ends now."""
+        for burst in self._bursts.values():
+            if not burst.done.done():
+                burst.lost = True
+                burst.done.set_result(None)
+
+    def check(self) -> None:
+        """Raises Unavailable while a subject's messages are unacknowledged: a stream with a write error is silent."""
+        since = time.monotonic() - UNACKNOWLEDGED_SECONDS
+        if silent := sorted(subject for subject, at in self._unacknowledged.items() if at > since):
+            raise Unavailable(f"NATS {', '.join(silent)}: messages are not acknowledged")
 
     async def start(self) -> None:
         await self._client.subscribe(self._inbox + ".*.*", cb=self._on_ack, pending_msgs_limit=0, pending_bytes_limit=0)
@@ -87,6 +104,7 @@ class Publisher:
                     )
                 await burst.done
         except TimeoutError:
+            self._unacknowledged[messages[0].subject] = time.monotonic()
             raise Unavailable(
                 f"NATS {messages[0].subject}: {burst.left} of {len(messages)} messages not acknowledged"
             ) from None
@@ -94,6 +112,9 @@ class Publisher:
             raise Unavailable(f"NATS {messages[0].subject}: {error or type(error).__name__}") from error
         finally:
             del self._bursts[name]
+        if burst.lost:
+            raise Unavailable(f"NATS {messages[0].subject}: connection lost")
+        self._unacknowledged.pop(messages[0].subject, None)
         if burst.problem:
             raise Unavailable(f"NATS {messages[0].subject}: refused: {burst.problem}")
 

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -13,7 +14,7 @@ from nats.errors import Error as NatsError
 
 from kannon.bus import streams
 from kannon.bus.bus import Bus
-from kannon.bus.consume import Limits, Message
+from kannon.bus.consume import PULL_SECONDS, Limits, Message
 from kannon.embedded import DataDir, EmbeddedNats
 from kannon.errors import Unavailable
 from kannon.mail.destination import SenderView
@@ -207,3 +208,30 @@ async def test_a_subscription_that_ends_in_an_outage_takes_no_share_afterwards(
         stop.set()
     assert (len(alive), dead) == (40, [])
     await other.close()
+
+
+async def test_a_lost_connection_ends_every_wait_for_the_server(server: EmbeddedNats, own_bus: Bus) -> None:
+    """Long before a pull request, an acknowledgement or a reply would time out."""
+    ended = []
+
+    async def ignore(page: list[Message]) -> None:
+        pass
+
+    async def wait(name: str, call: Callable[[], Awaitable[object]]) -> None:
+        with pytest.raises(Unavailable):
+            await call()
+        ended.append(name)
+
+    silent = await nats.connect(server.url, allow_reconnect=False)
+    await silent.subscribe(streams.THROTTLED, queue="dispatcher")
+    await silent.flush()
+    consume = partial(own_bus.consume, streams.SENDER, ignore, Limits(page=10, in_flight=10), stop=anyio.Event())
+    page = [ThrottledDelivery(1, 0, 5.0, 1.0)]
+    with anyio.fail_after(PULL_SECONDS):
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait, "consume", consume)
+            group.start_soon(wait, "request", partial(own_bus.publish_throttled, page))
+            await anyio.wait_all_tasks_blocked()
+            await server.stop()
+    assert sorted(ended) == ["consume", "request"]
+    await silent.close()

@@ -38,7 +38,8 @@ PAGE = 200
 LARGE_BODIES = 8  # of mails too large for one bus message: at most that many times message.max_bytes in memory
 BODY_RETRY_SECONDS = 2.0
 POOL_SECONDS = 5.0  # shorter waits pass in the stream: claiming and signing again costs more
-MAX_RECONNECT_SECONDS = 5.0
+FIRST_RECONNECT_SECONDS = 0.25
+MAX_RECONNECT_SECONDS = 2.0
 MAX_DESTINATIONS = 1000  # in one answer, which is one bus message
 
 
@@ -126,12 +127,15 @@ class Sender:
         """Until stop. Unavailable is not raised, because mails are in flight: it waits for NATS."""
         capacity = self._deliverer.capacity
         limits = Limits(min(PAGE, capacity), capacity, pages_at_once=capacity, bytes_in_flight=self._max_bytes)
-        delay = 0.5
+        delay = FIRST_RECONNECT_SECONDS
         while not stop.is_set():
+            began = anyio.current_time()
             try:
                 await self._bus.consume(SENDER, self.handle_page, limits, stop=stop)
             except Unavailable as error:
                 log.warning("cannot consume kannon.sending; retrying", why=str(error), in_flight=len(self._in_flight))
+                if anyio.current_time() - began > MAX_RECONNECT_SECONDS:
+                    delay = FIRST_RECONNECT_SECONDS
                 with anyio.move_on_after(delay):
                     await stop.wait()
                 delay = min(2 * delay, MAX_RECONNECT_SECONDS)

@@ -22,7 +22,7 @@ from kannon.metrics.null_metrics import NULL_METRICS
 log = structlog.get_logger()
 
 RETRY_SECONDS = 0.2
-MAX_RETRY_SECONDS = 5.0
+MAX_RETRY_SECONDS = 2.0
 
 
 class Publisher(Protocol):
