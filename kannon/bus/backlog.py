@@ -71,6 +71,16 @@ async def read_progress(connection: Connection, spec: streams.ConsumerSpec) -> P
     )
 
 
+async def purge_settled(connection: Connection) -> None:
+    """Removes acknowledged envelopes that the sending stream kept: a stream that met a write error takes an
+    acknowledgement, but cannot remove its message, and that would date the backlog for days. Raises Unavailable."""
+    state = (await _stream_info(connection, streams.SENDER.stream))["state"]
+    settled = int((await _consumer_info(connection, streams.SENDER))["ack_floor"]["stream_seq"])
+    if state["messages"] and state["first_seq"] <= settled:
+        # Keeps `seq` and what follows; 0 would purge all.
+        await _request(connection, f"$JS.API.STREAM.PURGE.{streams.SENDER.stream}", {"seq": settled + 1})
+
+
 async def list_subjects(connection: Connection, stream: str, subject: str) -> set[str]:
     """Those that match `subject` and hold a message; the server gives them a page at a time. Raises Unavailable."""
     found: set[str] = set()

@@ -6,12 +6,13 @@ every call raises Unavailable, and no message is buffered in memory behind the c
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from uuid import uuid4
 
 import anyio
 import structlog
 
 from kannon.bus import gather, notify, streams, throttled
-from kannon.bus.backlog import Backlog, Progress, Queue, read_backlog, read_progress, read_sending_queue
+from kannon.bus.backlog import Backlog, Progress, Queue, purge_settled, read_backlog, read_progress, read_sending_queue
 from kannon.bus.bodies import Bodies
 from kannon.bus.connection import Connection, unavailable
 from kannon.bus.consume import Limits, PageHandler, consume
@@ -28,7 +29,7 @@ from kannon.wire.events import encode_event
 log = structlog.get_logger()
 
 ENVELOPE_OVERHEAD = 16 << 10  # subject, headers and the other fields beside the body, generously
-PING_SECONDS = 2
+PING_PAYLOAD = bytes(4096)  # a disk block of its own: a small message fits into the last one of a full disk
 
 
 class Bus:
@@ -53,10 +54,10 @@ class Bus:
                 self._connection.ensure()
 
     async def ping(self) -> None:
-        """A round trip to the server."""
-        await self._connection.open()
-        with unavailable():
-            await self._connection.client.flush(timeout=PING_SECONDS)
+        """Has JetStream store a message. Fails also while messages of other calls are not acknowledged."""
+        await self._publish([Outgoing(streams.PING, uuid4().hex, PING_PAYLOAD)])
+        if self._connection.publisher is not None:
+            self._connection.publisher.check()
 
     async def close(self) -> None:
         """Flushes what is written, within a time limit."""
@@ -105,6 +106,10 @@ class Bus:
 
     async def sending_queue(self) -> Queue:
         return await read_sending_queue(self._connection)
+
+    async def purge_settled(self) -> None:
+        """See `kannon.bus.backlog`."""
+        await purge_settled(self._connection)
 
     async def progress(self, spec: streams.ConsumerSpec) -> Progress:
         """How far a consumer has come in its stream."""

@@ -58,6 +58,8 @@ class StreamSpec:
     retention: RetentionPolicy
     max_msgs: int
     max_age_seconds: float
+    discard: DiscardPolicy = DiscardPolicy.NEW
+    """NEW: a full stream refuses, and drops no unread mail."""
 
     def config(self, replicas: int) -> StreamConfig:
         # Discard new: a full stream refuses new messages, and drops no unread mail.
@@ -67,7 +69,7 @@ class StreamSpec:
             retention=self.retention,
             max_msgs=self.max_msgs,
             max_age=self.max_age_seconds,
-            discard=DiscardPolicy.NEW,
+            discard=self.discard,
             storage=StorageType.FILE,
             duplicate_window=DUPLICATE_WINDOW_SECONDS,
             num_replicas=replicas,
@@ -102,6 +104,10 @@ STREAMS = (
     StreamSpec(DEAD_LETTERS_STREAM, ("kannon.parked.*",), RetentionPolicy.LIMITS, 10_000, 720 * HOUR),
 )
 
+PING = "kannon.ping"
+# Nothing reads it: it shows whether JetStream can store a message.
+PING_STREAM = StreamSpec("kannon_ping", (PING,), RetentionPolicy.LIMITS, 1, HOUR, DiscardPolicy.OLD)
+
 SENDER = ConsumerSpec("kannon_sending", "sender")
 STATS = ConsumerSpec("kannon_stats", "stats")
 OUTCOMES = ConsumerSpec(
@@ -119,7 +125,7 @@ CONSUMERS = (SENDER, STATS, OUTCOMES, BOUNCES_DISPATCHER, BOUNCES_STATS)
 
 async def ensure_topology(js: JetStreamContext, *, replicas: int = 1) -> None:
     """Creates what is missing. Raises OperatorError where what exists differs, or cannot have that many replicas."""
-    for stream in STREAMS:
+    for stream in (*STREAMS, PING_STREAM):
         wanted = stream.config(replicas)
         try:
             found = (await js.stream_info(stream.name)).config
