@@ -44,13 +44,15 @@ async def claim_or_release(claim: Callable[[], Awaitable[list[Row]]], release: R
     return rows
 
 
-async def release_claimed(release: Release, ids: Sequence[int]) -> None:
-    """Returns rows to the queue, also while cancelled. Never raises."""
+async def release_claimed(release: Release, ids: Sequence[int]) -> bool:
+    """Returns rows to the queue, also while cancelled. False where they stay claimed; never raises."""
     if not ids:
-        return
+        return True
     try:
         with anyio.fail_after(RELEASE_SECONDS, shield=True):
             await release(ids)
     except (KannonError, TimeoutError) as error:
         why = str(error) or f"took longer than {RELEASE_SECONDS:g} s"
         log.warning("claimed deliveries not released; their lease ends the claim", deliveries=len(ids), why=why)
+        return False
+    return True

@@ -39,11 +39,12 @@ BACKLOG_SECONDS = 0.5  # a mail that becomes due waits for all that is claimed o
 MIN_PAGE = 50  # a claim costs as much as building a few mails
 SMOOTHING_SECONDS = 2.0
 PAGE_SECONDS = 30.0  # half the shortest lease: a page that is not published by then returns to the queue
+KEEP_SECONDS = 2 * PAGE_SECONDS  # the shortest lease
 CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
 CHUNK_BYTES = 16 << 20
 RELEASE_DELAY = timedelta(seconds=2)
 FIRST_PAUSE_SECONDS = 0.25
-MAX_PAUSE_SECONDS = 4.0
+MAX_PAUSE_SECONDS = 2.0
 
 
 class Notification(Protocol):
@@ -124,6 +125,7 @@ class Scheduler:
         self._rate = SenderRate()
         self._unpublished = 0  # deliveries that are claimed
         self._page_done = anyio.Event()
+        self._claimed: dict[int, float] = {}  # see _release_or_keep
 
     async def run(self, stop: anyio.Event) -> None:
         """Until stop. While PostgreSQL or NATS is away it waits; the claimed pages and the build workers stay."""
@@ -147,6 +149,7 @@ class Scheduler:
             self._page_done = anyio.Event()
             await self._page_done.wait()
             return 0.0
+        await self._release_again()
         room = await self._room()
         if room <= 0:
             return ROOM_POLL_SECONDS
@@ -164,6 +167,17 @@ class Scheduler:
     async def _release(self, ids: Sequence[int]) -> None:
         """Back to the queue, no attempt counted."""
         await release_sending(self._db, ids, delay=RELEASE_DELAY)
+
+    async def _release_or_keep(self, claimed: dict[int, float]) -> None:
+        """Deliveries by when their lease has ended. Those that cannot be released, as on a full disk, are kept for the
+        next attempt: a reclaim takes as long as the lease."""
+        if not await release_claimed(self._release, list(claimed)):
+            self._claimed |= claimed
+
+    async def _release_again(self) -> None:
+        now = anyio.current_time()
+        claimed, self._claimed = {each: until for each, until in self._claimed.items() if until > now}, {}
+        await self._release_or_keep(claimed)
 
     async def _room(self) -> int:
         """How many more envelopes the stream may hold: in all, and of those that no sender has fetched yet."""
@@ -199,7 +213,7 @@ class Scheduler:
         finally:
             self._unpublished -= len(page)
             self._page_done.set()
-            await release_claimed(self._release, list(waiting))
+            await self._release_or_keep({each: anyio.current_time() + KEEP_SECONDS for each in waiting})
 
     async def _chunks(self, page: Sequence[Delivery]) -> list[list[Delivery]]:
         """One batch in each chunk, and at most CHUNK_BYTES. The smallest first: a single mail does not wait for the
