@@ -1,6 +1,7 @@
 """nats-server with JetStream as a child process: streams in data_dir/nats, one loopback port, a random password.
 
-In: an open data directory. Out: `url`, which holds the password.
+In: an open data directory. Out: `url`, which holds the password. A stream that met a write error refuses every write
+until nats-server is restarted, so `run` ends once there is room on the disk again.
 Other users of the machine can reach the port but not the mail: every process generates a new password, and only
 conf/nats.conf (0600), written at every start, contains it.
 """
@@ -8,22 +9,28 @@ conf/nats.conf (0600), written at every start, contains it.
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 from pathlib import Path
 from typing import Final
 
 import anyio
+import structlog
 from anyio import to_thread
 
 from kannon.embedded import executables
 from kannon.embedded.child import Child, ProcessSpec
+from kannon.embedded.nats_health import SYSTEM_USER, ask_health
 from kannon.embedded.run_as import RunAs, choose_run_as, give_to
 from kannon.embedded.server import Server
 from kannon.embedded.stale_process import read_pid, stop_stale
+from kannon.errors import Unavailable
 
 _HOST: Final = "127.0.0.1"
 _USER: Final = "kannon"
+_HEALTH_SECONDS: Final = 1.0
+_ROOM_BYTES: Final = 32 << 20  # a restart writes the state of the streams anew
 _SETTINGS: Final = """\
 # Written by Kannon at every start.
 listen: {listen}
@@ -31,7 +38,8 @@ server_name: kannon
 pid_file: {pid_file}
 max_payload: 8MB
 max_pending: 64MB
-authorization {{ user: {user}, password: {password} }}
+authorization {{ users: [ {{ user: {user}, password: {password} }} ] }}
+accounts {{ $SYS {{ users: [ {{ user: {system_user}, password: {password} }} ] }} }}
 jetstream {{
   store_dir: {store_dir}
   max_memory_store: 256MB
@@ -41,6 +49,9 @@ jetstream {{
   sync_interval: {sync_interval}
 }}
 """
+
+
+log = structlog.get_logger()
 
 
 class EmbeddedNats(Server):
@@ -87,6 +98,25 @@ class EmbeddedNats(Server):
         except (OSError, anyio.EndOfStream, anyio.BrokenResourceError):
             return False
 
+    async def _watch(self) -> str:
+        """Returns when streams refuse writes and a restart can help: the disk has room."""
+        refused = ""
+        while True:
+            await anyio.sleep(_HEALTH_SECONDS)
+            try:
+                problem = await ask_health(_HOST, self._port, self._password)
+            except Unavailable as error:
+                log.debug("cannot read the health of nats-server", why=str(error))
+                continue
+            if "write error" not in problem:
+                continue
+            if problem != refused:
+                log.warning("nats-server refuses writes", why=problem)
+                refused = problem
+            usage = await to_thread.run_sync(shutil.disk_usage, self._home)
+            if usage.free >= _ROOM_BYTES:
+                return f"its streams refuse writes and the disk has room: {problem}"
+
     def _argv(self) -> list[str]:
         return [str(self._binary), "-c", str(self._settings)]
 
@@ -96,6 +126,7 @@ class EmbeddedNats(Server):
             pid_file=_quote(str(self._home / "nats.pid")),
             store_dir=_quote(str(self._home)),
             user=_USER,
+            system_user=SYSTEM_USER,
             password=_quote(self._password),
             sync_interval=_quote(self._sync_interval),
         )

@@ -40,6 +40,7 @@ class Server(ABC):
         self._conf = self._data_dir / "conf"
         self._log = self._data_dir / "logs" / f"{self.name}.log"
         self._child: Child | None = None
+        self._has_served = False
 
     @property
     @abstractmethod
@@ -47,14 +48,24 @@ class Server(ABC):
         """Constant from construction on, also over restarts."""
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Starts, serves until `stop`, stops. Raises Unavailable when the server dies."""
+        """Starts, serves until `stop`, stops. Raises Unavailable when the server dies or needs a restart."""
         child = await self._start()
         try:
             task_status.started()
+            reason = ""
+
+            async def watch() -> None:
+                nonlocal reason
+                reason = await self._watch()
+                tasks.cancel_scope.cancel()
+
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_cancel_at_end, child, tasks.cancel_scope)
+                tasks.start_soon(watch)
                 await stop.wait()
                 tasks.cancel_scope.cancel()
+            if reason and not stop.is_set():
+                raise Unavailable(f"{self.title} needs a restart: {reason}")
             if not stop.is_set():
                 raise Unavailable(f"{self.title} ended unexpectedly ({child.describe_end()}): see {self._log}")
         finally:
@@ -87,6 +98,11 @@ class Server(ABC):
     async def _answers(self, child: Child) -> bool:
         """Whether it serves clients already."""
 
+    async def _watch(self) -> str:
+        """Returns why the running server needs a restart; waits for as long as it needs none."""
+        await anyio.sleep_forever()
+        raise AssertionError
+
     async def _start(self) -> Child:
         try:
             self._log.parent.mkdir(mode=0o700, exist_ok=True)
@@ -98,13 +114,16 @@ class Server(ABC):
             spec = await self._prepare()
             offset = logfile.begin(self._log)
         except OSError as error:
-            raise OperatorError(f"{self._home} cannot be used: {error.strerror}") from None
+            problem = f"{self._home} cannot be used: {error.strerror}"
+            # A disk that is full at a restart may have room again soon.
+            raise Unavailable(problem) if self._has_served else OperatorError(problem) from None
         self._child = spawn(spec)
         try:
             await self._until_answering(self._child, offset)
         except BaseException:
             await self.stop()
             raise
+        self._has_served = True
         return self._child
 
     async def _until_answering(self, child: Child, offset: int) -> None:
