@@ -22,6 +22,7 @@ from kannon.config import Config
 from kannon.config import Metrics as MetricsConfig
 from kannon.db.pool import Database, open_database
 from kannon.db.schema import Schema
+from kannon.disk import DiskWatch
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.embedded.postgres import connections_for
 from kannon.hostname import name_host
@@ -103,7 +104,23 @@ async def wire(
     background = await open_database(url, pool_size=size - calls, acquire_timeout=None)
     bus = Bus(nats_url, replicas=config.nats.replicas)
     registry = CollectorRegistry(auto_describe=False)
-    parts = Parts(config, data_dir, db, background, bus, Metrics(registry), single_node=embedded)
+    disk = DiskWatch(data_dir.path, config.disk.reserve) if servers else None
+    names: set[str] = set()
+
+    def lacking() -> list[str]:
+        return [state.name for state in states() if state.name in names and state.phase != "ready"]
+
+    parts = Parts(
+        config,
+        data_dir,
+        db,
+        background,
+        bus,
+        Metrics(registry),
+        single_node=embedded,
+        disk=disk,
+        lacking=lacking,
+    )
     components = {entry.name: entry.factory(parts) for entry in entries}
 
     front = [components[entry.name] for entry in entries if entry.layer is Layer.FRONT]
@@ -113,11 +130,14 @@ async def wire(
     sources = Sources(background if Need.POSTGRES in needs else None, bus, states)
     if "api" in components:
         sources = replace(sources, api_db=db)
+    if disk is not None:
+        sources = replace(sources, disk=disk)
     gauges = {entry.gauge: getattr(components[entry.name], entry.gauge) for entry in entries if entry.gauge}
     metrics = _metrics(config.metrics, registry, replace(sources, **gauges))
     # The metrics start first, because they show how everything above fares while it does not start.
-    bottom: list[Component] = [metrics] if metrics else []
+    bottom: list[Component] = [part for part in (metrics, disk) if part is not None]
     layers: list[list[Component]] = [bottom, servers, [Connections(db, background, bus)], front, back]
+    names.update(component.name for layer in layers for component in layer)
     return Wired([layer for layer in layers if layer], components, metrics)
 
 

@@ -6,7 +6,7 @@ table in the configuration and its name in kannon.config.values.
 
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -26,8 +26,10 @@ from kannon.config import Config, split_listen
 from kannon.db import keys
 from kannon.db.pool import ACQUIRE_TIMEOUT_SECONDS, Database
 from kannon.db.schema import check_schema
+from kannon.disk import DiskWatch
 from kannon.dns_lookup import make_txt_lookup
 from kannon.embedded import DataDir
+from kannon.errors import Unavailable
 from kannon.mail.retry import RetryBudget
 from kannon.mail.send_request import Limits
 from kannon.mail.suppression import SuppressionRule
@@ -57,6 +59,10 @@ class Parts:
     bus: Bus
     metrics: Metrics
     single_node: bool
+    disk: DiskWatch | None = None
+    """None: no server is embedded."""
+    lacking: Callable[[], Sequence[str]] = tuple
+    """The components of this process that are not ready."""
 
 
 class Need(Enum):
@@ -107,9 +113,27 @@ def _api(parts: Parts) -> Component:
     checks: dict[str, Callable[[], Awaitable[None]]] = {
         "postgres": partial(check_schema, parts.background.fail_fast()),
         "nats": bus.ping,
+        "components": partial(_check_components, parts),
     }
+    check_disk = parts.disk.check if parts.disk is not None else _accept_always
+    checks["disk"] = partial(_check_disk, check_disk)
     look_up = make_txt_lookup(config.dns.nameservers)
-    return Api(settings, parts.db, bus, checks, look_up, parts.metrics, background=parts.background)
+    return Api(
+        settings, parts.db, bus, checks, look_up, parts.metrics, background=parts.background, check_disk=check_disk
+    )
+
+
+async def _check_components(parts: Parts) -> None:
+    if lacking := parts.lacking():
+        raise Unavailable(f"not ready: {', '.join(lacking)}")
+
+
+def _accept_always() -> None:
+    """No server is embedded, so nothing grows on this machine's disk."""
+
+
+async def _check_disk(check: Callable[[], None]) -> None:
+    check()
 
 
 def _validator(parts: Parts) -> Component:

@@ -50,6 +50,10 @@ class Throttled(Unavailable):
     """This process has no room for the call at present; every dependency answers."""
 
 
+class DiskLow(Unavailable):
+    """Less than disk.reserve is free, so no send is accepted. The text is fit for the caller."""
+
+
 class Conflict(Unavailable):
     """PostgreSQL ended a transaction in favour of another one; nothing of it was stored. Repeat the whole of it."""
 

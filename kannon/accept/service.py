@@ -8,7 +8,8 @@ protobuf.
 
 import asyncio
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -60,7 +61,9 @@ class AcceptService:
         *,
         suppression: bool = True,
         metrics: Metrics = NULL_METRICS,
+        check_disk: Callable[[], None] = lambda: None,
     ) -> None:
+        """`check_disk` raises DiskLow while there is no room for another send."""
         self._db = db
         self._limits = limits
         self._notifier = notifier
@@ -68,6 +71,7 @@ class AcceptService:
         self._limiter = limiter
         self._suppression = suppression
         self._metrics = metrics
+        self._check_disk = check_disk
         self._calls = KeyedLock()
         self._shared = SharedStore(db.fail_fast(), self._report)
 
@@ -79,6 +83,7 @@ class AcceptService:
 
     async def accept(self, tenant: Tenant, request: SendRequest) -> SendResult:
         """Raises CallerError or Unavailable; then nothing is stored. `run` is under way."""
+        self._check_disk()
         if request.idempotency_key:
             async with self._calls.hold((tenant.domain, request.idempotency_key)):
                 result, new = await self._admit(tenant, request)

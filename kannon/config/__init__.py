@@ -15,6 +15,7 @@ from kannon.config.model import (
     Bump,
     Components,
     Config,
+    Disk,
     Dispatcher,
     Dns,
     Limit,
@@ -32,7 +33,7 @@ from kannon.config.model import (
     Tracking,
 )
 from kannon.config.tls_files import check_tls_files
-from kannon.config.values import parse_duration, parse_size, show_duration, show_size, split_listen
+from kannon.config.values import parse_duration, parse_size, reserve_bytes, show_duration, show_size, split_listen
 
 __all__ = [
     "COMPONENTS",
@@ -40,6 +41,7 @@ __all__ = [
     "Bump",
     "Components",
     "Config",
+    "Disk",
     "Dispatcher",
     "Dns",
     "Limit",
@@ -59,6 +61,7 @@ __all__ = [
     "load_config",
     "parse_duration",
     "parse_size",
+    "reserve_bytes",
     "show_duration",
     "show_size",
     "split_listen",

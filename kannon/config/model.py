@@ -28,6 +28,7 @@ from kannon.config.values import (
     check_network,
     check_pattern,
     check_postgres_url,
+    check_reserve,
     no_controls,
     show_duration,
 )
@@ -46,6 +47,10 @@ class Section(BaseModel):
 
 class Components(Section):
     enabled: Annotated[list[ComponentName], Field(min_length=1)] = list(COMPONENTS)
+
+
+class Disk(Section):
+    reserve: Annotated[str, AfterValidator(check_reserve)] = "5%"
 
 
 class Postgres(Section):
@@ -176,6 +181,7 @@ class Config(BaseSettings):
     data_dir: Path = Path("./kannon-data")
     stop_timeout: PositiveDuration = timedelta(seconds=30)
     components: Components = Components()
+    disk: Disk = Disk()
     postgres: Postgres = Postgres()
     nats: Nats = Nats()
     api: Api = Api()

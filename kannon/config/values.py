@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Se
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?", re.IGNORECASE)
 _SIZE_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
 _DURATION_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -56,6 +57,22 @@ def show_duration(duration: timedelta) -> str:
         if duration % one == timedelta(0):
             return f"{duration // one}{unit}" if duration else "0s"
     return f"{duration // timedelta(milliseconds=1)}ms"
+
+
+def reserve_bytes(text: str, total: int) -> int:
+    """`"5%"` of `total` bytes, or a size such as `"2GiB"`. Raises ValueError."""
+    match = _PERCENT.fullmatch(text.strip())
+    if match is not None and float(match[1]) < 100:
+        return int(total * float(match[1]) / 100)
+    if match is None and _SIZE.fullmatch(text.strip()):
+        size = parse_size(text)
+        return size if isinstance(size, int) else 0
+    raise ValueError('a percentage such as "5%" or a size such as "2GiB" is needed')
+
+
+def check_reserve(value: str) -> str:
+    reserve_bytes(value, 0)
+    return value
 
 
 def check_listen(value: str) -> str:

@@ -14,7 +14,7 @@ from kannon.db.batches import find_batch
 from kannon.db.pool import Database
 from kannon.db.queue import claim_due, claim_to_validate, settle_validated
 from kannon.db.suppressions import insert_suppressions
-from kannon.errors import AlreadyExists, InvalidArgument
+from kannon.errors import AlreadyExists, DiskLow, InvalidArgument
 from kannon.mail.batch import Attachment, Recipient
 from kannon.mail.send_request import Limits, RejectedRecipient, RejectReason, SendResult, Tenant
 from kannon.mail.suppression import Cause, Suppression
@@ -151,3 +151,15 @@ async def test_many_sends_with_one_key_are_stored_once(running: Running, db: Dat
             group.start_soon(send)
     assert len({result.message_id for result in results}) == 1
     assert len(await stored(db)) == 500
+
+
+async def test_no_send_is_stored_while_the_disk_is_low(db: Database) -> None:
+    await insert_domain(db, DOMAIN)
+
+    def low() -> None:
+        raise DiskLow("disk.reserve")
+
+    service = AcceptService(db, Limits(1 << 20, 100), NoBus(), JsonCodec(), SendLimiter(), check_disk=low)
+    with pytest.raises(DiskLow):
+        await service.accept(TENANT, send_request([BOB]))
+    assert await stored(db) == []

@@ -15,11 +15,13 @@ from kannon.cli.server.check import render
 from kannon.components.dispatcher.scheduler import PAGE_SECONDS
 from kannon.config import (
     Config,
+    Disk,
     Limit,
     Route,
     load_config,
     parse_duration,
     parse_size,
+    reserve_bytes,
     show_duration,
     show_size,
     split_listen,
@@ -343,3 +345,17 @@ def test_a_route_matches_every_spelling_of_its_domain(written: str, compared: st
 def test_a_routes_domain_that_no_recipient_can_have_is_refused(written: str) -> None:
     with pytest.raises(ValidationError):
         Route(domain=written, host="relay")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("5%", 50), ("2.5 %", 25), ("0%", 0), ("0", 0), ("3B", 3), ("2GiB", 2 << 30)]
+)
+def test_the_reserve_is_a_percentage_or_a_size(text: str, size: int) -> None:
+    assert Config(disk=Disk(reserve=text)).disk.reserve == text
+    assert reserve_bytes(text, 1000) == size
+
+
+@pytest.mark.parametrize("text", ["", "100%", "-1%", "5 percent", "1TB"])
+def test_any_other_reserve_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="a percentage such as"):
+        Disk(reserve=text)

@@ -4,7 +4,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -28,3 +28,12 @@ def tmpfs(place: Path, options: str) -> Iterator[None]:
         yield
     finally:
         _libc.umount2(os.fsencode(place), _MNT_DETACH)
+
+
+def fill(file: Path) -> None:
+    """Writes until nothing more fits on the file system."""
+    with file.open("wb", buffering=0) as sink:
+        for size in (1 << 20, 4096):
+            with suppress(OSError):
+                while True:
+                    sink.write(bytes(size))

@@ -20,6 +20,7 @@ from grpclib.server import Stream
 from kannon.components.api.parsing import Unparsed
 from kannon.errors import (
     AlreadyExists,
+    DiskLow,
     FailedPrecondition,
     InvalidArgument,
     KannonError,
@@ -118,6 +119,9 @@ def to_grpc(error: Exception, call: str) -> Exception:
     if isinstance(error, Throttled):
         log.warning("call refused: busy", call=call, reason=str(error))
         return GRPCError(Status.UNAVAILABLE, "the server is busy; try again")
+    if isinstance(error, DiskLow):
+        log.warning("send refused", call=call, reason=str(error))
+        return GRPCError(Status.UNAVAILABLE, str(error))
     if isinstance(error, Unavailable):
         log.warning("call refused: unavailable", call=call, reason=str(error))
         return GRPCError(Status.UNAVAILABLE, "a service this call needs is away; try again")

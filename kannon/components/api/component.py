@@ -91,6 +91,7 @@ class Api:
         *,
         background: Database | None = None,
         clock: Callable[[], float] = time.monotonic,
+        check_disk: Callable[[], None] = lambda: None,
     ) -> None:
         """`background`: connections for the work beside the calls, so that neither waits for the other. The health
         checks use them too: they ask whether PostgreSQL answers, not whether a connection is free."""
@@ -102,6 +103,7 @@ class Api:
         self._look_up = look_up
         self._metrics = metrics
         self._clock = clock
+        self._check_disk = check_disk
         self.addresses: list[tuple[str, int]] = []
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
@@ -156,6 +158,18 @@ class Api:
         async def find_tenant_of_domain(domain: str) -> Tenant | None:
             return await api_keys.find_tenant_of_domain(fail_fast, domain)
 
+        accept = AcceptService(
+            self._db,
+            self._settings.limits,
+            self._bus,
+            SendResCodec(),
+            SendLimiter(
+                min(PLACES, max(1, self._db.size // 2))
+            ),  # the other half serves small sends and the administrator
+            suppression=self._settings.suppression,
+            metrics=self._metrics,
+            check_disk=self._check_disk,
+        )
         operations = OperationsMethods(
             self._db, notify_cancel_worker=cancel_worker.notify, notify_dispatcher=self._notify_dispatcher
         )

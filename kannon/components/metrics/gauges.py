@@ -7,6 +7,7 @@ READ_SECONDS has no families, and its `kannon_up` is 0. Requests within FRESH_SE
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import anyio
@@ -53,6 +54,24 @@ class Bus(Protocol):
     async def progress(self, spec: ConsumerSpec) -> Progress: ...
 
 
+class DiskUsage(Protocol):
+    """Bytes."""
+
+    @property
+    def free(self) -> int: ...
+    @property
+    def reserve(self) -> int: ...
+
+
+class Disk(Protocol):
+    """Of the data directory."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def usage(self) -> DiskUsage | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """`db` None: this process uses no PostgreSQL. `api_db` has the connections of the API's calls, where those are
@@ -65,6 +84,8 @@ class Sources:
     engagement: Callable[[], tuple[int, int]] = lambda: (0, 0)
     """bump's opens and clicks: the number in its outbox, and the number dropped."""
     api_db: Database | None = None
+    disk: Disk | None = None
+    """None: this process has no embedded server."""
 
 
 class Gauges:
@@ -83,7 +104,7 @@ class Gauges:
         async with self._lock:
             if time.monotonic() - self._read_at < FRESH_SECONDS:
                 return
-            families = [*self._of_components(), *self._of_destinations(), *self._of_engagement()]
+            families = [*self._of_components(), *self._of_destinations(), *self._of_engagement(), *self._of_disk()]
             up = GaugeMetricFamily("kannon_up", "Whether a dependency answers.", labels=["dependency"])
             asked: list[tuple[str, Callable[[], Awaitable[list[Metric]]]]] = [("nats", self._of_streams)]
             if self._sources.db is not None:
@@ -128,6 +149,16 @@ class Gauges:
         lost = CounterMetricFamily("kannon_readings_lost", "Opens and clicks dropped because NATS was away too long.")
         lost.add_metric([], lost_count)
         return [waiting, lost]
+
+    def _of_disk(self) -> list[Metric]:
+        disk = self._sources.disk
+        if disk is None or disk.usage is None:
+            return []
+        free = GaugeMetricFamily("kannon_disk_free_bytes", "Free space for the data directory.", labels=["path"])
+        free.add_metric([str(disk.path)], disk.usage.free)
+        reserve = GaugeMetricFamily("kannon_disk_reserve_bytes", "Below it sends are refused.", labels=["path"])
+        reserve.add_metric([str(disk.path)], disk.usage.reserve)
+        return [free, reserve]
 
     async def _of_database(self) -> list[Metric]:
         db = self._sources.db

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from kannon.bus.bus import Bus
 from kannon.components.metrics import Gauges, MetricsServer, Sources
 from kannon.db.pool import Database, open_database
+from kannon.disk import DiskUsage
 from kannon.errors import AddressInUse
 from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import Cause, Suppression
@@ -42,6 +43,12 @@ class Site:
     next_probe_in: float | None = None
 
 
+@dataclass(frozen=True)
+class Disk:
+    path: Path = Path("/var/lib/kannon")
+    usage: DiskUsage | None = None
+
+
 def states() -> Sequence[State]:
     return [State("api", "ready"), State("stats", "failed", 3)]
 
@@ -62,7 +69,7 @@ def metrics(registry: CollectorRegistry) -> Metrics:
 
 @pytest.fixture
 def sources(db: Database, bus: Bus) -> Sources:
-    return Sources(db, bus, states)
+    return Sources(db, bus, states, disk=Disk(usage=DiskUsage(free=30, total=100, reserve=5)))
 
 
 @asynccontextmanager
@@ -117,6 +124,8 @@ async def test_pool_streams_components_and_connections(
     assert (found["kannon_smtp_destinations up"], found["kannon_smtp_destinations down"]) == (1, 1)
     assert (found["kannon_readings_waiting"], found["kannon_readings_lost_total"]) == (7, 1)
     assert (found["kannon_up postgres"], found["kannon_up nats"]) == (1, 1)
+    assert found["kannon_disk_free_bytes /var/lib/kannon"] == 30
+    assert found["kannon_disk_reserve_bytes /var/lib/kannon"] == 5
     assert found["kannon_postgres_connections background max"] == 10
     assert (
         found["kannon_postgres_connections background used"] + found["kannon_postgres_connections background idle"] >= 1
