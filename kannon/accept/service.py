@@ -9,7 +9,6 @@ protobuf.
 import asyncio
 import secrets
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio

@@ -59,11 +59,15 @@ def show_duration(duration: timedelta) -> str:
     return f"{duration // timedelta(milliseconds=1)}ms"
 
 
+PERCENTAGE_LIMIT = 1 << 30
+"""Bytes. Kannon needs no more on a large disk that other programs fill too; a size can ask for more."""
+
+
 def reserve_bytes(text: str, total: int) -> int:
-    """`"5%"` of `total` bytes, or a size such as `"2GiB"`. Raises ValueError."""
+    """`"5%"` of `total` bytes but at most PERCENTAGE_LIMIT, or a size such as `"2GiB"`. Raises ValueError."""
     match = _PERCENT.fullmatch(text.strip())
     if match is not None and float(match[1]) < 100:
-        return int(total * float(match[1]) / 100)
+        return min(int(total * float(match[1]) / 100), PERCENTAGE_LIMIT)
     if match is None and _SIZE.fullmatch(text.strip()):
         size = parse_size(text)
         return size if isinstance(size, int) else 0

@@ -355,6 +355,11 @@ def test_the_reserve_is_a_percentage_or_a_size(text: str, size: int) -> None:
     assert reserve_bytes(text, 1000) == size
 
 
+def test_a_percentage_of_a_large_disk_is_one_gibibyte_at_most() -> None:
+    assert reserve_bytes("5%", 10 << 40) == 1 << 30
+    assert reserve_bytes("2GiB", 10 << 40) == 2 << 30
+
+
 @pytest.mark.parametrize("text", ["", "100%", "-1%", "5 percent", "1TB"])
 def test_any_other_reserve_is_refused(text: str) -> None:
     with pytest.raises(ValidationError, match="a percentage such as"):

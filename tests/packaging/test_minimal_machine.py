@@ -38,7 +38,7 @@ def test_a_missing_requirement_is_named_in_one_line(bare: Machine) -> None:
     (bare.root / "var/tmp").rename(bare.root / "var/gone")
     nowhere = bare.run(KANNON, "version")
     assert (nowhere.code, nowhere.err.count("\n")) == (1, 1)
-    assert "KANNON_RUNTIME_DIR can name another folder" in nowhere.err
+    assert "set KANNON_RUNTIME_DIR to another folder" in nowhere.err
     env = {"KANNON_RUNTIME_DIR": "/data/program", "KANNON_DATA_DIR": "/data/kannon"}
     assert bare.must(KANNON, "version", env=env).startswith("kannon ")
     (bare.root / "bin/sh").unlink()

@@ -144,6 +144,7 @@ class Api:
             SendLimiter(min(PLACES, max(1, self._db.size // 2))),
             suppression=self._settings.suppression,
             metrics=self._metrics,
+            check_disk=self._check_disk,
         )
 
     def _methods(self, cancel_worker: CancelWorker, accept: AcceptService) -> dict[str, Handler]:
@@ -158,18 +159,6 @@ class Api:
         async def find_tenant_of_domain(domain: str) -> Tenant | None:
             return await api_keys.find_tenant_of_domain(fail_fast, domain)
 
-        accept = AcceptService(
-            self._db,
-            self._settings.limits,
-            self._bus,
-            SendResCodec(),
-            SendLimiter(
-                min(PLACES, max(1, self._db.size // 2))
-            ),  # the other half serves small sends and the administrator
-            suppression=self._settings.suppression,
-            metrics=self._metrics,
-            check_disk=self._check_disk,
-        )
         operations = OperationsMethods(
             self._db, notify_cancel_worker=cancel_worker.notify, notify_dispatcher=self._notify_dispatcher
         )
