@@ -12,7 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.run import DOMAIN, Sink, request
+from tests.bench.run import Sink
+from tests.bench.workloads import DOMAIN, request
 from tests.support.kannon_process import Client, Kannon
 
 OTHER = "other.example"

@@ -23,7 +23,8 @@ from rich.table import Table
 from kannon.mail.build.template import compile_batch
 from kannon.mail.tracking import IDENTIFIED
 from tests.bench.postfix import PostfixWithOpendkim
-from tests.bench.run import LIMIT_SECONDS, Settings, Sink, html, request, rsa_per_second, run
+from tests.bench.run import LIMIT_SECONDS, Settings, Sink, rsa_per_second, run
+from tests.bench.workloads import html, request
 from tests.support.inbox import inbox
 from tests.support.mail import DOMAIN, NOW, batch, delivery, dkim_pair, settings
 from tests.support.patience import patience

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import asyncpg
 
-from tests.bench.run import DOMAIN, Sink, request
+from tests.bench.run import Sink
+from tests.bench.workloads import DOMAIN, request
 from tests.support.kannon_process import Client, Kannon
 
 SINGLES = 20

@@ -1,28 +1,42 @@
-"""The benchmark's result for a reader."""
+"""The benchmark's results for a reader, side by side."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+_ROWS: Sequence[tuple[str, Callable[[dict[str, Any]], object]]] = (
+    ("mails", lambda r: r["mails"]),
+    ("mails per second", lambda r: f"[bold]{r['mails_per_second']}[/]"),
+    ("… of openssl's RSA-2048 signatures on one core", lambda r: f"{r['ratio_to_openssl']:.2f}"),
+    ("openssl speed rsa2048, signatures per second", lambda r: f"{r['openssl_rsa2048_per_second']:.0f}"),
+    ("CPU per mail, ms", lambda r: f"[bold]{r['cpu_ms_per_mail_in_all']}[/]"),
+)
+_GROUPS = (
+    ("cpu_ms_per_mail", "CPU per mail, {}, ms"),
+    ("stages_mails_per_second", "stage {}, mails per second"),
+    ("accept_to_delivery_seconds", "accept to delivery {}, s"),
+    ("peak_rss_mib", "peak memory, {}, MiB"),
+)
+_LAST_ROWS: Sequence[tuple[str, Callable[[dict[str, Any]], object]]] = (
+    ("one mail on an idle server, median ms", lambda r: r["single_mail_ms_p50"]),
+    ("empty data_dir to ready, s", lambda r: r["ready_seconds"]),
+    ("load average", lambda r: r["load_average"]),
+    ("sent / delivered / sink / pool", lambda r: "[red]MAIL IS MISSING[/]" if r["lost"] else "nothing lost"),
+)
 
-def show(result: dict[str, Any]) -> None:
+
+def show(results: Sequence[dict[str, Any]]) -> None:
     console = Console()
-    table = Table("what", "figure", title=f"{result['mails']} mails, API to stored statistics")
-    table.add_row("mails per second", f"[bold]{result['mails_per_second']}[/]")
-    table.add_row("… of openssl's RSA-2048 signatures on one core", f"{result['ratio_to_openssl']:.2f}")
-    table.add_row("openssl speed rsa2048, signatures per second", f"{result['openssl_rsa2048_per_second']:.0f}")
-    for name, rate in result["stages_mails_per_second"].items():
-        table.add_row(f"stage {name}, mails per second", str(rate))
-    for name, seconds in result["accept_to_delivery_seconds"].items():
-        table.add_row(f"accept to delivery {name}, s", str(seconds))
-    for name, milliseconds in result["cpu_ms_per_mail"].items():
-        table.add_row(f"CPU per mail, {name}, ms", str(milliseconds))
-    for name, size in result["peak_rss_mib"].items():
-        table.add_row(f"peak memory, {name}, MiB", str(size))
-    table.add_row("one mail on an idle server, median ms", str(result["single_mail_ms_p50"]))
-    table.add_row("empty data_dir to ready, s", str(result["ready_seconds"]))
-    verdict = "[red]MAIL IS MISSING[/]" if result["lost"] else "nothing lost"
-    table.add_row("accepted / delivered / sink / pool", verdict)
+    table = Table("what", *(result["workload"] for result in results), title="API to stored statistics")
+    for name, value in _ROWS:
+        table.add_row(name, *(str(value(result)) for result in results))
+    for group, label in _GROUPS:
+        for name in results[0][group]:
+            table.add_row(label.format(name), *(str(result[group].get(name, "")) for result in results))
+    for name, value in _LAST_ROWS:
+        table.add_row(name, *(str(value(result)) for result in results))
     console.print(table)
-    console.print({key: result[key] for key in ("accepted", "delivered", "sink", "pool", "counters", "exit_code")})
+    for result in results:
+        console.print({key: result[key] for key in ("accepted", "delivered", "sink", "pool", "counters", "exit_code")})
