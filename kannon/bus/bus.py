@@ -152,6 +152,10 @@ class Bus:
         """Never raises."""
         await notify.notify(self._connection, streams.NOTIFY_DISPATCHER)
 
+    async def notify_keys_changed(self) -> None:
+        """Every dispatcher."""
+        await notify.notify(self._connection, streams.KEYS_CHANGED)
+
     def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[notify.Notification]:
         """`async with bus.listen(NOTIFY_VALIDATOR, stop) as notification: await notification.wait(1)`"""
         return notify.listen(self._connection, subject, stop)

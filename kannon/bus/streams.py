@@ -36,6 +36,7 @@ STATS_SUBJECTS: dict[EventType, str] = {
 }
 NOTIFY_VALIDATOR = "kannon.wake.validator"
 NOTIFY_DISPATCHER = "kannon.wake.dispatcher"
+KEYS_CHANGED = "kannon.changed.keys"  # core NATS, to every dispatcher: a DKIM key signs now, or no longer
 THROTTLED = "kannon.postponed"  # core NATS, a sender's request to one dispatcher
 GATHER_DESTINATIONS = "kannon.ask.destinations"  # core NATS, every sender replies
 DEAD_LETTERS = "kannon.parked"

@@ -7,10 +7,10 @@ COPY yields to the event loop every few hundred rows, so that a large batch does
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 
@@ -125,26 +125,46 @@ async def _records(batch: Batch, due_at: datetime, rows: Sequence[DeliveryRow]) 
         yield batch.message_id, batch.domain, *row, due_at, due_at
 
 
-async def find_batch(db: Database, message_id: str) -> Batch | None:
-    """With its template's HTML and its attachments; None where there is no such batch."""
+class StoredBatch(NamedTuple):
+    """`batch` is without its attachments, which have `attachment_bytes` together; None: it has none."""
+
+    batch: Batch
+    attachment_bytes: int | None
+
+
+async def find_batches(db: Database, message_ids: Collection[str]) -> dict[str, StoredBatch]:
+    """By message id; those that are gone, or whose template is, are absent."""
+    html: dict[str, str] = {}  # by template: the statement returns each text once
+    found: dict[str, StoredBatch] = {}
     async with db.acquire() as connection:
-        row = await queries.find_batch(connection, message_id=message_id)
-        if row is None:
-            return None
-        attachments = [
-            Attachment(a["filename"], a["content"], a["content_type"], a["content_id"])
-            async for a in queries.list_attachments(connection, message_id=message_id)
-        ]
+        async for row in queries.find_batches(connection, message_ids=list(message_ids)):
+            if row["html"] is not None:
+                html[row["template_id"]] = row["html"]
+            batch = _batch(row, html[row["template_id"]])
+            found[batch.message_id] = StoredBatch(batch, row["attachment_bytes"])
+    return found
+
+
+async def find_attachments(db: Database, message_ids: Collection[str]) -> dict[str, tuple[Attachment, ...]]:
+    """By message id; batches without attachments are absent."""
+    found: dict[str, list[Attachment]] = {}
+    async with db.acquire() as connection:
+        async for row in queries.list_attachments(connection, message_ids=list(message_ids)):
+            attachment = Attachment(row["filename"], row["content"], row["content_type"], row["content_id"])
+            found.setdefault(row["message_id"], []).append(attachment)
+    return {message_id: tuple(attachments) for message_id, attachments in found.items()}
+
+
+def _batch(row: Any, html: str) -> Batch:
     content = Content(
         sender_email=row["sender_email"],
         sender_alias=row["sender_alias"],
         subject=row["subject"],
-        html=row["html"],
+        html=html,
         header_to=tuple(row["header_to"]),
         header_cc=tuple(row["header_cc"]),
         global_fields=json.loads(row["global_fields"]),
         unsubscribe_url=row["unsubscribe_url"] or None,
-        attachments=tuple(attachments),
     )
     return Batch(
         message_id=row["message_id"],

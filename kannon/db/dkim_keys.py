@@ -5,7 +5,7 @@ none. The rules are in kannon.mail.dns.dkim_keys; a lock on the domain makes of 
 the first.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -34,13 +34,13 @@ async def list_dkim_keys(db: Database, domain: str) -> list[RegisteredKey]:
         return await _list(connection, domain)
 
 
-async def list_active_dkim_keys(db: Database, domain: str) -> list[DkimKey]:
-    """The keys that sign for this domain, RSA first."""
+async def list_active_dkim_keys(db: Database, domains: Collection[str]) -> dict[str, tuple[DkimKey, ...]]:
+    """The keys that sign for each of these domains, RSA first."""
+    found: dict[str, tuple[DkimKey, ...]] = dict.fromkeys(domains, ())
     async with db.acquire() as connection:
-        return [
-            DkimKey(row["selector"], row["algorithm"], row["private_pem"])
-            async for row in queries.list_active_dkim_keys(connection, domain=domain)
-        ]
+        async for row in queries.list_active_dkim_keys(connection, domains=list(domains)):
+            found[row["domain"]] += (DkimKey(row["selector"], row["algorithm"], row["private_pem"]),)
+    return found
 
 
 @repeat_on_conflict

@@ -38,6 +38,10 @@ class Content:
     unsubscribe_url: str | None = None
     attachments: tuple[Attachment, ...] = ()
 
+    @property
+    def attachment_bytes(self) -> int:
+        return sum(len(attachment.content) for attachment in self.attachments)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:

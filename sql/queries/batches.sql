@@ -39,11 +39,16 @@ SELECT message_id, domain, template_id, sender_email, sender_alias, subject,
 FROM batch
 RETURNING message_id, scheduled_at;
 
--- name: find_batch^
-SELECT m.message_id, m.domain, m.template_id, m.scheduled_at, m.sender_email, m.sender_alias, m.subject, t.html,
-       m.header_to, m.header_cc, m.global_fields, m.unsubscribe_url
+-- name: find_batches
+-- Batches of one template come one after the other, and the first one brings its HTML.
+SELECT m.message_id, m.domain, m.template_id, m.scheduled_at, m.sender_email, m.sender_alias, m.subject,
+       CASE WHEN row_number() OVER (PARTITION BY m.template_id ORDER BY m.message_id) = 1 THEN t.html END AS html,
+       m.header_to, m.header_cc, m.global_fields, m.unsubscribe_url,
+       (SELECT sum(octet_length(a.content)) FROM attachments a WHERE a.message_id = m.message_id) AS attachment_bytes
 FROM messages m JOIN templates t USING (template_id)
-WHERE m.message_id = :message_id;
+WHERE m.message_id = ANY(:message_ids::text[])
+ORDER BY m.template_id, m.message_id;
 
 -- name: list_attachments
-SELECT filename, content_type, content_id, content FROM attachments WHERE message_id = :message_id ORDER BY position;
+SELECT message_id, filename, content_type, content_id, content FROM attachments
+WHERE message_id = ANY(:message_ids::text[]) ORDER BY message_id, position;

@@ -31,4 +31,5 @@ UPDATE dkim_keys SET active = true, retired_at = NULL WHERE domain = :domain AND
 UPDATE dkim_keys SET deleted_at = now(), private_pem = '' WHERE domain = :domain AND selector = :selector;
 
 -- name: list_active_dkim_keys
-SELECT selector, algorithm, private_pem FROM dkim_keys WHERE domain = :domain AND active ORDER BY algorithm DESC;
+SELECT domain, selector, algorithm, private_pem FROM dkim_keys
+WHERE domain = ANY(:domains::text[]) AND active ORDER BY domain, algorithm DESC;

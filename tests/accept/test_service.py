@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 import anyio
@@ -10,7 +10,7 @@ import pytest
 
 from kannon.accept.limiter import SendLimiter
 from kannon.accept.service import AcceptService
-from kannon.db.batches import find_batch
+from kannon.db.batches import find_attachments, find_batches
 from kannon.db.pool import Database
 from kannon.db.queue import claim_due, claim_to_validate, settle_validated
 from kannon.db.suppressions import insert_suppressions
@@ -84,9 +84,10 @@ async def test_an_accepted_send_reaches_the_builder_unchanged(running: Running, 
     )
     result = await running.service.accept(TENANT, request)
     assert (result.accepted_count, result.rejected) == (2, [REJECTED])
-    batch = await find_batch(db, result.message_id)
-    assert batch is not None
-    assert batch.content == request.content
+    batch, attachment_bytes = (await find_batches(db, [result.message_id]))[result.message_id]
+    attachments = (await find_attachments(db, [result.message_id]))[result.message_id]
+    assert replace(batch.content, attachments=attachments) == request.content
+    assert attachment_bytes == 1
     assert (batch.template_id, batch.scheduled_at) == (result.template_id, result.scheduled_at)
     await settle_validated(db, valid=[row.id for row in await claim_to_validate(db, 10)], rejected=[])
     assert [delivery.recipient for delivery in await claim_due(db, 10)] == [

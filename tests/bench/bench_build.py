@@ -53,6 +53,7 @@ def page(attachments: tuple[Attachment, ...] = ()) -> Batch:
 
 def main(mails: int) -> None:
     compiled = compile_batch(page(), settings())
+    template = compiled.template
     to, untracked = delivery(fields=FIELDS, policy=IDENTIFIED), delivery(fields=FIELDS, policy=OFF)
     fields = fields_for(to.recipient.email, {}, to.recipient.fields)
     key = load_pem_private_key(dkim_pair().private.encode(), None)
@@ -61,11 +62,11 @@ def main(mails: int) -> None:
     total = best(lambda: compiled.fill(to, NOW), mails)
 
     def body(of: TrackingUrls) -> object:
-        return compiled._body.fill(RenderContext(fields, of))
+        return template._body.fill(RenderContext(fields, of))
 
-    tracked_body = best(lambda: body(TrackingUrls(compiled._tracking, to, NOW)), mails)
-    plain_body = best(lambda: body(TrackingUrls(compiled._tracking, untracked, NOW)), mails)
-    headers = best(lambda: compiled._fill_headers(to.recipient.email, fields, to.secret, NOW), mails)
+    tracked_body = best(lambda: body(TrackingUrls(template._tracking, to, NOW)), mails)
+    plain_body = best(lambda: body(TrackingUrls(template._tracking, untracked, NOW)), mails)
+    headers = best(lambda: template._fill_headers(to.recipient.email, fields, to, NOW), mails)
     bounce = best(lambda: make_bounce_address(7, DOMAIN, BOUNCE_SECRET, NOW + timedelta(days=31)), mails)
     steps = {
         "RSA-2048 signature": signing,

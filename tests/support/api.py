@@ -50,6 +50,8 @@ class NoBus:
     async def notify_dispatcher(self) -> None:
         await self.notify_validator()
 
+    async def notify_keys_changed(self) -> None: ...
+
     async def publish_events(self, events: Sequence[Event]) -> None:
         raise Unavailable("NATS: not connected")
 

@@ -73,6 +73,7 @@ class ApiBus(Notifier, OutcomeBus, DeadLetterBus, SenderBus, Protocol):
     """The bus, for the API."""
 
     async def notify_dispatcher(self) -> None: ...
+    async def notify_keys_changed(self) -> None: ...
 
 
 class Api:
@@ -162,6 +163,7 @@ class Api:
         operations = OperationsMethods(
             self._db, notify_cancel_worker=cancel_worker.notify, notify_dispatcher=self._notify_dispatcher
         )
+        dkim = DkimMethods(fail_fast, self._look_up, self._settings.retry_window, self._bus.notify_keys_changed)
         tenants = TenantCache(find_tenant, clock=self._clock)
         tenant = TenantAuthenticator(tenants.find, failed, admin_authenticator, find_tenant_of_domain).authenticate
         admin_methods = AdminMethods(fail_fast, self._settings.limits.max_bytes, tenants.clear)
@@ -175,9 +177,7 @@ class Api:
             Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(fail_fast, tenants.clear), admin),
             Service(_service(parked_pb2, "Parked"), DeadLetterMethods(self._bus), admin),
             Service(_service(destinations_pb2, "Destinations"), DestinationMethods(self._bus), admin),
-            Service(
-                _service(dkim_pb2, "Dkim"), DkimMethods(fail_fast, self._look_up, self._settings.retry_window), admin
-            ),
+            Service(_service(dkim_pb2, "Dkim"), dkim, admin),
         ]
         table = standard_methods(
             [service.descriptor.full_name for service in services],

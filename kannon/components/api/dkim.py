@@ -21,16 +21,19 @@ from kannon.pb.admin.v1 import dkim_pb2 as pb
 from kannon.wire.dkim import from_algorithm, to_dkim_key
 
 _MAX_SELECTOR = 63  # RFC 1035 §2.3.4: a label
+Notify = Callable[[], Awaitable[None]]
 TxtLookup = Callable[[str], Awaitable[Sequence[str]]]
 """A name → its TXT records, the strings of each joined. Raises Unavailable."""
 log = structlog.get_logger(__name__)
 
 
 class DkimMethods:
-    """`window` is the retry window: a retired key stays published that long."""
+    """`window` is the retry window: a retired key stays published that long. `notify` notifies the dispatchers when
+    other keys sign; a dispatcher that gets no notification reads the keys again within a minute."""
 
-    def __init__(self, db: Database, look_up: TxtLookup, window: timedelta) -> None:
+    def __init__(self, db: Database, look_up: TxtLookup, window: timedelta, notify: Notify) -> None:
         self._db = db
+        self._notify = notify
         self._look_up = look_up
         self._window = window
 
@@ -61,6 +64,7 @@ class DkimMethods:
             activated = await dkim_keys.activate_dkim_key(self._db, key.domain, key.selector)
             key = found(activated, _no_domain(key.domain))
             self._log("DKIM key activated", key, caller, force=request.force)
+            await self._notify()
         return pb.ActivateDkimKeyResponse(key=self._message(key))
 
     async def RetireDkimKey(self, caller: Admin, request: pb.RetireDkimKeyRequest) -> pb.RetireDkimKeyResponse:
@@ -68,6 +72,7 @@ class DkimMethods:
         retired = await dkim_keys.retire_dkim_key(self._db, key.domain, key.selector)
         key = found(retired, _no_domain(key.domain))
         self._log("DKIM key retired", key, caller)
+        await self._notify()
         return pb.RetireDkimKeyResponse(key=self._message(key))
 
     async def DeleteDkimKey(self, caller: Admin, request: pb.DeleteDkimKeyRequest) -> pb.DeleteDkimKeyResponse:

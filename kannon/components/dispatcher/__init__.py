@@ -2,14 +2,16 @@
 
 scheduler.py   claims due deliveries, has them built, publishes the envelopes
 throttle.py    delays deliveries to throttled destinations
-builder.py     loads each batch once and gives build jobs to worker processes
+inputs.py      loads batches, templates and keys for a page at a time
+builder.py     gives build jobs to worker processes
 worker.py      the code of a worker
 outcomes.py    settles deliveries by their outcomes
 dispatcher.py  runs all of these, and reclaims deliveries whose envelope is lost
 """
 
-from kannon.components.dispatcher.builder import Builder, BuildOptions
+from kannon.components.dispatcher.builder import Builder
 from kannon.components.dispatcher.dispatcher import Dispatcher
+from kannon.components.dispatcher.inputs import BuildOptions
 from kannon.components.dispatcher.outcomes import Outcomes
 from kannon.components.dispatcher.scheduler import Scheduler, SchedulerLimits
 

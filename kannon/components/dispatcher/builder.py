@@ -1,51 +1,36 @@
 """Builds and signs deliveries in worker processes, because signing is CPU work and would stop the event loop.
 
-In: a batch's id and its claimed deliveries. Out: for each an envelope, or a BuildFailure. Each batch is loaded once and
-compiled once per worker; a BuildJob of plain data goes to the worker and envelopes come back. When a worker dies, the
-call raises Unavailable, its deliveries return to the queue, and the next call gets new workers.
+In: claimed deliveries of any batches. Out: for each an envelope, or a BuildFailure. A BuildJob for each batch goes to a
+worker, all those of a call to the same one, and envelopes come back. The text of a template goes along only when no
+worker has had it, or when the worker lacks it. When a worker dies, the call raises Unavailable, its deliveries return
+to the queue, and the next call gets new workers.
 """
 
 import asyncio
 import multiprocessing
 import os
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Self
 
 import structlog
-from cachetools import TTLCache
+from cachetools import LRUCache
 
-from kannon.components.dispatcher.worker import BuildJob, become_worker, build
-from kannon.db.batches import find_batch
-from kannon.db.dkim_keys import list_active_dkim_keys
-from kannon.db.keys import NewStatsKey, bounce_secrets, current_stats_key
+from kannon.components.dispatcher.inputs import BuildInput, BuildInputs, BuildOptions
+from kannon.components.dispatcher.worker import BuildJob, MissingTemplates, TemplateSource, become_worker, build
 from kannon.db.pool import Database
 from kannon.errors import Unavailable
 from kannon.mail.batch import Delivery
-from kannon.mail.build.template import BuildSettings
 from kannon.mail.envelope import Envelope
-from kannon.mail.token import TokenKey, generate_token_key
 
 log = structlog.get_logger()
 
-JOB_SECONDS = 60.0  # a changed template or key takes effect within this time, also in a running batch
-MAX_JOBS = 64
-SIGN_FOR = timedelta(days=30)  # for tokens; then a new key signs
-OVERHEAD_BYTES = 4096  # of headers and encodings, beside template and attachments
-
-
-@dataclass(frozen=True, slots=True)
-class BuildOptions:
-    """The configuration's part of building."""
-
-    base_url: str
-    autoescape: bool
-    token_ttl: timedelta
-    bounce_ttl: timedelta
+MAX_SENT = 10_000  # keys of templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +41,20 @@ class BuildFailure:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """`job` None: the batch cannot be built, for this reason. `bytes` estimates one mail."""
-
-    job: BuildJob | None
-    reason: str = ""
-    bytes: int = 0
-
-
 class Builder:
     """An async context manager that may be entered again after its exit. `workers` 0: a thread of this process."""
 
     def __init__(self, db: Database, options: BuildOptions, *, workers: int, clock: Callable[[], datetime]) -> None:
-        self._db = db
-        self._options = options
+        self._inputs = BuildInputs(db, options, clock)
         self._workers = workers
         self._clock = clock
         self._executor: Executor | None = None
-        self._loaded: TTLCache[str, _Loaded] = TTLCache(MAX_JOBS, JOB_SECONDS)
+        self._sent: LRUCache[str, None] = LRUCache(MAX_SENT)  # templates that some worker has
 
     async def __aenter__(self) -> Self:
         """Starts the workers, so that the first mail does not wait for them."""
         self._executor = self._new_executor()
-        await self._build_now(BuildJob.empty(), [], self._clock())
+        await self._call([], {}, self._clock())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -88,6 +63,7 @@ class Builder:
             self._executor = None
 
     def _new_executor(self) -> Executor:
+        self._sent.clear()
         if self._workers == 0:
             return ThreadPoolExecutor(1, thread_name_prefix="build")
         # Spawned: a forked worker would inherit locks and sockets of the running event loop.
@@ -98,72 +74,54 @@ class Builder:
             initargs=(os.getpid(),),
         )
 
-    async def build(
-        self, message_id: str, deliveries: Sequence[Delivery], now: datetime
-    ) -> list[Envelope | BuildFailure]:
-        """In the order of `deliveries`, all of batch `message_id`. Raises Unavailable."""
-        loaded = await self._load(message_id)
-        if loaded.job is None:
-            return [BuildFailure(delivery, loaded.reason) for delivery in deliveries]
-        built = await self._build_now(loaded.job, deliveries, now)
-        return [
-            BuildFailure(delivery, item) if isinstance(item, str) else item
-            for delivery, item in zip(deliveries, built, strict=True)
-        ]
+    def forget_keys(self) -> None:
+        """The next call loads keys anew."""
+        self._inputs.forget_keys()
 
-    async def estimate_bytes(self, message_id: str) -> int:
-        """An estimate of one mail's size. Raises Unavailable."""
-        return (await self._load(message_id)).bytes
+    async def estimate_bytes(self, message_ids: Collection[str]) -> Mapping[str, int]:
+        """An estimate of the size of one mail of each batch. Raises Unavailable."""
+        return await self._inputs.estimate_bytes(message_ids)
 
-    async def _build_now(self, job: BuildJob, deliveries: Sequence[Delivery], now: datetime) -> list[Envelope | str]:
-        if self._executor is None:
-            raise Unavailable("the builder is closed")
-        loop = asyncio.get_running_loop()
+    async def build(self, deliveries: Sequence[Delivery], now: datetime) -> list[Envelope | BuildFailure]:
+        """In the order of `deliveries`; those of a batch should stand together. Raises Unavailable."""
+        inputs = await self._inputs.load({delivery.message_id for delivery in deliveries})
+        jobs: list[tuple[BuildInput, Sequence[Delivery]]] = []
+        for message_id, group in groupby(deliveries, attrgetter("message_id")):
+            if not isinstance(found := inputs[message_id], str):
+                jobs.append((found, list(group)))
+        built = iter(await self._build(jobs, now) if jobs else [])
+        results: list[Envelope | BuildFailure] = []
+        for delivery in deliveries:
+            found = inputs[delivery.message_id]
+            item = found if isinstance(found, str) else next(built)
+            results.append(BuildFailure(delivery, item) if isinstance(item, str) else item)
+        return results
+
+    async def _build(
+        self, of_batches: Sequence[tuple[BuildInput, Sequence[Delivery]]], now: datetime
+    ) -> list[Envelope | str]:
+        inputs = [each for each, _ in of_batches]
+        jobs = [BuildJob(each.key, each.batch.content.global_fields, group) for each, group in of_batches]
+        sources = await self._inputs.sources([each for each in inputs if each.key not in self._sent])
+        self._sent.update(dict.fromkeys(sources))
+        built = await self._call(jobs, sources, now)
+        if isinstance(built, MissingTemplates):
+            # Any worker may take the call, so all sources go along.
+            built = await self._call(jobs, await self._inputs.sources(inputs), now)
+        if isinstance(built, MissingTemplates):
+            raise AssertionError("a worker lacks a template that it was given")
+        return built
+
+    async def _call(
+        self, jobs: Sequence[BuildJob], sources: Mapping[str, TemplateSource], now: datetime
+    ) -> list[Envelope | str] | MissingTemplates:
         executor = self._executor
+        if executor is None:
+            raise Unavailable("the builder is closed")
         try:
-            return await loop.run_in_executor(executor, build, job, list(deliveries), now)
+            return await asyncio.get_running_loop().run_in_executor(executor, build, jobs, sources, now)
         except BrokenProcessPool:
             if self._executor is executor:
                 log.error("build worker died; starting new ones")
                 self._executor = self._new_executor()
             raise Unavailable("a build worker died") from None
-
-    async def _load(self, message_id: str) -> _Loaded:
-        loaded = self._loaded.get(message_id)
-        if loaded is None:
-            loaded = self._loaded[message_id] = await self._load_now(message_id)
-        return loaded
-
-    async def _load_now(self, message_id: str) -> _Loaded:
-        batch = await find_batch(self._db, message_id)
-        if batch is None:
-            return _Loaded(None, f"batch {message_id} or its template is gone")
-        dkim_keys = await list_active_dkim_keys(self._db, batch.domain)
-        if not dkim_keys:
-            return _Loaded(None, f"domain {batch.domain} has no active DKIM key")
-        token_key = await current_stats_key(
-            self._db,
-            now=self._clock(),
-            sign_for=SIGN_FOR,
-            token_ttl=self._options.token_ttl,
-            generate=_new_stats_key,
-        )
-        bounce_secret = (await bounce_secrets(self._db, generate=secrets.token_bytes))[0]
-        settings = BuildSettings(
-            dkim_keys=tuple(dkim_keys),
-            token_key=TokenKey(token_key.kid, token_key.private_pem),
-            token_ttl=self._options.token_ttl,
-            bounce_secret=bounce_secret,
-            bounce_ttl=self._options.bounce_ttl,
-            base_url=self._options.base_url,
-            autoescape=self._options.autoescape,
-        )
-        # Attachments are base64; the HTML comes twice, once as text.
-        content = batch.content
-        size = sum(len(a.content) for a in content.attachments) * 4 // 3 + 2 * len(content.html) + OVERHEAD_BYTES
-        return _Loaded(BuildJob(secrets.token_hex(8), batch, settings), bytes=size)
-
-
-def _new_stats_key() -> NewStatsKey:
-    key, public_pem = generate_token_key()
-    return NewStatsKey(key.kid, key.private_pem, public_pem)

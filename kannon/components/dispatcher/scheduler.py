@@ -7,7 +7,7 @@ delay another tenant's single mail.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from kannon.bus.backlog import Queue
-from kannon.bus.streams import NOTIFY_DISPATCHER
+from kannon.bus.streams import KEYS_CHANGED, NOTIFY_DISPATCHER
 from kannon.components.dispatcher.builder import BuildFailure
 from kannon.db.claims import claim_or_release, release_claimed
 from kannon.db.pool import Database
@@ -33,6 +33,7 @@ from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
 
+KEYS_POLL_SECONDS = 60.0
 POLL_SECONDS = 1.0  # in case a notification is lost; also the resolution of retry times
 ROOM_POLL_SECONDS = 0.05
 BACKLOG_SECONDS = 0.5  # a mail that becomes due waits for all that is claimed or in the stream before it
@@ -42,6 +43,7 @@ PAGE_SECONDS = 30.0  # half the shortest lease: a page that is not published by 
 KEEP_SECONDS = 2 * PAGE_SECONDS  # the shortest lease
 CHUNK = 100  # deliveries built per call: small enough to keep several pages moving, large enough to be cheap
 CHUNK_BYTES = 16 << 20
+MIX_FACTOR = 2  # a batch joins a chunk of at least half its size
 RELEASE_DELAY = timedelta(seconds=2)
 FIRST_PAUSE_SECONDS = 0.25
 MAX_PAUSE_SECONDS = 2.0
@@ -59,10 +61,9 @@ class Bus(Protocol):
 
 
 class Builder(Protocol):
-    async def build(
-        self, message_id: str, deliveries: Sequence[Delivery], now: datetime
-    ) -> list[Envelope | BuildFailure]: ...
-    async def estimate_bytes(self, message_id: str) -> int: ...
+    async def build(self, deliveries: Sequence[Delivery], now: datetime) -> list[Envelope | BuildFailure]: ...
+    async def estimate_bytes(self, message_ids: Collection[str]) -> Mapping[str, int]: ...
+    def forget_keys(self) -> None: ...
 
 
 class Metrics(Protocol):
@@ -132,6 +133,7 @@ class Scheduler:
         self._unpublished = 0  # a task that was cancelled before its first step has left its page counted
         pause = FIRST_PAUSE_SECONDS
         async with self._bus.listen(NOTIFY_DISPATCHER, stop) as notification, anyio.create_task_group() as group:
+            group.start_soon(self._forget_changed_keys, stop)
             while not stop.is_set():
                 try:
                     wait = await self._schedule_page(group)
@@ -142,6 +144,13 @@ class Scheduler:
                     pause = FIRST_PAUSE_SECONDS
                 if wait:
                     await notification.wait(wait)
+
+    async def _forget_changed_keys(self, stop: anyio.Event) -> None:
+        """A notification may be lost: the builder forgets keys after a minute in any case."""
+        async with self._bus.listen(KEYS_CHANGED, stop) as changed:
+            while not stop.is_set():
+                await changed.wait(KEYS_POLL_SECONDS)
+                self._builder.forget_keys()
 
     async def _schedule_page(self, group: TaskGroup) -> float:
         """Claims one page and starts its work. Returns the seconds to wait before the next page. Raises Unavailable."""
@@ -216,24 +225,39 @@ class Scheduler:
             await self._release_or_keep({each: anyio.current_time() + KEEP_SECONDS for each in waiting})
 
     async def _chunks(self, page: Sequence[Delivery]) -> list[list[Delivery]]:
-        """One batch in each chunk, and at most CHUNK_BYTES. The smallest first: a single mail does not wait for the
-        signing of a hundred mails of another batch."""
+        """At most CHUNK deliveries and CHUNK_BYTES each, the smallest batches first. A batch does not join much smaller
+        ones, so that a single mail does not wait for the signing of a hundred mails of another batch."""
         by_batch: dict[str, list[Delivery]] = defaultdict(list)
         for delivery in page:
             by_batch[delivery.message_id].append(delivery)
-        chunks = []
-        for message_id, deliveries in sorted(by_batch.items(), key=lambda each: len(each[1])):
-            size = max(1, await self._builder.estimate_bytes(message_id))
-            count = max(1, min(CHUNK, CHUNK_BYTES // size))
-            chunks += [deliveries[i : i + count] for i in range(0, len(deliveries), count)]
-        return sorted(chunks, key=len)
+        sizes = await self._builder.estimate_bytes(by_batch.keys())
+        parts: list[list[Delivery]] = []
+        for message_id, deliveries in by_batch.items():
+            count = max(1, min(CHUNK, CHUNK_BYTES // max(1, sizes[message_id])))
+            parts += [deliveries[i : i + count] for i in range(0, len(deliveries), count)]
+        chunks: list[list[Delivery]] = []
+        chunk_bytes = 0
+        for part in sorted(parts, key=len):
+            part_bytes = len(part) * sizes[part[0].message_id]
+            if (
+                chunks
+                and len(part) <= MIX_FACTOR * len(chunks[-1])
+                and len(chunks[-1]) + len(part) <= CHUNK
+                and chunk_bytes + part_bytes <= CHUNK_BYTES
+            ):
+                chunks[-1] += part
+                chunk_bytes += part_bytes
+            else:
+                chunks.append(part)
+                chunk_bytes = part_bytes
+        return chunks
 
     async def _publish(self, chunk: Sequence[Delivery]) -> None:
         """Publishes and waits for the acks; the rows stay `sending`. A crash before this leaves claims that come back
         when their lease ends; a crash after it costs nothing, because the envelopes are in the stream."""
         now = self._clock()
         started = anyio.current_time()
-        built = await self._builder.build(chunk[0].message_id, chunk, now)
+        built = await self._builder.build(chunk, now)
         seconds = anyio.current_time() - started
         envelopes = [item for item in built if isinstance(item, Envelope)]
         await self._bus.publish_envelopes(envelopes)

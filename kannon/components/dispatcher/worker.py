@@ -1,68 +1,93 @@
-"""The code of a build worker: renders and signs deliveries of one batch. Pure functions over plain data.
+"""The code of a build worker: renders and signs deliveries of several batches. Pure functions over plain data.
 
-In: a BuildJob and deliveries of its batch. Out: envelopes. Between calls a worker keeps compiled batches only, by the
-key of their job; a job read anew from the database has a new key.
+In: BuildJobs, and the sources of templates that the worker may lack. Out: envelopes. Between calls a worker keeps
+compiled templates only, by the key of their source; when it lacks one it builds nothing and says which.
 """
 
 import ctypes
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
 
 from cachetools import LRUCache
 
-from kannon.mail.batch import Batch, Delivery
-from kannon.mail.build.template import BuildSettings, CompiledBatch, compile_batch
+from kannon.mail.batch import Content, Delivery
+from kannon.mail.build.template import BuildSettings, CompiledTemplate
 from kannon.mail.envelope import Envelope
 
-MAX_COMPILED = 16  # batches, of one worker
+COMPILED_BYTES = 64 << 20  # of compiled templates, of one worker
+OVERHEAD_BYTES = 16 << 10  # of a compiled template, beside its texts
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
-_compiled: LRUCache[str, CompiledBatch | str] = LRUCache(MAX_COMPILED)
+
+@dataclass(frozen=True, slots=True)
+class TemplateSource:
+    """All that a compiled template depends on."""
+
+    domain: str
+    content: Content
+    settings: BuildSettings
 
 
 @dataclass(frozen=True, slots=True)
 class BuildJob:
-    """A batch and the settings that building it needs; `key` names this state of both. `batch` None: an empty job."""
+    """Deliveries of one batch. `template`: the key of its TemplateSource."""
 
-    key: str
-    batch: Batch | None
-    settings: BuildSettings | None
-
-    @classmethod
-    def empty(cls) -> Self:
-        return cls("", None, None)
+    template: str
+    global_fields: Mapping[str, str]
+    deliveries: Sequence[Delivery]
 
 
-def build(job: BuildJob, deliveries: Sequence[Delivery], now: datetime) -> list[Envelope | str]:
-    """In the order of `deliveries`; a string is the reason why that one cannot be built. No fault of a mail raises."""
-    if not deliveries:
-        return []
-    compiled = _compile(job)
-    if isinstance(compiled, str):
-        return [compiled for _ in deliveries]
-    return [_fill(compiled, delivery, now) for delivery in deliveries]
+@dataclass(frozen=True, slots=True)
+class MissingTemplates:
+    """The worker lacks some of the templates. Call it again with the sources of all."""
 
 
-def _compile(job: BuildJob) -> CompiledBatch | str:
-    found = _compiled.get(job.key)
-    if found is None:
-        if job.batch is None or job.settings is None:
-            return "the job is empty"
-        try:
-            found = compile_batch(job.batch, job.settings)
-        except Exception as error:  # any template or key: its error concerns this batch only
-            found = f"the batch cannot be built: {_one_line(error)}"
-        _compiled[job.key] = found
-    return found
+Compiled = CompiledTemplate | str
+"""A string is the reason why the template cannot be compiled."""
 
 
-def _fill(compiled: CompiledBatch, delivery: Delivery, now: datetime) -> Envelope | str:
+def _compiled_bytes(compiled: Compiled) -> int:
+    return min(COMPILED_BYTES, OVERHEAD_BYTES + (0 if isinstance(compiled, str) else compiled.bytes))
+
+
+_compiled: LRUCache[str, Compiled] = LRUCache(COMPILED_BYTES, getsizeof=_compiled_bytes)
+
+
+def build(
+    jobs: Sequence[BuildJob], sources: Mapping[str, TemplateSource], now: datetime
+) -> list[Envelope | str] | MissingTemplates:
+    """In the order of the jobs and their deliveries; a string is the reason why a mail cannot be built. No fault of a
+    template or a mail raises."""
+    # Held here: a page may have more templates than the cache keeps.
+    templates: dict[str, Compiled] = {}
+    for job in jobs:
+        if job.template not in templates:
+            found = _compiled.get(job.template)
+            if found is None:
+                if job.template not in sources:
+                    return MissingTemplates()
+                found = _compiled[job.template] = _compile(sources[job.template])
+            templates[job.template] = found
+    return [
+        _fill(templates[job.template], delivery, job.global_fields, now) for job in jobs for delivery in job.deliveries
+    ]
+
+
+def _compile(source: TemplateSource) -> Compiled:
     try:
-        return compiled.fill(delivery, now)
+        return CompiledTemplate(source.domain, source.content, source.settings)
+    except Exception as error:  # any template or key: its error concerns its batches only
+        return f"the batch cannot be built: {_one_line(error)}"
+
+
+def _fill(template: Compiled, delivery: Delivery, global_fields: Mapping[str, str], now: datetime) -> Envelope | str:
+    if isinstance(template, str):
+        return template
+    try:
+        return template.fill(delivery, global_fields, now)
     except Exception as error:  # any values of the recipient: their error concerns this mail only
         return f"the mail cannot be built: {_one_line(error)}"
 

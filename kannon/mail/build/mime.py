@@ -1,4 +1,4 @@
-"""The MIME skeleton of a batch: everything of the bodies that is the same for all recipients.
+"""The MIME skeleton of a template: everything of the bodies that is the same for all recipients.
 
 In: the attachments. Out: the Content-Type of the message, and the bytes before the text, between text and HTML, and
 after the HTML; both texts are quoted-printable. multipart/alternative has the two texts, multipart/related adds parts

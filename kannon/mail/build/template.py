@@ -1,18 +1,19 @@
-"""Compiles a batch once and fills in one mail per recipient.
+"""Compiles a template once and fills in one mail per recipient.
 
-In: `Batch` and `BuildSettings`, plain data that may come from another process. Out: `compile_batch` returns a
-`CompiledBatch`, and its `fill` one signed `Envelope`. No clock and no randomness: the same delivery at the same time
-yields the same mail, and a retry differs in Date and signature only.
+In: `Content` and `BuildSettings`, plain data that may come from another process. Out: a `CompiledTemplate`, which
+batches with equal content share, and its `fill` one signed `Envelope`. No clock and no randomness: the same delivery
+at the same time yields the same mail, and a retry differs in Date and signature only.
 
 Filling costs little compared with the RSA signature: literals are already quoted-printable and canonical for DKIM,
 attachments are base64, and a mail is one join.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kannon.mail.address import parse_address, parse_mailbox
-from kannon.mail.batch import Batch, Delivery
+from kannon.mail.batch import Batch, Content, Delivery
 from kannon.mail.bounce.address import make_bounce_address
 from kannon.mail.build.body import Body
 from kannon.mail.build.dkim import DkimKey, DkimSigner
@@ -33,6 +34,8 @@ from kannon.mail.envelope import Envelope
 from kannon.mail.message_id import issued_at, make_message_id
 from kannon.mail.token import TokenKey, TokenSigner
 
+_BYTES_PER_HTML = 8  # of memory: two texts, each on the wire and canonical
+_BYTES_PER_ATTACHMENT = 3  # base64, on the wire and canonical
 _ONE_CLICK = "List-Unsubscribe=One-Click"  # RFC 8058 §3.1
 
 
@@ -52,34 +55,46 @@ class BuildSettings:
 
 def compile_batch(batch: Batch, settings: BuildSettings) -> "CompiledBatch":
     """Raises ValueError for an invalid sender or header address, and for missing or unusable keys."""
-    if not settings.dkim_keys:
-        raise ValueError(f"no DKIM key for {batch.domain}")
-    return CompiledBatch(batch, settings)
+    return CompiledBatch(CompiledTemplate(batch.domain, batch.content, settings), batch.content.global_fields)
 
 
+@dataclass(frozen=True, slots=True)
 class CompiledBatch:
-    """Has parsed keys and stays in its process; only its inputs can be pickled."""
+    """A compiled template with the global fields of one batch."""
 
-    def __init__(self, batch: Batch, settings: BuildSettings) -> None:
-        self._batch = batch
-        self._settings = settings
-        self._signers = [DkimSigner(key, batch.domain) for key in settings.dkim_keys]
-        base_url = settings.base_url or f"https://stats.{batch.domain}"
-        self._tracking = BatchTracking(TokenSigner(settings.token_key), base_url, batch.domain, settings.token_ttl)
-        content = batch.content
-        self._subject = split_placeholders(content.subject)
-        self._unsubscribe = split_placeholders(content.unsubscribe_url) if content.unsubscribe_url else None
-        skeleton = build_skeleton(batch.message_id, content.attachments)
-        self._headers = _constant_headers(batch, skeleton)
-        self._body = Body(content.html, skeleton, autoescape=settings.autoescape)
+    template: "CompiledTemplate"
+    global_fields: Mapping[str, str]
 
     def fill(self, delivery: Delivery, now: datetime) -> Envelope:
+        return self.template.fill(delivery, self.global_fields, now)
+
+
+class CompiledTemplate:
+    """Serves all batches with this content, whatever their global fields. It has parsed keys and stays in its process;
+    only its inputs can be pickled. Raises ValueError as `compile_batch` does."""
+
+    def __init__(self, domain: str, content: Content, settings: BuildSettings) -> None:
+        if not settings.dkim_keys:
+            raise ValueError(f"no DKIM key for {domain}")
+        self._domain = domain
+        self._settings = settings
+        self._signers = [DkimSigner(key, domain) for key in settings.dkim_keys]
+        base_url = settings.base_url or f"https://stats.{domain}"
+        self._tracking = BatchTracking(TokenSigner(settings.token_key), base_url, domain, settings.token_ttl)
+        self._subject = split_placeholders(content.subject)
+        self._unsubscribe = split_placeholders(content.unsubscribe_url) if content.unsubscribe_url else None
+        skeleton = build_skeleton(domain, content.attachments)
+        self._headers = _constant_headers(content, skeleton)
+        self._body = Body(content.html, skeleton, autoescape=settings.autoescape)
+        self.bytes = _BYTES_PER_HTML * len(content.html) + _BYTES_PER_ATTACHMENT * content.attachment_bytes
+
+    def fill(self, delivery: Delivery, global_fields: Mapping[str, str], now: datetime) -> Envelope:
         """One recipient's mail. Raises ValueError for an invalid address, which the validator filters out before."""
         recipient = delivery.recipient
         address = parse_address(recipient.email)
-        fields = fields_for(recipient.email, self._batch.content.global_fields, recipient.fields)
+        fields = fields_for(recipient.email, global_fields, recipient.fields)
         wire, body_hash = self._body.fill(RenderContext(fields, TrackingUrls(self._tracking, delivery, now)))
-        headers = self._fill_headers(str(address), fields, delivery.secret, now)
+        headers = self._fill_headers(str(address), fields, delivery, now)
         canonical = [(header.name, header.canonical) for header in headers]
         signatures = [signer.sign(canonical, body_hash, now) for signer in self._signers]
         settings = self._settings
@@ -88,7 +103,7 @@ class CompiledBatch:
             delivery_id=delivery.id,
             message_id=delivery.message_id,
             domain=delivery.domain,
-            mail_from=make_bounce_address(delivery.id, self._batch.domain, settings.bounce_secret, expires),
+            mail_from=make_bounce_address(delivery.id, self._domain, settings.bounce_secret, expires),
             rcpt_to=recipient.email,
             body=b"".join([*signatures, *[header.wire for header in headers], b"\r\n", *wire]),
             attempt=delivery.attempt,
@@ -96,7 +111,7 @@ class CompiledBatch:
             requeues=delivery.requeues,
         )
 
-    def _fill_headers(self, recipient: str, fields: dict[str, str], secret: bytes, now: datetime) -> list[Header]:
+    def _fill_headers(self, recipient: str, fields: dict[str, str], delivery: Delivery, now: datetime) -> list[Header]:
         """In the order of the mail; each field occurs once."""
         constant = self._headers
         subject = encode_unstructured(fill_plain(self._subject, fields), column=len("Subject: "))
@@ -106,20 +121,18 @@ class CompiledBatch:
             constant["to"] if "to" in constant else make_header("To", recipient),
             *([constant["cc"]] if "cc" in constant else []),
             make_header("Subject", subject),
-            make_header("Message-ID", f"<{make_message_id(secret, self._batch.domain)}>"),
-            constant["x-pool-message-id"],
+            make_header("Message-ID", f"<{make_message_id(delivery.secret, self._domain)}>"),
+            make_header("X-Pool-Message-Id", delivery.message_id),
         ]
         if self._unsubscribe is not None and (url := fill_url(self._unsubscribe, fields)) is not None:
             headers += [make_header("List-Unsubscribe", format_url(url)), constant["list-unsubscribe-post"]]
         return [*headers, constant["mime-version"], constant["content-type"]]
 
 
-def _constant_headers(batch: Batch, skeleton: MimeSkeleton) -> dict[str, Header]:
+def _constant_headers(content: Content, skeleton: MimeSkeleton) -> dict[str, Header]:
     """By name in lower case."""
-    content = batch.content
     headers = [
         make_header("From", format_mailbox(content.sender_alias, parse_address(content.sender_email))),
-        make_header("X-Pool-Message-Id", batch.message_id),
         make_header("List-Unsubscribe-Post", _ONE_CLICK),
         make_header("MIME-Version", "1.0"),
         make_header("Content-Type", skeleton.content_type),

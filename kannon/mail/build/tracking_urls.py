@@ -13,21 +13,27 @@ from kannon.mail.message_id import anonymous_address, issued_at, make_pseudonym,
 from kannon.mail.token import Channel, Claims, TokenSigner
 from kannon.mail.tracking import TrackingMode
 
-_MAX_ANONYMOUS = 10_000  # tokens kept per batch; they differ only if a link contains placeholders
+_MAX_ANONYMOUS = 10_000  # tokens kept; those of a batch differ only if a link contains placeholders
+
+
+@lru_cache(maxsize=_MAX_ANONYMOUS)
+def _sign_anonymous(signer: TokenSigner, claims: Claims) -> str:
+    return signer.sign(claims)
 
 
 class BatchTracking:
-    """Shared by all deliveries of a batch: key, base URL, lifetime, and the anonymous tokens."""
+    """Shared by all deliveries of a template: key, base URL and lifetime."""
 
     def __init__(self, signer: TokenSigner, base_url: str, domain: str, lifetime: timedelta) -> None:
         self.base_url = base_url
         self.domain = domain
         self.lifetime = lifetime
-        self._sign = signer.sign
-        self._sign_anonymous = lru_cache(maxsize=_MAX_ANONYMOUS)(signer.sign)
+        self._signer = signer
 
     def sign(self, claims: Claims) -> str:
-        return self._sign_anonymous(claims) if claims.mode is TrackingMode.ANONYMOUS else self._sign(claims)
+        if claims.mode is TrackingMode.ANONYMOUS:
+            return _sign_anonymous(self._signer, claims)
+        return self._signer.sign(claims)
 
 
 class TrackingUrls:

@@ -81,7 +81,7 @@ async def delete(stub: DkimStub, selector: str, *, force: bool = False) -> pb.Dk
 
 async def signing(db: Database) -> list[tuple[str, str]]:
     """What the dispatcher loads."""
-    return [(key.selector, key.algorithm) for key in await list_active_dkim_keys(db, DOMAIN)]
+    return [(key.selector, key.algorithm) for key in (await list_active_dkim_keys(db, [DOMAIN]))[DOMAIN]]
 
 
 async def retired_ago(db: Database, selector: str, ago: timedelta) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kannon.components.dispatcher import Builder, BuildOptions, builder
+from kannon.components.dispatcher import Builder, BuildOptions, inputs
 from kannon.db.dkim_keys import activate_dkim_key, insert_dkim_key, retire_dkim_key
 from kannon.db.pool import Database
 from kannon.db.queue import claim_due
@@ -47,7 +47,7 @@ async def change_key(db: Database, zone: Zone, algorithm: str = RSA_SHA256) -> N
 
 
 async def build(builder: Builder, delivery: Delivery, zone: Zone) -> list[Signature]:
-    [envelope] = await builder.build(delivery.message_id, [delivery], now())
+    [envelope] = await builder.build([delivery], now())
     assert isinstance(envelope, Envelope)
     return signatures(envelope.body, zone)
 
@@ -64,7 +64,7 @@ async def test_a_page_keeps_its_key(db: Database, page: list[Delivery], zone: Zo
 async def test_a_page_that_is_loaded_again_has_the_new_key(
     db: Database, page: list[Delivery], zone: Zone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(builder, "JOB_SECONDS", 0.0)  # over at once
+    monkeypatch.setattr(inputs, "CACHE_SECONDS", 0.0)  # over at once
     third = Signature("kannon3", ED25519_SHA256, verifies=True)
     async with Builder(db, OPTIONS, workers=0, clock=now) as built:
         assert await build(built, page[0], zone) == [FIRST]

@@ -56,7 +56,7 @@ async def builder(db: Database) -> AsyncIterator[Builder]:
 
 async def until_it_fails(builder: Builder, page: list[Delivery]) -> None:
     while True:
-        await builder.build("msg_1@example.com", page, now())
+        await builder.build(page, now())
 
 
 async def run_scheduler(scheduler: Scheduler, bus: Bus, envelopes: int) -> None:
@@ -104,12 +104,10 @@ class GatedBuilder(Builder):
         self.gate = anyio.Event()
         self.asked = anyio.Event()
 
-    async def build(
-        self, message_id: str, deliveries: Sequence[Delivery], now: datetime
-    ) -> list[Envelope | BuildFailure]:
+    async def build(self, deliveries: Sequence[Delivery], now: datetime) -> list[Envelope | BuildFailure]:
         self.asked.set()
         await self.gate.wait()
-        return await super().build(message_id, deliveries, now)
+        return await super().build(deliveries, now)
 
 
 async def test_it_claims_a_page_for_each_worker_and_one_more_while_none_is_published(db: Database, bus: Bus) -> None:
@@ -241,12 +239,12 @@ async def test_a_worker_that_dies_costs_a_retried_page_and_no_mail(db: Database,
     await insert_batch(db, [f"a{n}@example.org" for n in range(5)], state="scheduled")
     page = await claim_due(db, 10)
     async with Builder(db, OPTIONS, workers=1, clock=now) as builder:
-        assert len(await builder.build("msg_1@example.com", page, now())) == 5
+        assert len(await builder.build(page, now())) == 5
         [worker] = _children()
         os.kill(worker, signal.SIGKILL)
         with pytest.raises(Unavailable, match="worker died"):
             await until_it_fails(builder, page)
-        assert not any(isinstance(b, BuildFailure) for b in await builder.build("msg_1@example.com", page, now()))
+        assert not any(isinstance(b, BuildFailure) for b in await builder.build(page, now()))
 
 
 async def test_a_page_that_cannot_be_published_goes_back_without_an_attempt(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kannon.components.dispatcher.builder import JOB_SECONDS
+from kannon.components.dispatcher.inputs import CACHE_SECONDS
 from kannon.errors import FailedPrecondition
 from kannon.mail.build.dkim import ED25519_SHA256, RSA_SHA256
 from kannon.mail.dns.dkim_keys import (
@@ -76,7 +76,7 @@ def test_a_retired_key_is_needed_until_its_mail_is_delivered() -> None:
 
 
 def test_the_cache_time_covers_a_dispatchers_cache() -> None:
-    assert timedelta(seconds=JOB_SECONDS) < KEY_CACHE_TIME
+    assert timedelta(seconds=CACHE_SECONDS) < KEY_CACHE_TIME
 
 
 def test_an_unpublished_record_is_named() -> None:
