@@ -40,6 +40,7 @@ class NoBus:
     """Stands in for the bus, in tests that are not about it."""
 
     notifications: int = 0
+    key_changes: int = 0
     error: Exception | None = None
 
     async def notify_validator(self) -> None:
@@ -50,7 +51,8 @@ class NoBus:
     async def notify_dispatcher(self) -> None:
         await self.notify_validator()
 
-    async def notify_keys_changed(self) -> None: ...
+    async def notify_keys_changed(self) -> None:
+        self.key_changes += 1
 
     async def publish_events(self, events: Sequence[Event]) -> None:
         raise Unavailable("NATS: not connected")

@@ -69,10 +69,11 @@ class DkimMethods:
 
     async def RetireDkimKey(self, caller: Admin, request: pb.RetireDkimKeyRequest) -> pb.RetireDkimKeyResponse:
         key = await self._find(request.domain, request.selector)
-        retired = await dkim_keys.retire_dkim_key(self._db, key.domain, key.selector)
-        key = found(retired, _no_domain(key.domain))
-        self._log("DKIM key retired", key, caller)
-        await self._notify()
+        if key.state is not KeyState.RETIRED:
+            retired = await dkim_keys.retire_dkim_key(self._db, key.domain, key.selector)
+            key = found(retired, _no_domain(key.domain))
+            self._log("DKIM key retired", key, caller)
+            await self._notify()
         return pb.RetireDkimKeyResponse(key=self._message(key))
 
     async def DeleteDkimKey(self, caller: Admin, request: pb.DeleteDkimKeyRequest) -> pb.DeleteDkimKeyResponse:

@@ -17,7 +17,8 @@ from kannon.mail.dns.records import Record, check_record, dkim_record
 
 FIRST_SELECTOR = "kannon"
 KEY_CACHE_TIME = timedelta(minutes=2)
-"""A dispatcher may sign with a retired key for this long: it loads the keys of a batch once a minute."""
+"""A dispatcher may sign with a retired key for this long: it caches keys for a minute, unless it is
+notified of a change."""
 
 
 class KeyState(StrEnum):

@@ -17,7 +17,7 @@ from kannon.mail.dns.dkim_keys import KEY_CACHE_TIME
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import GetDomainReq
 from kannon.pb.admin.v1 import dkim_pb2 as pb
 from kannon.pb.admin.v1.dkim_grpc import DkimStub
-from tests.support.api import ADMIN, RunningApi, refusal, running_api
+from tests.support.api import ADMIN, NoBus, RunningApi, refusal, running_api
 from tests.support.dns_server import DROP, SERVFAIL, DnsServer, Zone, serving_dns, txt
 from tests.support.patience import PATIENCE_SECONDS, patience
 from tests.support.pool import insert_batch
@@ -231,6 +231,25 @@ async def test_a_second_signature_and_its_end(stub: DkimStub, db: Database, zone
     assert (ended.state, ended.publish) == ("retired", True)
     assert await retire(stub, "kannon2") == ended
     assert await signing(db) == [("kannon", "rsa-sha256")]
+
+
+async def test_dispatchers_are_notified_when_other_keys_sign(db: Database) -> None:
+    bus = NoBus()
+    async with running_api(db, bus=bus) as api:
+        await api.create_domain(DOMAIN)
+        stub = DkimStub(api.channel)
+        changes = [
+            (create(stub), 0),
+            (activate(stub, "kannon2", force=True), 1),
+            (activate(stub, "kannon2", force=True), 1),
+            (create(stub, ED), 1),
+            (activate(stub, "kannon3", force=True), 2),
+            (retire(stub, "kannon3"), 3),
+            (delete(stub, "kannon", force=True), 3),
+        ]
+        for change, notifications in changes:
+            await change
+            assert bus.key_changes == notifications
 
 
 async def test_no_domain_is_without_an_rsa_signature(stub: DkimStub) -> None:

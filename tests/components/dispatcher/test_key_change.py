@@ -2,18 +2,24 @@
 
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import pytest
 
-from kannon.components.dispatcher import Builder, BuildOptions, inputs
+from kannon.bus.connection import Bus
+from kannon.bus.streams import SENDER
+from kannon.components.dispatcher import Builder, BuildOptions, Scheduler, SchedulerLimits, inputs
 from kannon.db.dkim_keys import activate_dkim_key, insert_dkim_key, retire_dkim_key
 from kannon.db.pool import Database
 from kannon.db.queue import claim_due
 from kannon.mail.batch import Delivery
 from kannon.mail.build.dkim import ED25519_SHA256, RSA_SHA256, generate_dkim_key
 from kannon.mail.envelope import Envelope
+from kannon.wire.envelopes import parse_envelope
+from tests.support.consume import take
 from tests.support.dkim_zone import Signature, signatures
 from tests.support.dns_server import Zone, txt
-from tests.support.pool import insert_batch
+from tests.support.patience import patience
+from tests.support.pool import insert_batch, insert_domain
 
 DOMAIN = "example.com"
 OPTIONS = BuildOptions("", autoescape=True, token_ttl=timedelta(days=90), bounce_ttl=timedelta(days=31))
@@ -50,6 +56,29 @@ async def build(builder: Builder, delivery: Delivery, zone: Zone) -> list[Signat
     [envelope] = await builder.build([delivery], now())
     assert isinstance(envelope, Envelope)
     return signatures(envelope.body, zone)
+
+
+async def test_a_notification_makes_the_next_page_use_the_new_key(db: Database, bus: Bus, zone: Zone) -> None:
+    await insert_domain(db, DOMAIN)
+    await change_key(db, zone)
+    selectors: list[str] = []
+    stop = anyio.Event()
+    with patience():
+        async with Builder(db, OPTIONS, workers=0, clock=now) as builder, anyio.create_task_group() as group:
+            limits = SchedulerLimits(page=50, max_backlog=1000, max_backlog_bytes=1 << 30, workers=0)
+            group.start_soon(Scheduler(db, bus, builder, limits, clock=now).run, stop)
+            while selectors[-1:] != ["kannon2"]:
+                if len(selectors) == 1:
+                    await change_key(db, zone)
+                if selectors:
+                    await bus.notify_keys_changed()
+                await insert_batch(db, ["a@example.org"], name=str(len(selectors)), state="scheduled")
+                await bus.notify_dispatcher()
+                [message] = await take(bus, SENDER, 1)
+                [signature] = signatures(parse_envelope(message.payload).body, zone)
+                selectors.append(signature.selector)
+            stop.set()
+    assert selectors[0] == "kannon"
 
 
 async def test_a_page_keeps_its_key(db: Database, page: list[Delivery], zone: Zone) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -188,6 +189,45 @@ async def test_a_single_mail_is_built_before_the_large_batch_it_was_claimed_with
     await run_scheduler(Scheduler(db, bus, builder, replace(LIMITS, workers=0), clock=now), bus, 100)
     envelopes = [parse_envelope(m.payload) for m in await take(bus, streams.SENDER, 100)]
     assert envelopes[0].to == "single@example.org"
+
+
+class RecordingBuilder(Builder):
+    """Keeps of each call the number of deliveries by batch."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db, OPTIONS, workers=0, clock=now)
+        self.calls: list[dict[str, int]] = []
+
+    async def build(self, deliveries: Sequence[Delivery], now: datetime) -> list[Envelope | BuildFailure]:
+        self.calls.append(dict(Counter(delivery.message_id for delivery in deliveries)))
+        return await super().build(deliveries, now)
+
+
+async def test_small_batches_share_a_call_that_no_large_batch_joins(db: Database, bus: Bus) -> None:
+    await insert_dkim_key(db)
+    await insert_batch(db, [f"a{n}@example.org" for n in range(30)], name="large", state="scheduled")
+    for number in range(5):
+        await insert_batch(db, [f"b{number}@example.org"], name=f"single{number}", state="scheduled")
+    async with RecordingBuilder(db) as builder:
+        await run_scheduler(Scheduler(db, bus, builder, replace(LIMITS, workers=0), clock=now), bus, 35)
+    assert builder.calls == [
+        {f"msg_single{number}@example.com": 1 for number in range(5)},
+        {"msg_large@example.com": 30},
+    ]
+
+
+async def test_a_call_has_at_most_a_hundred_mails_of_small_batches(
+    db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "CHUNK", 4)
+    await insert_dkim_key(db)
+    for number in range(5):
+        await insert_batch(
+            db, [f"a{number}@example.org", f"b{number}@example.org"], name=str(number), state="scheduled"
+        )
+    async with RecordingBuilder(db) as builder:
+        await run_scheduler(Scheduler(db, bus, builder, replace(LIMITS, workers=0), clock=now), bus, 10)
+    assert [sum(call.values()) for call in builder.calls] == [4, 4, 2]
 
 
 async def test_a_page_ends_before_its_lease_after_a_slow_claim(
