@@ -153,7 +153,7 @@ class Bus:
         await notify.notify(self._connection, streams.NOTIFY_DISPATCHER)
 
     async def notify_keys_changed(self) -> None:
-        """Every dispatcher."""
+        """To every dispatcher. Never raises."""
         await notify.notify(self._connection, streams.KEYS_CHANGED)
 
     def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[notify.Notification]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from kannon.bus.connection import Bus
+from kannon.bus.bus import Bus
 from kannon.bus.streams import SENDER
 from kannon.components.dispatcher import Builder, BuildOptions, Scheduler, SchedulerLimits, inputs
 from kannon.db.dkim_keys import activate_dkim_key, insert_dkim_key, retire_dkim_key
