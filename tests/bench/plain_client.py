@@ -1,7 +1,7 @@
 """A gRPC client that costs almost nothing: it encodes its requests before and sends them over one connection.
 
-In: an address; a path, metadata and a message. It checks that each answer is OK. A measurement on the same machine is
-then mostly of the server.
+In: an address; a path, metadata and a message of one frame (16 KiB at most). It checks that each answer is OK. A
+measurement on the same machine is then mostly of the server.
 """
 
 import asyncio

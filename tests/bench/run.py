@@ -140,7 +140,7 @@ async def _measure(
         else None
     )
     began = time.monotonic()
-    sending = asyncio.create_task(send_all(workload, "127.0.0.1", kannon.ports["api"], client.credentials))
+    sending = asyncio.create_task(send_all(workload, client, "127.0.0.1", kannon.ports["api"]))
     stages = await _watch(database, mails, began, counted, sending)
     seconds = max(stages.values())
     if profiler is not None:

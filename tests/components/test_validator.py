@@ -87,6 +87,19 @@ async def test_a_notification_starts_a_cycle_and_stop_ends_it(db: Database, bus:
             stop.set()
 
 
+async def test_full_pages_follow_each_other_at_once(db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the rows behind a page that is not full gather."""
+    for name, value in (("PAGE", 2), ("GATHER_SECONDS", 3600), ("GATHER_SECONDS_PER_ROW", 3600)):
+        monkeypatch.setattr(f"kannon.components.validator.{name}", value)
+    await insert_batch(db, [f"a{n}@example.org" for n in range(5)])
+    with patience():
+        async with anyio.create_task_group() as group:
+            await group.start(Validator(db, bus).run, anyio.Event())
+            while set((await states(db)).values()) != {"scheduled"}:
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+
+
 async def test_claims_of_an_earlier_process_are_taken_back_at_once_where_it_is_alone(db: Database, bus: Bus) -> None:
     [delivery] = await insert_batch(db, ["a@example.org"], state="validating")
     stop = anyio.Event()
