@@ -113,7 +113,7 @@ class Builder:
         return built
 
     async def _call(
-        self, jobs: Sequence[BuildJob], sources: Mapping[str, TemplateSource], now: datetime
+        self, jobs: Sequence[BuildJob], sources: Mapping[str, TemplateSource | str], now: datetime
     ) -> list[Envelope | str] | MissingTemplates:
         executor = self._executor
         if executor is None:

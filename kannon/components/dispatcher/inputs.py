@@ -101,14 +101,17 @@ class BuildInputs:
                 found[message_id] = BuildInput(batch, attachment_bytes is not None, of_domain.settings, key)
         return found
 
-    async def sources(self, inputs: Collection[BuildInput]) -> dict[str, TemplateSource]:
-        """By key, with attachments: for workers that lack these templates."""
+    async def sources(self, inputs: Collection[BuildInput]) -> dict[str, TemplateSource | str]:
+        """By key, with attachments: for workers that lack these templates. A string is the reason why there is none."""
         by_key = {each.key: each for each in inputs}
         with_attachments = [each.batch.message_id for each in by_key.values() if each.has_attachments]
         attachments = await find_attachments(self._db, with_attachments) if with_attachments else {}
-        sources = {}
+        sources: dict[str, TemplateSource | str] = {}
         for key, each in by_key.items():
             own = attachments.get(each.batch.message_id, ())
+            if each.has_attachments and not own:
+                sources[key] = f"the attachments of batch {each.batch.message_id} are gone"
+                continue
             content = replace(each.batch.content, global_fields={}, attachments=own)
             sources[key] = TemplateSource(each.batch.domain, content, each.settings)
         return sources

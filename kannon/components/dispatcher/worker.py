@@ -57,7 +57,7 @@ _compiled: LRUCache[str, Compiled] = LRUCache(COMPILED_BYTES, getsizeof=_compile
 
 
 def build(
-    jobs: Sequence[BuildJob], sources: Mapping[str, TemplateSource], now: datetime
+    jobs: Sequence[BuildJob], sources: Mapping[str, TemplateSource | str], now: datetime
 ) -> list[Envelope | str] | MissingTemplates:
     """In the order of the jobs and their deliveries; a string is the reason why a mail cannot be built. No fault of a
     template or a mail raises."""
@@ -76,7 +76,10 @@ def build(
     ]
 
 
-def _compile(source: TemplateSource) -> Compiled:
+def _compile(source: TemplateSource | str) -> Compiled:
+    """A string is the reason why there is no source."""
+    if isinstance(source, str):
+        return source
     try:
         return CompiledTemplate(source.domain, source.content, source.settings)
     except Exception as error:  # any template or key: its error concerns its batches only

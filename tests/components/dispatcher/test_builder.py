@@ -142,6 +142,24 @@ async def test_batches_that_cannot_be_built_fail_alone(db: Database) -> None:
     assert reasons["gone.com"] == "batch msg_x@gone.com or its template is gone"
 
 
+async def test_a_batch_that_loses_its_attachments_is_not_sent_without_them(db: Database) -> None:
+    page = await claim_singles(db, ["one.com", "two.com"])
+    page.sort(key=lambda delivery: delivery.domain)
+    await change(
+        db,
+        "INSERT INTO attachments (message_id, position, filename, content_type, content_id, content)"
+        " VALUES ($1, 1, 'f.bin', 'application/octet-stream', '', 'x')",
+        page[0].message_id,
+    )
+    async with Builder(db, OPTIONS, workers=0, clock=now) as builder:
+        await builder.estimate_bytes([delivery.message_id for delivery in page])
+        await change(db, "DELETE FROM attachments")
+        lost, sent = await builder.build(page, now())
+    assert isinstance(lost, BuildFailure)
+    assert lost.reason == f"the attachments of batch {page[0].message_id} are gone"
+    assert isinstance(sent, Envelope)
+
+
 async def test_a_worker_that_lacks_a_template_gets_it(db: Database, compiled: list[Content]) -> None:
     page = await claim_singles(db, ["one.com", "two.com"])
     async with Builder(db, OPTIONS, workers=0, clock=now) as builder:
