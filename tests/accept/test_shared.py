@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
@@ -12,7 +12,7 @@ import pytest
 from kannon.accept.limiter import SendLimiter
 from kannon.accept.service import AcceptService
 from kannon.accept.store import OwnStore, SharedStore
-from kannon.db.batches import DeliveryRow, NewBatch, find_batch
+from kannon.db.batches import DeliveryRow, NewBatch, find_attachments, find_batches
 from kannon.db.pool import Database, Permits, _no_reset
 from kannon.db.queries import queries
 from kannon.db.suppressions import insert_suppressions
@@ -131,9 +131,9 @@ async def test_each_send_of_a_group_is_stored_as_it_was(running: Running, db: Da
     for number, ((tenant, request), result) in enumerate(zip(sends, results, strict=True)):
         assert isinstance(result, SendResult)
         assert (result.accepted_count, len(result.rejected)) == (number % 4, 1)
-        batch = await find_batch(db, result.message_id)
-        assert batch is not None
-        assert (batch.content, batch.domain, batch.scheduled_at) == (
+        batch = (await find_batches(db, [result.message_id]))[result.message_id].batch
+        attachments = (await find_attachments(db, [result.message_id])).get(result.message_id, ())
+        assert (replace(batch.content, attachments=attachments), batch.domain, batch.scheduled_at) == (
             request.content,
             tenant.domain,
             result.scheduled_at,
