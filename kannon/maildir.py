@@ -1,13 +1,28 @@
-"""Writes mails into a Maildir (maildir(5)): under `tmp`, then moved to `new`, so that a reader sees whole mails only.
+"""A Maildir (maildir(5)): mails are written under `tmp`, then moved to `new`, so that a reader sees whole mails only.
 
-In: a folder and a mail's bytes. Out: a file in `new` that outlives a power cut. Blocking; call it in a thread. Raises
-OSError, and leaves no file behind then.
+In: a folder, a mail's bytes. Out: a file in `new` that outlives a power cut, and the list of the mails. Blocking; call
+it in a thread. Raises OSError, and leaves no half-written file behind then.
 """
 
 import os
+import re
 import secrets
 import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+
+_NAME = re.compile(r"(\d{10,20})\.P\d+R([0-9a-f]{16})\.kannon(?::2,[A-Za-z]*)?")
+"""As `write_mail` names a mail; a mail reader that moves it to `cur` appends flags."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMail:
+    """`id` is unique in the folder, `at` is aware UTC."""
+
+    id: str
+    at: datetime
+    path: Path
 
 
 def make_maildir(folder: Path) -> None:
@@ -26,6 +41,23 @@ def write_mail(folder: Path, mail: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(new)
+
+
+def list_mails(folder: Path) -> list[StoredMail]:
+    """The newest first, read or not. Files that `write_mail` has not named are left out."""
+    found = []
+    for path in [*(folder / "new").iterdir(), *(folder / "cur").iterdir()]:
+        if match := _NAME.fullmatch(path.name):
+            found.append((int(match[1]), StoredMail(match[2], datetime.fromtimestamp(int(match[1]) / 1e9, UTC), path)))
+    return [mail for _, mail in sorted(found, key=lambda each: each[0], reverse=True)]
+
+
+def delete_mails(folder: Path) -> int:
+    """The number of deleted mails. A mail that arrives meanwhile may stay."""
+    mails = list_mails(folder)
+    for mail in mails:
+        mail.path.unlink(missing_ok=True)
+    return len(mails)
 
 
 def _write(path: Path, content: bytes) -> None:

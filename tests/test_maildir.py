@@ -1,11 +1,11 @@
-"""Mails written into a Maildir: whole, private, with names of their own, and no remains of a failure."""
+"""Mails in a Maildir: whole, private, with names of their own, listed newest first, and no remains of a failure."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from kannon.maildir import make_maildir, write_mail
+from kannon.maildir import delete_mails, list_mails, make_maildir, write_mail
 
 
 def test_each_mail_is_a_private_file_in_new(tmp_path: Path) -> None:
@@ -30,3 +30,18 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(OSError, match="No space left"):
         write_mail(tmp_path, b"x")
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+def test_mails_are_listed_newest_first_read_or_not(tmp_path: Path) -> None:
+    make_maildir(tmp_path)
+    for number in range(3):
+        write_mail(tmp_path, b"%d" % number)
+    (tmp_path / "new" / "of-another-program").write_bytes(b"x")
+    middle = list_mails(tmp_path)[1]
+    middle.path.rename(tmp_path / "cur" / f"{middle.path.name}:2,S")
+    listed = list_mails(tmp_path)
+    assert [mail.path.read_bytes() for mail in listed] == [b"2", b"1", b"0"]
+    assert listed[1].id == middle.id
+    assert delete_mails(tmp_path) == 3
+    assert list_mails(tmp_path) == []
+    assert (tmp_path / "new" / "of-another-program").exists()

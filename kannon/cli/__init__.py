@@ -17,6 +17,7 @@ COMMANDS = {
     "migrate": "kannon.cli.server.migrate:migrate",
     "backup": "kannon.cli.server.backup:backup",
     "restore": "kannon.cli.server.restore:restore",
+    "sandbox": "kannon.cli.server.sandbox:app",
     "install": "kannon.cli.install.install:install",
     "uninstall": "kannon.cli.install.uninstall:uninstall",
     "version": "kannon.cli.version:version",

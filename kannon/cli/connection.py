@@ -20,7 +20,7 @@ import typer
 from grpclib.const import Status
 
 from kannon.cli.errors import EX_NOPERM, operator_errors
-from kannon.cli.options import ConfigOption
+from kannon.cli.options import ConfigOption, JsonOption
 from kannon.cli.output import Output
 from kannon.client import CallRefused, Client, Tls
 from kannon.errors import OperatorError
@@ -51,7 +51,6 @@ CaOption = Annotated[
         "--ca", envvar="KANNON_CA", help="PEM file of certificate authorities to trust instead of the system's."
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Endpoint:

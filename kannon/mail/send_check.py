@@ -13,6 +13,7 @@ from kannon.mail.batch import Attachment, Content, Recipient
 from kannon.mail.build.mime import MAX_CONTENT_ID
 from kannon.mail.build.placeholders import check_unsubscribe_url, fields_for, placeholders_in, unsubscribe_url_resolves
 from kannon.mail.send_request import MAX_ADDRESS, Limits, RejectReason, SendRequest, Tenant
+from kannon.mail.simulator import simulated_name
 from kannon.mail.tracking import NOT_STATED, TrackingPolicy, UnsupportedTracking, effective_policy
 
 _LINE_BREAKS = "\r\n"
@@ -123,7 +124,7 @@ def _forbid(text: str, characters: str, name: str) -> None:
 
 class RecipientChecker:
     """Checks the recipients of one request in order; it remembers their addresses. Gives every reason but SUPPRESSED,
-    the last one, which the database has to answer."""
+    the last one, which the database has to answer for all addresses but the simulator's."""
 
     def __init__(self, request: SendRequest, tenant: Tenant) -> None:
         content = request.content
@@ -158,6 +159,8 @@ class RecipientChecker:
                 return RejectReason.INVALID_FIELD
         if any(_UNSTORABLE in key or _UNSTORABLE in value for key, value in fields.items()):
             return RejectReason.INVALID_FIELD
+        if simulated_name(email) == "suppressed":
+            return RejectReason.SUPPRESSED
         return Recipient(email, fields, policy)
 
 

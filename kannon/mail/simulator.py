@@ -1,35 +1,54 @@
-"""The five addresses of the sandbox that simulate a remote server's behaviour.
+"""The addresses of the sandbox that simulate a remote server's behaviour.
 
 In: an envelope. Out: the verdict of such a server, and the mail that it later sends to the bounce address (a complaint,
-an automatic reply) or b"". Mail to any other address is delivered.
+an automatic reply) or b"". Mail to any other address is delivered. A label (bounce+x@) makes no difference.
 
-    success@simulator.kannon    delivered                 defer@simulator.kannon   451 on every attempt
-    bounce@simulator.kannon     550 5.1.1                 complaint@…, ooto@…      delivered, and answered
+    success@simulator.kannon    delivered                        defer@         451 4.2.1 on every attempt
+    bounce@                     550 5.1.1                        defer-4.7.1@   451 with this enhanced status
+    bounce-5.2.2@               550 with this enhanced status    delay@         451 4.7.1 once, then delivered
+    complaint@, ooto@           delivered, and answered          suppressed@    rejected by the send itself
 """
+
+import re
 
 from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Stage, Verdict
 
 DOMAIN = "simulator.kannon"
 BOUNDARY = "simulated-report"
+_WITH_STATUS = re.compile(r"bounce-(5\.\d{1,3}\.\d{1,3})|defer-(4\.\d{1,3}\.\d{1,3})")
+
+
+def simulated_name(address: str) -> str:
+    """`Bounce+x@simulator.kannon` → `bounce`; empty for an address elsewhere."""
+    local, _, domain = address.lower().rpartition("@")
+    return local.partition("+")[0] if domain == DOMAIN else ""
 
 
 def simulate(envelope: Envelope) -> tuple[Verdict, bytes]:
-    local, _, domain = envelope.rcpt_to.lower().rpartition("@")
-    if domain != DOMAIN:
-        local = "success"
-    match local:
+    name = simulated_name(envelope.rcpt_to)
+    if match := _WITH_STATUS.fullmatch(name):
+        return (_bounced("simulated bounce", match[1]) if match[1] else _deferred("simulated deferral", match[2])), b""
+    match name:
         case "bounce":
-            reply = Reply(550, "no such user in the simulator", "5.1.1")
-            return Refused(reply, Stage.RCPT, DOMAIN), b""
+            return _bounced("no such user in the simulator", "5.1.1"), b""
         case "defer":
-            reply = Reply(451, "the simulator defers this address for ever", "4.2.1")
-            return Deferred(reply, Stage.RCPT, DOMAIN), b""
+            return _deferred("the simulator defers this address for ever", "4.2.1"), b""
+        case "delay" if envelope.attempt == 1:
+            return _deferred("greylisted in the simulator", "4.7.1"), b""
         case "complaint":
             return _DELIVERED, _complaint(envelope)
         case "ooto":
             return _DELIVERED, _out_of_office(envelope)
     return _DELIVERED, b""
+
+
+def _bounced(text: str, status: str) -> Refused:
+    return Refused(Reply(550, text, status), Stage.RCPT, DOMAIN)
+
+
+def _deferred(text: str, status: str) -> Deferred:
+    return Deferred(Reply(451, text, status), Stage.RCPT, DOMAIN)
 
 
 _DELIVERED = Delivered(Reply(250, "kept in the sandbox", "2.0.0"), DOMAIN)

@@ -1,7 +1,7 @@
 """Suppression: the addresses that a domain no longer sends to, and why.
 
 In: a bounced or complained event. Out: the suppression that it causes, or None. Hard bounces suppress
-(kannon.mail.bounce.hard), complaints always do.
+(kannon.mail.bounce.hard), complaints always do. No event suppresses an address of the simulator: it works again.
 """
 
 import unicodedata
@@ -12,6 +12,7 @@ from enum import StrEnum
 from kannon.mail.address import canonical_domain
 from kannon.mail.bounce.hard import is_hard_bounce
 from kannon.mail.event import Event, EventType
+from kannon.mail.simulator import simulated_name
 
 
 class Cause(StrEnum):
@@ -55,7 +56,7 @@ class SuppressionRule:
 
     def apply(self, event: Event) -> Suppression | None:
         """The suppression that an event causes. The same event always has the same result."""
-        if not self.enabled or not event.email:
+        if not self.enabled or not event.email or simulated_name(event.email):
             return None
         if event.type is EventType.COMPLAINED:
             cause, expiry = Cause.COMPLAINED, self.complaint_expiry

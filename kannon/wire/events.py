@@ -56,7 +56,9 @@ def _fill_data(data: StatsData, event: Event) -> None:
         case EventType.ACCEPTED:
             data.accepted.SetInParent()
         case EventType.DELIVERED:
-            data.delivered.SetInParent()
+            data.delivered.SetInParent()  # also where both are empty
+            data.delivered.code = event.code
+            data.delivered.msg = event.text
         case EventType.REJECTED:
             data.rejected.reason = event.text
         case EventType.FAILED:
@@ -98,6 +100,8 @@ def decode_event(payload: bytes) -> Event:
         raise Poison("not an event: it has no time")  # partitions are named by it
     data = stats.data
     match event_type:
+        case EventType.DELIVERED:
+            code, text = data.delivered.code, data.delivered.msg
         case EventType.BOUNCED:
             code, text = data.bounced.code, data.bounced.msg
         case EventType.ERROR:

@@ -138,6 +138,20 @@ async def test_suppressed_recipients_are_rejected_in_the_order_of_the_request(
     assert await stored(db) == emails[1:-1]
 
 
+async def test_of_the_simulator_only_its_suppressed_address_is_suppressed(running: Running, db: Database) -> None:
+    at = datetime.now(UTC)
+    await insert_suppressions(db, DOMAIN, [Suppression(DOMAIN, "bounce@simulator.kannon", Cause.BOUNCED, at)])
+    names = ["bounce", "suppressed", "Suppressed+1", "suppressed-1"]
+    recipients = [Recipient(f"{name}@simulator.kannon") for name in names]
+    tenant = Tenant(DOMAIN, IDENTIFIED, suppresses=True)
+    result = await running.service.accept(tenant, send_request(recipients))
+    assert result.rejected == [
+        RejectedRecipient("suppressed@simulator.kannon", RejectReason.SUPPRESSED),
+        RejectedRecipient("Suppressed+1@simulator.kannon", RejectReason.SUPPRESSED),
+    ]
+    assert await stored(db) == ["bounce@simulator.kannon", "suppressed-1@simulator.kannon"]
+
+
 async def test_many_sends_with_one_key_are_stored_once(running: Running, db: Database) -> None:
     """The sends are large, so they use COPY and run concurrently."""
     recipients = [Recipient(f"u{number}@example.net") for number in range(500)]

@@ -62,12 +62,13 @@ def unprivileged() -> Iterator[None]:
         os.seteuid(0)
 
 
-@pytest.mark.parametrize("command", ["backup", "restore"])
+@pytest.mark.parametrize("command", ["backup {}/file", "restore {}/file", "sandbox list"])
 def test_a_data_dir_of_another_user_is_reported_in_one_line(
     tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The command imports these modules late, and the other user may be unable to read them.
     import kannon.cli.server.database
+    import kannon.cli.server.sandbox
     import kannon.db.restore  # noqa: F401
 
     data = tmp_path / "data"
@@ -76,7 +77,7 @@ def test_a_data_dir_of_another_user_is_reported_in_one_line(
     monkeypatch.setenv("KANNON_DATA_DIR", str(data))
     monkeypatch.chdir("/")
     with unprivileged():
-        result = CliRunner().invoke(app, [command, str(tmp_path / "file")])
+        result = CliRunner().invoke(app, command.format(tmp_path).split())
     data.chmod(0o700)
     assert isinstance(result.exception, SystemExit), result.exception
     assert (result.exit_code, result.output.count("\n")) == (77, 1)

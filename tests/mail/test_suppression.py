@@ -107,6 +107,13 @@ def test_a_suppression_has_its_cause_and_expiry() -> None:
     assert SuppressionRule(enabled=False).apply(bounce("5.1.1")) is None
 
 
+@pytest.mark.parametrize("email", ["bounce@simulator.kannon", "Complaint+1@Simulator.Kannon"])
+def test_an_address_of_the_simulator_is_not_suppressed_by_what_it_simulates(email: str) -> None:
+    assert RULE.apply(replace(bounce("5.1.1"), email=email)) is None
+    assert RULE.apply(replace(bounce(""), type=EventType.COMPLAINED, email=email)) is None
+    assert RULE.apply(replace(bounce("5.1.1"), email=f"{email}.example")) is not None
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

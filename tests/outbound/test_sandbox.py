@@ -47,7 +47,40 @@ async def test_bounced_and_deferred_mail_is_not_written(tmp_path: Path) -> None:
     assert kept(tmp_path) == []
 
 
-@pytest.mark.parametrize(("who", "kind"), [("complaint", ReportKind.COMPLAINT), ("ooto", ReportKind.AUTO_REPLY)])
+@pytest.mark.parametrize(
+    ("local", "code", "enhanced"),
+    [
+        ("bounce+x", 550, "5.1.1"),
+        ("bounce-5.2.2", 550, "5.2.2"),
+        ("Bounce-5.7.26+list-1", 550, "5.7.26"),
+        ("defer+x", 451, "4.2.1"),
+        ("defer-4.7.1", 451, "4.7.1"),
+        ("delay+x", 451, "4.7.1"),
+    ],
+)
+async def test_labels_and_codes(tmp_path: Path, local: str, code: int, enhanced: str) -> None:
+    async with sandbox(tmp_path, free_port()) as box:
+        verdict = await box.deliver(an_envelope(f"{local}@simulator.kannon"))
+    assert isinstance(verdict, Deferred if code < 500 else Refused)
+    assert verdict.reply is not None
+    assert (verdict.reply.code, verdict.reply.enhanced) == (code, enhanced)
+    assert kept(tmp_path) == []
+
+
+@pytest.mark.parametrize("local", ["bounce-4.2.2", "bounce-", "bounce-5.1.1x", "bouncer", "defer-5.1.1", "+bounce"])
+async def test_any_other_address_of_the_simulator_is_delivered(tmp_path: Path, local: str) -> None:
+    async with sandbox(tmp_path, free_port()) as box:
+        assert isinstance(await box.deliver(an_envelope(f"{local}@simulator.kannon")), Delivered)
+
+
+async def test_delayed_mail_is_deferred_once(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, free_port()) as box:
+        assert isinstance(await box.deliver(an_envelope("delay@simulator.kannon")), Deferred)
+        assert isinstance(await box.deliver(an_envelope("delay@simulator.kannon", attempt=2)), Delivered)
+    assert len(kept(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(("who", "kind"), [("complaint+x", ReportKind.COMPLAINT), ("ooto", ReportKind.AUTO_REPLY)])
 async def test_reports_go_to_the_bounce_address(tmp_path: Path, who: str, kind: ReportKind) -> None:
     inbound = Peer()
     async with serving(inbound) as port, sandbox(tmp_path, port) as box:

@@ -27,6 +27,7 @@ def fields_of(kind: EventType) -> set[str]:
     return {
         EventType.REJECTED: {"text"},
         EventType.FAILED: {"text"},
+        EventType.DELIVERED: {"code", "text"},
         EventType.BOUNCED: {"permanent", "code", "text"},
         EventType.ERROR: {"code", "text"},
         EventType.OPENED: {"user_agent", "ip"},

@@ -99,8 +99,8 @@ async def dns(
     domain = await session.admin.find_domain(name)
     config = session.endpoint.config
     sender = config.sender.model_copy(update={"hostname": host or config.sender.hostname})
+    tracking = urlsplit(config.bump.base_url).hostname or ""  # as configured: sandbox mode's own is no name to publish
     config = await to_thread.run_sync(name_host, config.model_copy(update={"sender": sender}))
-    tracking = urlsplit(config.bump.base_url).hostname or ""
     servers = ServerNames(config.sender.hostname, config.smtp.hostname, tracking)
     keys = await session.admin.list_dkim_keys(domain.domain)
     records = records_for(domain.domain, [dkim.record(key) for key in keys if key.publish], servers)

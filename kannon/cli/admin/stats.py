@@ -148,6 +148,8 @@ def detail(event: Stats) -> str:
     """The reply, reason or URL of an event in one line."""
     data = event.data
     match data.WhichOneof("data"):
+        case "delivered":
+            return f"{data.delivered.code or ''} {data.delivered.msg}".strip() or event.host
         case "bounced":
             return f"{data.bounced.code or ''} {data.bounced.msg}".strip()
         case "error":

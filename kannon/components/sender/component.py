@@ -26,6 +26,7 @@ from kannon.errors import Poison, Unavailable
 from kannon.hostname import process_name
 from kannon.mail.destination import Destination, SenderView
 from kannon.mail.envelope import Envelope, ThrottledDelivery
+from kannon.mail.event import Event, EventType
 from kannon.mail.verdict import Delivered, Verdict
 from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.outbound import Throttled
@@ -41,6 +42,7 @@ POOL_SECONDS = 5.0  # shorter waits pass in the stream: claiming and signing aga
 FIRST_RECONNECT_SECONDS = 0.25
 MAX_RECONNECT_SECONDS = 2.0
 MAX_DESTINATIONS = 1000  # in one answer, which is one bus message
+_LOGGED_AS = {EventType.DELIVERED: "delivered", EventType.ERROR: "deferred", EventType.BOUNCED: "bounced"}
 
 
 class Bus(Publisher, Protocol):
@@ -221,18 +223,7 @@ class Sender:
         event = event_of(envelope, verdict, now)
         if isinstance(verdict, Delivered):
             self._metrics.delivered((now - envelope.due_at).total_seconds())
-        else:
-            log.info(
-                "refused" if event.permanent else "deferred",
-                batch=event.message_id,
-                delivery=event.delivery_id,
-                attempt=event.attempt,
-                domain=event.domain,
-                recipient=event.email,
-                host=event.host,
-                stage=event.stage,
-                reply=" ".join(filter(None, (str(event.code or ""), event.enhanced_status, event.text))),
-            )
+        _log_attempt(event)
         self._outcomes.add(work, event)
 
     async def _requeue(self, work: InFlightEnvelope, delay_seconds: float) -> None:
@@ -246,6 +237,22 @@ class Sender:
         else:
             self._in_flight.remove(work)
             await work.dead_letter(f"processing failed {MAX_FAILURES} times")
+
+
+def _log_attempt(event: Event) -> None:
+    """One line for each attempt."""
+    log.info(
+        _LOGGED_AS[event.type],
+        batch=event.message_id,
+        delivery=event.delivery_id,
+        attempt=event.attempt,
+        domain=event.domain,
+        recipient=event.email,
+        host=event.host,
+        tls=event.tls or "none",
+        **({"stage": event.stage} if event.stage else {}),
+        reply=" ".join(filter(None, (str(event.code or ""), event.enhanced_status, event.text))),
+    )
 
 
 def _throttled_delivery(envelope: Envelope, throttled: Throttled) -> ThrottledDelivery:

@@ -275,6 +275,9 @@ async def test_queue_why_explains_why_a_mail_has_not_arrived(kannon: Command, db
         await connection.execute("DELETE FROM sending_pool_emails")
     assert await first_line() == "failed: gave up"
     assert (await kannon(*ask, "--json")).json["events"][0]["stage"] == "rcpt"
+    taken = replace(end, event_id="g", type=EventType.DELIVERED, at=at + timedelta(seconds=2), code=250, text="queued")
+    await insert_events(db, [replace(taken, stage="")])
+    assert await first_line() == "delivered: 250 queued"
     unknown = await kannon("queue", "why", message_id, "x@y.z")
     assert (unknown.code, unknown.out) == (1, "")
     assert (await kannon("queue", "why", message_id)).code == 2

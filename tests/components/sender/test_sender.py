@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+import structlog.testing
 
 from kannon.bus.bus import Bus
 from kannon.bus.publish import Outgoing
@@ -92,7 +93,9 @@ async def test_a_delivered_mail(bus: Bus) -> None:
         at=NOON,
         delivery_id=7,
         attempt=3,
+        code=250,
         enhanced_status="2.0.0",
+        text="queued as 1",
         host="127.0.0.1",
     )
     assert peer.mails == [BODY + b".\r\n"]
@@ -118,6 +121,26 @@ async def test_without_a_reply_the_code_is_0_and_the_text_says_where(bus: Bus) -
     (event,) = await events_of(bus, STATS, 1)
     assert (event.type, event.code, event.stage) == (EventType.ERROR, 0, "connect")
     assert event.text == "connect: 127.0.0.1: Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("script", "name", "stage", "reply"),
+    [
+        ({}, "delivered", None, "250 2.0.0 queued as 1"),
+        ({Stage.RCPT: "550 5.1.1 no such user"}, "bounced", "rcpt", "550 5.1.1 no such user"),
+        ({Stage.DOT: "451 4.7.1 greylisted"}, "deferred", "dot", "451 4.7.1 greylisted"),
+    ],
+)
+async def test_each_attempt_is_one_line_of_the_log(
+    bus: Bus, script: dict[Stage, str], name: str, stage: str | None, reply: str
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        await sent(bus, Peer(script), an_envelope(delivery_id=7))
+    [line] = [each for each in logs if "delivery" in each]
+    assert (line["event"], line["log_level"], line.get("stage"), line["reply"]) == (name, "info", stage, reply)
+    assert (line["batch"], line["delivery"], line["attempt"]) == ("msg_test@sender.test", 7, 1)
+    assert (line["domain"], line["recipient"], line["host"]) == ("sender.test", "b@dest.test", "127.0.0.1")
+    assert line["tls"] == "none"
 
 
 async def test_many_mails_each_once(bus: Bus) -> None:

@@ -70,8 +70,12 @@ class StatsDataAccepted(_message.Message):
     def __init__(self) -> None: ...
 
 class StatsDataDelivered(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("code", "msg")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MSG_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    msg: str
+    def __init__(self, code: _Optional[int] = ..., msg: _Optional[str] = ...) -> None: ...
 
 class StatsDataFailed(_message.Message):
     __slots__ = ("reason",)
