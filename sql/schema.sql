@@ -262,6 +262,11 @@ CREATE INDEX sending_pool_by_message ON public.sending_pool_emails USING btree (
 CREATE INDEX sending_pool_cancelled ON public.sending_pool_emails USING btree (id) WHERE (cancelled_at IS NOT NULL);
 CREATE INDEX sending_pool_claimed ON public.sending_pool_emails USING btree (state, claimed_at) WHERE (state = ANY (ARRAY['validating'::text, 'sending'::text]));
 CREATE INDEX sending_pool_due ON public.sending_pool_emails USING btree (state, domain, next_attempt_at) WHERE (state = ANY (ARRAY['to_validate'::text, 'scheduled'::text]));
+CREATE INDEX sending_pool_oldest ON public.sending_pool_emails USING btree (next_attempt_at) WHERE 
+CASE
+    WHEN ((cancelled_at IS NULL) AND (next_attempt_at < 'infinity'::timestamp with time zone)) THEN (state = 'scheduled'::text)
+    ELSE false
+END;
 CREATE INDEX stats_by_delivery ON ONLY public.stats USING btree (delivery_id) WHERE (delivery_id <> 0);
 CREATE INDEX stats_by_domain ON ONLY public.stats USING btree (domain, at DESC, event_id DESC);
 CREATE INDEX stats_by_message ON ONLY public.stats USING btree (message_id, at);

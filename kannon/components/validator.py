@@ -18,6 +18,7 @@ from kannon.bus.streams import NOTIFY_VALIDATOR
 from kannon.db.claims import claim_or_release, release_claimed
 from kannon.db.pool import Database
 from kannon.db.queue import (
+    ClaimCursor,
     UnvalidatedDelivery,
     claim_to_validate,
     reclaim_validating,
@@ -64,6 +65,7 @@ class Validator:
         self._bus = bus
         self._single_node = single_node
         self._metrics = metrics
+        self._cursor = ClaimCursor()
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
@@ -82,7 +84,7 @@ class Validator:
 
     async def cycle(self) -> int:
         """Claims one page and settles it. Returns the number of rows."""
-        page = await claim_or_release(partial(claim_to_validate, self._db, PAGE), self._release)
+        page = await claim_or_release(partial(claim_to_validate, self._db, PAGE, self._cursor), self._release)
         if not page:
             return 0
         try:

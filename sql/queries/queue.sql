@@ -1,36 +1,59 @@
 -- The queue of deliveries: claims, settlements and reclaims, a page at a time.
 
+-- name: keep_to_indexes^
+-- For this transaction. A batch fills the table faster than its statistics are updated, and a plan for a table that
+-- seems empty reads and sorts all rows, once for each domain.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
+       set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true);
+
 -- name: claim_to_validate
--- Oldest due first, fair between domains: `waiting` finds the domains that have rows, with one index probe for each;
--- `ready` are those with work; each of them offers four times its share, and the page takes one row of each in turn.
--- An array, not a join: a batch fills the table faster than its statistics are updated, and a join planned for an empty
--- table compares every row with every other.
-WITH RECURSIVE waiting AS (
-    (SELECT domain FROM sending_pool_emails WHERE state = 'to_validate' ORDER BY domain LIMIT 1)
+-- As claim_due, for rows that wait for their check; all of them are due.
+WITH RECURSIVE oldest AS MATERIALIZED (
+    SELECT id, row_number() OVER (ORDER BY domain, next_attempt_at) AS age
+    FROM (SELECT id, domain, next_attempt_at FROM sending_pool_emails
+          WHERE state = 'to_validate' AND cancelled_at IS NULL
+          ORDER BY domain, next_attempt_at LIMIT :page::bigint) p
+), walk AS (
+    SELECT 0 AS place, :cursor::text AS domain, false AS wrapped
+    WHERE (SELECT count(*) FROM oldest) = :page::bigint
     UNION ALL
-    SELECT (SELECT p.domain FROM sending_pool_emails p
-            WHERE p.state = 'to_validate' AND p.domain > w.domain ORDER BY p.domain LIMIT 1)
-    FROM waiting w WHERE w.domain IS NOT NULL
+    SELECT w.place + 1, next.domain, next.wrapped
+    FROM walk w, LATERAL (
+        (SELECT domain, w.wrapped FROM sending_pool_emails
+         WHERE state = 'to_validate' AND domain > w.domain ORDER BY domain, next_attempt_at LIMIT 1)
+        UNION ALL
+        (SELECT domain, true FROM sending_pool_emails
+         WHERE state = 'to_validate' AND NOT w.wrapped ORDER BY domain, next_attempt_at LIMIT 1)
+        LIMIT 1) next
+    WHERE w.place < :page::bigint AND (NOT next.wrapped OR next.domain <= :cursor::text)
 ), ready AS MATERIALIZED (
-    SELECT domain FROM waiting WHERE domain IS NOT NULL
-), offered AS (
-    SELECT o.id, o.next_attempt_at, o.turn
+    SELECT place, domain FROM walk WHERE place > 0
+), offered AS MATERIALIZED (
+    SELECT o.id, o.turn, r.place, r.domain
     FROM ready r, LATERAL (
-        SELECT p.id, p.next_attempt_at, row_number() OVER (ORDER BY p.next_attempt_at) AS turn
+        SELECT p.id, row_number() OVER (ORDER BY p.next_attempt_at) AS turn
         FROM (SELECT id, next_attempt_at FROM sending_pool_emails
               WHERE state = 'to_validate' AND domain = r.domain AND cancelled_at IS NULL
               ORDER BY next_attempt_at
-              LIMIT least(:page::bigint, 1 + 4 * :page::bigint / (SELECT count(*) FROM ready))) p
+              LIMIT least(:page::bigint, 1 + 2 * :page::bigint / (SELECT count(*) FROM ready))) p
     ) o
-), picked AS (
-    SELECT p.id FROM sending_pool_emails p
-    WHERE p.id = ANY(ARRAY(SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint))
-      AND p.state = 'to_validate' AND p.cancelled_at IS NULL
+    ORDER BY o.turn, r.place LIMIT :page::bigint
+), chosen AS (
+    SELECT id FROM (SELECT id, turn, place FROM offered UNION ALL SELECT id, 1 + :page::bigint, age FROM oldest) c
+    GROUP BY id ORDER BY min(turn), min(place) LIMIT :page::bigint
+), picked AS MATERIALIZED (
+    SELECT id FROM sending_pool_emails
+    WHERE id = ANY(ARRAY(SELECT id FROM chosen))
+      AND CASE WHEN cancelled_at IS NULL THEN state = 'to_validate' ELSE false END -- no index can answer this
     FOR UPDATE SKIP LOCKED
 )
-UPDATE sending_pool_emails p SET state = 'validating', claimed_at = now()
-FROM picked WHERE p.id = picked.id
-RETURNING p.id, p.message_id, p.domain, p.email, p.created_at;
+UPDATE sending_pool_emails SET state = 'validating', claimed_at = now()
+WHERE id = ANY(ARRAY(SELECT id FROM picked))
+RETURNING id, message_id, domain, email, created_at,
+          coalesce(CASE WHEN (SELECT count(*) FROM ready) = :page::bigint
+                        THEN (SELECT domain FROM ready ORDER BY place DESC LIMIT 1)
+                        ELSE (SELECT domain FROM offered ORDER BY turn DESC, place DESC LIMIT 1) END,
+                   :cursor::text) AS cursor;
 
 -- name: settle_validated!
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL
@@ -48,31 +71,52 @@ UPDATE sending_pool_emails SET state = 'to_validate', claimed_at = NULL
 WHERE state = 'validating' AND claimed_at < now() - :lease::interval;
 
 -- name: claim_due
--- As claim_to_validate, for due rows. A paused row becomes held (next_attempt_at 'infinity') instead of claimed; the
--- pause is locked with it, so that its end finds all rows that it holds, and it holds none afterwards.
-WITH RECURSIVE waiting AS (
-    (SELECT domain FROM sending_pool_emails WHERE state = 'scheduled' ORDER BY domain LIMIT 1)
+-- When fewer rows are due than the page has places, `oldest` is the page. Otherwise `walk` visits the domains that have
+-- rows, with one index probe for each, from the one after :cursor until a page of them has work, or all or two pages of
+-- them are visited. Each domain with work (`ready`) gets one place, then each a second one, and so on; `oldest` fills the
+-- places that are left. The walk of the next claim begins after `cursor`.
+-- A paused row becomes held (next_attempt_at 'infinity') instead of claimed; the pause is locked with it, so that its end
+-- finds all rows that it holds, and it holds none afterwards.
+-- Arrays, not joins: a join planned for an empty table compares every row with every other.
+WITH RECURSIVE oldest AS MATERIALIZED (
+    SELECT id, row_number() OVER (ORDER BY next_attempt_at) AS age
+    FROM (SELECT id, next_attempt_at FROM sending_pool_emails
+          WHERE next_attempt_at <= now() -- and the predicate of the index sending_pool_oldest, word for word
+            AND CASE WHEN cancelled_at IS NULL AND next_attempt_at < 'infinity' THEN state = 'scheduled' ELSE false END
+          ORDER BY next_attempt_at LIMIT :page::bigint) p
+), walk AS (
+    SELECT 0 AS place, :cursor::text AS domain, false AS wrapped, false AS due, 0 AS ready
+    WHERE (SELECT count(*) FROM oldest) = :page::bigint
     UNION ALL
-    SELECT (SELECT p.domain FROM sending_pool_emails p
-            WHERE p.state = 'scheduled' AND p.domain > w.domain ORDER BY p.domain LIMIT 1)
-    FROM waiting w WHERE w.domain IS NOT NULL
+    SELECT w.place + 1, next.domain, next.wrapped, next.due, w.ready + next.due::integer
+    FROM walk w, LATERAL (
+        (SELECT domain, w.wrapped, next_attempt_at <= now() AS due FROM sending_pool_emails
+         WHERE state = 'scheduled' AND domain > w.domain ORDER BY domain, next_attempt_at LIMIT 1)
+        UNION ALL
+        (SELECT domain, true, next_attempt_at <= now() FROM sending_pool_emails
+         WHERE state = 'scheduled' AND NOT w.wrapped ORDER BY domain, next_attempt_at LIMIT 1)
+        LIMIT 1) next
+    WHERE w.ready < :page::bigint AND w.place < 2 * :page::bigint
+      AND (NOT next.wrapped OR next.domain <= :cursor::text)
 ), ready AS MATERIALIZED (
-    SELECT w.domain FROM waiting w
-    WHERE EXISTS (SELECT FROM sending_pool_emails p
-                  WHERE p.state = 'scheduled' AND p.domain = w.domain AND p.next_attempt_at <= now())
-), offered AS (
-    SELECT o.id, o.next_attempt_at, o.turn
+    SELECT place, domain FROM walk WHERE due
+), offered AS MATERIALIZED (
+    SELECT o.id, o.turn, r.place, r.domain
     FROM ready r, LATERAL (
-        SELECT p.id, p.next_attempt_at, row_number() OVER (ORDER BY p.next_attempt_at) AS turn
+        SELECT p.id, row_number() OVER (ORDER BY p.next_attempt_at) AS turn
         FROM (SELECT id, next_attempt_at FROM sending_pool_emails
               WHERE state = 'scheduled' AND domain = r.domain AND next_attempt_at <= now() AND cancelled_at IS NULL
               ORDER BY next_attempt_at
-              LIMIT least(:page::bigint, 1 + 4 * :page::bigint / (SELECT count(*) FROM ready))) p
+              LIMIT least(:page::bigint, 1 + 2 * :page::bigint / (SELECT count(*) FROM ready))) p
     ) o
-), picked AS (
-    SELECT p.id, p.message_id, p.domain, lower(split_part(p.email, '@', -1)) AS destination FROM sending_pool_emails p
-    WHERE p.id = ANY(ARRAY(SELECT id FROM offered ORDER BY turn, next_attempt_at LIMIT :page::bigint))
-      AND p.state = 'scheduled' AND p.cancelled_at IS NULL
+    ORDER BY o.turn, r.place LIMIT :page::bigint
+), chosen AS (
+    SELECT id FROM (SELECT id, turn, place FROM offered UNION ALL SELECT id, 1 + :page::bigint, age FROM oldest) c
+    GROUP BY id ORDER BY min(turn), min(place) LIMIT :page::bigint
+), picked AS MATERIALIZED (
+    SELECT id, message_id, domain, lower(split_part(email, '@', -1)) AS destination FROM sending_pool_emails
+    WHERE id = ANY(ARRAY(SELECT id FROM chosen))
+      AND CASE WHEN cancelled_at IS NULL THEN state = 'scheduled' ELSE false END -- no index can answer this
     FOR UPDATE SKIP LOCKED
 ), pause AS MATERIALIZED (
     SELECT scope, spelling FROM pauses
@@ -80,18 +124,23 @@ WITH RECURSIVE waiting AS (
         SELECT 'batch', message_id FROM picked UNION SELECT 'domain', domain FROM picked
         UNION SELECT 'destination', destination FROM picked)
     FOR SHARE
-), checked AS MATERIALIZED (
-    SELECT id, EXISTS (SELECT FROM pause WHERE (scope, spelling) IN
-                       (('batch', message_id), ('domain', domain), ('destination', destination))) AS held
-    FROM picked
+), held AS MATERIALIZED (
+    SELECT id FROM picked
+    WHERE EXISTS (SELECT FROM pause WHERE (scope, spelling) IN
+                  (('batch', message_id), ('domain', domain), ('destination', destination)))
 )
-UPDATE sending_pool_emails p
-SET state = CASE WHEN c.held THEN 'scheduled' ELSE 'sending' END,
-    claimed_at = CASE WHEN c.held THEN NULL ELSE now() END,
-    next_attempt_at = CASE WHEN c.held THEN 'infinity' ELSE p.next_attempt_at END
-FROM checked c WHERE p.id = c.id
-RETURNING p.id, p.message_id, p.domain, p.email, p.fields, p.opens, p.links, p.secret, p.attempts, p.turn, p.due_at,
-          c.held;
+UPDATE sending_pool_emails
+SET state = CASE WHEN id = ANY(ARRAY(SELECT id FROM held)) THEN 'scheduled' ELSE 'sending' END,
+    claimed_at = CASE WHEN id = ANY(ARRAY(SELECT id FROM held)) THEN NULL ELSE now() END,
+    next_attempt_at = CASE WHEN id = ANY(ARRAY(SELECT id FROM held)) THEN 'infinity' ELSE next_attempt_at END
+WHERE id = ANY(ARRAY(SELECT id FROM picked))
+RETURNING id, message_id, domain, email, fields, opens, links, secret, attempts, turn, due_at,
+          claimed_at IS NULL AS held,
+          coalesce(CASE WHEN (SELECT max(place) FROM walk) = 2 * :page::bigint
+                             OR (SELECT count(*) FROM ready) = :page::bigint
+                        THEN (SELECT domain FROM walk ORDER BY place DESC LIMIT 1)
+                        ELSE (SELECT domain FROM offered ORDER BY turn DESC, place DESC LIMIT 1) END,
+                   :cursor::text) AS cursor;
 
 -- name: release_sending!
 -- Back to the queue as if never claimed: building or publishing the page failed, no attempt was made.
@@ -100,11 +149,12 @@ WHERE id = ANY(:ids::bigint[]) AND state = 'sending';
 
 -- name: return_throttled
 -- The sender returned these unsent: the envelopes are gone, no attempt was made.
+-- `+ 0`: only the array finds the rows. The join would, with outdated statistics, by reading the whole table.
 UPDATE sending_pool_emails p
 SET state = 'scheduled', claimed_at = NULL, turn = p.turn + 1,
     next_attempt_at = now() + make_interval(secs => d.seconds), last_text = 'throttled: its destination has no free connection'
 FROM unnest(:ids::bigint[], :turns::integer[], :seconds::float8[]) AS d(id, turn, seconds)
-WHERE p.id = d.id AND p.turn = d.turn AND p.state = 'sending'
+WHERE p.id = ANY(:ids::bigint[]) AND p.id + 0 = d.id AND p.turn = d.turn AND p.state = 'sending'
 RETURNING p.id, p.domain, lower(split_part(p.email, '@', -1)) AS destination;
 
 -- name: delay_throttled!
@@ -123,17 +173,19 @@ WITH throttled AS (
     SELECT p.id, p.domain, lower(split_part(p.email, '@', -1)) AS destination, p.next_attempt_at
     FROM sending_pool_emails p
     WHERE p.id = ANY(ARRAY(SELECT n.id FROM next n JOIN throttled USING (domain, destination)))
-      AND p.state = 'scheduled' AND p.next_attempt_at <= now()
+      AND CASE WHEN p.next_attempt_at <= now() THEN p.state = 'scheduled' ELSE false END -- no index can answer this
     FOR UPDATE SKIP LOCKED
-), placed AS (
+), placed AS MATERIALIZED (
     SELECT l.id, c.seconds, c.rate, c.spread,
            :behind::bigint + row_number() OVER (PARTITION BY l.domain, l.destination ORDER BY l.next_attempt_at) AS place
     FROM locked l JOIN throttled c USING (domain, destination)
 )
-UPDATE sending_pool_emails p
-SET next_attempt_at = now() + make_interval(secs => k.seconds + least(k.place / k.rate, k.spread)),
+-- The time of each row by its position in two sorted arrays, not by a join, as in claim_due.
+UPDATE sending_pool_emails
+SET next_attempt_at = (ARRAY(SELECT now() + make_interval(secs => seconds + least(place / rate, spread))
+                             FROM placed ORDER BY id))[width_bucket(id, ARRAY(SELECT id FROM placed ORDER BY id))],
     last_text = 'throttled: its destination has no free connection'
-FROM placed k WHERE p.id = k.id;
+WHERE id = ANY(ARRAY(SELECT id FROM placed));
 
 -- name: read_clock$
 -- The clock of `claimed_at`.
@@ -162,7 +214,7 @@ SET state = 'scheduled', claimed_at = NULL, attempts = d.attempts,
 FROM unnest(:ids::bigint[], :attempts::integer[], :next_attempts::timestamptz[], :codes::integer[], :stages::text[],
             :hosts::text[], :texts::text[])
      AS d(id, attempts, next_attempt_at, last_code, last_stage, last_host, last_text)
-WHERE p.id = d.id;
+WHERE p.id = ANY(:ids::bigint[]) AND p.id + 0 = d.id; -- as in return_throttled
 
 -- name: find_delivery^
 -- Waiting or ended: the queue first, else the statistics.

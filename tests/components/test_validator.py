@@ -7,7 +7,7 @@ from kannon.bus import streams
 from kannon.bus.bus import Bus
 from kannon.components.validator import Validator
 from kannon.db.pool import Database
-from kannon.db.queue import UnvalidatedDelivery, claim_to_validate, settle_validated
+from kannon.db.queue import ClaimCursor, UnvalidatedDelivery, claim_to_validate, settle_validated
 from kannon.errors import Unavailable
 from tests.support.consume import events_of
 from tests.support.patience import patience
@@ -23,6 +23,19 @@ async def test_good_addresses_are_scheduled_and_bad_ones_rejected(db: Database, 
     assert events[bad].text
     assert events[good].message_id == "msg_1@example.com"
     assert await Validator(db, bus).cycle() == 0
+
+
+async def test_every_tenant_has_its_turn_where_they_are_more_than_a_page_has_places(
+    db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kannon.components.validator.PAGE", 2)
+    tenants = [f"t{n}.test" for n in range(5)]
+    for tenant in tenants:
+        await insert_batch(db, [f"a{n}@example.org" for n in range(20)], domain=tenant)
+    validator = Validator(db, bus)
+    for _ in range(3):
+        assert await validator.cycle() == 2
+    assert {event.domain for event in await events_of(bus, streams.STATS, 6)} == set(tenants)
 
 
 async def test_a_repeat_after_a_crash_is_the_same_event(
@@ -49,8 +62,8 @@ async def test_a_claim_that_is_cancelled_after_its_commit_returns_its_rows(
     [delivery] = await insert_batch(db, ["a@example.org"])
     async with anyio.create_task_group() as group:
 
-        async def cut(db: Database, page: int) -> list[UnvalidatedDelivery]:
-            claimed = await claim_to_validate(db, page)
+        async def cut(db: Database, page: int, cursor: ClaimCursor) -> list[UnvalidatedDelivery]:
+            claimed = await claim_to_validate(db, page, cursor)
             assert await states(db) == {delivery: "validating"}
             group.cancel_scope.cancel()
             await anyio.lowlevel.checkpoint()

@@ -177,7 +177,7 @@ async def test_an_end_waits_for_claims_that_still_see_the_pause(db: Database) ->
     await insert_batch(db, ["a@x.org"], state="scheduled")
     await insert_pause(db, Scope.BATCH, BATCH)
     async with anyio.create_task_group() as group, db.transaction() as claim:
-        assert [row["held"] async for row in queries.claim_due(claim, page=10)] == [True]
+        assert [row["held"] async for row in queries.claim_due(claim, page=10, cursor="")] == [True]
         group.start_soon(resume, db, Scope.BATCH, BATCH)
         await somebody_waits_for_a_lock(db)
     assert await claimed(db) == ["a@x.org"]

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from kannon.db.pool import Database
+
+if TYPE_CHECKING:
+    from kannon.db.pool import Connection
 
 HTML = "<p>Hello {{ name }}</p>"
 
@@ -78,3 +82,29 @@ async def counters(db: Database) -> dict[str, int]:
     async with db.acquire() as connection:
         rows = await connection.fetch("SELECT type, sum(count)::bigint AS n FROM aggregated_stats GROUP BY type")
     return {row["type"]: row["n"] for row in rows}
+
+
+async def fill_pool(
+    db: Database, tenants: int, rows: int, *, state: str = "scheduled", due: timedelta = timedelta(hours=-1)
+) -> None:
+    """As insert_rows, with what autovacuum does afterwards."""
+    async with db.acquire() as connection:
+        await insert_rows(connection, tenants, rows, state=state, due=due)
+        await connection.execute("VACUUM (ANALYZE) sending_pool_emails")
+
+
+async def insert_rows(
+    connection: "Connection", tenants: int, rows: int, *, state: str = "scheduled", due: timedelta = timedelta(hours=-1)
+) -> None:
+    """Rows without a batch, of t0.test, t1.test, … in turn, the first due `due` from now, each a millisecond after the
+    one before."""
+    at = datetime.now(UTC) + due
+    await connection.execute(
+        "INSERT INTO sending_pool_emails (message_id, domain, email, opens, links, state, due_at, next_attempt_at)"
+        " SELECT 'msg_1@' || domain, domain, 'a' || n || '@x.org', 4, 4, $3, at, at FROM generate_series(0, $2 - 1) n,"
+        " LATERAL (SELECT 't' || n % $1 || '.test', $4::timestamptz + n * interval '1 ms') AS each (domain, at)",
+        tenants,
+        rows,
+        state,
+        at,
+    )

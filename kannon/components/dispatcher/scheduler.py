@@ -23,7 +23,7 @@ from kannon.bus.streams import KEYS_CHANGED, NOTIFY_DISPATCHER
 from kannon.components.dispatcher.builder import BuildFailure
 from kannon.db.claims import claim_or_release, release_claimed
 from kannon.db.pool import Database
-from kannon.db.queue import claim_due, release_sending
+from kannon.db.queue import ClaimCursor, claim_due, release_sending
 from kannon.errors import KannonError, Unavailable
 from kannon.mail.batch import Delivery
 from kannon.mail.envelope import Envelope
@@ -124,6 +124,7 @@ class Scheduler:
         self._clock = clock
         self._metrics = metrics
         self._rate = SenderRate()
+        self._cursor = ClaimCursor()
         self._unpublished = 0  # deliveries that are claimed
         self._page_done = anyio.Event()
         self._claimed: dict[int, float] = {}  # see _release_or_keep
@@ -171,7 +172,7 @@ class Scheduler:
         return 0.0
 
     async def _claim(self, count: int) -> list[Delivery]:
-        return await claim_or_release(partial(claim_due, self._db, count), self._release)
+        return await claim_or_release(partial(claim_due, self._db, count, self._cursor), self._release)
 
     async def _release(self, ids: Sequence[int]) -> None:
         """Back to the queue, no attempt counted."""

@@ -18,7 +18,7 @@ from kannon.components.dispatcher import scheduler as scheduler_module
 from kannon.components.dispatcher.builder import BuildFailure
 from kannon.components.dispatcher.scheduler import MIN_PAGE, SenderRate
 from kannon.db.pool import Database
-from kannon.db.queue import claim_due
+from kannon.db.queue import ClaimCursor, claim_due
 from kannon.errors import Unavailable
 from kannon.mail.batch import Delivery
 from kannon.mail.build.dkim import generate_dkim_key
@@ -84,6 +84,18 @@ async def test_due_rows_become_signed_envelopes(db: Database, bus: Bus, builder:
     assert set((await states(db)).values()) == {"sending"}
 
 
+async def test_every_tenant_has_its_turn_where_they_are_more_than_a_page_has_places(
+    db: Database, bus: Bus, builder: Builder
+) -> None:
+    tenants = [f"t{n}.test" for n in range(5)]
+    for tenant in tenants:
+        await insert_dkim_key(db, tenant)
+        await insert_batch(db, [f"a{n}@example.org" for n in range(20)], domain=tenant, state="scheduled")
+    await run_scheduler(Scheduler(db, bus, builder, replace(LIMITS, page=2), clock=now), bus, 6)
+    envelopes = [parse_envelope(m.payload) for m in await take(bus, streams.SENDER, 6)]
+    assert {envelope.return_path.rpartition("@")[2] for envelope in envelopes} == set(tenants)
+
+
 async def test_it_stops_claiming_while_the_stream_is_full(db: Database, bus: Bus, builder: Builder) -> None:
     await insert_dkim_key(db)
     await insert_batch(db, [f"a{n}@example.org" for n in range(60)], state="scheduled")
@@ -140,10 +152,10 @@ async def test_while_claiming_fails_it_waits_and_then_goes_on(
     await insert_batch(db, ["a@example.org"], state="scheduled")
     failures = 0
 
-    async def counted(db: Database, page: int) -> list[Delivery]:
+    async def counted(db: Database, page: int, cursor: ClaimCursor) -> list[Delivery]:
         nonlocal failures
         try:
-            return await claim_due(db, page)
+            return await claim_due(db, page, cursor)
         except Unavailable:
             failures += 1
             raise
@@ -167,8 +179,8 @@ async def test_a_claim_that_is_cancelled_after_its_commit_hands_its_rows_back(
     [delivery] = await insert_batch(db, ["a@example.org"], state="scheduled")
     async with anyio.create_task_group() as group:
 
-        async def cut(db: Database, page: int) -> list[Delivery]:
-            claimed = await claim_due(db, page)
+        async def cut(db: Database, page: int, cursor: ClaimCursor) -> list[Delivery]:
+            claimed = await claim_due(db, page, cursor)
             assert await states(db) == {delivery: "sending"}
             group.cancel_scope.cancel()
             await anyio.lowlevel.checkpoint()
@@ -238,8 +250,8 @@ async def test_a_page_ends_before_its_lease_after_a_slow_claim(
     await insert_batch(db, ["a@example.org"], state="scheduled")
     claimed: list[int] = []
 
-    async def slow_claim(db: Database, page: int) -> list[Delivery]:
-        rows = await claim_due(db, page)
+    async def slow_claim(db: Database, page: int, cursor: ClaimCursor) -> list[Delivery]:
+        rows = await claim_due(db, page, cursor)
         if rows and not claimed:
             await anyio.sleep(2 * scheduler_module.PAGE_SECONDS)
             monkeypatch.setattr(scheduler_module, "PAGE_SECONDS", 30.0)
