@@ -1,4 +1,26 @@
 -- What the migrations make, written by `make schema`: to be read, never applied.
+CREATE FUNCTION public.count_events(tenant text, from_time timestamp with time zone, to_time timestamp with time zone) RETURNS TABLE(type text, hour timestamp with time zone, count bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT a.type, a.hour, a.count - a.anonymous FROM aggregated_stats a
+    WHERE a.domain = tenant AND a.count > a.anonymous
+      AND a.hour >= date_trunc('hour', from_time + interval '1 hour - 1 microsecond', 'UTC')
+      AND a.hour < date_trunc('hour', to_time, 'UTC')
+      AND date_trunc('week', a.hour, 'UTC') = ANY(ARRAY(
+          SELECT right(c.relname, 8)::timestamp AT TIME ZONE 'UTC' FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+          WHERE i.inhparent = 'stats'::regclass AND NOT i.inhdetachpending))
+    UNION ALL
+    SELECT s.type, date_trunc('hour', s.at, 'UTC'), count(*) FROM stats s
+    WHERE s.domain = tenant AND s.at >= from_time
+      AND s.at < least(to_time, date_trunc('hour', from_time + interval '1 hour - 1 microsecond', 'UTC'))
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT s.type, date_trunc('hour', s.at, 'UTC'), count(*) FROM stats s
+    WHERE s.domain = tenant AND s.at < to_time
+      AND s.at >= greatest(date_trunc('hour', to_time, 'UTC'),
+                           date_trunc('hour', from_time + interval '1 hour - 1 microsecond', 'UTC'))
+    GROUP BY 1, 2
+    $$;
 CREATE TABLE public.pauses (
     scope text NOT NULL,
     spelling text NOT NULL,
@@ -18,7 +40,8 @@ CREATE TABLE public.aggregated_stats (
     domain text NOT NULL,
     hour timestamp with time zone NOT NULL,
     type text NOT NULL,
-    count bigint NOT NULL
+    count bigint NOT NULL,
+    anonymous bigint DEFAULT 0 NOT NULL
 );
 CREATE TABLE public.anonymous_events (
     event_id text NOT NULL,
@@ -258,6 +281,7 @@ CREATE INDEX messages_by_age ON public.messages USING brin (created_at);
 CREATE INDEX messages_by_domain ON public.messages USING btree (domain, created_at DESC, message_id);
 CREATE INDEX messages_by_template ON public.messages USING btree (template_id);
 CREATE INDEX sending_pool_aside ON public.sending_pool_emails USING btree (id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
+CREATE INDEX sending_pool_by_email ON public.sending_pool_emails USING btree (lower(email));
 CREATE INDEX sending_pool_by_message ON public.sending_pool_emails USING btree (message_id);
 CREATE INDEX sending_pool_cancelled ON public.sending_pool_emails USING btree (id) WHERE (cancelled_at IS NOT NULL);
 CREATE INDEX sending_pool_claimed ON public.sending_pool_emails USING btree (state, claimed_at) WHERE (state = ANY (ARRAY['validating'::text, 'sending'::text]));

@@ -5,11 +5,13 @@ Out: values of kannon.mail.queue_view and events. Deliveries that a sender has a
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
+from kannon.db.queue import keep_to_indexes
 from kannon.db.stats_read import Span, read_event
 from kannon.mail.delivery import State
 from kannon.mail.event import Event, EventType
@@ -18,6 +20,10 @@ from kannon.mail.queue_view import BatchProgress, BatchSummary, EventCount, Wait
 
 TIMELINE_EVENTS = 1000
 """More than the attempts of any retry window; opens and clicks beyond are left out."""
+
+MAX_TOTAL = 10_000
+"""Waiting deliveries that a list counts."""
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +78,13 @@ async def find_batch_progress(db: Database, message_id: str) -> BatchProgress | 
 async def list_waiting(
     db: Database, *, domain: str, message_id: str, email: str, state: str, skip: int, take: int
 ) -> tuple[list[WaitingDelivery], int]:
-    """A page, the next due first, and the total; an empty text restricts nothing."""
+    """A page, the next due first, and the total, of which at most MAX_TOTAL are counted; an empty text restricts
+    nothing."""
     where = {"domain": domain, "message_id": message_id, "email": email, "state": state}
-    async with db.acquire() as connection:
-        total: int = await queries.count_waiting(connection, **where)
-        rows = queries.list_waiting(connection, **where, skip=skip, take=take)
-        return [_waiting(row) async for row in rows], total
+    async with keep_to_indexes(db) as connection:
+        total: int = await queries.count_waiting(connection, **where, most=MAX_TOTAL)
+        rows = queries.list_waiting(connection, **where, after_at=_BEGINNING, after_id=0, skip=skip, take=take)
+        return [_waiting(row) async for row in rows], min(total, MAX_TOTAL)
 
 
 async def find_waiting(db: Database, delivery_id: int) -> WaitingDelivery | None:
@@ -105,7 +112,7 @@ async def find_delivery_id(db: Database, message_id: str, email: str) -> int | N
 @repeat_on_conflict
 async def retry_now(db: Database, which: DeliveryFilter) -> int:
     """Makes them due now; returns their number."""
-    async with db.acquire() as connection:
+    async with keep_to_indexes(db) as connection:
         count: int = await queries.retry_now(connection, **asdict(which))
     return count
 

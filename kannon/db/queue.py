@@ -93,7 +93,7 @@ class ClaimCursor:
 
 
 @asynccontextmanager
-async def _keep_to_indexes(db: Database) -> AsyncIterator["Connection"]:
+async def keep_to_indexes(db: Database) -> AsyncIterator["Connection"]:
     """A transaction whose statements find rows by an index, however wrong PostgreSQL's statistics are."""
     async with db.transaction() as connection:
         await queries.keep_to_indexes(connection)
@@ -105,7 +105,7 @@ async def claim_to_validate(db: Database, page: int, cursor: ClaimCursor | None 
     """Moves up to `page` rows to validating, fair between domains. Committed when it returns. Without a cursor each
     claim begins with the first domain."""
     cursor = cursor or ClaimCursor()
-    async with _keep_to_indexes(db) as connection:
+    async with keep_to_indexes(db) as connection:
         rows = [row async for row in queries.claim_to_validate(connection, page=page, cursor=cursor.domain)]
     for row in rows[:1]:
         cursor.domain = row["cursor"]
@@ -118,7 +118,7 @@ async def claim_to_validate(db: Database, page: int, cursor: ClaimCursor | None 
 @repeat_on_conflict
 async def settle_validated(db: Database, *, valid: Sequence[int], rejected: Sequence[int]) -> None:
     """Valid rows become scheduled, rejected ones are deleted, together."""
-    async with _keep_to_indexes(db) as connection:
+    async with keep_to_indexes(db) as connection:
         if valid:
             await queries.settle_validated(connection, ids=valid)
         if rejected:
@@ -145,7 +145,7 @@ async def claim_due(db: Database, page: int, cursor: ClaimCursor | None = None) 
     instead. Committed when it returns. Without a cursor each claim begins with the first domain."""
     cursor = cursor or ClaimCursor()
     while True:
-        async with _keep_to_indexes(db) as connection:
+        async with keep_to_indexes(db) as connection:
             rows = [row async for row in queries.claim_due(connection, page=page, cursor=cursor.domain)]
         for row in rows[:1]:
             cursor.domain = row["cursor"]
@@ -174,7 +174,7 @@ def _delivery(row: Any) -> Delivery:
 @repeat_on_conflict
 async def release_sending(db: Database, ids: Sequence[int], *, delay: timedelta) -> None:
     """Back to scheduled without an attempt: no envelope of them was published."""
-    async with _keep_to_indexes(db) as connection:
+    async with keep_to_indexes(db) as connection:
         await queries.release_sending(connection, ids=ids, delay=delay)
 
 
@@ -182,7 +182,7 @@ async def release_sending(db: Database, ids: Sequence[int], *, delay: timedelta)
 async def return_throttled(db: Database, page: Sequence[ThrottledDelivery]) -> dict[int, Place]:
     """Back to scheduled without an attempt, except rows with another requeue count. The tenant and the destination of
     each."""
-    async with _keep_to_indexes(db) as connection:
+    async with keep_to_indexes(db) as connection:
         rows = queries.return_throttled(
             connection,
             ids=[p.delivery_id for p in page],
@@ -195,7 +195,7 @@ async def return_throttled(db: Database, page: Sequence[ThrottledDelivery]) -> d
 @repeat_on_conflict
 async def delay_throttled(db: Database, throttled: Sequence[ThrottledDestination], *, behind: int, window: int) -> int:
     """Delays the due mail for these destinations, among the next `window` rows of its domain; returns its number."""
-    async with _keep_to_indexes(db) as connection:
+    async with keep_to_indexes(db) as connection:
         done = await queries.delay_throttled(
             connection,
             domains=[each.place.domain for each in throttled],
@@ -260,7 +260,7 @@ class Settlement:
 @asynccontextmanager
 async def settlement(db: Database) -> AsyncIterator[Settlement]:
     """One transaction over a page of outcomes: `async with settlement(db) as s: rows = await s.find(ids) …`."""
-    async with _keep_to_indexes(db) as connection:
+    async with keep_to_indexes(db) as connection:
         yield Settlement(connection)
 
 

@@ -12,6 +12,9 @@ from kannon.db.queries import queries
 from kannon.mail.event import Event, EventType, HourlyCount
 from kannon.mail.tracking import TrackingMode
 
+NEAR = 1000
+"""Events that a page may skip one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -23,11 +26,16 @@ class Span:
 
 async def list_stats(db: Database, domain: str, span: Span, *, skip: int, take: int) -> tuple[list[Event], int]:
     """A page, newest first, ties by event id, and the total of the span."""
-    where = {"domain": domain, "from_time": span.from_time, "to_time": span.to_time}
+    where: dict[str, Any] = {"domain": domain, "from_time": span.from_time, "to_time": span.to_time}
     async with db.acquire() as connection:
         total: int = await queries.count_stats(connection, **where)
         if not take:
             return [], total
+        if skip > NEAR:
+            # Hours before the page are counted, not read.
+            start = await queries.find_stats_page(connection, **where, skip=skip)
+            if start is not None:
+                where["to_time"], skip = min(span.to_time, start["before"]), start["skip"]
         return [read_event(row) async for row in queries.list_stats(connection, **where, skip=skip, take=take)], total
 
 

@@ -30,19 +30,91 @@ SELECT type, count(*) AS count, min(at) AS first_at, max(at) AS last_at FROM sta
 WHERE message_id = :message_id GROUP BY type;
 
 -- name: list_waiting
+-- After keep_to_indexes: planned with its parameters, so that the parts that these exclude cost nothing. Each part reads
+-- an index in its order, or rows that are few: one batch, one address, claimed mail, of unvalidated mail a page of each
+-- tenant. A cancelled delivery that is about to end may be absent.
+WITH RECURSIVE tenants AS (
+    (SELECT domain FROM sending_pool_emails
+     WHERE state = 'to_validate' AND :domain = '' AND :message_id = '' AND :email = '' AND :state IN ('', 'to_validate')
+     ORDER BY domain LIMIT 1)
+    UNION ALL
+    SELECT next.domain FROM tenants t, LATERAL (
+        SELECT domain FROM sending_pool_emails WHERE state = 'to_validate' AND domain > t.domain
+        ORDER BY domain LIMIT 1) next
+), found AS (
+    (SELECT next_attempt_at, id FROM sending_pool_emails
+     WHERE (:message_id <> '' AND message_id = :message_id) AND (:email = '' OR lower(email) = lower(:email))
+       AND (:domain = '' OR domain = :domain) AND (:state = '' OR state = :state)
+       AND (next_attempt_at, id) > (:after_at::timestamptz, :after_id::bigint)
+     ORDER BY next_attempt_at, id LIMIT :skip::bigint + :take::bigint)
+    UNION ALL
+    (SELECT next_attempt_at, id FROM sending_pool_emails
+     WHERE :message_id = '' AND (:email <> '' AND lower(email) = lower(:email))
+       AND (:domain = '' OR domain = :domain) AND (:state = '' OR state = :state)
+       AND (next_attempt_at, id) > (:after_at::timestamptz, :after_id::bigint)
+     ORDER BY next_attempt_at, id LIMIT :skip::bigint + :take::bigint)
+    UNION ALL
+    (SELECT next_attempt_at, id FROM sending_pool_emails
+     WHERE :message_id = '' AND :email = '' AND :domain = '' AND :state IN ('', 'scheduled')
+       AND CASE WHEN cancelled_at IS NULL AND next_attempt_at < 'infinity' THEN state = 'scheduled' ELSE false END
+       AND (next_attempt_at, id) > (:after_at::timestamptz, :after_id::bigint)
+     ORDER BY next_attempt_at, id LIMIT :skip::bigint + :take::bigint)
+    UNION ALL
+    (SELECT next_attempt_at, id FROM sending_pool_emails
+     WHERE :message_id = '' AND :email = '' AND :domain <> '' AND :state IN ('', 'scheduled')
+       AND state = 'scheduled' AND domain = :domain AND next_attempt_at < 'infinity'
+       AND (next_attempt_at, id) > (:after_at::timestamptz, :after_id::bigint)
+     ORDER BY next_attempt_at, id LIMIT :skip::bigint + :take::bigint)
+    UNION ALL
+    (SELECT next_attempt_at, id FROM sending_pool_emails
+     WHERE :message_id = '' AND :email = '' AND :domain <> '' AND :state IN ('', 'to_validate')
+       AND state = 'to_validate' AND domain = :domain AND next_attempt_at < 'infinity'
+       AND (next_attempt_at, id) > (:after_at::timestamptz, :after_id::bigint)
+     ORDER BY next_attempt_at, id LIMIT :skip::bigint + :take::bigint)
+    UNION ALL
+    SELECT p.next_attempt_at, p.id FROM tenants t, LATERAL (
+        SELECT next_attempt_at, id FROM sending_pool_emails
+        WHERE state = 'to_validate' AND domain = t.domain AND next_attempt_at < 'infinity'
+          AND (next_attempt_at, id) > (:after_at::timestamptz, :after_id::bigint)
+        ORDER BY next_attempt_at, id LIMIT :skip::bigint + :take::bigint) p
+    UNION ALL
+    (SELECT next_attempt_at, id FROM sending_pool_emails
+     WHERE :message_id = '' AND :email = '' AND :state IN ('', 'validating', 'sending')
+       AND state IN ('validating', 'sending') AND (:state = '' OR state = :state) AND (:domain = '' OR domain = :domain)
+       AND (next_attempt_at, id) > (:after_at::timestamptz, :after_id::bigint)
+     ORDER BY next_attempt_at, id LIMIT :skip::bigint + :take::bigint)
+    UNION ALL
+    (SELECT next_attempt_at, id FROM sending_pool_emails
+     WHERE :message_id = '' AND :email = '' AND :state IN ('', 'to_validate', 'scheduled')
+       AND next_attempt_at = 'infinity' AND (:state = '' OR state = :state) AND (:domain = '' OR domain = :domain)
+       AND id > CASE WHEN :after_at::timestamptz < 'infinity' THEN 0 ELSE :after_id::bigint END
+     ORDER BY id LIMIT :skip::bigint + :take::bigint)
+)
 SELECT id, message_id, domain, email, state, due_at, nullif(next_attempt_at, 'infinity') AS next_attempt_at, attempts,
        last_code, last_stage, last_host, last_text, cancelled_at,
        array(SELECT scope FROM pauses_of(p.message_id, p.domain, p.email) ORDER BY scope) AS paused_by
 FROM sending_pool_emails p
-WHERE (:domain = '' OR domain = :domain) AND (:message_id = '' OR message_id = :message_id)
-  AND (:email = '' OR lower(email) = lower(:email)) AND (:state = '' OR state = :state)
-ORDER BY p.next_attempt_at, id
-OFFSET :skip LIMIT :take;
+WHERE id = ANY(ARRAY(SELECT id FROM found ORDER BY next_attempt_at, id OFFSET :skip::bigint LIMIT :take::bigint))
+ORDER BY p.next_attempt_at, id;
 
 -- name: count_waiting$
-SELECT count(*) FROM sending_pool_emails
-WHERE (:domain = '' OR domain = :domain) AND (:message_id = '' OR message_id = :message_id)
-  AND (:email = '' OR lower(email) = lower(:email)) AND (:state = '' OR state = :state);
+-- At most :most of each state are counted. After keep_to_indexes.
+SELECT (SELECT count(*) FROM (SELECT FROM sending_pool_emails
+        WHERE (:message_id <> '' AND message_id = :message_id) AND (:email = '' OR lower(email) = lower(:email))
+          AND (:domain = '' OR domain = :domain) AND (:state = '' OR state = :state) LIMIT :most::bigint) r)
+     + (SELECT count(*) FROM (SELECT FROM sending_pool_emails
+        WHERE :message_id = '' AND (:email <> '' AND lower(email) = lower(:email))
+          AND (:domain = '' OR domain = :domain) AND (:state = '' OR state = :state) LIMIT :most::bigint) r)
+     + (SELECT count(*) FROM (SELECT FROM sending_pool_emails
+        WHERE :message_id = '' AND :email = '' AND :state IN ('', 'scheduled')
+          AND state = 'scheduled' AND (:domain = '' OR domain = :domain) LIMIT :most::bigint) r)
+     + (SELECT count(*) FROM (SELECT FROM sending_pool_emails
+        WHERE :message_id = '' AND :email = '' AND :state IN ('', 'to_validate')
+          AND state = 'to_validate' AND (:domain = '' OR domain = :domain) LIMIT :most::bigint) r)
+     + (SELECT count(*) FROM (SELECT FROM sending_pool_emails
+        WHERE :message_id = '' AND :email = '' AND :state IN ('', 'validating', 'sending')
+          AND state IN ('validating', 'sending') AND (:state = '' OR state = :state)
+          AND (:domain = '' OR domain = :domain) LIMIT :most::bigint) r);
 
 -- name: find_waiting^
 SELECT id, message_id, domain, email, state, due_at, nullif(next_attempt_at, 'infinity') AS next_attempt_at, attempts,

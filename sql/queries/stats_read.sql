@@ -8,15 +8,19 @@ WHERE domain = :domain AND at >= :from_time AND at < :to_time
 ORDER BY at DESC, event_id DESC
 OFFSET :skip LIMIT :take;
 
+-- name: find_stats_page^
+-- Where a page after :skip events begins: within this hour, after so many events of it. No row where there are none.
+SELECT hour + interval '1 hour' AS before, :skip::bigint - newer AS skip
+FROM (SELECT hour, sum(sum(count)) OVER (ORDER BY hour DESC)::bigint - sum(count)::bigint AS newer
+      FROM count_events(:domain, :from_time, :to_time) GROUP BY hour) hours
+WHERE newer <= :skip::bigint ORDER BY newer DESC, hour LIMIT 1;
+
 -- name: count_stats$
-SELECT count(*) FROM stats WHERE domain = :domain AND at >= :from_time AND at < :to_time;
+SELECT coalesce(sum(count), 0)::bigint FROM count_events(:domain, :from_time, :to_time);
 
 -- name: count_stats_by_hour
-SELECT type, date_trunc('hour', at, 'UTC') AS hour, count(*) AS count
-FROM stats
-WHERE domain = :domain AND at >= :from_time AND at < :to_time
-GROUP BY 2, 1
-ORDER BY 2, 1;
+SELECT type, hour, sum(count)::bigint AS count FROM count_events(:domain, :from_time, :to_time)
+GROUP BY hour, type ORDER BY hour, type;
 
 -- name: list_aggregated_stats
 -- Every hour that the range touches.

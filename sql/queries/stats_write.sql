@@ -41,13 +41,15 @@ WITH page AS (
     ON CONFLICT DO NOTHING
     RETURNING event_id
 ), fresh AS (
-    SELECT domain, at, type FROM kept
+    SELECT domain, at, type, 0 AS anonymous FROM kept
     UNION ALL
-    SELECT p.domain, p.at, p.type FROM page p JOIN anonymous USING (event_id)
+    SELECT p.domain, p.at, p.type, 1 FROM page p JOIN anonymous USING (event_id)
 ), counted AS (
-    INSERT INTO aggregated_stats AS a (domain, hour, type, count)
-    SELECT domain, date_trunc('hour', at, 'UTC'), type, count(*) FROM fresh GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-    ON CONFLICT (domain, hour, type) DO UPDATE SET count = a.count + excluded.count
+    INSERT INTO aggregated_stats AS a (domain, hour, type, count, anonymous)
+    SELECT domain, date_trunc('hour', at, 'UTC'), type, count(*), sum(anonymous) FROM fresh
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    ON CONFLICT (domain, hour, type) DO UPDATE
+    SET count = a.count + excluded.count, anonymous = a.anonymous + excluded.anonymous
 ), suppressed AS (
     INSERT INTO suppressions AS s (domain, address, email, cause, since, expires_at, event_id, message_id, delivery_id,
                                    code, enhanced_status, text, host)

@@ -33,6 +33,9 @@ class Explained:
             if table is None or node.get("Relation Name") == table
         )
 
+    def tables(self) -> set[str]:
+        return {node["Relation Name"] for node in self._nodes() if "Relation Name" in node}
+
     def scanned(self) -> set[str]:
         """The tables that the statement reads from end to end."""
         return {node["Relation Name"] for node in self._nodes() if node["Node Type"] == "Seq Scan"}

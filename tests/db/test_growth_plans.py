@@ -1,0 +1,134 @@
+"""No statement that names the pool or the statistics reads them from end to end, with 100,000 rows in each.
+
+The statements come from the query files: a new one needs parameters here, or a reason in EXEMPT. Those of queue.sql
+have their own test (test_queue_plans.py).
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kannon.db import inspect, metrics
+from kannon.db.pool import Database
+from kannon.db.queries import SQL, queries
+from kannon.db.stats_read import Span, count_stats_by_hour, list_stats
+from tests.bench.growth_data import Size, grow
+from tests.support.explain import explain
+
+if TYPE_CHECKING:
+    from kannon.db.pool import Connection
+
+ROWS = 100_000
+MOST = 15_000
+"""Rows that one node may read: a counted list has 10,000, a batch 2,500."""
+POOL = "sending_pool_emails"
+NOW = datetime.now(UTC)
+TENANT, MESSAGE = "t7.test", "msg_15@t7.test"
+SPAN = {"domain": TENANT, "from_time": NOW - timedelta(days=80), "to_time": NOW}
+PLACE = {"after_at": NOW - timedelta(days=1), "after_id": 0}
+LIST = {"message_id": "", "email": "", "domain": "", "state": "", **PLACE, "skip": 0, "take": 20}
+COUNT = {"message_id": "", "email": "", "domain": "", "state": "", "most": 10_000}
+FILTERS = ({}, {"domain": TENANT}, {"message_id": MESSAGE}, {"email": "Reader7@inbox7.test"}, {"state": "sending"})
+
+PLANNED: dict[str, list[dict[str, object]]] = {
+    "count_waiting": [COUNT | each for each in FILTERS],
+    "list_waiting": [LIST | each for each in (*FILTERS, {"state": "scheduled", "skip": 5000}, {"state": "to_validate"})],
+    "count_deliveries": [{"most": 10_000}],
+    "retry_now": [
+        {"delivery_id": 7, "message_id": "", "domain": "", "destinations": []},
+        {"delivery_id": 0, "message_id": MESSAGE, "domain": "", "destinations": []},
+        {"delivery_id": 0, "message_id": "", "domain": TENANT, "destinations": ["inbox7.test"]},
+    ],
+}
+"""After keep_to_indexes."""
+CASES: dict[str, list[dict[str, object]]] = {
+    "count_events_by_type": [{"message_id": MESSAGE}],
+    "count_stats": [SPAN],
+    "count_stats_by_hour": [SPAN],
+    "count_waiting_by_state": [{"message_id": MESSAGE}],
+    "delete_unneeded_batches": [{"ids": [MESSAGE]}],
+    "estimate_deliveries": [{"pages": 100}],
+    "find_batch_summary": [{"message_id": MESSAGE}],
+    "find_delivery_id": [{"message_id": MESSAGE, "email": "reader7@inbox7.test"}],
+    "find_stats_page": [SPAN | {"skip": 5000}],
+    "find_waiting": [{"delivery_id": 7}],
+    "list_batches": [SPAN | {"skip": 0, "take": 20}],
+    "list_dkim_keys": [{"switch": timedelta(seconds=1), "domain": TENANT}],
+    "list_stats": [SPAN | {"skip": 0, "take": 20}],
+    "list_timeline": [{"delivery_id": 7, "take": 1000}],
+    "lock_cancelled": [{"page": 100}],
+    "mark_cancelled": [{"message_id": MESSAGE, "delivery_id": 0}, {"message_id": "", "delivery_id": 7}],
+    "release_held": [{"after": 0, "page": 100}],
+    "template_is_needed": [{"template_id": "template_7@t7.test"}],
+}
+EXEMPT = {
+    "insert_batches": "inserts",
+    "insert_events": "inserts; test_stats_write.py has its plan",
+    "list_detached_partitions": "reads the catalog",
+    "list_stats_partitions": "reads the catalog",
+}
+OF_QUEUE = set(re.findall(r"^-- name: ([a-z_0-9]+)", (SQL / "queries" / "queue.sql").read_text(), re.MULTILINE))
+
+
+def test_every_statement_that_names_the_tables_is_planned_here() -> None:
+    named = {
+        name
+        for name in queries.available_queries
+        if not name.endswith("_cursor")
+        and re.search(rf"\b({POOL}|stats)\b|count_events\(", getattr(queries, name).sql)
+    }
+    assert named - OF_QUEUE == {*PLANNED, *CASES, *EXEMPT} - OF_QUEUE
+
+
+@asynccontextmanager
+async def undone(db: Database, *, planned: bool) -> "AsyncIterator[Connection]":
+    async with db.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        if planned:
+            await queries.keep_to_indexes(connection)
+        try:
+            yield connection
+        finally:
+            await transaction.rollback()
+
+
+@pytest.fixture
+async def grown(db: Database) -> Database:
+    await grow(db, Size(ROWS, ROWS, tenants=30))
+    return db
+
+
+async def test_no_statement_reads_all_rows(grown: Database) -> None:
+    for planned, cases in ((True, PLANNED), (False, CASES)):
+        for name, each in [(name, each) for name, several in cases.items() for each in several]:
+            async with undone(grown, planned=planned) as connection:
+                explained = await explain(connection, name, **each)
+            tables = {t for t in explained.tables() if t == POOL or t.startswith("stats_2")}
+            for table in tables:
+                assert explained.rows(table) <= MOST, (name, each, table)
+                # A partition without rows, of the week to come, is read as a whole.
+                assert table not in explained.scanned() or not explained.rows(table), (name, each, table)
+    await totals_agree(grown)
+
+
+async def totals_agree(db: Database) -> None:
+    """Counters, rows, estimates and pages of the same data."""
+    span = Span(NOW - timedelta(days=80), NOW + timedelta(minutes=1))
+    page, total = await list_stats(db, "t0.test", span, skip=0, take=1)
+    [middle], _ = await list_stats(db, "t0.test", span, skip=30_000, take=1)
+    assert sum(each.count for each in await count_stats_by_hour(db, "t0.test", span)) == total
+    async with db.acquire() as connection:
+        assert total == await connection.fetchval("SELECT count(*) FROM stats WHERE domain = 't0.test'")
+        at = await connection.fetchval(
+            "SELECT event_id FROM stats WHERE domain = 't0.test' ORDER BY at DESC, event_id DESC OFFSET 30000 LIMIT 1"
+        )
+    assert (len(page), middle.event_id) == (1, at)
+    [scheduled] = await metrics.count_deliveries(db)
+    assert 0.8 * ROWS <= scheduled.count <= 1.2 * ROWS
+    waiting, count = await inspect.list_waiting(db, domain="", message_id="", email="", state="", skip=0, take=20)
+    assert (len(waiting), count) == (20, inspect.MAX_TOTAL)
