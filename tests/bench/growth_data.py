@@ -22,7 +22,8 @@ _MINUTES = 60.0
 _DOMAINS = "INSERT INTO domains (domain) SELECT 't' || n || '.test' FROM generate_series(0, $1 - 1) n"
 _TENANT = "CASE WHEN n % 2 = 0 THEN 0 ELSE n / 2 % $2 END"
 _BATCHES = f"""
-INSERT INTO messages (message_id, domain, sender_email, subject, created_at, scheduled_at, accepted_count, rejected_count)
+INSERT INTO messages (message_id, domain, sender_email, subject, created_at, scheduled_at, accepted_count,
+                      rejected_count)
 SELECT 'msg_' || n || '@' || domain, domain, 'news@' || domain, 'Hello', at, at, {BATCH}, 0
 FROM generate_series(0, $1 - 1) n,
      LATERAL (SELECT 't' || {_TENANT} || '.test', now() - interval '1 hour' * (n % 1000)) AS each (domain, at)
@@ -41,7 +42,8 @@ SELECT e || '.1.' || type, $4::timestamptz + interval '1 day' * $5::float8 * (e 
        '2.0.0 Ok: queued as 4b2C3d4E5f6a7b8c9', 'mx1.inbox' || e % 50 || '.test'
 FROM generate_series($1::bigint, $3 - 1) e, LATERAL (SELECT e / {BATCH}) AS batch (n),
      LATERAL (SELECT 't' || {_TENANT} || '.test',
-                     (ARRAY['accepted', 'delivered', 'opened', 'accepted', 'delivered'])[1 + e % 5]) AS each (domain, type)
+                     (ARRAY['accepted', 'delivered', 'opened', 'accepted', 'delivered'])[1 + e % 5])
+         AS each (domain, type)
 """
 _COUNTERS = """
 INSERT INTO aggregated_stats (domain, hour, type, count)

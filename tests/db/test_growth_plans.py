@@ -28,15 +28,22 @@ MOST = 15_000
 POOL = "sending_pool_emails"
 NOW = datetime.now(UTC)
 TENANT, MESSAGE = "t7.test", "msg_15@t7.test"
-SPAN = {"domain": TENANT, "from_time": NOW - timedelta(days=80), "to_time": NOW}
-PLACE = {"after_at": NOW - timedelta(days=1), "after_id": 0}
-LIST = {"message_id": "", "email": "", "domain": "", "state": "", **PLACE, "skip": 0, "take": 20}
-COUNT = {"message_id": "", "email": "", "domain": "", "state": "", "most": 10_000}
-FILTERS = ({}, {"domain": TENANT}, {"message_id": MESSAGE}, {"email": "Reader7@inbox7.test"}, {"state": "sending"})
+SPAN: dict[str, object] = {"domain": TENANT, "from_time": NOW - timedelta(days=80), "to_time": NOW}
+PLACE: dict[str, object] = {"after_at": NOW - timedelta(days=1), "after_id": 0}
+LIST: dict[str, object] = {"message_id": "", "email": "", "domain": "", "state": "", **PLACE, "skip": 0, "take": 20}
+COUNT: dict[str, object] = {"message_id": "", "email": "", "domain": "", "state": "", "most": 10_000}
+FILTERS: tuple[dict[str, object], ...] = (
+    {},
+    {"domain": TENANT},
+    {"message_id": MESSAGE},
+    {"email": "Reader7@inbox7.test"},
+    {"state": "sending"},
+)
+LISTS: tuple[dict[str, object], ...] = (*FILTERS, {"state": "scheduled", "skip": 5000}, {"state": "to_validate"})
 
 PLANNED: dict[str, list[dict[str, object]]] = {
     "count_waiting": [COUNT | each for each in FILTERS],
-    "list_waiting": [LIST | each for each in (*FILTERS, {"state": "scheduled", "skip": 5000}, {"state": "to_validate"})],
+    "list_waiting": [LIST | each for each in LISTS],
     "count_deliveries": [{"most": 10_000}],
     "retry_now": [
         {"delivery_id": 7, "message_id": "", "domain": "", "destinations": []},
@@ -78,8 +85,7 @@ def test_every_statement_that_names_the_tables_is_planned_here() -> None:
     named = {
         name
         for name in queries.available_queries
-        if not name.endswith("_cursor")
-        and re.search(rf"\b({POOL}|stats)\b|count_events\(", getattr(queries, name).sql)
+        if not name.endswith("_cursor") and re.search(rf"\b({POOL}|stats)\b|count_events\(", getattr(queries, name).sql)
     }
     assert named - OF_QUEUE == {*PLANNED, *CASES, *EXEMPT} - OF_QUEUE
 
