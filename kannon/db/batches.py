@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ONE_STATEMENT = 200
 """Deliveries up to which one statement is cheaper than a transaction with COPY."""
+MAX_LOADED_BYTES = 16 << 20
+"""Of HTML, in one statement: hundreds of batches with large templates may be due together."""
 _ROWS_PER_YIELD = 250  # about 1 ms of encoding
 _COLUMNS = ("message_id", "domain", "email", "fields", "opens", "links", "due_at", "next_attempt_at")
 
@@ -132,16 +134,34 @@ class StoredBatch(NamedTuple):
     attachment_bytes: int | None
 
 
-async def find_batches(db: Database, message_ids: Collection[str]) -> dict[str, StoredBatch]:
-    """By message id; those that are gone, or whose template is, are absent."""
+class BatchSize(NamedTuple):
+    """Of a batch that was found and not loaded."""
+
+    html_bytes: int
+    attachment_bytes: int | None
+
+
+class FoundBatches(NamedTuple):
+    """By message id."""
+
+    loaded: dict[str, StoredBatch]
+    others: dict[str, BatchSize]
+
+
+async def find_batches(
+    db: Database, message_ids: Collection[str], *, most_bytes: int = MAX_LOADED_BYTES
+) -> FoundBatches:
+    """Loads one or more, up to `most_bytes` of HTML. Those that are gone, or whose template is, are absent."""
     html: dict[str, str] = {}  # by template: the statement returns each text once
-    found: dict[str, StoredBatch] = {}
+    found = FoundBatches({}, {})
     async with db.acquire() as connection:
-        async for row in queries.find_batches(connection, message_ids=list(message_ids)):
+        async for row in queries.find_batches(connection, message_ids=list(message_ids), most_bytes=most_bytes):
             if row["html"] is not None:
                 html[row["template_id"]] = row["html"]
-            batch = _batch(row, html[row["template_id"]])
-            found[batch.message_id] = StoredBatch(batch, row["attachment_bytes"])
+            if (text := html.get(row["template_id"])) is None:
+                found.others[row["message_id"]] = BatchSize(row["html_bytes"], row["attachment_bytes"])
+            else:
+                found.loaded[row["message_id"]] = StoredBatch(_batch(row, text), row["attachment_bytes"])
     return found
 
 

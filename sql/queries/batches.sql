@@ -40,14 +40,23 @@ FROM batch
 RETURNING message_id, scheduled_at;
 
 -- name: find_batches
--- Batches of one template come one after the other, and the first one brings its HTML.
-SELECT m.message_id, m.domain, m.template_id, m.scheduled_at, m.sender_email, m.sender_alias, m.subject,
-       CASE WHEN row_number() OVER (PARTITION BY m.template_id ORDER BY m.message_id) = 1 THEN t.html END AS html,
-       m.header_to, m.header_cc, m.global_fields, m.unsubscribe_url,
-       (SELECT sum(octet_length(a.content)) FROM attachments a WHERE a.message_id = m.message_id) AS attachment_bytes
-FROM messages m JOIN templates t USING (template_id)
-WHERE m.message_id = ANY(:message_ids::text[])
-ORDER BY m.template_id, m.message_id;
+-- Batches of one template come one after the other, and the first one brings its HTML, as long as all HTML has at most
+-- :most_bytes; the very first one brings it in any case.
+WITH batch AS (
+    SELECT m.*, t.html, octet_length(t.html) AS html_bytes,
+           row_number() OVER (PARTITION BY m.template_id ORDER BY m.message_id) AS place
+    FROM messages m JOIN templates t USING (template_id)
+    WHERE m.message_id = ANY(:message_ids::text[])
+)
+SELECT message_id, domain, template_id, scheduled_at, sender_email, sender_alias, subject, html_bytes,
+       CASE WHEN place = 1 AND (row_number() OVER lines = 1
+                                OR sum(html_bytes) FILTER (WHERE place = 1) OVER lines <= :most_bytes::bigint)
+            THEN html END AS html,
+       header_to, header_cc, global_fields, unsubscribe_url,
+       (SELECT sum(octet_length(a.content)) FROM attachments a WHERE a.message_id = b.message_id) AS attachment_bytes
+FROM batch b
+WINDOW lines AS (ORDER BY template_id, message_id)
+ORDER BY template_id, message_id;
 
 -- name: list_attachments
 SELECT message_id, filename, content_type, content_id, content FROM attachments

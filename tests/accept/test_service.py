@@ -84,7 +84,7 @@ async def test_an_accepted_send_reaches_the_builder_unchanged(running: Running, 
     )
     result = await running.service.accept(TENANT, request)
     assert (result.accepted_count, result.rejected) == (2, [REJECTED])
-    batch, attachment_bytes = (await find_batches(db, [result.message_id]))[result.message_id]
+    batch, attachment_bytes = (await find_batches(db, [result.message_id])).loaded[result.message_id]
     attachments = (await find_attachments(db, [result.message_id]))[result.message_id]
     assert replace(batch.content, attachments=attachments) == request.content
     assert attachment_bytes == 1

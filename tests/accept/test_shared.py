@@ -131,7 +131,7 @@ async def test_each_send_of_a_group_is_stored_as_it_was(running: Running, db: Da
     for number, ((tenant, request), result) in enumerate(zip(sends, results, strict=True)):
         assert isinstance(result, SendResult)
         assert (result.accepted_count, len(result.rejected)) == (number % 4, 1)
-        batch = (await find_batches(db, [result.message_id]))[result.message_id].batch
+        batch = (await find_batches(db, [result.message_id])).loaded[result.message_id].batch
         attachments = (await find_attachments(db, [result.message_id])).get(result.message_id, ())
         assert (replace(batch.content, attachments=attachments), batch.domain, batch.scheduled_at) == (
             request.content,

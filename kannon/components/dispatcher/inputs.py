@@ -83,7 +83,8 @@ class BuildInputs:
 
     async def estimate_bytes(self, message_ids: Collection[str]) -> dict[str, int]:
         """An estimate of the size of one mail of each batch."""
-        return {message_id: cached.bytes for message_id, cached in (await self._load_batches(message_ids)).items()}
+        loaded, sizes = await self._load_some(message_ids)
+        return {message_id: cached.bytes for message_id, cached in loaded.items()} | sizes
 
     async def load(self, message_ids: Collection[str]) -> dict[str, BuildInput | str]:
         """By message id. A string is the reason why the batch cannot be built."""
@@ -117,13 +118,24 @@ class BuildInputs:
         return sources
 
     async def _load_batches(self, message_ids: Collection[str]) -> dict[str, _CachedBatch]:
+        """All of them: the caller has few, or small ones."""
+        loaded, sizes = await self._load_some(message_ids)
+        while sizes:
+            more, sizes = await self._load_some(sizes)
+            loaded |= more
+        return loaded
+
+    async def _load_some(self, message_ids: Collection[str]) -> tuple[dict[str, _CachedBatch], dict[str, int]]:
+        """Those that are cached, and as many others as one statement loads. Of the rest the sizes of a mail."""
         found = {message_id: cached for message_id in message_ids if (cached := self._batches.get(message_id))}
         missing = [message_id for message_id in message_ids if message_id not in found]
-        if missing:
-            stored = await find_batches(self._db, missing)
-            for message_id in missing:
-                found[message_id] = self._batches[message_id] = _prepare(stored.get(message_id))
-        return found
+        if not missing:
+            return found, {}
+        loaded, others = await find_batches(self._db, missing)
+        for message_id in missing:
+            if message_id not in others:
+                found[message_id] = self._batches[message_id] = _prepare(loaded.get(message_id))
+        return found, {message_id: _mail_bytes(*size) for message_id, size in others.items()}
 
     async def _load_settings(self, domains: Collection[str]) -> dict[str, _CachedSettings]:
         cache = self._settings
@@ -170,9 +182,12 @@ def _prepare(stored: StoredBatch | None) -> _CachedBatch:
     content = replace(batch.content, global_fields={})
     # Attachments never change; batches that have some share no template, so that these need not be hashed.
     digest = _digest((batch.domain, content, None if attachment_bytes is None else batch.message_id))
-    # Attachments are base64; the HTML comes twice, once as text.
-    size = (attachment_bytes or 0) * 4 // 3 + 2 * len(content.html) + OVERHEAD_BYTES
-    return _CachedBatch(stored, digest, size)
+    return _CachedBatch(stored, digest, _mail_bytes(len(content.html), attachment_bytes))
+
+
+def _mail_bytes(html_bytes: int, attachment_bytes: int | None) -> int:
+    """Attachments are base64; the HTML comes twice, once as text."""
+    return (attachment_bytes or 0) * 4 // 3 + 2 * html_bytes + OVERHEAD_BYTES
 
 
 def _cached_bytes(cached: _CachedBatch) -> int:

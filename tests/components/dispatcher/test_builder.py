@@ -8,7 +8,7 @@ import pytest
 
 from kannon.components.dispatcher import Builder, BuildOptions, inputs, worker
 from kannon.components.dispatcher.builder import BuildFailure
-from kannon.db.batches import StoredBatch, find_batches
+from kannon.db.batches import FoundBatches, find_batches
 from kannon.db.dkim_keys import activate_dkim_key, insert_dkim_key
 from kannon.db.pool import Database
 from kannon.db.queue import claim_due
@@ -59,7 +59,7 @@ async def test_all_batches_of_a_page_are_loaded_with_one_statement(
     page = await claim_singles(db, [f"tenant{n}.com" for n in range(12)])
     calls: list[Collection[str]] = []
 
-    async def counted(db: Database, message_ids: Collection[str]) -> dict[str, StoredBatch]:
+    async def counted(db: Database, message_ids: Collection[str]) -> FoundBatches:
         calls.append(message_ids)
         return await find_batches(db, message_ids)
 
@@ -70,6 +70,30 @@ async def test_all_batches_of_a_page_are_loaded_with_one_statement(
     assert [len(ids) for ids in calls] == [12]
     assert [(e.delivery_id, e.message_id, e.domain) for e in built] == [(d.id, d.message_id, d.domain) for d in page]
     assert all(f"d={e.domain};".encode() in e.body for e in built)
+
+
+async def test_a_page_loads_no_more_html_than_its_bound(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Templates beside one another may be large; the page's other batches are loaded when their turn comes."""
+    page = await claim_singles(db, [f"tenant{n}.com" for n in range(6)])
+    ids = [delivery.message_id for delivery in page]
+    await change(db, "UPDATE templates SET html = repeat('x', 10000)")
+    loaded: list[int] = []
+
+    async def bounded(db: Database, message_ids: Collection[str]) -> FoundBatches:
+        found = await find_batches(db, message_ids, most_bytes=25_000)
+        loaded.append(len(found.loaded))
+        return found
+
+    monkeypatch.setattr(inputs, "find_batches", bounded)
+    async with Builder(db, OPTIONS, workers=0, clock=now) as builder:
+        sizes = await builder.estimate_bytes(ids)
+        assert loaded == [2]
+        assert set(sizes.values()) == {2 * 10_000 + inputs.OVERHEAD_BYTES}
+        assert sizes.keys() == set(ids)
+        assert len(await envelopes(builder, page)) == 6
+    assert loaded == [2, 2, 2]
+    found = await find_batches(db, ids, most_bytes=1)
+    assert (len(found.loaded), len(found.others)) == (1, 5)
 
 
 @pytest.fixture
