@@ -10,10 +10,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Usage:
-    """`cpu` in seconds, ended children included; `peak` resident memory in bytes, of PostgreSQL without its buffers."""
+    """`cpu` in seconds, ended children included; `peak` resident memory in bytes, of PostgreSQL without its buffers;
+    `written` bytes to disk, ended children not included."""
 
     cpu: float = 0.0
     peak: int = 0
+    written: int = 0
 
 
 def usage(root: int) -> dict[str, Usage]:
@@ -28,8 +30,18 @@ def usage(root: int) -> dict[str, Usage]:
         # utime, stime and those of waited-for children: fields 14 to 17 of proc(5), 11 to 14 after the name.
         cpu = sum(int(f) for f in fields[11:15]) / TICKS if name != "kannon" else sum(map(int, fields[11:13])) / TICKS
         before = found.get(name, Usage())
-        found[name] = Usage(before.cpu + cpu, before.peak + _peak(status, private=name == "postgres"))
+        peak = before.peak + _peak(status, private=name == "postgres")
+        found[name] = Usage(before.cpu + cpu, peak, before.written + _written(pid))
     return found
+
+
+def _written(pid: int) -> int:
+    """0 where this user may not read it."""
+    try:
+        lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("write_bytes:")), 0)
 
 
 def _peak(status: str, *, private: bool) -> int:

@@ -17,6 +17,8 @@ _GROUPS = (
     ("cpu_ms_per_mail", "CPU per mail, {}, ms"),
     ("stages_mails_per_second", "stage {}, mails per second"),
     ("accept_to_delivery_seconds", "accept to delivery {}, s"),
+    ("postgres_per_mail", "PostgreSQL per mail, {}"),
+    ("disk_bytes_per_mail", "disk per mail, {}, bytes"),
     ("peak_rss_mib", "peak memory, {}, MiB"),
 )
 _LAST_ROWS: Sequence[tuple[str, Callable[[dict[str, Any]], object]]] = (

@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 
 from tests.bench.processes import Usage, usage
+from tests.bench.shared_parts import per_mail, read_shared
 from tests.bench.workloads import DOMAIN, WORKLOADS, Workload, request, send_all
 from tests.support.kannon_process import Client, Kannon, free_port
 
@@ -132,7 +133,7 @@ async def _measure(
     database = await asyncpg.connect(kannon.postgres_url())
     counted = await _settled_counters(database)
     last = await database.fetchval("SELECT coalesce(max(delivery_id), 0) FROM stats")
-    before = usage(pid)
+    before, shared_before = usage(pid), await read_shared(database)
     sunk_before = sink.count()
     profiler = (
         subprocess.Popen([PY_SPY, "record", "-r", "200", "-f", "raw", "-o", settings.profile, "-p", str(pid)])
@@ -151,6 +152,8 @@ async def _measure(
     sunk = sink.count() - sunk_before
     times = await _accept_to_delivery(database, last)
     left = await database.fetchval("SELECT count(*) FROM sending_pool_emails")
+    await asyncio.sleep(1.0)  # PostgreSQL's processes flush their counters
+    shared = per_mail(shared_before, await read_shared(database), mails)
     counters = await _by_name(database, COUNTERS)
     await database.close()
     cpu = {name: round((after[name].cpu - before.get(name, Usage()).cpu) / mails * 1000, 3) for name in after}
@@ -165,6 +168,10 @@ async def _measure(
         },
         "cpu_ms_per_mail": cpu,
         "cpu_ms_per_mail_in_all": round(sum(cpu.values()), 3),
+        "postgres_per_mail": shared,
+        "disk_bytes_per_mail": {
+            name: round((after[name].written - before.get(name, Usage()).written) / mails) for name in after
+        },
         "peak_rss_mib": {name: round(value.peak / (1 << 20)) for name, value in after.items()},
         "accepted": counters.get("accepted", 0) - counted.get("accepted", 0),
         "delivered": len(times),

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 
 from kannon.db import stats_read
 from kannon.db.pool import Database
+from kannon.db.queries import SQL
 from kannon.db.stats_read import Span, count_stats_by_hour, list_aggregated_stats, list_stats
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
 from kannon.mail.event import Event, EventType
@@ -67,3 +69,29 @@ async def test_rows_that_retention_has_dropped_do_not_count(stored: Database) ->
     left = sum(1 for n in range(COUNT) if n % 6 and week_of(event(n).at) > week_of(START))
     assert await total(stored, ALL) == left
     assert sum(each.count for each in await list_aggregated_stats(stored, "example.com", ALL)) == COUNT
+
+
+async def test_the_migration_counts_the_anonymous_events_of_older_versions(empty_postgres_url: str) -> None:
+    connection = await asyncpg.connect(empty_postgres_url)
+    migrations = sorted((SQL / "migrations").glob("*.sql"))
+    position = next(i for i, path in enumerate(migrations) if path.stem.endswith("_growth"))
+    for path in migrations[:position]:
+        await connection.execute(path.read_text())
+    await connection.execute("CREATE TABLE stats_20260302 (LIKE stats INCLUDING ALL)")
+    await connection.execute(
+        "ALTER TABLE stats ATTACH PARTITION stats_20260302"
+        " FOR VALUES FROM ('2026-03-02 00:00+00') TO ('2026-03-09 00:00+00')"
+    )
+    await connection.execute(
+        "INSERT INTO stats (event_id, at, type, domain, message_id, email)"
+        " SELECT 'e' || n, $1, 'opened', 'a.test', '', '' FROM generate_series(1, 3) n",
+        START,
+    )
+    await connection.execute("INSERT INTO anonymous_events VALUES ('e4', $1), ('e5', $1)", START)
+    await connection.execute(
+        "INSERT INTO aggregated_stats VALUES ('a.test', $1, 'opened', 5), ('a.test', $1, 'delivered', 7)", START
+    )
+    await connection.execute(migrations[position].read_text())
+    rows = await connection.fetch("SELECT type, count, anonymous FROM aggregated_stats ORDER BY type")
+    await connection.close()
+    assert [tuple(row) for row in rows] == [("delivered", 7, 0), ("opened", 5, 2)]
