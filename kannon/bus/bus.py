@@ -17,6 +17,7 @@ from kannon.bus.bodies import Bodies
 from kannon.bus.connection import Connection, unavailable
 from kannon.bus.consume import Limits, PageHandler, consume
 from kannon.bus.dead_letters import DeadLetter, DeadLetters
+from kannon.bus.events import pack
 from kannon.bus.publish import Outgoing
 from kannon.errors import Poison
 from kannon.mail.destination import SenderView
@@ -24,7 +25,6 @@ from kannon.mail.envelope import Envelope, ThrottledDelivery
 from kannon.mail.event import Event
 from kannon.wire.destinations import decode_view, encode_view
 from kannon.wire.envelopes import encode_envelope
-from kannon.wire.events import encode_event
 
 log = structlog.get_logger()
 
@@ -66,12 +66,12 @@ class Bus:
     # Publishing: acknowledged when the call returns; after Unavailable repeat all, under the same ids.
 
     async def publish_events(self, events: Sequence[Event]) -> None:
-        """To kannon.stats.*, deduplicated by event id."""
-        await self._publish([Outgoing(streams.STATS_SUBJECTS[e.type], e.event_id, encode_event(e)) for e in events])
+        """To kannon.stats.*, many in one message. The consumers count and settle an event id once."""
+        await self._publish(pack(events, lambda event: streams.STATS_SUBJECTS[event.type]))
 
     async def publish_bounces(self, events: Sequence[Event]) -> None:
         """To kannon.bounce, under the same event ids."""
-        await self._publish([Outgoing(streams.BOUNCE, e.event_id, encode_event(e)) for e in events])
+        await self._publish(pack(events, lambda _: streams.BOUNCE))
 
     async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None:
         """To kannon.sending, ids "<delivery>.<attempt>.<requeues>"; bodies over max_payload to the object store."""

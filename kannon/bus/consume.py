@@ -38,12 +38,15 @@ PageHandler = Callable[[list["Message"]], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`page`: the most messages in a page; `in_flight`: unsettled messages; `pages_at_once`: pages in work;
-    `bytes_in_flight`: bytes of the unsettled messages, 0 for no limit; a single message of any size always fits."""
+    `bytes_in_flight`: bytes of the unsettled messages, 0 for no limit; a single message of any size always fits.
+    `gather_seconds`: between the beginnings of two pages that are not full, so that the second one has more messages;
+    the first message after a pause never waits."""
 
     page: int
     in_flight: int
     pages_at_once: int = 1
     bytes_in_flight: int = 0
+    gather_seconds: float = 0.0
 
 
 class Message:
@@ -77,8 +80,12 @@ class Message:
 
     async def dead_letter(self, reason: str) -> None:
         """For a message that can never be handled: stored in kannon_parked with the reason, not redelivered."""
-        await self._consumption.dead_letters.add(self._raw.subject, self.payload, reason)
+        await self.add_dead_letter(self.payload, reason)
         await self._settle(b"+TERM")
+
+    async def add_dead_letter(self, payload: bytes, reason: str) -> None:
+        """For a part of the message that can never be handled. Does not settle the message."""
+        await self._consumption.dead_letters.add(self._raw.subject, payload, reason)
 
     async def _settle(self, word: bytes) -> None:
         if not self.settled:
@@ -102,6 +109,7 @@ class _Consumption:
         self._spec = spec
         self._limits = limits
         self._pages = 0  # in work
+        self._page_began = float("-inf")
         self._inbox = client.new_inbox()
         self._requested = 0  # by the standing pull requests
         self._requested_bytes = 0
@@ -153,6 +161,7 @@ class _Consumption:
                         self._changed = anyio.Event()
                         await self._request()
                         if self._arrived and self._pages < self._limits.pages_at_once:
+                            await self._gather()
                             self._pages += 1
                             pages.start_soon(self._handle, handle, self._take())
                             await anyio.lowlevel.checkpoint()
@@ -165,6 +174,11 @@ class _Consumption:
             await self._connection.end(subscription)
             with anyio.move_on_after(END_SECONDS, shield=True):
                 await self._return_unsettled()
+
+    async def _gather(self) -> None:
+        if self._limits.gather_seconds and len(self._arrived) < self._limits.page:
+            await anyio.sleep(max(0.0, self._page_began + self._limits.gather_seconds - time.monotonic()))
+        self._page_began = time.monotonic()
 
     async def _wake_on(self, event: anyio.Event) -> None:
         await event.wait()

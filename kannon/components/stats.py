@@ -15,19 +15,21 @@ import structlog
 from anyio.abc import TaskStatus
 
 from kannon.bus.consume import Limits, Message, PageHandler
+from kannon.bus.events import read_events
 from kannon.bus.streams import BOUNCES_STATS, STATS, ConsumerSpec
 from kannon.db.pool import Database
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
 from kannon.db.suppressions import delete_expired_suppressions
-from kannon.errors import Poison, Unavailable
+from kannon.errors import Unavailable
 from kannon.mail.event import REPORT, Event
 from kannon.mail.suppression import Suppression, SuppressionRule
 from kannon.metrics.null_metrics import NULL_METRICS
-from kannon.wire.events import decode_event
 
 log = structlog.get_logger()
 
-PAGE = 1000
+PAGE = 1000  # messages of a page, and events of a statement
+PAGE_BYTES = 4 << 20  # a message may have many events
+GATHER_SECONDS = 0.1  # a statement costs as much as some dozens of its events
 RETENTION_SECONDS = 600.0
 REDELIVERY = timedelta(days=8)  # a little longer than the bus keeps an event (168 h)
 
@@ -72,7 +74,13 @@ class Stats:
             group.start_soon(self._run_retention)
             async with anyio.create_task_group() as consumers:
                 # PostgreSQL writes one page while the next is decoded and a third gathers.
-                limits = Limits(page=PAGE, in_flight=3 * PAGE, pages_at_once=2)
+                limits = Limits(
+                    page=PAGE,
+                    in_flight=3 * PAGE,
+                    pages_at_once=2,
+                    bytes_in_flight=PAGE_BYTES,
+                    gather_seconds=GATHER_SECONDS,
+                )
                 for spec in (STATS, BOUNCES_STATS):
                     consumers.start_soon(partial(self._bus.consume, spec, self.handle_page, limits, stop=stop))
                 task_status.started()
@@ -80,17 +88,11 @@ class Stats:
 
     async def handle_page(self, page: list[Message]) -> None:
         """Inserts and counts, then acks. A crash in between costs a redelivery that changes nothing."""
-        events: list[Event] = []
-        readable: list[Message] = []
-        for message in page:
-            try:
-                events.append(decode_event(message.payload))
-                readable.append(message)
-            except Poison as poison:
-                await message.dead_letter(str(poison))
+        events, readable = await read_events(page)
         if events:
             await self._ensure_weeks({week_of(e.at) for e in events})
-            await self._store(events)
+        for first in range(0, len(events), PAGE):
+            await self._store(events[first : first + PAGE])
         for message in readable:
             await message.ack()
 

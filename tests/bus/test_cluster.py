@@ -13,7 +13,7 @@ from kannon.bus.bus import Bus
 from kannon.bus.consume import Limits, Message
 from kannon.errors import OperatorError, Unavailable
 from kannon.mail.event import Event, EventType
-from kannon.wire.events import decode_event
+from tests.support.consume import read
 from tests.support.nats_cluster import Cluster, running_cluster
 from tests.support.patience import patience
 
@@ -72,7 +72,7 @@ async def test_a_server_is_lost_and_no_event_with_it(cluster: Cluster) -> None:
 
     async def handle(page: list[Message]) -> None:
         for message in page:
-            seen.add(decode_event(message.payload).event_id)
+            seen.update(event.event_id for event in read([message]))
             await message.ack()
         if len(seen) == PAGES * PAGE:
             stop.set()

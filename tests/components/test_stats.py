@@ -1,5 +1,6 @@
 """The stats component's page, over real PostgreSQL and NATS."""
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import Suppression, SuppressionRule
 from kannon.mail.tracking import TrackingMode
+from kannon.wire.event_pages import MAX_EVENTS
 from kannon.wire.events import encode_event
 from tests.support.patience import patience
 from tests.support.pool import counters, event_rows, insert_domain
@@ -168,7 +170,7 @@ async def test_an_outage_of_the_database_loses_no_event(tmp_path: Path, bus: Bus
                         await anyio.lowlevel.checkpoint()
                     await postgres.stop()
                     await bus.publish_events([event(n) for n in range(100, 3000)])
-                    while (await bus.progress(STATS)).waiting < 2900:
+                    while (await bus.progress(STATS)).waiting < math.ceil(2900 / MAX_EVENTS):
                         await anyio.lowlevel.checkpoint()
                     await postgres.start()
                     while (await bus.progress(STATS)).waiting:

@@ -1,17 +1,23 @@
 """Takes messages off the bus in tests."""
 
+from collections.abc import Callable
+
 import anyio
 
 from kannon.bus.bus import Bus
 from kannon.bus.consume import Limits, Message
 from kannon.bus.streams import ConsumerSpec
 from kannon.mail.event import Event
-from kannon.wire.events import decode_event
+from kannon.wire.event_pages import Unreadable, decode_events
 from tests.support.patience import patience
 
 
 async def take(bus: Bus, spec: ConsumerSpec, count: int) -> list[Message]:
     """Acks and returns `count` messages."""
+    return await _take(bus, spec, lambda taken: len(taken) >= count)
+
+
+async def _take(bus: Bus, spec: ConsumerSpec, enough: Callable[[list[Message]], bool]) -> list[Message]:
     taken: list[Message] = []
     stop = anyio.Event()
 
@@ -19,7 +25,7 @@ async def take(bus: Bus, spec: ConsumerSpec, count: int) -> list[Message]:
         for message in page:
             await message.ack()
         taken.extend(page)
-        if len(taken) >= count:
+        if enough(taken):
             stop.set()
 
     with patience():
@@ -28,4 +34,10 @@ async def take(bus: Bus, spec: ConsumerSpec, count: int) -> list[Message]:
 
 
 async def events_of(bus: Bus, spec: ConsumerSpec, count: int) -> list[Event]:
-    return [decode_event(message.payload) for message in await take(bus, spec, count)]
+    """Acks the messages of `count` events."""
+    return read(await _take(bus, spec, lambda taken: len(read(taken)) >= count))
+
+
+def read(messages: list[Message]) -> list[Event]:
+    """In any form."""
+    return [e for m in messages for e in decode_events(m.payload) if not isinstance(e, Unreadable)]

@@ -28,7 +28,9 @@ from kannon.log import leaves
 
 log = structlog.get_logger()
 
-OUTCOME_PAGE = 500
+OUTCOME_PAGE = 500  # messages
+OUTCOME_BYTES = 4 << 20  # a message may have many events
+GATHER_SECONDS = 0.05  # a transaction costs as much as some dozens of its rows
 RECLAIM_SECONDS = 2.0
 SWEEP_SECONDS = 2 * PAGE_SECONDS  # a page's bodies and its envelopes are published within PAGE_SECONDS
 
@@ -84,7 +86,12 @@ class Dispatcher:
             group.start_soon(self._sweep_regularly)
             async with anyio.create_task_group() as work:
                 # One page at a time, in one transaction; the next page gathers meanwhile.
-                limits = Limits(page=OUTCOME_PAGE, in_flight=2 * OUTCOME_PAGE)
+                limits = Limits(
+                    page=OUTCOME_PAGE,
+                    in_flight=2 * OUTCOME_PAGE,
+                    bytes_in_flight=OUTCOME_BYTES,
+                    gather_seconds=GATHER_SECONDS,
+                )
                 for spec in (OUTCOMES, BOUNCES_DISPATCHER):
                     consume = partial(self._bus.consume, spec, self._outcomes.handle_page, limits, stop=stop)
                     work.start_soon(self._run_again, spec.stream, consume, stop)

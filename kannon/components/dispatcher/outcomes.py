@@ -13,18 +13,18 @@ from typing import Protocol
 import structlog
 
 from kannon.bus.consume import Message
+from kannon.bus.events import read_events
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queue import Deferral, SendingDelivery, settlement
-from kannon.errors import Poison
 from kannon.mail.event import Event, EventType, delivery_event_id
 from kannon.mail.retry import RetryBudget
 from kannon.metrics.null_metrics import NULL_METRICS
-from kannon.wire.events import decode_event
 
 log = structlog.get_logger()
 
 TEXT_LIMIT = 1000
+SETTLED = 500  # rows of one transaction
 
 
 class Publisher(Protocol):
@@ -64,21 +64,14 @@ class Outcomes:
         self._metrics = metrics
 
     async def handle_page(self, page: list[Message]) -> None:
-        """Settles all rows of the page in one transaction, then acks.
+        """Settles the rows of SETTLED events in one transaction each, then acks.
 
         Order of effects: final events are published (and acked by NATS), then rows are deleted, then the page is acked.
         A crash after the publish repeats it under the same ids; a crash before the ack finds the rows settled.
         """
-        events: list[Event] = []
-        readable: list[Message] = []
-        for message in page:
-            try:
-                events.append(decode_event(message.payload))
-                readable.append(message)
-            except Poison as poison:
-                await message.dead_letter(str(poison))
-        if events:
-            await self._settle(events)
+        events, readable = await read_events(page)
+        for first in range(0, len(events), SETTLED):
+            await self._settle(events[first : first + SETTLED])
         for message in readable:
             await message.ack()
 

@@ -16,8 +16,8 @@ from kannon.db.keys import NewStatsKey, current_stats_key, list_verification_key
 from kannon.db.pool import Database
 from kannon.errors import AddressInUse
 from kannon.mail.event import Event, EventType
-from kannon.wire.events import decode_event
 from tests.components.bump.conftest import Keys, ScriptedBus, Start
+from tests.support.consume import read
 from tests.support.http import parse_response, request
 from tests.support.mail import NOW, token_pair
 from tests.support.patience import patience
@@ -125,7 +125,7 @@ async def test_through_the_real_database_and_bus(db: Database, bus: Bus) -> None
 
     async def collect(page: list[Message]) -> None:
         for message in page:
-            events.append(decode_event(message.payload))
+            events.extend(read([message]))
             await message.ack()
         if len(events) == 2:
             both.set()

@@ -2,9 +2,10 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from kannon.pb.tracking.types import tracking_pb2 as _tracking_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -44,6 +45,12 @@ class Stats(_message.Message):
     retry_after_seconds: int
     suspected_machine: bool
     def __init__(self, message_id: _Optional[str] = ..., domain: _Optional[str] = ..., email: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., type: _Optional[str] = ..., data: _Optional[_Union[StatsData, _Mapping]] = ..., tracking_mode: _Optional[_Union[_tracking_pb2.TrackingMode, str]] = ..., event_id: _Optional[str] = ..., delivery_id: _Optional[int] = ..., attempt: _Optional[int] = ..., stage: _Optional[str] = ..., host: _Optional[str] = ..., enhanced_status: _Optional[str] = ..., tls: _Optional[str] = ..., retry_after_seconds: _Optional[int] = ..., suspected_machine: _Optional[bool] = ...) -> None: ...
+
+class EventPage(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, events: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class StatsData(_message.Message):
     __slots__ = ("accepted", "delivered", "failed", "bounced", "opened", "clicked", "rejected", "error")
