@@ -1,14 +1,16 @@
-"""Logging: structlog over the standard library, one line per event on standard error.
+"""Logging: structlog for Kannon, the standard library for its libraries; one line per event on standard error.
 
 In: level and format (`log.level`, `log.format`). Out: all loggers configured, Kannon's and those of libraries.
 Secrets are masked by key and in URLs, and control characters from remote servers are escaped. An exception is one line;
 its traceback appears at level debug only. The runner binds the name of the component (contextvars).
 """
 
+import contextlib
 import io
 import logging
 import re
 import sys
+from functools import lru_cache
 from typing import Literal, TextIO
 
 import structlog
@@ -20,6 +22,7 @@ Format = Literal["console", "json"]
 _SECRET = re.compile(r"password|passwd|secret|token|authorization|api_?key|private|credential", re.IGNORECASE)
 _USERINFO = re.compile(r"(://)[^/\s@]+@")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {9: "\\t", 10: "\\n", 13: "\\r"}
+_MANY_LINES = frozenset({"exception", "stack", "exc_info"})
 _QUOTED = frozenset(" \t\r\n=\"'")
 
 # Libraries that log too much at info. Their warnings are useful.
@@ -40,17 +43,19 @@ def setup_logging(
         exceptions_as_text,
         mask_secrets,
     ]
+    renderers = _renderers(form, out)
+    # Not through the standard library, which costs as much as the rest of a line: each delivery writes one.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=lambda *_: _Lines(out),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=()), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(form, out)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
@@ -60,6 +65,20 @@ def setup_logging(
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a closed standard error does not stop the process
+
+
+class _Lines:
+    """Writes lines. A closed standard error does not stop the process."""
+
+    def __init__(self, out: TextIO | io.TextIOBase) -> None:
+        self._out = out
+
+    def msg(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._out.write(line + "\n")
+            self._out.flush()
+
+    debug = info = warning = warn = error = critical = exception = msg
 
 
 def describe(error: BaseException) -> str:
@@ -100,11 +119,16 @@ def exceptions_as_text(_: WrappedLogger, __: str, event: EventDict) -> EventDict
 def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """`token="…"` and `nats://user:password@host` become ***."""
     for key, value in event.items():
-        if _SECRET.search(key):
+        if _is_secret(key):
             event[key] = "***"
         elif isinstance(value, str) and "://" in value and "@" in value:
             event[key] = _USERINFO.sub(r"\1***@", value)
     return event
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(key: str) -> bool:
+    return _SECRET.search(key) is not None
 
 
 def escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -120,11 +144,28 @@ def escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def _renderers(form: Format, out: TextIO | io.TextIOBase) -> list[Processor]:
     if form == "json":
         return [structlog.processors.JSONRenderer(ensure_ascii=False)]
-    return [escape_controls, _console(colors=out.isatty())]
+    return [escape_controls, _console(colors=True) if out.isatty() else render_plain]
 
 
-def _console(colors: bool) -> Processor:
+def _console(colors: bool) -> structlog.dev.ConsoleRenderer:
     # The plain formatter, because the default one prints local variables, which may hold mail.
     return structlog.dev.ConsoleRenderer(
         colors=colors, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
     )
+
+
+_PLAIN = _console(colors=False)
+
+
+def render_plain(logger: WrappedLogger, name: str, event: EventDict) -> str:
+    """As structlog's console renderer without colours, in a fifth of its time."""
+    if not event.keys().isdisjoint(_MANY_LINES):
+        return _PLAIN(logger, name, event)
+    head = f"{event.pop('timestamp')} [{event.pop('level')}] {event.pop('event')}"
+    return " ".join([head, *[f"{key}={_plain_value(event[key])}" for key in sorted(event)]])
+
+
+def _plain_value(value: object) -> str:
+    if not isinstance(value, str):
+        return repr(value)
+    return value if _QUOTED.isdisjoint(value) else repr(value)

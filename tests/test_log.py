@@ -11,7 +11,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from kannon.log import Format, Level, describe, setup_logging
+from kannon.log import Format, Level, describe, render_plain, setup_logging
 from tests.support.logs import CurrentStderr
 
 
@@ -136,6 +136,22 @@ def test_a_closed_stream_raises_nothing(capsys: pytest.CaptureFixture[str]) -> N
     out.close()
     structlog.get_logger().error("unheard")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"recipient": "a@example.com", "attempt": 1, "reply": "250 2.0.0 Ok", "host": "", "batch": None},
+        {"reply": 'it\'s "x"\t=', "at": 0.5, "list": ["a b"], "flag": True, "ü": "é"},
+        {"exception": "Traceback (most recent call last):\n  x", "why": "y"},
+    ],
+)
+def test_a_plain_line_is_as_structlog_renders_it(fields: dict[str, object]) -> None:
+    event = {"event": "delivered", "level": "info", "timestamp": "2026-01-31T12:00:00.000000Z", **fields}
+    structlogs = structlog.dev.ConsoleRenderer(
+        colors=False, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    assert render_plain(None, "info", dict(event)) == structlogs(None, "info", dict(event))
 
 
 def test_a_hidden_line_costs_almost_nothing() -> None:

@@ -73,12 +73,12 @@ async def test_refused_for_good(server: Running, address: str) -> None:
     "local", [bounce_to().partition("@")[0].encode(), b"postmaster", b"b-\xff"], ids=["bounce", "postmaster", "no text"]
 )
 async def test_bytes_that_are_no_text_are_refused_for_good(
-    server: Running, caplog: pytest.LogCaptureFixture, local: bytes, domain: bytes
+    server: Running, capsys: pytest.CaptureFixture[str], local: bytes, domain: bytes
 ) -> None:
     async with server.connect() as peer:
         assert (await peer.say("MAIL FROM:<>")).startswith("250")
         assert (await peer.say(b"RCPT TO:<" + local + b"@" + domain + b">\r\n")).startswith("550 5.1.1")
-    assert "failed" not in caplog.text
+    assert "failed" not in capsys.readouterr().err
 
 
 async def test_a_domain_may_be_written_in_its_own_script(tmp_path: Path) -> None:
