@@ -61,6 +61,7 @@ jit = off
 random_page_cost = 1.1
 max_worker_processes = 4
 max_parallel_workers_per_gather = 0
+io_method = sync                  # no processes for reads that the kernel's cache answers
 # No replicas: the least WAL that survives a crash.
 wal_level = minimal
 max_wal_senders = 0
