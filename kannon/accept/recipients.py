@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 
 from kannon.accept.store import Store
 from kannon.db.batches import DeliveryRow, delivery_row
+from kannon.mail.address import check_recipient
 from kannon.mail.send_check import RecipientChecker
 from kannon.mail.send_request import RejectedRecipient, RejectReason, SendRequest, Tenant
 from kannon.mail.simulator import simulated_name
@@ -34,6 +35,22 @@ async def check_recipients(request: SendRequest, tenant: Tenant) -> tuple[list[D
         if position % _PER_YIELD == _PER_YIELD - 1:
             await checkpoint()
     return rows, rejections
+
+
+async def leave_out_malformed(
+    request: SendRequest, rows: list[DeliveryRow], rejections: Rejections
+) -> list[DeliveryRow]:
+    """The rows without addresses that the validator rejects later, which are added to `rejections`."""
+    kept: list[DeliveryRow] = []
+    positions = [position for position in range(len(request.recipients)) if position not in rejections]
+    for number, (position, row) in enumerate(zip(positions, rows, strict=True), 1):
+        if check_recipient(row.email) is None:
+            kept.append(row)
+        else:
+            rejections[position] = RejectedRecipient(request.recipients[position].email, RejectReason.INVALID_EMAIL)
+        if number % _PER_YIELD == 0:
+            await checkpoint()
+    return kept
 
 
 async def leave_out_suppressed(

@@ -9,6 +9,7 @@ protobuf.
 import asyncio
 import secrets
 from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -16,7 +17,7 @@ import structlog
 
 from kannon.accept.idempotency import KeyedLock, ResultCodec, store_once
 from kannon.accept.limiter import SendLimiter
-from kannon.accept.recipients import check_recipients, leave_out_suppressed
+from kannon.accept.recipients import check_recipients, leave_out_malformed, leave_out_suppressed
 from kannon.accept.store import OwnStore, SharedStore, Store
 from kannon.db.batches import ONE_STATEMENT, NewBatch
 from kannon.db.conflicts import repeat_on_conflict
@@ -81,7 +82,8 @@ class AcceptService:
                 group.start_soon(part.run)
 
     async def accept(self, tenant: Tenant, request: SendRequest) -> SendResult:
-        """Raises CallerError or Unavailable; then nothing is stored. `run` is under way."""
+        """Raises CallerError or Unavailable; then nothing is stored. `run` is under way. With `validate_only` the same
+        checks and the validator's run, and nothing is stored either."""
         self._check_disk()
         if request.idempotency_key:
             async with self._calls.hold((tenant.domain, request.idempotency_key)):
@@ -120,7 +122,7 @@ class AcceptService:
         if request.idempotency_key:
             return await store_once(db, (tenant.domain, request.idempotency_key), digest, self._codec, store)
         async with db.acquire() as connection:
-            return await store(connection), True
+            return await store(connection), not request.validate_only
 
     async def _store_batch(self, tenant: Tenant, request: SendRequest, size: int, store: Store) -> SendResult:
         check_subject_and_sender(request.content, tenant)
@@ -133,7 +135,13 @@ class AcceptService:
         rows, rejections = await check_recipients(request, tenant)
         if self._suppression and tenant.suppresses:
             rows = await leave_out_suppressed(store, request, tenant.domain, rows, rejections)
+        if request.validate_only:
+            rows = await leave_out_malformed(request, rows, rejections)
         rejected = [rejections[position] for position in sorted(rejections)]
+        if request.validate_only:
+            now = datetime.now(UTC)
+            due_at = max(request.scheduled_at or now, now)
+            return SendResult("", request.template_id or "", due_at, len(rows), rejected)
         new = NewBatch(_new_batch(tenant.domain, request), rows, rejected, new_template=request.template_id is None)
         return await store.insert(new, size)
 

@@ -38,6 +38,13 @@ async def end_pause(db: Database, scope: Scope, subject: str) -> None:
         await queries.end_pause(connection, scope=scope, subject=subject)
 
 
+@repeat_on_conflict
+async def end_pauses_of_cancelled_batches(db: Database) -> None:
+    """Also those that were set after the cancellation. `finish_pauses` then deletes them."""
+    async with db.acquire() as connection:
+        await queries.end_pauses_of_cancelled_batches(connection)
+
+
 async def finish_pauses(db: Database) -> int:
     """Releases the deliveries that ended pauses hold; returns their number. Several processes may run it at once."""
     async with db.acquire() as connection:

@@ -31,7 +31,8 @@ class Source(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRequest:
     """One send. `template_id` names a stored template in place of the content's HTML. `scheduled_at` None is now.
-    `recipients` may parse an item when it is asked for. An empty `idempotency_key` is none."""
+    `recipients` may parse an item when it is asked for. An empty `idempotency_key` is none. `validate_only`: check it,
+    store nothing."""
 
     content: Content
     recipients: Sequence[Recipient]
@@ -40,6 +41,7 @@ class SendRequest:
     scheduled_at: datetime | None = None
     tracking: TrackingPolicy = NOT_STATED
     idempotency_key: str = ""
+    validate_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ class RejectedRecipient(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """A committed batch. `rejected` has the order of the request."""
+    """A committed batch, or with an empty `message_id` a request that is checked only. `rejected` has the order of the
+    request."""
 
     message_id: str
     template_id: str

@@ -32,7 +32,8 @@ def to_send_request(message: SendMessage, idempotency_key: str = "") -> SendRequ
         template_id=message.template_id if isinstance(message, pb.SendTemplateReq) else None,
         scheduled_at=optional_time(message, "scheduled_time"),
         tracking=to_policy(message.tracking),
-        idempotency_key=idempotency_key,
+        idempotency_key="" if message.validate_only else idempotency_key,
+        validate_only=message.validate_only,
     )
 
 

@@ -15,6 +15,12 @@ SELECT DISTINCT scope, subject, since FROM pauses WHERE ended_at IS NULL ORDER B
 -- Waits for claims that see the pause, so that all deliveries that they hold are committed before this is.
 UPDATE pauses SET ended_at = clock_timestamp() WHERE scope = :scope AND subject = :subject AND ended_at IS NULL;
 
+-- name: end_pauses_of_cancelled_batches!
+-- They hold nothing.
+UPDATE pauses p SET ended_at = clock_timestamp()
+WHERE scope = 'batch' AND ended_at IS NULL
+  AND EXISTS (SELECT FROM messages m WHERE m.message_id = p.subject AND m.cancelled_at IS NOT NULL);
+
 -- name: list_ended_pauses
 SELECT scope, spelling, ended_at FROM pauses WHERE ended_at IS NOT NULL;
 

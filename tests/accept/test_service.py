@@ -101,6 +101,22 @@ async def test_a_send_is_counted_and_the_validator_notified_after_the_commit(run
     assert (running.counts.seen, running.bus.notifications) == ([(1, ["invalid_email"])], 1)
 
 
+async def test_a_request_to_validate_is_checked_like_a_send_and_stores_nothing(running: Running, db: Database) -> None:
+    people = [BOB, Recipient(""), Recipient("no address"), BOB]
+    result = await running.service.accept(TENANT, send_request(people, validate_only=True))
+    assert (result.message_id, result.accepted_count) == ("", 1)
+    assert [(email, reason.value) for email, reason in result.rejected] == [
+        ("", "invalid_email"),
+        ("no address", "invalid_email"),
+        ("bob@example.net", "duplicate"),
+    ]
+    with pytest.raises(InvalidArgument, match="subject"):
+        await running.service.accept(TENANT, send_request(subject="", validate_only=True))
+    large = [Recipient(f"{number}@example.net") for number in range(300)]
+    assert (await running.service.accept(TENANT, send_request(large, validate_only=True))).accepted_count == 300
+    assert (running.counts.seen, running.bus.notifications, await stored(db)) == ([], 0, [])
+
+
 async def test_a_refused_send_is_neither_counted_nor_notified(running: Running, db: Database) -> None:
     for key in ("", "key"):
         with pytest.raises(InvalidArgument, match="subject"):

@@ -32,6 +32,7 @@ def send_request(
     template_id: str | None = None,
     tracking: TrackingPolicy = NOT_STATED,
     idempotency_key: str = "",
+    validate_only: bool = False,
     **content: Any,
 ) -> SendRequest:
     """A send that is accepted, for the tenant example.com; the rest changes its content."""
@@ -43,4 +44,5 @@ def send_request(
         template_id=template_id,
         tracking=tracking,
         idempotency_key=idempotency_key,
+        validate_only=validate_only,
     )

@@ -14,7 +14,7 @@ import structlog
 
 from kannon.db.cancellations import Cancelled, ending
 from kannon.db.conflicts import repeat_on_conflict
-from kannon.db.pauses import finish_pauses
+from kannon.db.pauses import end_pauses_of_cancelled_batches, finish_pauses
 from kannon.db.pool import Database
 from kannon.errors import Unavailable
 from kannon.mail.event import Event, EventType, delivery_event_id
@@ -48,6 +48,7 @@ class CancelWorker:
             try:
                 while await self.end_page():
                     pass
+                await end_pauses_of_cancelled_batches(self._db)
                 await finish_pauses(self._db)
             except Unavailable as error:  # also a new database without tables; other components log an outage
                 log.debug("cannot complete cancellations and pauses; retrying", reason=str(error))

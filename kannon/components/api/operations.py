@@ -105,6 +105,7 @@ class OperationsMethods:
         message_id = _message_id(request.message_id)
         await self._check_batch(message_id)
         marked = found(await cancellations.cancel_batch(self._db, message_id), _no_batch(message_id))
+        await pauses.end_pause(self._fail_fast, Scope.BATCH, message_id)
         self._notify_cancel_worker()
         log.info(
             "batch cancelled",

@@ -325,6 +325,24 @@ async def test_a_paused_batch_waits_until_it_is_resumed(
     assert again.released_count == 0
 
 
+async def test_the_cancellation_of_a_paused_batch_ends_its_pause(
+    api: RunningApi, operations: OperationsStub, batch: SendRes, db: Database
+) -> None:
+    async def pauses() -> list[pb.Pause]:
+        return list((await operations.ListPauses(pb.ListPausesRequest(), metadata=ADMIN)).pauses)
+
+    await operations.Pause(pb.PauseRequest(message_id=batch.message_id), metadata=ADMIN)
+    await operations.CancelBatch(pb.CancelBatchRequest(message_id=batch.message_id), metadata=ADMIN)
+    assert await pauses() == []
+    # Neither a crash before that nor a later pause leaves one behind.
+    await operations.Pause(pb.PauseRequest(message_id=batch.message_id), metadata=ADMIN)
+    assert len(await pauses()) == 1
+    await operations.CancelBatch(pb.CancelBatchRequest(message_id=(await send(api, 1)).message_id), metadata=ADMIN)
+    with patience():
+        while await pauses():
+            await anyio.sleep(0.01)
+
+
 async def test_a_domain_and_a_destination_are_paused(
     api: RunningApi, operations: OperationsStub, batch: SendRes, db: Database
 ) -> None:
