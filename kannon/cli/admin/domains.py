@@ -16,6 +16,7 @@ from kannon.cli.errors import EX_UNAVAILABLE
 from kannon.errors import Unavailable
 from kannon.hostname import name_host
 from kannon.mail.dns.records import Record, RecordCheck, ServerNames, check_record, records_for
+from kannon.mail.dns.zone import zone_file
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import Domain
 from kannon.pb.tracking.types import tracking_pb2
 from kannon.pb.tracking.types.tracking_pb2 import TrackingMode
@@ -91,11 +92,14 @@ async def dns(
     verify: Annotated[
         bool, typer.Option("--verify", help="Look up each record. Exits 1 if one is wrong, 69 if a look-up fails.")
     ] = False,
+    zone: Annotated[bool, typer.Option("--zone", help="Print the records as lines of a zone file.")] = False,
     host: Annotated[
         str, typer.Option(help="The sending host. Default: sender.hostname, else the name of this host.")
     ] = "",
 ) -> None:
     """Print the DNS records that the domain needs."""
+    if zone and verify:
+        raise typer.BadParameter("cannot be combined with --verify", param_hint="--zone")
     domain = await session.admin.find_domain(name)
     config = session.endpoint.config
     sender = config.sender.model_copy(update={"hostname": host or config.sender.hostname})
@@ -104,6 +108,10 @@ async def dns(
     servers = ServerNames(config.sender.hostname, config.smtp.hostname, tracking)
     keys = await session.admin.list_dkim_keys(domain.domain)
     records = records_for(domain.domain, [dkim.record(key) for key in keys if key.publish], servers)
+    if zone:
+        text = zone_file(domain.domain, records)
+        session.output.lines(text, {"zone": text})
+        return
     if not verify:
         _print_records(session, records, [])
         return

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dns.rdatatype
+import dns.zone
 import pytest
 
 from kannon.db.pool import Database
@@ -368,3 +370,17 @@ async def test_domains_dns_prints_the_records_and_verifies_them(kannon: Command,
         assert unknown.err.count("\n") == 1
         del zone["_dmarc.example.com", "TXT"]
         assert (await kannon("domains", "dns", "example.com", "--verify")).code == 1
+
+
+async def test_the_zone_file_is_one(kannon: Command, tmp_path: Path) -> None:
+    (tmp_path / "kannon.toml").write_text('[sender]\nhostname = "mx.example.net"\n')
+    await kannon("domains", "add", "example.com")
+    text = (await kannon("domains", "dns", "example.com", "--zone")).out
+    zone = dns.zone.from_text(text, origin="example.com", check_origin=False)
+    [dkim] = zone.find_rdataset("kannon._domainkey", dns.rdatatype.TXT)
+    printed = {(row[1], row[2]): row[3] for row in (await kannon("domains", "dns", "example.com")).rows}
+    assert max(map(len, dkim.strings)) <= 255
+    assert b"".join(dkim.strings).decode() == printed["kannon._domainkey.example.com", "TXT"]
+    assert zone.find_rdataset("@", dns.rdatatype.MX)[0].to_text() == "10 mx.example.net."
+    assert zone.find_rdataset("stats", dns.rdatatype.CNAME)[0].to_text() == "mx.example.net."
+    assert (await kannon("domains", "dns", "example.com", "--zone", "--verify")).code == 2
