@@ -106,6 +106,8 @@ class Connection:
             raise Unavailable(self._reason("not connected"))
         before, self.publisher = self.publisher, None
         if before is not None:
+            if self.client.last_error is not None:  # nats-py reports a fatal -ERR in no other way
+                self._last_error = describe(self.client.last_error)
             log.warning("NATS connection lost; reconnecting", why=self._last_error)
             await self._end_client(self.client)
         try:

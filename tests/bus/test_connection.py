@@ -3,6 +3,7 @@
 import contextlib
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,14 +17,17 @@ from kannon.bus import streams
 from kannon.bus.bus import Bus
 from kannon.bus.consume import PULL_SECONDS, Limits, Message
 from kannon.embedded import DataDir, EmbeddedNats
+from kannon.embedded import nats as settings
 from kannon.errors import Unavailable
 from kannon.mail.destination import SenderView
 from kannon.mail.envelope import ThrottledDelivery
 from tests.support.consume import take
 from tests.support.envelopes import an_envelope
+from tests.support.nats_callout import USER, AuthCallout
 from tests.support.nats_reload import reload_with
 
 GENEROUS_SECONDS = 40.0
+Restore = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture
@@ -65,17 +69,20 @@ async def until_healthy(bus: Bus, wanted: bool) -> None:
             await anyio.sleep(0.01)  # the condition is the server's
 
 
-async def revoke_credentials(server: EmbeddedNats, data_dir: Path, bus: Bus) -> Callable[[], Awaitable[None]]:
+@asynccontextmanager
+async def revoke_credentials(server: EmbeddedNats, data_dir: Path, bus: Bus) -> AsyncIterator[Restore]:
     reload_with(server, data_dir, "user: kannon", "user: another")
     await until_healthy(bus, wanted=False)
+    await nothing_is_published(bus)
 
     async def restore() -> None:
         reload_with(server, data_dir, "user: another", "user: kannon")
 
-    return restore
+    yield restore
 
 
-async def lower_max_connections(server: EmbeddedNats, data_dir: Path, bus: Bus) -> Callable[[], Awaitable[None]]:
+@asynccontextmanager
+async def lower_max_connections(server: EmbeddedNats, data_dir: Path, bus: Bus) -> AsyncIterator[Restore]:
     """The server chooses which of two connections it closes, so again until it is the bus's."""
     free, full = "max_payload: 8MB", "max_payload: 8MB\nmax_connections: 1"
     with anyio.fail_after(GENEROUS_SECONDS):
@@ -87,12 +94,13 @@ async def lower_max_connections(server: EmbeddedNats, data_dir: Path, bus: Bus) 
                 break
             reload_with(server, data_dir, full, free)
             await other.close()
+    await nothing_is_published(bus)
 
     async def restore() -> None:
         reload_with(server, data_dir, full, free)
         await other.close()
 
-    return restore
+    yield restore
 
 
 async def occupant(url: str) -> Client:
@@ -103,14 +111,72 @@ async def occupant(url: str) -> Client:
             return await nats.connect(url, allow_reconnect=False, error_cb=quiet)
 
 
-@pytest.mark.parametrize("fault", [revoke_credentials, lower_max_connections])
+@asynccontextmanager
+async def exceed_max_payload(server: EmbeddedNats, data_dir: Path, bus: Bus) -> AsyncIterator[Restore]:
+    """The client goes on with the limit that it read when it connected."""
+    reload_with(server, data_dir, "max_payload: 8MB", "max_payload: 64KB")
+    client = bus._connection.client
+    large = an_envelope(body=bytes(256 << 10))
+    with anyio.fail_after(GENEROUS_SECONDS), contextlib.suppress(Unavailable):
+        while not client.is_closed:  # until the server has read the lower limit
+            await bus.publish_envelopes([large])
+    assert client.is_closed
+    assert "maximum payload exceeded" in (data_dir / "logs" / "nats.log").read_text()
+
+    async def restore() -> None:
+        reload_with(server, data_dir, "max_payload: 64KB", "max_payload: 8MB")
+
+    yield restore
+
+
+@asynccontextmanager
+async def let_credentials_expire(server: EmbeddedNats, data_dir: Path, bus: Bus) -> AsyncIterator[Restore]:
+    """The user is accepted for a second, then refused until `restore`."""
+    callout = AuthCallout(seconds=1)
+    block = callout.settings.replace("{", "{{").replace("}", "}}")
+    users = f"{block}, users: [ {{{{ user: {USER}, password: {{password}} }}}}, {{{{ user: {{user}},"
+    await server.stop()
+    with pytest.MonkeyPatch.context() as patch:  # the server reloads everything but this
+        patch.setattr(settings, "_SETTINGS", settings._SETTINGS.replace("users: [ {{ user: {user},", users))
+        await server.start()
+    async with callout.running(server.url.replace("kannon:", f"{USER}:")):
+        await until_healthy(bus, wanted=True)
+        await until(lambda client=bus._connection.client: client.is_closed)  # type: ignore[misc]
+        callout.refusing = True
+        await until_healthy(bus, wanted=False)
+        await nothing_is_published(bus)
+
+        async def restore() -> None:
+            callout.seconds, callout.refusing = None, False
+
+        yield restore
+
+
+async def nothing_is_published(bus: Bus) -> None:
+    assert not await healthy(bus)
+    with pytest.raises(Unavailable):
+        await bus.publish_envelopes([an_envelope()])
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        # A reset of the connection discards the server's reason where the client was writing.
+        (revoke_credentials, "connection lost"),
+        (lower_max_connections, "connection lost"),
+        (exceed_max_payload, "connection lost"),
+        (let_credentials_expire, "user authentication expired"),
+    ],
+)
 async def test_a_connection_closed_for_good_is_made_anew_and_every_use_of_it_continues(
     server: EmbeddedNats,
     own_bus: Bus,
     tmp_path: Path,
-    fault: Callable[[EmbeddedNats, Path, Bus], Awaitable[Callable[[], Awaitable[None]]]],
+    fault: Callable[[EmbeddedNats, Path, Bus], AbstractAsyncContextManager[Restore]],
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The same process publishes, consumes, replies, and gets notifications and requests; health fails meanwhile."""
+    """The same process publishes, consumes, replies, and gets notifications and requests."""
     view = SenderView("host:1", (), 0)
     heard: list[list[ThrottledDelivery]] = []
     stop = anyio.Event()
@@ -125,25 +191,25 @@ async def test_a_connection_closed_for_good_is_made_anew_and_every_use_of_it_con
     ):
         group.start_soon(own_bus.take_throttled, hear, stop)
         group.start_soon(own_bus.serve_destinations, lambda: view)
-        restore = await fault(server, tmp_path, own_bus)
-        assert own_bus._connection.client.is_closed
-        assert not await healthy(own_bus)
-        with pytest.raises(Unavailable):
+        before = own_bus._connection.client
+        async with fault(server, tmp_path, own_bus) as restore:
+            assert before.is_closed
+            await restore()
+            await until_healthy(own_bus, wanted=True)
+            with anyio.fail_after(GENEROUS_SECONDS):
+                while await own_bus.gather_destinations() != [view]:
+                    pass
+                while not heard:
+                    with contextlib.suppress(Unavailable):
+                        await own_bus.publish_throttled([ThrottledDelivery(1, 0, 2.5)])
+                await own_bus.notify_validator()
+                await notification.wait(2 * GENEROUS_SECONDS)
             await own_bus.publish_envelopes([an_envelope()])
-        await restore()
-        await until_healthy(own_bus, wanted=True)
-        with anyio.fail_after(GENEROUS_SECONDS):
-            while await own_bus.gather_destinations() != [view]:
-                pass
-            while not heard:
-                with contextlib.suppress(Unavailable):
-                    await own_bus.publish_throttled([ThrottledDelivery(1, 0, 2.5)])
-            await own_bus.notify_validator()
-            await notification.wait(2 * GENEROUS_SECONDS)
-        await own_bus.publish_envelopes([an_envelope()])
-        await take(own_bus, streams.SENDER, 1)
+            await take(own_bus, streams.SENDER, 1)
         stop.set()
         group.cancel_scope.cancel()
+    lost = [record.getMessage() for record in caplog.records if "connection lost" in record.getMessage()]
+    assert reason in " ".join(lost).lower()
 
 
 async def test_an_outage_leaves_no_message_in_memory(server: EmbeddedNats, own_bus: Bus) -> None:
