@@ -6,8 +6,10 @@ ARGS ?=
 CHECKS := check-types check-imports check-format check-lint check-pb check-man
 # Parallel test processes: a test waits for half of its time.
 JOBS ?= 3
+# Tests start many processes. Each would compile the sources again without the written bytecode.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve demo test test-all check $(CHECKS) bench dist deb format pb man schema lock clean
+.PHONY: serve demo test test-all check check-and-deb $(CHECKS) bench dist deb format pb man schema lock clean
 
 serve: $(VENV)/.runtime
 	$(BIN)/kannon serve $(ARGS)
@@ -19,17 +21,22 @@ demo: $(VENV)/.runtime
 # bytes) and `serial` (those that measure time by the clock, with nothing beside them), a thousand examples of every
 # property, the second event loop under the SMTP server, and the end-to-end tests against the single executable but for
 # those marked `as_built`.
-test: check $(VENV)/.interop
+test: check-and-deb $(VENV)/.interop
 	$(PYTEST) $(ARGS)
 
-test-all: check $(VENV)/.interop
+test-all: check-and-deb $(VENV)/.interop
 	TEST_LONG=1 $(PYTEST) -m "not serial" $(ARGS)
 	TEST_LONG=1 $(BIN)/pytest -m serial $(ARGS)
 
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal --durations=20
+# A file's tests run in one process, and files start in the order that tests/conftest.py gives them.
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
 
 check: $(VENV)/.dev
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync $(CHECKS)
+
+# The build takes as long as all checks. Started by the tests, it would let one of their processes wait.
+check-and-deb: $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync $(CHECKS) deb
 
 check-types:
 	$(BIN)/mypy
@@ -92,16 +99,22 @@ lock: $(VENV)/.dev
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
 
+# pip compiles on one core. Some packages contain files that this Python cannot compile.
+INSTALL := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r
+COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: requirements.lock pyproject.toml setup.py | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(INSTALL) requirements.lock
+	$(COMPILE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(INSTALL) requirements-dev.lock
+	$(COMPILE)
 	@touch $@
 
 # Debian packages that tests and benchmarks use: postfix and others.

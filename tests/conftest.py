@@ -27,9 +27,17 @@ from tests.support.servers import create_database, delete_streams, drop_database
 settings.register_profile("kannon", deadline=None)
 settings.load_profile("kannon")
 _numbers = itertools.count(1)
+_TESTS = Path(__file__).parent
+# Folders whose tests start whole programs. They run first, so that only short tests are left at the end of a run.
+_LONG_FIRST = ("packaging", "e2e", "embedded")
 
 
 set_usual_examples()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {folder: place for place, folder in enumerate(_LONG_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(_TESTS).parts[0], len(places)))
 
 
 @pytest.fixture(scope="session")

