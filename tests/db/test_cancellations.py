@@ -19,7 +19,7 @@ async def end(db: Database) -> list[int]:
 
 
 @pytest.mark.parametrize("state", ["to_validate", "scheduled"])
-async def test_what_nobody_has_is_claimed_by_nobody_and_ended(db: Database, state: str) -> None:
+async def test_a_cancelled_delivery_that_is_unclaimed_stays_unclaimed_and_ends(db: Database, state: str) -> None:
     ids = await insert_batch(db, ["a@x.org", "b@x.org"], state=state)
     [other] = await insert_batch(db, ["c@x.org"], name="2", state=state)
     assert await cancel_batch(db, BATCH) == Marked(2, 0)
@@ -31,7 +31,7 @@ async def test_what_nobody_has_is_claimed_by_nobody_and_ended(db: Database, stat
     assert await cancel_batch(db, "msg_absent@example.com") is None
 
 
-async def test_what_a_validator_has_is_ended_when_it_comes_back(db: Database) -> None:
+async def test_a_delivery_in_the_validator_is_cancelled_when_it_returns(db: Database) -> None:
     ids = await insert_batch(db, ["a@x.org"])
     await claim_to_validate(db, 10)
     assert await cancel_batch(db, BATCH) == Marked(1, 0)
@@ -59,7 +59,7 @@ async def test_two_that_end_at_once_share_no_row(db: Database) -> None:
     assert await states(db) == {}
 
 
-async def test_the_end_of_a_pause_does_not_bring_back_what_was_cancelled(db: Database) -> None:
+async def test_the_end_of_a_pause_does_not_release_cancelled_deliveries(db: Database) -> None:
     await insert_batch(db, ["a@x.org"], state="scheduled")
     await insert_pause(db, Scope.BATCH, BATCH)
     await cancel_batch(db, BATCH)

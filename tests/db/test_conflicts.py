@@ -42,7 +42,7 @@ async def test_the_victim_of_a_deadlock_is_repeated(db: Database, postgres_url: 
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01"])
-async def test_what_meets_others_every_time_becomes_unavailable(db: Database, code: str) -> None:
+async def test_a_conflict_at_every_attempt_becomes_unavailable(db: Database, code: str) -> None:
     tries = 0
 
     @repeat_on_conflict

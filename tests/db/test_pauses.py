@@ -47,7 +47,7 @@ async def aside(db: Database) -> int:
 
 
 @EVERY_SCOPE
-async def test_a_pause_holds_what_it_names_and_nothing_else(db: Database, scope: Scope) -> None:
+async def test_a_pause_holds_only_its_own_deliveries(db: Database, scope: Scope) -> None:
     await insert_batch(db, ["a@X.org", "b@x.org"], state="scheduled")
     await insert_batch(db, ["c@y.org", "d@sub.x.org"], domain="other.com", state="scheduled")
     await insert_pause(db, scope, SUBJECTS[scope])
@@ -77,7 +77,7 @@ async def reclaimed(db: Database, delivery_id: int) -> None:
 
 @pytest.mark.parametrize("come_back", [deferred, postponed, released, reclaimed])
 @EVERY_SCOPE
-async def test_what_was_with_a_sender_is_held_when_it_comes_back(
+async def test_a_delivery_in_the_sender_is_held_when_it_returns(
     db: Database, scope: Scope, come_back: Callable[[Database, int], Awaitable[None]]
 ) -> None:
     [delivery_id] = await insert_batch(db, ["a@x.org"], state="scheduled")
@@ -102,7 +102,7 @@ async def test_mail_taken_while_paused_is_checked_and_held(db: Database, scope: 
     assert await claimed(db) == ["a@x.org"]
 
 
-async def test_much_that_is_held_does_not_keep_a_neighbour_waiting(db: Database) -> None:
+async def test_many_held_deliveries_do_not_delay_another_domain(db: Database) -> None:
     await insert_batch(db, [f"a{n}@x.org" for n in range(350)], state="scheduled", due=timedelta(minutes=-1))
     await insert_batch(db, ["b@y.org"], name="2", state="scheduled")
     await insert_pause(db, Scope.DESTINATION, "x.org")
@@ -110,7 +110,7 @@ async def test_much_that_is_held_does_not_keep_a_neighbour_waiting(db: Database)
     assert await aside(db) == 350
 
 
-async def test_what_is_due_later_keeps_its_time(db: Database) -> None:
+async def test_a_later_delivery_keeps_its_time(db: Database) -> None:
     await insert_batch(db, ["a@x.org"], state="scheduled", due=timedelta(hours=1))
     await insert_pause(db, Scope.BATCH, BATCH)
     assert await claimed(db) == []

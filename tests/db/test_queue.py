@@ -53,7 +53,7 @@ async def test_a_delivery_goes_from_state_to_state(db: Database) -> None:
     assert (again.id, again.attempt, again.secret) == (ids[1], 2, due[1].secret)
 
 
-async def test_what_is_not_due_is_not_claimed(db: Database) -> None:
+async def test_a_delivery_that_is_not_due_is_not_claimed(db: Database) -> None:
     await insert_batch(db, ADDRESSES, state="scheduled", due=timedelta(hours=1))
     assert await claim_due(db, 100) == []
 

@@ -38,7 +38,7 @@ async def finished(db: Database, domain: str, batches: int = 1) -> None:
         await connection.execute("DELETE FROM sending_pool_emails WHERE domain = $1", domain)
 
 
-async def test_what_is_old_goes_unless_it_is_needed(db: Database) -> None:
+async def test_old_batches_are_deleted_unless_they_are_needed(db: Database) -> None:
     await finished(db, "old.com")
     await finished(db, "young.com")
     await insert_batch(db, ["a@x.org"], domain="waiting.com")
@@ -56,7 +56,7 @@ async def test_what_is_old_goes_unless_it_is_needed(db: Database) -> None:
     assert [pause.subject for pause in await list_pauses(db)] == ["msg_0@young.com"]
 
 
-async def test_all_pages_are_seen_whatever_stays(db: Database) -> None:
+async def test_all_pages_are_read_although_rows_stay(db: Database) -> None:
     await finished(db, "old.com", batches=520)
     await insert_batch(db, ["a@x.org"], domain="waiting.com")
     for domain in ("old.com", "waiting.com"):

@@ -61,7 +61,7 @@ async def test_anonymous_events_are_counted_and_not_kept(db: Database) -> None:
     assert await counters(db) == {"opened": 1, "delivered": 1}
 
 
-async def test_a_report_of_a_delivery_counts_once_whatever_its_date(db: Database) -> None:
+async def test_a_report_of_a_delivery_counts_once_at_any_date(db: Database) -> None:
     """A second report of one delivery has the first one's id, and a date of its own."""
     weeks = [AT + number * WEEK for number in range(3)]
     await ensure_partitions(db, [week_of(at) for at in weeks])
@@ -176,7 +176,7 @@ async def test_several_processes_may_drop_at_once(db: Database, postgres_url: st
     assert dropped == [monday.date()]
 
 
-async def test_what_was_detached_and_not_dropped_is_dropped_the_next_time(db: Database) -> None:
+async def test_a_detached_partition_is_dropped_at_the_next_run(db: Database) -> None:
     monday = datetime(2026, 3, 2, tzinfo=UTC)
     await ensure_partitions(db, [week_of(monday), week_of(monday + WEEK)])
     async with db.acquire() as connection:

@@ -99,7 +99,7 @@ async def test_the_first_bounce_stays_and_a_complaint_outweighs_it(db: Database)
     assert await live(db) == [("bob@example.org", "complained")]
 
 
-async def test_a_domain_that_switched_it_off_suppresses_and_leaves_out_nobody(db: Database) -> None:
+async def test_a_domain_without_suppression_suppresses_and_skips_no_address(db: Database) -> None:
     await store(db, [bounce(1)])
     assert await update_suppression_enabled(db, DOMAIN, enabled=False)
     assert await store(db, [bounce(2, "ann@example.org")]) == frozenset()
@@ -119,7 +119,7 @@ async def test_other_domains_are_not_concerned(db: Database) -> None:
         assert await find_suppressed(connection, both) == {DOMAIN: set(), "other.example": {"bob@example.org"}}
 
 
-async def test_what_is_over_counts_for_nothing_and_is_deleted(db: Database) -> None:
+async def test_expired_entries_have_no_effect_and_are_deleted(db: Database) -> None:
     soon = SuppressionRule(bounce_expiry=timedelta(days=1))
     assert await store(db, [bounce(1)], soon) == {"1.1.bounced"}  # AT is long past
     assert await suppressed(db, "bob@example.org") == set()

@@ -58,7 +58,7 @@ async def test_in_a_container_the_other_capability_does(closed: Path, tmp_path: 
         ((CAP_SETUID,), "root here may not change its user"),
     ],
 )
-async def test_a_root_that_can_do_neither_says_so(
+async def test_a_root_without_capabilities_is_refused(
     closed: Path, tmp_path: Path, without: tuple[int, ...], problem: str
 ) -> None:
     with as_root(closed, tmp_path, without=without) as servers:
@@ -79,7 +79,7 @@ async def test_a_backup_that_root_restored(tmp_path: Path) -> None:
         await servers.ready()
 
 
-async def test_data_of_an_ordinary_user_stays_that_users(tmp_path: Path) -> None:
+async def test_data_of_an_ordinary_user_keeps_its_owner(tmp_path: Path) -> None:
     nobody = as_nobody()
     data_dir = own(tmp_path / "data", nobody)
     arguments = ("tests.support.embedded_program", str(data_dir))
@@ -94,7 +94,7 @@ async def test_data_of_an_ordinary_user_stays_that_users(tmp_path: Path) -> None
         await Servers(started).ready()
 
 
-async def test_an_account_that_takes_over_what_root_began(tmp_path: Path) -> None:
+async def test_an_account_takes_over_data_that_root_began(tmp_path: Path) -> None:
     nobody = as_nobody()
     data_dir = own(tmp_path / "data", nobody)
     with as_root(data_dir, tmp_path) as servers:
@@ -105,7 +105,7 @@ async def test_an_account_that_takes_over_what_root_began(tmp_path: Path) -> Non
         await Servers(started).ready()
 
 
-async def test_a_user_id_without_a_name_is_told_so(tmp_path: Path) -> None:
+async def test_a_user_id_without_a_name_is_refused(tmp_path: Path) -> None:
     """initdb wants a name; containers often have none."""
     nameless = RunAs(54321, 54321, CAP_DAC_READ_SEARCH)
     data_dir = own(tmp_path / "data", nameless)
@@ -129,7 +129,7 @@ def test_no_capability_where_none_is_needed() -> None:
         assert closed == RunAs(account.uid, account.gid, CAP_DAC_READ_SEARCH)
 
 
-def test_links_in_what_is_handed_over_are_not_followed(tmp_path: Path) -> None:
+def test_links_in_data_that_changes_its_owner_are_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("root's")
     (tmp_path / "home").mkdir()

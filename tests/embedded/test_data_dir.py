@@ -22,7 +22,7 @@ def test_it_is_made_private(tmp_path: Path) -> None:
     assert mode(tmp_path / "a" / "b" / "logs") == 0o700
 
 
-def test_one_that_exists_keeps_its_mode(tmp_path: Path) -> None:
+def test_an_existing_directory_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     with DataDir.open(tmp_path):
         assert mode(tmp_path) == 0o755
@@ -59,7 +59,7 @@ def test_the_admin_token_is_made_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"), [(None, "cannot be read: No such file"), (b"", "is empty"), (b"\xff", "not a token")]
 )
-def test_a_token_that_is_none(tmp_path: Path, content: bytes | None, problem: str) -> None:
+def test_an_unusable_token_is_refused(tmp_path: Path, content: bytes | None, problem: str) -> None:
     if content is not None:
         (tmp_path / "admin_token").write_bytes(content)
     with pytest.raises(OperatorError, match=problem):

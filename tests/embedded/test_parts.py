@@ -36,7 +36,7 @@ def test_a_large_log_is_moved_aside_at_the_next_start(tmp_path: Path) -> None:
     assert (tmp_path / "nats.log.1").stat().st_size == 8 << 20
 
 
-def test_the_telling_line_of_a_log(tmp_path: Path) -> None:
+def test_the_last_error_of_a_log_is_found(tmp_path: Path) -> None:
     log = tmp_path / "postgres.log"
     assert logfile.last_problem(log, 0) == ""
     log.write_text("FATAL:  of an earlier start\n")
@@ -76,6 +76,6 @@ async def test_a_child_is_watched_and_stopped_also_without_pidfds(
     assert child.describe_end() == "signal 9"
 
 
-def test_what_cannot_be_started_is_the_operators(tmp_path: Path) -> None:
+def test_a_program_that_cannot_start_is_an_operator_error(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="/nowhere/server cannot be started"):
         spawn(ProcessSpec(["/nowhere/server"], tmp_path, tmp_path / "log"))

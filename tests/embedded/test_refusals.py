@@ -46,7 +46,7 @@ async def test_data_of_a_newer_kannon(start: Start, data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "-1", "٣"])
-async def test_a_version_that_is_none(start: Start, data_dir: Path, text: str) -> None:
+async def test_an_unreadable_version_is_refused(start: Start, data_dir: Path, text: str) -> None:
     (data_dir / "VERSION").write_text(text)
     assert "is not Kannon's" in await refusal(start, data_dir)
 
@@ -89,7 +89,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-async def test_a_postgres_directory_that_is_none(start: Start, data_dir: Path) -> None:
+async def test_a_directory_that_is_no_cluster_is_refused(start: Start, data_dir: Path) -> None:
     (data_dir / "postgres").mkdir()
     (data_dir / "postgres" / "precious").write_text("x")
     assert "holds no PostgreSQL data" in await refusal(start, data_dir)

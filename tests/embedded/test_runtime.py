@@ -72,7 +72,7 @@ def test_a_frozen_program_finds_them_there(bundle: Path, data_dir: Path, monkeyp
 
 
 @pytest.mark.parametrize("damage", ["missing", "shorter", "other", "half-written"])
-def test_what_is_damaged_is_unpacked_again(bundle: Path, data_dir: Path, damage: str) -> None:
+def test_a_damaged_file_is_unpacked_again(bundle: Path, data_dir: Path, damage: str) -> None:
     place = runtime.unpack(bundle, data_dir, "")
     victim = place / POSTGRES
     match damage:
@@ -152,7 +152,7 @@ def umask(mask: int) -> Iterator[None]:
         os.umask(before)
 
 
-def test_the_servers_account_reaches_them_whatever_the_umask(bundle: Path, data_dir: Path) -> None:
+def test_the_servers_account_reaches_them_under_any_umask(bundle: Path, data_dir: Path) -> None:
     with umask(0o077):
         place = runtime.unpack(bundle, data_dir, "")
     for path in (place.parent, place, *place.rglob("*")):

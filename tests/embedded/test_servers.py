@@ -63,7 +63,7 @@ async def assert_remembered(urls: Urls) -> None:
 
 
 @pytest.mark.parametrize("place", ["plain", "with spaces and 'quotes' and ünïcode", LONG], ids=["plain", "odd", "long"])
-async def test_they_serve_wherever_the_data_lies(start: Start, data_dir: Path, place: str) -> None:
+async def test_they_serve_from_any_path(start: Start, data_dir: Path, place: str) -> None:
     with start(data_dir / place) as servers:
         urls = await servers.ready()
         assert await query(urls, "SELECT current_database()") == "kannon"
@@ -111,7 +111,7 @@ async def test_jetstream_asks_for_the_password(serving: Serving) -> None:
         await client.close()
 
 
-def test_nobody_else_can_read_anything(serving: Serving) -> None:
+def test_other_users_can_read_no_file(serving: Serving) -> None:
     for name in ("postgres", "nats", "logs"):
         assert stat.S_IMODE((serving.data_dir / name).stat().st_mode) == 0o700, name
     for name in ("admin_token", "lock", "conf/nats.conf", "logs/postgres.log", "logs/nats.log"):
@@ -175,7 +175,7 @@ async def test_a_server_that_dies_is_started_again_at_the_same_address(start: St
 
 
 @pytest.mark.parametrize("name", ["postgres", "nats-server"])
-async def test_what_an_earlier_run_left_behind_is_stopped(start: Start, made_dir: Path, name: str) -> None:
+async def test_stale_processes_are_stopped(start: Start, made_dir: Path, name: str) -> None:
     with start(made_dir) as servers:
         await remember(await servers.ready())
         pid = servers.pid_of(name)
@@ -190,7 +190,7 @@ async def test_what_an_earlier_run_left_behind_is_stopped(start: Start, made_dir
             await assert_remembered(urls)
 
 
-async def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(start: Start, made_dir: Path) -> None:
+async def test_a_reused_pid_is_left_alone(start: Start, made_dir: Path) -> None:
     with start(made_dir) as servers:
         await servers.ready()
         who = account_of(servers.pid_of("postgres"))
