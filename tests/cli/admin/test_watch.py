@@ -41,7 +41,8 @@ async def watching(api: RunningApi, folder: Path, *options: str, stdout: int) ->
     env = {name: value for name, value in os.environ.items() if not name.startswith("KANNON_")}
     env |= {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
     env |= {"COLUMNS": "200", "LINES": "50", "TERM": "xterm"}
-    command = [sys.executable, "-m", "kannon", "stats", "--watch", *options]
+    # A shell starts background jobs with SIGINT ignored, and the tests may be one.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "kannon", "stats", "--watch", *options]
     with patience():
         async with await anyio.open_process(command, stdout=stdout, stderr=None, cwd=folder, env=env) as process:
             try:
