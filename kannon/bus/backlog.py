@@ -45,7 +45,7 @@ class Progress:
 
 async def read_backlog(connection: Connection, stream: str) -> Backlog:
     """Raises Unavailable."""
-    info = await _stream_info(connection, stream)
+    info = await stream_info(connection, stream)
     state = info["state"]
     age = None
     if state["messages"]:
@@ -55,15 +55,15 @@ async def read_backlog(connection: Connection, stream: str) -> Backlog:
 
 async def read_sending_queue(connection: Connection) -> Queue:
     """The sending stream as its consumer sees it. Raises Unavailable."""
-    info = await _consumer_info(connection, streams.SENDER)
+    info = await consumer_info(connection, streams.SENDER)
     backlog = await read_backlog(connection, streams.SENDER.stream)
     return Queue(backlog, int(info["num_pending"]), int(info["delivered"]["stream_seq"]))
 
 
 async def read_progress(connection: Connection, spec: streams.ConsumerSpec) -> Progress:
     """Raises Unavailable."""
-    stream = await _stream_info(connection, spec.stream)
-    consumer = await _consumer_info(connection, spec)
+    stream = await stream_info(connection, spec.stream)
+    consumer = await consumer_info(connection, spec)
     return Progress(
         last_seq=stream["state"]["last_seq"],
         settled_seq=consumer["ack_floor"]["stream_seq"],
@@ -74,33 +74,33 @@ async def read_progress(connection: Connection, spec: streams.ConsumerSpec) -> P
 async def purge_settled(connection: Connection) -> None:
     """Removes acknowledged envelopes that the sending stream kept: a stream that met a write error takes an
     acknowledgement, but cannot remove its message, and that would date the backlog for days. Raises Unavailable."""
-    state = (await _stream_info(connection, streams.SENDER.stream))["state"]
-    settled = int((await _consumer_info(connection, streams.SENDER))["ack_floor"]["stream_seq"])
+    state = (await stream_info(connection, streams.SENDER.stream))["state"]
+    settled = int((await consumer_info(connection, streams.SENDER))["ack_floor"]["stream_seq"])
     if state["messages"] and state["first_seq"] <= settled:
         # Keeps `seq` and what follows; 0 would purge all.
-        await _request(connection, f"$JS.API.STREAM.PURGE.{streams.SENDER.stream}", {"seq": settled + 1})
+        await request(connection, f"$JS.API.STREAM.PURGE.{streams.SENDER.stream}", {"seq": settled + 1})
 
 
 async def list_subjects(connection: Connection, stream: str, subject: str) -> set[str]:
     """Those that match `subject` and hold a message; the server gives them a page at a time. Raises Unavailable."""
     found: set[str] = set()
     while True:
-        info = await _stream_info(connection, stream, {"subjects_filter": subject, "offset": len(found)})
+        info = await stream_info(connection, stream, {"subjects_filter": subject, "offset": len(found)})
         page = info["state"].get("subjects") or {}
         found |= set(page)
         if not page or len(found) >= info.get("total", 0):
             return found
 
 
-async def _stream_info(connection: Connection, stream: str, question: object = None) -> dict[str, Any]:
-    return await _request(connection, f"$JS.API.STREAM.INFO.{stream}", question)
+async def stream_info(connection: Connection, stream: str, question: object = None) -> dict[str, Any]:
+    return await request(connection, f"$JS.API.STREAM.INFO.{stream}", question)
 
 
-async def _consumer_info(connection: Connection, spec: streams.ConsumerSpec) -> dict[str, Any]:
-    return await _request(connection, f"$JS.API.CONSUMER.INFO.{spec.stream}.{spec.name}")
+async def consumer_info(connection: Connection, spec: streams.ConsumerSpec) -> dict[str, Any]:
+    return await request(connection, f"$JS.API.CONSUMER.INFO.{spec.stream}.{spec.name}")
 
 
-async def _request(connection: Connection, subject: str, question: object = None) -> dict[str, Any]:
+async def request(connection: Connection, subject: str, question: object = None) -> dict[str, Any]:
     payload = json.dumps(question).encode() if question else b""
     reply: dict[str, Any] = json.loads((await connection.request(subject, payload)).data)
     if "error" in reply:

@@ -19,6 +19,7 @@ from kannon.bus.consume import Limits, PageHandler, consume
 from kannon.bus.dead_letters import DeadLetter, DeadLetters
 from kannon.bus.events import pack
 from kannon.bus.publish import Outgoing
+from kannon.bus.rewind import rewind_consumers
 from kannon.errors import Poison
 from kannon.mail.destination import SenderView
 from kannon.mail.envelope import Envelope, ThrottledDelivery
@@ -51,6 +52,7 @@ class Bus:
             if not self._connection.ensured:
                 with unavailable():
                     await streams.ensure_topology(self._connection.jetstream(), replicas=self._replicas)
+                await rewind_consumers(self._connection)
                 self._connection.ensure()
 
     async def ping(self) -> None:

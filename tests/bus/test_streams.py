@@ -1,0 +1,49 @@
+"""Streams and consumers after their server has lost a part of its data."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kannon.bus import streams
+from kannon.bus.bus import Bus
+from kannon.embedded import DataDir, EmbeddedNats
+from kannon.mail.event import Event, EventType
+from tests.support.consume import take
+from tests.support.envelopes import an_envelope
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SPECS = (streams.SENDER, streams.STATS, streams.OUTCOMES)
+
+
+async def test_consumers_follow_a_stream_that_a_power_cut_has_shortened(tmp_path: Path) -> None:
+    """The disk kept the consumers' progress. It lost the messages, and the consumers' settings, which nats-server does
+    not sync. New messages have sequences that were settled before."""
+    with DataDir.open(tmp_path) as data_dir:
+        server = EmbeddedNats(data_dir.path)
+        await server.start()
+        await publish_and_take(server.url, range(9))
+        await server.stop()
+        for stream in {spec.stream for spec in SPECS}:
+            [messages] = tmp_path.glob(f"nats/jetstream/*/streams/{stream}/msgs")
+            shutil.rmtree(messages)
+        for settings in tmp_path.glob("nats/jetstream/*/streams/*/obs/*/meta.inf"):
+            settings.write_bytes(b"")
+        await server.start()
+        await publish_and_take(server.url, range(100, 103))
+        await server.stop()
+        server.close()
+
+
+async def publish_and_take(url: str, numbers: range) -> None:
+    """An envelope and an event each; every consumer takes all of them."""
+    bus = Bus(url)
+    await bus.ready()
+    await bus.publish_envelopes([an_envelope(delivery_id=number) for number in numbers])
+    await bus.publish_events([delivered(number) for number in numbers])
+    for spec in SPECS:
+        assert len(await take(bus, spec, len(numbers))) == len(numbers)
+    await bus.close()
+
+
+def delivered(number: int) -> Event:
+    return Event(f"e{number}", EventType.DELIVERED, "example.com", "m@example.com", "a@example.org", NOW, number)
