@@ -1,4 +1,4 @@
-# make serve | demo | test | test-all | check | bench | dist | deb. pip installs the locked packages into .venv, by hash.
+# make serve | demo | test | test-all | check | bench | torture | dist | deb. pip installs the locked packages into .venv, by hash.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ JOBS ?= 3
 # Tests start many processes. Each would compile the sources again without the written bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve demo test test-all check check-and-deb $(CHECKS) bench dist deb format pb man schema lock clean
+.PHONY: serve demo test test-all check check-and-deb $(CHECKS) bench torture dist deb format pb man schema lock clean
 
 serve: $(VENV)/.runtime
 	$(BIN)/kannon serve $(ARGS)
@@ -58,6 +58,10 @@ check-man:
 
 bench: $(VENV)/.dev $(VENV)/.interop
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Random faults against one campaign of mail: 25 minutes, or ARGS=--quick for less than 3.
+torture: $(VENV)/.dev
+	$(BIN)/python -m tests.torture $(ARGS)
 
 SOURCES := $(shell find kannon sql -name '*.py' -o -name '*.sql')
 PACKAGED := packaging/kannon.spec packaging/launcher.c packaging/account_name.c packaging/runtime_hook.py \

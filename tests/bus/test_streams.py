@@ -46,4 +46,6 @@ async def publish_and_take(url: str, numbers: range) -> None:
 
 
 def delivered(number: int) -> Event:
-    return Event(f"e{number}", EventType.DELIVERED, "example.com", "m@example.com", "a@example.org", NOW, number)
+    return Event(
+        f"e{number}", EventType.DELIVERED, "example.com", "m@example.com", "a@example.org", NOW, delivery_id=number
+    )

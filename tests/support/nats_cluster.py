@@ -3,6 +3,8 @@
 In: a folder. Out: the URLs of the running servers, and the leader of a stream.
 """
 
+import shutil
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -50,6 +52,13 @@ class Cluster:
         process = self._processes.pop(number)
         process.kill()
         process.wait()
+
+    def signal(self, number: int, which: signal.Signals) -> None:
+        self._processes[number].send_signal(which)
+
+    def forget(self, number: int) -> None:
+        """Deletes all that a killed server has stored."""
+        shutil.rmtree(self._folder / f"n{number}")
 
     def kill_all(self) -> None:
         for number in list(self._processes):

@@ -40,6 +40,7 @@ class Visit:
     peer: "Peer"
     sender: bool = False  # MAIL was accepted
     recipient: bool = False
+    recipient_address: str = ""  # of the last RCPT
 
     async def say(self, text: str) -> None:
         self.writer.write(text.encode() + b"\r\n")
@@ -198,6 +199,7 @@ class Peer:
             await visit.say("503 5.5.1 MAIL first")
         elif verb == "RCPT":
             self.recipients.append(command)
+            visit.recipient_address = command.partition("<")[2].partition(">")[0]
             visit.recipient = await self._at(visit, Stage.RCPT, GOOD[Stage.RCPT])
         elif verb == "DATA" and not visit.recipient and not self.takes_any_data:
             await visit.say("554 5.5.1 no valid recipients")
