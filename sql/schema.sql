@@ -111,6 +111,12 @@ CREATE TABLE public.domains (
     CONSTRAINT domains_links_ceiling_check CHECK (((links_ceiling >= 1) AND (links_ceiling <= 5))),
     CONSTRAINT domains_opens_ceiling_check CHECK (((opens_ceiling >= 1) AND (opens_ceiling <= 5)))
 );
+CREATE TABLE public.first_bounces (
+    domain text NOT NULL,
+    address text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    delivery_id bigint NOT NULL
+);
 CREATE TABLE public.idempotency_keys (
     domain text NOT NULL,
     key text NOT NULL,
@@ -255,6 +261,8 @@ ALTER TABLE ONLY public.dkim_keys
     ADD CONSTRAINT dkim_keys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.domains
     ADD CONSTRAINT domains_pkey PRIMARY KEY (domain);
+ALTER TABLE ONLY public.first_bounces
+    ADD CONSTRAINT first_bounces_pkey PRIMARY KEY (domain, address);
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (domain, key);
 ALTER TABLE ONLY public.messages
@@ -276,6 +284,7 @@ ALTER TABLE ONLY public.templates
 CREATE INDEX anonymous_events_by_time ON public.anonymous_events USING btree (at);
 CREATE INDEX api_keys_by_domain ON public.api_keys USING btree (domain, created_at DESC, id);
 CREATE UNIQUE INDEX dkim_keys_one_active ON public.dkim_keys USING btree (domain, algorithm) WHERE active;
+CREATE INDEX first_bounces_by_age ON public.first_bounces USING btree (at);
 CREATE INDEX idempotency_keys_by_time ON public.idempotency_keys USING btree (created_at);
 CREATE INDEX messages_by_age ON public.messages USING brin (created_at);
 CREATE INDEX messages_by_domain ON public.messages USING btree (domain, created_at DESC, message_id);
@@ -303,6 +312,8 @@ ALTER TABLE ONLY public.attachments
     ADD CONSTRAINT attachments_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(message_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.dkim_keys
     ADD CONSTRAINT dkim_keys_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
+ALTER TABLE ONLY public.first_bounces
+    ADD CONSTRAINT first_bounces_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.messages

@@ -19,7 +19,7 @@ from kannon.bus.events import read_events
 from kannon.bus.streams import BOUNCES_STATS, STATS, ConsumerSpec
 from kannon.db.pool import Database
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
-from kannon.db.suppressions import delete_expired_suppressions
+from kannon.db.suppressions import delete_expired_suppressions, delete_forgotten_bounces
 from kannon.errors import Unavailable
 from kannon.mail.event import REPORT, Event
 from kannon.mail.suppression import Suppression, SuppressionRule
@@ -144,3 +144,4 @@ class Stats:
             log.info("expired statistics dropped", weeks=[str(week) for week in dropped])
         if expired := await delete_expired_suppressions(self._db):
             log.info("expired suppressions deleted", count=expired)
+        await delete_forgotten_bounces(self._db, now)

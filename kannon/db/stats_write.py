@@ -18,7 +18,7 @@ from kannon.db.pool import AWAY, Database, describe
 from kannon.db.queries import queries
 from kannon.errors import Unavailable
 from kannon.mail.event import Event
-from kannon.mail.suppression import Suppression, address_key
+from kannon.mail.suppression import FIRST_BOUNCE_KEPT, SECOND_BOUNCE_AFTER, Suppression, address_key
 
 if TYPE_CHECKING:
     from kannon.db.pool import Connection
@@ -75,6 +75,9 @@ async def insert_events(db: Database, events: Sequence[Event], suppressions: Seq
                 suppress_event_ids=[s.event_id for s in suppressions],
                 suppress_addresses=[address_key(s.email) for s in suppressions],
                 suppress_expiries=[s.expires_at for s in suppressions],
+                suppress_needs_second=[s.needs_second for s in suppressions],
+                second_after=SECOND_BOUNCE_AFTER,
+                first_kept=FIRST_BOUNCE_KEPT,
             )
         except asyncpg.CheckViolationError as error:
             # A type is an EventType, so the check that failed is the partition's: there is none for the row.

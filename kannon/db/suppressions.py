@@ -5,12 +5,13 @@ of bounces and complaints, with their events.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
-from kannon.mail.suppression import Cause, Suppression, address_key
+from kannon.mail.suppression import FIRST_BOUNCE_KEPT, Cause, Suppression, address_key
 
 if TYPE_CHECKING:
     from kannon.db.pool import Connection
@@ -78,6 +79,14 @@ async def delete_suppressions(db: Database, domain: str, emails: Collection[str]
 async def delete_expired_suppressions(db: Database) -> int:
     async with db.acquire() as connection:
         status: str = await queries.delete_expired_suppressions(connection)
+        return int(status.rsplit(" ", 1)[1])
+
+
+@repeat_on_conflict
+async def delete_forgotten_bounces(db: Database, now: datetime) -> int:
+    """First bounces of missing domains that no second one has confirmed in time."""
+    async with db.acquire() as connection:
+        status: str = await queries.delete_forgotten_bounces(connection, before=now - FIRST_BOUNCE_KEPT)
         return int(status.rsplit(" ", 1)[1])
 
 

@@ -1,7 +1,8 @@
 """Suppression: the addresses that a domain no longer sends to, and why.
 
 In: a bounced or complained event. Out: the suppression that it causes, or None. Hard bounces suppress
-(kannon.mail.bounce.hard), complaints always do. No event suppresses an address of the simulator: it works again.
+(kannon.mail.bounce.hard), complaints always do. A domain that does not exist takes two bounces, days apart. No event
+suppresses an address of the simulator: it works again.
 """
 
 import unicodedata
@@ -10,9 +11,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from kannon.mail.address import canonical_domain
-from kannon.mail.bounce.hard import is_hard_bounce
+from kannon.mail.bounce.hard import is_hard_bounce, is_missing_domain
 from kannon.mail.event import Event, EventType
 from kannon.mail.simulator import simulated_name
+
+SECOND_BOUNCE_AFTER = timedelta(days=3)
+"""A registrar's grace and a broken zone file last a day or two. The second bounce is of another delivery."""
+FIRST_BOUNCE_KEPT = timedelta(days=180)
+"""A first bounce counts for so long: a quarterly mail meets it twice."""
 
 
 class Cause(StrEnum):
@@ -44,6 +50,11 @@ class Suppression:
     text: str = ""
     host: str = ""
     note: str = ""
+
+    @property
+    def needs_second(self) -> bool:
+        """Whether it takes effect only with a second bounce, SECOND_BOUNCE_AFTER to FIRST_BOUNCE_KEPT later."""
+        return self.cause is Cause.BOUNCED and is_missing_domain(self.enhanced_status, self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ SELECT set_config('idle_in_transaction_session_timeout', '10s', true), pg_adviso
 -- outcome that is published again after a crash has another one. A scalar subquery, not EXISTS: joined, a table that
 -- has no statistics yet would be read whole.
 -- Of anonymous opens and clicks (tracking_mode 2) only the id is stored. A new event that calls for it suppresses its
--- address in the same transaction, so a redelivery does not restore an entry that an operator has removed. Returns the
--- number of new events and the ids of those that suppressed an address.
+-- address in the same transaction, so a redelivery does not restore an entry that an operator has removed. One that needs
+-- a second bounce is noted in first_bounces, and suppresses where an earlier page noted another delivery, :second_after
+-- to :first_kept before it; a delivery in between ends the note. Returns the number of new events and the ids of those
+-- that suppressed an address.
 WITH page AS (
     SELECT * FROM unnest(
         :event_ids::text[], :ats::timestamptz[], :types::text[], :domains::text[], :message_ids::text[],
@@ -50,17 +52,33 @@ WITH page AS (
     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (domain, hour, type) DO UPDATE
     SET count = a.count + excluded.count, anonymous = a.anonymous + excluded.anonymous
+), hard AS (
+    SELECT p.*, n.address, n.expires_at, n.needs_second
+    FROM unnest(:suppress_event_ids::text[], :suppress_addresses::text[], :suppress_expiries::timestamptz[],
+                :suppress_needs_second::boolean[]) AS n(event_id, address, expires_at, needs_second)
+    JOIN kept USING (event_id) JOIN page p USING (event_id) JOIN domains d ON d.domain = p.domain
+    WHERE d.suppression_enabled
+), ended AS (
+    DELETE FROM first_bounces f USING page p
+    WHERE p.type = 'delivered' AND f.domain = p.domain AND f.address = lower(p.email)
+), noted AS (
+    INSERT INTO first_bounces AS f (domain, address, at, delivery_id)
+    SELECT DISTINCT ON (domain, address) domain, address, at, delivery_id FROM hard WHERE needs_second
+    ORDER BY domain, address, at
+    ON CONFLICT (domain, address) DO UPDATE SET at = excluded.at, delivery_id = excluded.delivery_id
+    WHERE excluded.at > f.at + :first_kept::interval
 ), suppressed AS (
     INSERT INTO suppressions AS s (domain, address, email, cause, since, expires_at, event_id, message_id, delivery_id,
                                    code, enhanced_status, text, host)
-    SELECT DISTINCT ON (p.domain, n.address)
-           p.domain, n.address, p.email, p.type, p.at, coalesce(n.expires_at, 'infinity'), p.event_id, p.message_id,
-           p.delivery_id, p.code, p.enhanced_status, p.text, p.host
-    FROM unnest(:suppress_event_ids::text[], :suppress_addresses::text[], :suppress_expiries::timestamptz[])
-         AS n(event_id, address, expires_at)
-    JOIN kept USING (event_id) JOIN page p USING (event_id) JOIN domains d ON d.domain = p.domain
-    WHERE d.suppression_enabled
-    ORDER BY p.domain, n.address, p.type = 'complained' DESC, n.expires_at DESC NULLS FIRST
+    SELECT DISTINCT ON (domain, address)
+           domain, address, email, type, at, coalesce(expires_at, 'infinity'), event_id, message_id,
+           delivery_id, code, enhanced_status, text, host
+    FROM hard h
+    WHERE NOT needs_second
+       OR EXISTS (SELECT FROM first_bounces f
+                  WHERE f.domain = h.domain AND f.address = h.address AND f.delivery_id <> h.delivery_id
+                    AND h.at BETWEEN f.at + :second_after::interval AND f.at + :first_kept::interval)
+    ORDER BY domain, address, type = 'complained' DESC, expires_at DESC NULLS FIRST
     ON CONFLICT (domain, address) DO UPDATE
     SET email = excluded.email, cause = excluded.cause, since = excluded.since, note = '',
         expires_at = greatest(s.expires_at, excluded.expires_at), event_id = excluded.event_id,

@@ -40,10 +40,14 @@ WHERE excluded.expires_at > s.expires_at OR (s.cause = 'bounced' AND excluded.ca
 RETURNING address;
 
 -- name: delete_suppressions
+WITH forgotten AS (DELETE FROM first_bounces WHERE domain = :domain AND address = ANY(:addresses::text[]))
 DELETE FROM suppressions WHERE domain = :domain AND address = ANY(:addresses::text[]) RETURNING email;
 
 -- name: delete_expired_suppressions!
 DELETE FROM suppressions WHERE expires_at <= now();
+
+-- name: delete_forgotten_bounces!
+DELETE FROM first_bounces WHERE at < :before;
 
 -- name: find_suppression_enabled$
 SELECT suppression_enabled FROM domains WHERE domain = :domain;

@@ -10,6 +10,7 @@ from kannon.db.pool import Database
 from kannon.db.stats_write import ensure_partitions, insert_events, week_of
 from kannon.db.suppressions import (
     delete_expired_suppressions,
+    delete_forgotten_bounces,
     delete_suppressions,
     find_suppressed,
     find_suppression,
@@ -29,7 +30,7 @@ RULE = SuppressionRule()
 @pytest.fixture(autouse=True)
 async def domain(db: Database) -> None:
     await insert_domain(db)
-    await ensure_partitions(db, [week_of(AT)])
+    await ensure_partitions(db, {week_of(AT + timedelta(days=days)) for days in (0, 4, 8, 11, 181, 184)})
 
 
 def bounce(number: int, email: str = "bob@example.org", status: str = "5.1.1") -> Event:
@@ -131,6 +132,74 @@ async def test_expired_entries_have_no_effect_and_are_deleted(db: Database) -> N
     await store(db, [bounce(3, "ann@example.org")], soon)
     assert await delete_expired_suppressions(db) == 1
     assert await delete_expired_suppressions(db) == 0
+
+
+def missing(number: int, days: float, email: str = "bob@gone.example") -> Event:
+    """A bounce of a delivery of its own: its domain did not exist, so many days after AT."""
+    found = bounce(number, email, "5.1.2")
+    return replace(found, at=AT + timedelta(days=days), text="the domain does not exist", stage="dns")
+
+
+async def test_a_missing_domain_suppresses_once_it_is_missing_for_three_days(db: Database) -> None:
+    assert await store(db, [missing(1, 0)]) == frozenset()
+    assert await store(db, [missing(2, 2.9, "BOB@gone.example")]) == frozenset()
+    assert await live(db) == []
+    assert await store(db, [missing(3, 3)]) == {"3.1.bounced"}
+    assert await live(db) == [("bob@gone.example", "bounced")]
+    found = await find_suppression(db, DOMAIN, "bob@gone.example")
+    assert found == RULE.apply(missing(3, 3))
+
+
+async def test_a_second_event_of_the_same_delivery_is_no_second_bounce(db: Database) -> None:
+    report = replace(missing(1, 4), event_id="1.report.bounced", stage="report")
+    assert await store(db, [missing(1, 0)]) == frozenset()
+    assert await store(db, [report]) == frozenset()
+    assert await store(db, [missing(1, 0), missing(2, 1)]) == frozenset()
+    assert await store(db, [missing(3, 5)]) == {"3.1.bounced"}
+
+
+async def test_each_address_and_domain_counts_for_itself(db: Database) -> None:
+    await insert_domain(db, "other.example")
+    await store(db, [missing(1, 0), replace(missing(2, 0), domain="other.example"), missing(3, 0, "ann@gone.example")])
+    assert await store(db, [missing(4, 4, "eve@gone.example")]) == frozenset()
+    assert await store(db, [missing(5, 4, "ann@gone.example")]) == {"5.1.bounced"}
+    assert await live(db) == [("ann@gone.example", "bounced")]
+
+
+async def test_a_first_bounce_is_forgotten_after_half_a_year(db: Database) -> None:
+    await store(db, [missing(1, 0)])
+    assert await store(db, [missing(2, 181)]) == frozenset()
+    assert await store(db, [missing(3, 183)]) == frozenset()
+    assert await store(db, [missing(4, 184)]) == {"4.1.bounced"}
+    await store(db, [missing(5, 0, "ann@gone.example"), missing(6, 9, "eve@gone.example")])
+    assert await delete_forgotten_bounces(db, AT + timedelta(days=180)) == 0
+    assert await delete_forgotten_bounces(db, AT + timedelta(days=181)) == 1
+
+
+async def test_a_delivery_in_between_shows_that_the_domain_exists(db: Database) -> None:
+    await store(db, [missing(1, 0)])
+    delivered = replace(missing(2, 2, "Bob@gone.example"), type=EventType.DELIVERED, event_id="2.1.delivered")
+    await store(db, [delivered])
+    assert await store(db, [missing(3, 4)]) == frozenset()
+    assert await store(db, [missing(4, 8)]) == {"4.1.bounced"}
+
+
+async def test_an_operator_who_removes_an_entry_forgets_the_first_bounce_too(db: Database) -> None:
+    await store(db, [missing(1, 0)])
+    assert await store(db, [missing(2, 3)]) == {"2.1.bounced"}
+    assert await delete_suppressions(db, DOMAIN, ["bob@gone.example"]) == ["bob@gone.example"]
+    assert await store(db, [missing(3, 6)]) == frozenset()
+    assert await store(db, [missing(3, 6), missing(2, 3)]) == frozenset()
+    assert await store(db, [missing(4, 9)]) == {"4.1.bounced"}
+
+
+async def test_another_cause_suppresses_at_once_and_off_remembers_nothing(db: Database) -> None:
+    await store(db, [missing(1, 0)])
+    assert await store(db, [bounce(2, "bob@gone.example")]) == {"2.1.bounced"}
+    assert await update_suppression_enabled(db, DOMAIN, enabled=False)
+    await store(db, [missing(3, 0, "ann@gone.example")])
+    assert await update_suppression_enabled(db, DOMAIN, enabled=True)
+    assert await store(db, [missing(4, 5, "ann@gone.example")]) == frozenset()
 
 
 async def test_an_import_may_be_repeated_and_never_weakens(db: Database) -> None:

@@ -82,6 +82,35 @@ def test_a_reply_before_the_recipient_is_not_about_it(stage: str) -> None:
     assert is_hard_bounce(replace(bounce("5.1.1", "User unknown"), stage="rcpt"))
 
 
+@pytest.mark.parametrize(
+    ("status", "text", "needed"),
+    [
+        ("5.1.2", "the domain does not exist", True),
+        ("5.1.2", "Bad destination system address", True),
+        ("", "<a@b.example>: Recipient address rejected: Domain not found", True),
+        ("5.1.1", "Unrouteable address: no such domain", True),
+        ("5.1.1", "user unknown: Host not found", True),
+        ("5.0.0", "unknown user: the host name of the recipient does not exist", True),
+        ("5.1.1", "User unknown", False),
+        ("5.1.1", "no such user in this domain", False),
+        ("5.1.3", "bad address syntax", False),
+        ("5.1.6", "moved", False),
+        ("5.1.10", "the domain accepts no mail (null MX)", False),
+        ("5.2.1", "mailbox disabled", False),
+    ],
+)
+def test_only_a_domain_that_does_not_exist_needs_a_second_bounce(status: str, text: str, needed: bool) -> None:
+    found = RULE.apply(bounce(status, text))
+    assert found is not None
+    assert found.needs_second is needed
+
+
+def test_a_complaint_needs_no_second_one_whatever_its_text() -> None:
+    found = RULE.apply(replace(bounce("5.1.2", "no such domain"), type=EventType.COMPLAINED))
+    assert found is not None
+    assert not found.needs_second
+
+
 def test_a_complaint_always_suppresses() -> None:
     complaint = replace(bounce("", permanent=False), type=EventType.COMPLAINED, code=0)
     found = RULE.apply(complaint)
@@ -135,5 +164,15 @@ def test_which_addresses_are_the_same(one: str, other: str, same: bool) -> None:
 
 
 def test_the_text_is_searched_in_linear_time() -> None:
-    for unit in ("user ", "user.", "unknown ", "doesn't have a x", "mailbox \t"):
+    for unit in (
+        "no such domain ",
+        "domain x ",
+        "host ",
+        "domain.",
+        "user ",
+        "user.",
+        "unknown ",
+        "doesn't have a x",
+        "mailbox \t",
+    ):
         assert cost(partial(is_hard_bounce, bounce("", unit * 20_000)), times=1) < 2.0, json.dumps(unit)
