@@ -1,6 +1,9 @@
 """The bounce address: valid only with the secret, the domain and the time that it was made for."""
 
+import hmac
+import struct
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -26,6 +29,32 @@ def test_a_delivery_is_found_again(delivery_id: int, domain: str) -> None:
     assert len(local) <= 64
     assert parse_bounce_address(local, domain, [BOUNCE_SECRET], NOW) == delivery_id
     assert parse_bounce_address(local.upper(), domain.upper(), [b"n" * 32, BOUNCE_SECRET], NOW) == delivery_id
+
+
+def test_consecutive_deliveries_show_neither_order_nor_number() -> None:
+    """Each recipient reads its own address; two of them tell nothing about how many lie between."""
+    locals_ = [split(make_bounce_address(number, DOMAIN, BOUNCE_SECRET, LATER))[0][2:] for number in range(1000, 1064)]
+    numbers = [int(local, 16) for local in locals_]
+    assert numbers != sorted(numbers)
+    rising = sum(a < b for a, b in pairwise(numbers))
+    assert 16 < rising < 48  # of 63; a counter has 63
+    for one, other in pairwise(locals_):
+        differing = sum(a != b for a, b in zip(one, other, strict=True))
+        assert differing > 40  # of 56; equal by chance are 3.5
+        assert f"{1000:016x}"[-6:] not in one
+    # Neither the id nor the expiry of the address can be found in it.
+    assert f"{int(LATER.timestamp()):08x}" not in "".join(locals_)
+
+
+def test_an_address_of_the_earlier_form_works_for_its_time() -> None:
+    """Mail that is under way carries addresses with the bare id: id, expiry, HMAC."""
+    numbers = struct.pack(">QI", 7, int(LATER.timestamp()))
+    mac = hmac.digest(BOUNCE_SECRET, b"kannon bounce address\0" + numbers + DOMAIN.encode(), "sha256")[:16]
+    local = f"b-{(numbers + mac).hex()}"
+    assert parse_bounce_address(local, DOMAIN, [BOUNCE_SECRET], NOW) == 7
+    assert parse_bounce_address(local.upper(), DOMAIN, [b"n" * 32, BOUNCE_SECRET], NOW) == 7
+    assert parse_bounce_address(local, "other.example", [BOUNCE_SECRET], NOW) is None
+    assert parse_bounce_address(local, DOMAIN, [BOUNCE_SECRET], LATER) is None
 
 
 def test_it_expires() -> None:
