@@ -139,7 +139,8 @@ CREATE TABLE public.messages (
     scheduled_at timestamp with time zone NOT NULL,
     accepted_count integer NOT NULL,
     rejected_count integer NOT NULL,
-    cancelled_at timestamp with time zone
+    cancelled_at timestamp with time zone,
+    header_reply_to text[] DEFAULT '{}'::text[] NOT NULL
 );
 CREATE TABLE public.schema_migrations (
     version integer NOT NULL,

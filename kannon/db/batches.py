@@ -96,6 +96,7 @@ async def _insert(
         subjects=[content.subject for content in contents],
         headers_to=[json.dumps(content.header_to) for content in contents],
         headers_cc=[json.dumps(content.header_cc) for content in contents],
+        headers_reply_to=[json.dumps(content.reply_to) for content in contents],
         global_fields=[json.dumps(dict(content.global_fields)) for content in contents],
         unsubscribe_urls=[content.unsubscribe_url or "" for content in contents],
         scheduled_at=[new.batch.scheduled_at for new in batches],
@@ -183,6 +184,7 @@ def _batch(row: Any, html: str) -> Batch:
         html=html,
         header_to=tuple(row["header_to"]),
         header_cc=tuple(row["header_cc"]),
+        reply_to=tuple(row["header_reply_to"]),
         global_fields=json.loads(row["global_fields"]),
         unsubscribe_url=row["unsubscribe_url"] or None,
     )

@@ -25,7 +25,7 @@ class Content:
     """The caller's part of a mail that all recipients of a send share.
 
     `html` is empty in a request that names a stored template. `header_to` and `header_cc` replace the recipient in To
-    and Cc where they are given. `unsubscribe_url` None: no one-click unsubscribe.
+    and Cc where they are given; `reply_to` is Reply-To. `unsubscribe_url` None: no one-click unsubscribe.
     """
 
     sender_email: str
@@ -34,6 +34,7 @@ class Content:
     html: str = ""
     header_to: tuple[str, ...] = ()
     header_cc: tuple[str, ...] = ()
+    reply_to: tuple[str, ...] = ()
     global_fields: Mapping[str, str] = field(default_factory=dict)
     unsubscribe_url: str | None = None
     attachments: tuple[Attachment, ...] = ()

@@ -47,12 +47,13 @@ def check_template(request: SendRequest, template_bytes: int | None) -> None:
 def check_rest(request: SendRequest, tenant: Tenant, limits: Limits, html_bytes: int) -> None:
     """Headers, tracking, unsubscribe URL, fields, sizes and counts. Raises InvalidArgument or LimitExceeded."""
     content = request.content
-    for name, values in (("headers.to", content.header_to), ("headers.cc", content.header_cc)):
+    headers = (("to", content.header_to), ("cc", content.header_cc), ("reply_to", content.reply_to))
+    for name, values in headers:
         for position, value in enumerate(values):
             try:
                 parse_mailbox(value)
             except ValueError as error:
-                raise InvalidArgument(f"{name}[{position}]", str(error)) from None
+                raise InvalidArgument(f"headers.{name}[{position}]", str(error)) from None
     _check_tracking(request.tracking, tenant.ceiling)
     if content.unsubscribe_url is not None:
         _check_unsubscribe_url(content.unsubscribe_url)

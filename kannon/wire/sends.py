@@ -45,6 +45,7 @@ def _to_content(message: SendMessage) -> Content:
         html=message.html if isinstance(message, pb.SendHTMLReq) else "",
         header_to=tuple(message.headers.to),
         header_cc=tuple(message.headers.cc),
+        reply_to=tuple(message.headers.reply_to),
         global_fields=dict(message.global_fields),
         unsubscribe_url=(
             message.one_click_unsubscribe.url_template if message.HasField("one_click_unsubscribe") else None

@@ -6,14 +6,15 @@
 -- that claims it; returns the due times.
 WITH batch AS MATERIALIZED (
     SELECT b.message_id, b.domain, b.template_id, b.html, b.sender_email, b.sender_alias, b.subject, b.header_to,
-           b.header_cc, b.global_fields, b.unsubscribe_url, greatest(b.scheduled_at, now()) AS due_at,
+           b.header_cc, b.header_reply_to, b.global_fields, b.unsubscribe_url, greatest(b.scheduled_at, now()) AS due_at,
            b.accepted_count, b.rejected_count
     FROM unnest(:message_ids::text[], :domains::text[], :template_ids::text[], :htmls::text[], :sender_emails::text[],
                 :sender_aliases::text[], :subjects::text[], :headers_to::jsonb[], :headers_cc::jsonb[],
+                :headers_reply_to::jsonb[],
                 :global_fields::jsonb[], :unsubscribe_urls::text[], :scheduled_at::timestamptz[],
                 :accepted_counts::integer[], :rejected_counts::integer[])
         AS b(message_id, domain, template_id, html, sender_email, sender_alias, subject, header_to, header_cc,
-             global_fields, unsubscribe_url, scheduled_at, accepted_count, rejected_count)
+             header_reply_to, global_fields, unsubscribe_url, scheduled_at, accepted_count, rejected_count)
 ), template AS (
     INSERT INTO templates (template_id, domain, type, html)
     SELECT template_id, domain, 'transient', html FROM batch WHERE html IS NOT NULL
@@ -32,10 +33,10 @@ WITH batch AS MATERIALIZED (
         AS d(owner, email, fields, opens, links)
 )
 INSERT INTO messages (message_id, domain, template_id, sender_email, sender_alias, subject, header_to, header_cc,
-                      global_fields, unsubscribe_url, scheduled_at, accepted_count, rejected_count)
+                      header_reply_to, global_fields, unsubscribe_url, scheduled_at, accepted_count, rejected_count)
 SELECT message_id, domain, template_id, sender_email, sender_alias, subject,
        ARRAY(SELECT jsonb_array_elements_text(header_to)), ARRAY(SELECT jsonb_array_elements_text(header_cc)),
-       global_fields, unsubscribe_url, due_at, accepted_count, rejected_count
+       ARRAY(SELECT jsonb_array_elements_text(header_reply_to)), global_fields, unsubscribe_url, due_at, accepted_count, rejected_count
 FROM batch
 RETURNING message_id, scheduled_at;
 
@@ -52,7 +53,7 @@ SELECT message_id, domain, template_id, scheduled_at, sender_email, sender_alias
        CASE WHEN place = 1 AND (row_number() OVER lines = 1
                                 OR sum(html_bytes) FILTER (WHERE place = 1) OVER lines <= :most_bytes::bigint)
             THEN html END AS html,
-       header_to, header_cc, global_fields, unsubscribe_url,
+       header_to, header_cc, header_reply_to, global_fields, unsubscribe_url,
        (SELECT sum(octet_length(a.content)) FROM attachments a WHERE a.message_id = b.message_id) AS attachment_bytes
 FROM batch b
 WINDOW lines AS (ORDER BY template_id, message_id)

@@ -37,7 +37,9 @@ async def test_a_send_is_stored_completely_and_answered(db: Database) -> None:
             a_send(
                 sender=Sender(email="News@Example.com", alias="Zoë, Inc."),
                 global_fields={"season": "winter"},
-                headers=Headers(to=["List <list@example.com>"], cc=["cc@example.com"]),
+                headers=Headers(
+                    to=["List <list@example.com>"], cc=["cc@example.com"], reply_to=["Us <us@example.org>"]
+                ),
                 one_click_unsubscribe=OneClickUnsubscribe(url_template="https://example.com/u?e={{ email }}"),
                 attachments=[
                     Attachment(filename="a.txt", content=b"one"),
@@ -60,6 +62,7 @@ async def test_a_send_is_stored_completely_and_answered(db: Database) -> None:
     assert answer.scheduled_time.ToDatetime(UTC) == batch["scheduled_at"] >= before
     assert (batch["sender_email"], batch["sender_alias"]) == ("News@Example.com", "Zoë, Inc.")
     assert (batch["header_to"], batch["header_cc"]) == (["List <list@example.com>"], ["cc@example.com"])
+    assert batch["header_reply_to"] == ["Us <us@example.org>"]
     assert json.loads(batch["global_fields"]) == {"season": "winter"}
     assert batch["unsubscribe_url"] == "https://example.com/u?e={{ email }}"
     assert (batch["accepted_count"], batch["rejected_count"]) == (2, 0)
@@ -131,6 +134,11 @@ BAD_SENDS: dict[str, tuple[dict[str, Any], Status, str]] = {
     ),
     "sender at a public suffix": ({"sender": Sender(email="a@com")}, Status.INVALID_ARGUMENT, "sender.email"),
     "bad header to": ({"headers": Headers(to=["a@b.de", "nobody"])}, Status.INVALID_ARGUMENT, "headers.to[1]"),
+    "bad reply-to": (
+        {"headers": Headers(reply_to=["a@b.de", "c@d.ef\nBcc: x@y.z"])},
+        Status.INVALID_ARGUMENT,
+        "headers.reply_to[1]",
+    ),
     "bad header cc": ({"headers": Headers(cc=["a@b.de\nBcc: c@d.ef"])}, Status.INVALID_ARGUMENT, "headers.cc[0]"),
     "empty header to": ({"headers": Headers(to=[""])}, Status.INVALID_ARGUMENT, "headers.to[0]"),
     "opens above the ceiling": (

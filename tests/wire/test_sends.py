@@ -30,7 +30,7 @@ TEMPLATE_REQUEST = SendTemplateReq(
 
 def test_a_request_keeps_all_its_fields() -> None:
     message = SendHTMLReq.FromString(FULL_REQUEST.SerializeToString())
-    message.headers.CopyFrom(Headers(to=["t@example.com"], cc=["c@example.com"]))
+    message.headers.CopyFrom(Headers(to=["t@example.com"], cc=["c@example.com"], reply_to=["r@example.com"]))
     message.one_click_unsubscribe.CopyFrom(OneClickUnsubscribe(url_template="https://example.com/"))
     message.tracking.CopyFrom(policy(2, 0))
     request = to_send_request(message, "key")
@@ -41,6 +41,7 @@ def test_a_request_keeps_all_its_fields() -> None:
         html="<p>x</p>",
         header_to=("t@example.com",),
         header_cc=("c@example.com",),
+        reply_to=("r@example.com",),
         global_fields={"a": "1", "b": "2"},
         unsubscribe_url="https://example.com/",
         attachments=(batch.Attachment("f", b"x"),),

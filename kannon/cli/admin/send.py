@@ -50,6 +50,7 @@ async def send(
     attach: Annotated[list[Path], typer.Option(help="A file to attach; may be repeated.")] = [],  # noqa: B006
     show_to: Annotated[list[str], typer.Option(help="The To header, instead of the recipient; may be repeated.")] = [],  # noqa: B006
     show_cc: Annotated[list[str], typer.Option(help="The Cc header; may be repeated.")] = [],  # noqa: B006
+    reply_to: Annotated[list[str], typer.Option(help="Where replies go, instead of the sender; may be repeated.")] = [],  # noqa: B006
     unsubscribe_url: Annotated[
         str, typer.Option(help="One-click unsubscribe URL; may contain {{ placeholders }}.")
     ] = "",
@@ -76,8 +77,8 @@ async def send(
     request.subject = subject
     request.global_fields.update(_fields(field))
     request.attachments.extend(_attachment(path) for path in attach)
-    if show_to or show_cc:
-        request.headers.CopyFrom(Headers(to=show_to, cc=show_cc))
+    if show_to or show_cc or reply_to:
+        request.headers.CopyFrom(Headers(to=show_to, cc=show_cc, reply_to=reply_to))
     if unsubscribe_url:
         request.one_click_unsubscribe.CopyFrom(OneClickUnsubscribe(url_template=unsubscribe_url))
     if at:

@@ -118,6 +118,7 @@ class CompiledTemplate:
         headers = [
             make_header("Date", format_date(now)),
             constant["from"],
+            *([constant["reply-to"]] if "reply-to" in constant else []),
             constant["to"] if "to" in constant else make_header("To", recipient),
             *([constant["cc"]] if "cc" in constant else []),
             make_header("Subject", subject),
@@ -137,7 +138,7 @@ def _constant_headers(content: Content, skeleton: MimeSkeleton) -> dict[str, Hea
         make_header("MIME-Version", "1.0"),
         make_header("Content-Type", skeleton.content_type),
     ]
-    for name, shown in (("To", content.header_to), ("Cc", content.header_cc)):
+    for name, shown in (("Reply-To", content.reply_to), ("To", content.header_to), ("Cc", content.header_cc)):
         if shown:
             headers.append(make_header(name, format_mailboxes([parse_mailbox(text) for text in shown])))
     return {header.name: header for header in headers}

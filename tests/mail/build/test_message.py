@@ -16,7 +16,18 @@ from kannon.mail.build.template import compile_batch
 from kannon.mail.tracking import IDENTIFIED, OFF
 from tests.support import mail
 from tests.support.effort import examples
-from tests.support.mail import DOMAIN, MESSAGE_ID, NOW, assert_fit_for_smtp, batch, build, delivery, parse, texts
+from tests.support.mail import (
+    DOMAIN,
+    MESSAGE_ID,
+    NOW,
+    assert_fit_for_smtp,
+    batch,
+    build,
+    delivery,
+    parse,
+    texts,
+    verifies,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -335,3 +346,23 @@ def test_the_address_shown_is_the_address_sent_to() -> None:
     for written in ('"a b"@reader.example', "o'neil@reader.example", "a+b@READER.example"):
         message = parse(build(batch(), delivery(written)).body)
         assert message["to"] == str(parse_address(written))
+
+
+def test_reply_to_stands_between_from_and_to_and_cannot_be_added_to() -> None:
+    """In the order of the mail, folded like the other mailboxes, and oversigned."""
+    mail = build(batch(reply_to=('"Ünser, Team" <team@other.example>', "b@x.example"), cc=("c@x.example",))).body
+    names = [line.partition(b":")[0] for line in mail.partition(b"\r\n\r\n")[0].split(b"\r\n") if line[:1] != b" "]
+    assert names[names.index(b"From") :][:4] == [b"From", b"Reply-To", b"To", b"Cc"]
+    found = parse(mail)["reply-to"].addresses
+    assert [(a.display_name, a.addr_spec) for a in found] == [
+        ("Ünser, Team", "team@other.example"),
+        ("", "b@x.example"),
+    ]
+    assert b"Reply-To" not in build(batch()).body
+
+
+def test_a_second_reply_to_breaks_the_signature() -> None:
+    for reply_to in ((), ("a@x.example",)):
+        mail = build(batch(reply_to=reply_to)).body
+        assert verifies(mail)
+        assert not verifies(mail.replace(b"From: ", b"Reply-To: evil@x.example\r\nFrom: ", 1))

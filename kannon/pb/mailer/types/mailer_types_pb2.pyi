@@ -36,12 +36,14 @@ class Recipient(_message.Message):
     def __init__(self, email: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ...) -> None: ...
 
 class Headers(_message.Message):
-    __slots__ = ("to", "cc")
+    __slots__ = ("to", "cc", "reply_to")
     TO_FIELD_NUMBER: _ClassVar[int]
     CC_FIELD_NUMBER: _ClassVar[int]
+    REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     to: _containers.RepeatedScalarFieldContainer[str]
     cc: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, to: _Optional[_Iterable[str]] = ..., cc: _Optional[_Iterable[str]] = ...) -> None: ...
+    reply_to: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, to: _Optional[_Iterable[str]] = ..., cc: _Optional[_Iterable[str]] = ..., reply_to: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class OneClickUnsubscribe(_message.Message):
     __slots__ = ("url_template",)
