@@ -1,5 +1,6 @@
 """The configuration of a process, read once and validated.
 
+secret_files.py  secrets in files, and files that every user can read
 load.py        reads `kannon.toml`, KANNON_… variables and secret files, and returns a `Config`
 model.py       `Config`: a section for each table, with its defaults
 values.py      the kinds of values, how each is parsed, checked and printed
@@ -8,7 +9,7 @@ tls_files.py   checks that the TLS files can be loaded
 All problems are reported at once, each with its key (ConfigError, exit code 78). No other module reads the environment.
 """
 
-from kannon.config.load import load_config
+from kannon.config.load import find_config, load_config
 from kannon.config.model import (
     COMPONENTS,
     Api,
@@ -32,6 +33,7 @@ from kannon.config.model import (
     Suppression,
     Tracking,
 )
+from kannon.config.secret_files import find_exposed_secrets
 from kannon.config.tls_files import check_tls_files
 from kannon.config.values import parse_duration, parse_size, reserve_bytes, show_duration, show_size, split_listen
 
@@ -58,6 +60,8 @@ __all__ = [
     "Suppression",
     "Tracking",
     "check_tls_files",
+    "find_config",
+    "find_exposed_secrets",
     "load_config",
     "parse_duration",
     "parse_size",

@@ -33,7 +33,7 @@ def load_config(path: Path | None = None) -> Config:
     """Reads `path` (or the first of PATHS that exists) and the environment. Raises ConfigError with every problem."""
     problems = _unknown_variables(os.environ)
     values: dict[str, Any] = {}
-    file = path or next((path for path in PATHS if path.is_file()), None)
+    file = find_config(path)
     if file is not None:
         values = _read_toml(file)
     try:
@@ -47,9 +47,17 @@ def load_config(path: Path | None = None) -> Config:
     return config
 
 
+def find_config(path: Path | None = None) -> Path | None:
+    """The file that `load_config` reads: `path`, or the first of PATHS that exists."""
+    return path or next((path for path in PATHS if path.is_file()), None)
+
+
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
+    except PermissionError:
+        hint = "run this as root or as the user kannon; client commands can use --server and --token instead"
+        raise ConfigError(f"configuration: {file}: Permission denied: {hint}") from None
     except OSError as error:
         raise ConfigError(f"configuration: {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -7,9 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from kannon.config.secret_files import check_secret_file, secret_or_file
 from kannon.config.values import (
     ComponentName,
     Duration,
@@ -39,6 +40,9 @@ SHORTEST_LEASE = timedelta(seconds=60)
 """Twice as long as the dispatcher may take to publish a page: rows taken back before that go out a second time."""
 
 
+SecretFile = Annotated[str, AfterValidator(check_secret_file)]
+
+
 class Section(BaseModel):
     """A table of the file; unknown keys are refused."""
 
@@ -54,18 +58,21 @@ class Disk(Section):
 
 
 class Postgres(Section):
-    url: Annotated[str, AfterValidator(check_postgres_url)] = ""
+    url_file: SecretFile = ""  # before the key whose value it gives
+    url: Annotated[str, AfterValidator(check_postgres_url), BeforeValidator(secret_or_file)] = ""
     pool_size: Annotated[int, Field(ge=2, le=200)] = 16
 
 
 class Nats(Section):
-    url: Annotated[str, AfterValidator(check_nats_url)] = ""
+    url_file: SecretFile = ""
+    url: Annotated[str, AfterValidator(check_nats_url), BeforeValidator(secret_or_file)] = ""
     replicas: Annotated[int, Field(ge=1, le=5)] = 1
 
 
 class Api(Section):
     listen: Listen = "127.0.0.1:50051"
-    admin_token: Token = SecretStr("")
+    admin_token_file: SecretFile = ""
+    admin_token: Annotated[Token, BeforeValidator(secret_or_file)] = SecretStr("")
     tls_cert: str = ""
     tls_key: str = ""
     max_request_bytes: Size = 32 << 20
@@ -93,7 +100,8 @@ class Route(Section):
     port: Port = 25
     tls: Literal["none", "opportunistic", "required", "verify"] = "opportunistic"
     username: Annotated[str, AfterValidator(no_controls)] = ""
-    password: Secret = SecretStr("")
+    password_file: SecretFile = ""
+    password: Annotated[Secret, BeforeValidator(secret_or_file)] = SecretStr("")
 
 
 class Limit(Section):

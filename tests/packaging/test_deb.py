@@ -43,7 +43,10 @@ def test_the_package_installs_upgrades_and_purges(copy: Machine, package: Path, 
     copy.must("dpkg", "--install", DEB)
     assert copy.must("kannon", "version").startswith("kannon ")
     assert copy.must("dpkg", "--verify", "kannon") == ""
-    assert copy.must("stat", "-c", "%U %a", "/var/lib/kannon", "/etc/kannon/credentials") == "kannon 700\nroot 700\n"
+    folders = copy.must(
+        "stat", "-c", "%U %G %a", "/var/lib/kannon", "/etc/kannon/credentials", "/etc/kannon/kannon.toml"
+    )
+    assert folders == "kannon kannon 700\nroot root 700\nroot kannon 640\n"
     assert copy.run("systemd-analyze", "verify", "/usr/lib/systemd/system/kannon.service").err == ""
     assert copy.run("test", "-L", "/etc/systemd/system/multi-user.target.wants/kannon.service").code == 0
 

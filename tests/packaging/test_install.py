@@ -36,7 +36,10 @@ def test_install_lists_its_files_and_the_installed_program_runs(downloaded: Mach
     assert downloaded.must("/usr/local/bin/kannon", "version").startswith("kannon ")
     assert 'data_dir = "/var/lib/kannon"' in downloaded.must("/usr/local/bin/kannon", "check")
     assert (
-        downloaded.must("stat", "-c", "%U %a", "/var/lib/kannon", "/etc/kannon/credentials") == "kannon 700\nroot 700\n"
+        downloaded.must(
+            "stat", "-c", "%U %G %a", "/var/lib/kannon", "/etc/kannon/credentials", "/etc/kannon/kannon.toml"
+        )
+        == "kannon kannon 700\nroot root 700\nroot kannon 640\n"
     )
     for page in ("1 kannon", "5 kannon.toml"):
         assert "kannon" in downloaded.sh(f"man -w {page}")

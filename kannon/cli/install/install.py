@@ -9,6 +9,7 @@ settings of the unit belong in a drop-in.
 import filecmp
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,8 @@ from kannon.cli.errors import operator_errors
 from kannon.cli.install.install_paths import ACCOUNT, Bundle, InstallPaths, run
 from kannon.errors import OperatorError
 
+CONFIG_MODE = 0o640
+"""kannon.toml may hold a smarthost's password: root writes it, the group kannon reads it."""
 RootOption = Annotated[Path, typer.Option("--root", help="Use this directory as the root of the file system.")]
 
 
@@ -47,7 +50,8 @@ def _install(paths: InstallPaths, bundle: Bundle) -> None:
         typer.echo(f"kept {paths.config}")
     else:
         text = (bundle.files / "kannon.toml.example").read_text()
-        _write(paths.config, text.replace('"./kannon-data"', '"/var/lib/kannon"'), 0o644)
+        _write(paths.config, text.replace('"./kannon-data"', '"/var/lib/kannon"'), CONFIG_MODE)
+    restrict(paths.config, _account_of(paths))
     _make_folder(paths.data_dir, 0o700, owner=_account_of(paths))
     next_step = "systemctl enable --now kannon"
     if systemd_runs(paths):
@@ -140,6 +144,16 @@ def _write(file: Path, text: str, mode: int) -> None:
     fresh.chmod(mode)
     fresh.rename(file)
     typer.echo(f"{'wrote' if before is None else 'replaced'} {file}")
+
+
+def restrict(config: Path, account: tuple[int, int] | None) -> None:
+    """Other users may not read it, whatever mode it had."""
+    mode = stat.S_IMODE(config.stat().st_mode)
+    if account is not None and config.stat().st_gid != account[1]:
+        os.chown(config, -1, account[1])
+    if mode & ~CONFIG_MODE:
+        config.chmod(mode & CONFIG_MODE | stat.S_IRGRP)
+        typer.echo(f"other users can no longer read {config}")
 
 
 def _make_folder(folder: Path, mode: int, owner: tuple[int, int] | None = None) -> None:

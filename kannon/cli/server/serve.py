@@ -13,7 +13,7 @@ import typer
 
 from kannon.cli.errors import operator_errors
 from kannon.cli.options import ConfigOption
-from kannon.config import COMPONENTS, Config, check_tls_files, load_config
+from kannon.config import COMPONENTS, Config, check_tls_files, find_config, find_exposed_secrets, load_config
 from kannon.errors import ConfigError
 
 OPEN_FILES = 65_536  # the same as LimitNOFILE in packaging/kannon.service
@@ -31,7 +31,7 @@ def serve(
         settings = load_config(config)
         enabled = _enabled(settings, only)
         check_tls_files(settings, enabled)
-        _serve(settings, enabled, migrate=migrate)
+        _serve(settings, enabled, find_exposed_secrets(find_config(config), settings), migrate=migrate)
 
 
 def _enabled(config: Config, only: str) -> list[str]:
@@ -44,8 +44,10 @@ def _enabled(config: Config, only: str) -> list[str]:
     return [name for name in COMPONENTS if name in names]
 
 
-def _serve(config: Config, enabled: list[str], *, migrate: bool) -> None:
+def _serve(config: Config, enabled: list[str], warnings: list[str], *, migrate: bool) -> None:
     # Late imports: `kannon version` and the client commands start faster without the servers' libraries.
+    import structlog
+
     from kannon.app import wire
     from kannon.cli.server.banner import Banner
     from kannon.embedded import DataDir
@@ -54,6 +56,8 @@ def _serve(config: Config, enabled: list[str], *, migrate: bool) -> None:
     from kannon.systemd import Systemd
 
     setup_logging(config.log.level, config.log.format)
+    for warning in warnings:
+        structlog.get_logger().warning(warning)
     _allow_open_files()
     embedded = not config.postgres.url or not config.nats.url
 
