@@ -15,7 +15,7 @@ from kannon.cli.connection import Session, client_command
 from kannon.cli.errors import EX_UNAVAILABLE
 from kannon.errors import Unavailable
 from kannon.hostname import name_host
-from kannon.mail.dns.records import Record, RecordCheck, ServerNames, check_record, records_for
+from kannon.mail.dns.records import Record, RecordCheck, ServerNames, check_record, name_warnings, records_for
 from kannon.mail.dns.zone import zone_file
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import Domain
 from kannon.pb.tracking.types import tracking_pb2
@@ -106,6 +106,8 @@ async def dns(
     tracking = urlsplit(config.bump.base_url).hostname or ""  # as configured: sandbox mode's own is no name to publish
     config = await to_thread.run_sync(name_host, config.model_copy(update={"sender": sender}))
     servers = ServerNames(config.sender.hostname, config.smtp.hostname, tracking)
+    for warning in name_warnings(servers):
+        print(f"kannon: warning: {warning}", file=sys.stderr)
     keys = await session.admin.list_dkim_keys(domain.domain)
     records = records_for(domain.domain, [dkim.record(key) for key in keys if key.publish], servers)
     if zone:

@@ -60,6 +60,8 @@ class RecordCheck:
 
 
 GOOD = RecordCheck(True, "")
+# RFC 6761 §6, RFC 6762 §3, RFC 8375 §3, RFC 9476 §2; ICANN reserved "internal" in 2024.
+_PRIVATE_SUFFIXES = (".localhost", ".localdomain", ".local", ".internal", ".home.arpa", ".lan", ".alt")
 _ADD = "add this record"
 
 
@@ -84,6 +86,27 @@ def records_for(domain: str, keys: Sequence[Record], servers: ServerNames) -> li
         Record(Purpose.HOST, servers.sending, Kind.ADDRESS, "its public address"),
         Record(Purpose.REVERSE, servers.sending, Kind.PTR, servers.sending),
     ]
+
+
+def is_public_host(name: str) -> bool:
+    """Whether an MX record elsewhere can lead to it: a full name below a public domain, no address."""
+    name = name.lower().rstrip(".")
+    top = name.rpartition(".")[2]
+    return "." in name and not top.isdecimal() and not name.endswith(_PRIVATE_SUFFIXES)
+
+
+def name_warnings(servers: ServerNames) -> list[str]:
+    """One line for each host name that no other host can reach, and the key that sets it."""
+    said = []
+    if not is_public_host(servers.sending):
+        said.append(_not_public("the sending host", servers.sending, "sender.hostname, or give --host"))
+    if servers.bounces != servers.sending and not is_public_host(servers.bounces):
+        said.append(_not_public("the server for bounces", servers.bounces, "smtp.hostname"))
+    return said
+
+
+def _not_public(host: str, name: str, key: str) -> str:
+    return f'{host} is called "{name}", which is no public name: set {key}'
 
 
 def check_record(record: Record, found: Sequence[str]) -> RecordCheck:

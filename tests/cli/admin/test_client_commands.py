@@ -354,6 +354,10 @@ async def test_domains_dns_prints_the_records_and_verifies_them(kannon: Command,
         assert (printed.code, server.asked) == (0, [])
         assert ["DKIM", "kannon._domainkey.example.com", "TXT", f"v=DKIM1; k=rsa; p={key}"] in printed.rows
         assert ["bounces", "example.com", "MX", "10 mx.example.net."] in printed.rows
+        assert printed.err == ""
+        local = await kannon("domains", "dns", "example.com", "--host", "localhost")
+        assert local.code == 0
+        assert 'kannon: warning: the sending host is called "localhost"' in local.err
         good = await kannon("domains", "dns", "example.com", "--verify")
         assert (good.code, {tuple(row[4:]) for row in good.rows}) == (0, {("good", "")}), good.out
         del zone["example.com", "MX"]

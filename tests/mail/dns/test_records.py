@@ -11,6 +11,8 @@ from kannon.mail.dns.records import (
     ServerNames,
     check_record,
     dkim_record,
+    is_public_host,
+    name_warnings,
     records_for,
 )
 
@@ -105,3 +107,33 @@ def test_an_spf_record_is_completed_in_front_of_its_all() -> None:
     mechanism = record.value.split()[1]
     assert f'"v=spf1 mx {mechanism} -all"' in check_record(record, ["v=spf1 mx -all"]).hint
     assert f'"v=spf1 mx {mechanism}"' in check_record(record, ["v=spf1 mx"]).hint
+
+
+@pytest.mark.parametrize(
+    ("name", "public"),
+    [
+        ("mail.example.com", True),
+        ("MX.Example.CO.UK.", True),
+        ("localhost", False),
+        ("LOCALHOST.", False),
+        ("localhost.localdomain", False),
+        ("server", False),
+        ("box.local", False),
+        ("a.internal", False),
+        ("host.home.arpa", False),
+        ("x.localhost", False),
+        ("192.0.2.1", False),
+        ("", False),
+    ],
+)
+def test_which_host_names_can_stand_in_the_dns(name: str, public: bool) -> None:
+    assert is_public_host(name) is public
+
+
+def test_a_name_that_is_not_public_is_said_with_the_key_that_sets_it() -> None:
+    assert name_warnings(ServerNames("mail.example.com", "mx.example.com")) == []
+    one, other = name_warnings(ServerNames("localhost", "box.local"))
+    assert one == 'the sending host is called "localhost", which is no public name: set sender.hostname, or give --host'
+    assert other == 'the server for bounces is called "box.local", which is no public name: set smtp.hostname'
+    [same] = name_warnings(ServerNames("localhost", "localhost"))
+    assert "sender.hostname" in same
