@@ -17,13 +17,15 @@ from prometheus_client import CollectorRegistry
 
 from kannon.bus.bus import Bus
 from kannon.component_table import COMPONENTS, Layer, Need, Parts, now
-from kannon.components.metrics import ComponentState, Gauges, MetricsServer, Sources
+from kannon.components.metrics import ComponentState, Gauges, Host, MetricsServer, Sources
 from kannon.config import Config
 from kannon.config import Metrics as MetricsConfig
+from kannon.config.tls_files import certificate_expiries
 from kannon.db.pool import Database, open_database
 from kannon.db.schema import Schema
 from kannon.disk import DiskWatch
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
+from kannon.embedded.backup import read_last_backup
 from kannon.embedded.postgres import connections_for
 from kannon.hostname import name_host
 from kannon.metrics.metrics import Metrics
@@ -130,8 +132,9 @@ async def wire(
     sources = Sources(background if Need.POSTGRES in needs else None, bus, states)
     if "api" in components:
         sources = replace(sources, api_db=db)
-    if disk is not None:
-        sources = replace(sources, disk=disk)
+    certificates = await to_thread.run_sync(certificate_expiries, config, enabled)
+    last_backup = partial(read_last_backup, data_dir.path) if embedded and Need.POSTGRES in needs else None
+    sources = replace(sources, host=Host(disk, last_backup, certificates))
     gauges = {entry.gauge: getattr(components[entry.name], entry.gauge) for entry in entries if entry.gauge}
     metrics = _metrics(config.metrics, registry, replace(sources, **gauges))
     # The metrics start first, because they show how everything above fares while it does not start.

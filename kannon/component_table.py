@@ -189,6 +189,7 @@ def _bump(parts: Parts) -> Component:
         max_connections=config.max_connections,
         clock=now,
         new_id=partial(secrets.token_hex, 16),
+        metrics=parts.metrics,
     )
 
 
@@ -206,7 +207,7 @@ COMPONENTS: Final = (
     ComponentEntry("validator", Layer.BACK, BOTH, _validator),
     ComponentEntry("dispatcher", Layer.BACK, BOTH, _dispatcher),
     ComponentEntry("sender", Layer.FRONT, frozenset({Need.NATS}), _sender, gauge="destinations"),
-    ComponentEntry("smtp", Layer.FRONT, BOTH, _smtp, label="bounces (SMTP)"),
+    ComponentEntry("smtp", Layer.FRONT, BOTH, _smtp, label="bounces (SMTP)", gauge="inbound_sessions"),
     ComponentEntry("bump", Layer.FRONT, BOTH, _bump, label="opens and clicks (HTTP)", gauge="engagement"),
     ComponentEntry("stats", Layer.BACK, BOTH, _stats),
 )

@@ -5,7 +5,7 @@ redelivered, and the suppression that a bounce or complaint requires. It also cr
 older than `stats.retention`, and deletes expired suppressions. A message that is no event becomes a dead letter.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -21,7 +21,7 @@ from kannon.db.pool import Database
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
 from kannon.db.suppressions import delete_expired_suppressions, delete_forgotten_bounces
 from kannon.errors import Unavailable
-from kannon.mail.event import REPORT, Event
+from kannon.mail.event import REPORT, Event, EventType
 from kannon.mail.suppression import Suppression, SuppressionRule
 from kannon.metrics.null_metrics import NULL_METRICS
 
@@ -40,7 +40,9 @@ class Bus(Protocol):
 
 
 class Metrics(Protocol):
-    def stored(self, events: Sequence[Event], new: int, waited: Sequence[float]) -> None: ...
+    def stored(
+        self, events: Sequence[Event], fresh: Mapping[tuple[str, EventType], int], waited: Sequence[float]
+    ) -> None: ...
     def suppressed(self, suppressions: Sequence[Suppression]) -> None: ...
 
 

@@ -1,11 +1,15 @@
-"""Checks that the TLS files which the configuration names can be loaded.
+"""The TLS files which the configuration names: whether they can be loaded, and when they expire.
 
-`kannon check` and `kannon serve` call it. Client commands do not: their user may have no right to read a private key.
+`kannon check` and `kannon serve` check them. Client commands do not: their user may have no right to read a private
+key.
 """
 
 import ssl
 from collections.abc import Collection
+from datetime import datetime
 from pathlib import Path
+
+from cryptography import x509
 
 from kannon.config.model import Config
 from kannon.errors import ConfigError
@@ -21,6 +25,24 @@ def check_tls_files(config: Config, enabled: Collection[str]) -> None:
         problems += _authority_problems("sender.tls_ca_file", config.sender.tls_ca_file)
     if problems:
         raise ConfigError("\n".join(f"configuration: {problem}" for problem in problems))
+
+
+def certificate_expiries(config: Config, enabled: Collection[str]) -> dict[str, datetime]:
+    """By key of the configuration, of the `enabled` components. A certificate's file expires with the first
+    certificate of its chain, a file of authorities with the last one. A file that cannot be read is left out."""
+    expiries = {}
+    for key, component, file, of_chain in (
+        ("api.tls_cert", "api", config.api.tls_cert, min),
+        ("smtp.tls_cert", "smtp", config.smtp.tls_cert, min),
+        ("sender.tls_ca_file", "sender", config.sender.tls_ca_file, max),
+    ):
+        if component in enabled and file:
+            try:
+                chain = x509.load_pem_x509_certificates(Path(file).read_bytes())
+            except (OSError, ValueError):
+                continue
+            expiries[key] = of_chain(certificate.not_valid_after_utc for certificate in chain)
+    return expiries
 
 
 def _pair_problems(section: str, cert: str, key: str) -> list[str]:

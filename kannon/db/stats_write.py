@@ -4,6 +4,7 @@ A partition holds one week, Monday to Monday UTC. It is created before the first
 all of it is older than the retention.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import AWAY, Database, describe
 from kannon.db.queries import queries
 from kannon.errors import Unavailable
-from kannon.mail.event import Event
+from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import FIRST_BOUNCE_KEPT, SECOND_BOUNCE_AFTER, Suppression, address_key
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ _UNLOCK_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The number of new events of a page, and the ids of those that suppressed an address."""
+    """The new events of a page, counted by domain and type, and the ids of those that suppressed an address."""
 
-    fresh: int
+    fresh: Counter[tuple[str, EventType]]
     suppressed: frozenset[str] = frozenset()
 
 
@@ -82,7 +83,8 @@ async def insert_events(db: Database, events: Sequence[Event], suppressions: Seq
         except asyncpg.CheckViolationError as error:
             # A type is an EventType, so the check that failed is the partition's: there is none for the row.
             raise Unavailable(f"PostgreSQL: {describe(error)}") from error
-        return Stored(row["fresh"], frozenset(row["suppressed"]))
+        fresh = Counter({(domain, EventType(kind)): count for domain, kind, count in row["fresh"]})
+        return Stored(fresh, frozenset(row["suppressed"]))
 
 
 def week_of(at: datetime) -> date:

@@ -9,19 +9,20 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL
 from typing import Final
 
 from kannon.embedded import logfile
 from kannon.embedded.child import ProcessSpec, spawn
-from kannon.embedded.data_dir import hand_over, sync_directory
+from kannon.embedded.data_dir import hand_over, sync_directory, write_private
 from kannon.embedded.run_as import choose_run_as
 from kannon.errors import OperatorError
 
 KEPT: Final = 3
 _SUFFIX: Final = ".dump"
+_LAST_BACKUP: Final = "last_backup"
 # Both tools run in data_dir, so that the path of the socket is short and the user they run as can follow it.
 _HERE: Final = "/proc/self/cwd"
 
@@ -53,6 +54,13 @@ class Backups:
         finally:
             with suppress(OSError):
                 fresh.unlink()
+
+    def record(self, at: datetime) -> None:
+        """Remembers, for `read_last_backup`, that the operator has a backup of this time. Raises OperatorError."""
+        try:
+            write_private(self.data_dir / _LAST_BACKUP, f"{at.astimezone(UTC).isoformat(timespec='seconds')}\n")
+        except OSError as error:
+            raise OperatorError(f"{self.data_dir / _LAST_BACKUP} cannot be written: {error.strerror}") from None
 
     async def check(self, file: Path) -> None:
         """Reads all of it and discards it. Raises OperatorError."""
@@ -106,6 +114,14 @@ class Backups:
             await child.stop(())
         if failed:
             raise OperatorError(f"{problem}: {logfile.last_problem(log, start) or child.describe_end()}")
+
+
+def read_last_backup(data_dir: Path) -> datetime | None:
+    """When `kannon backup` last wrote this data directory's database; None where it never did."""
+    try:
+        return datetime.fromisoformat((data_dir / _LAST_BACKUP).read_text(encoding="ascii").strip())
+    except (OSError, ValueError):
+        return None
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The data directory: created once, locked by one process at a time; it holds the layout's version and the admin token.
 
-    VERSION  lock  admin_token  conf/  logs/  postgres/  nats/  sandbox/
+    VERSION  lock  admin_token  last_backup  conf/  logs/  postgres/  nats/  sandbox/
 
 In: a path. Out: an open `DataDir`, whose lock ends with the process, however it ends.
 Raises OperatorError, one line, where it is not writable, in use by another process, or created by a newer Kannon.
@@ -57,7 +57,7 @@ class DataDir:
         file = self.path / "admin_token"
         try:
             if not file.exists():
-                _write_private(file, secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
+                write_private(file, secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
         except OSError as error:
             raise OperatorError(f"{file} cannot be written: {error.strerror}") from None
         return read_admin_token(self.path)
@@ -114,7 +114,7 @@ def _check_version(path: Path) -> None:
     try:
         found = file.read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
-        _write_private(file, f"{LAYOUT}\n")
+        write_private(file, f"{LAYOUT}\n")
         return
     if not found.isdecimal() or not found.isascii():
         raise OperatorError(f"data_dir {path} is not Kannon's: its VERSION file holds {found[:20]!r}")
@@ -125,7 +125,7 @@ def _check_version(path: Path) -> None:
         )
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
     """Writes a file of mode 0600 atomically and durably."""
     fresh = file.with_name(f".{file.name}.new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:

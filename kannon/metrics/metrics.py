@@ -5,72 +5,79 @@ counters start at zero; of destinations, only the busiest have a label of their 
 and kept: prometheus_client's look-up takes longer than the increment.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from kannon.mail.address import registrable_domain
 from kannon.mail.bounce import ReportKind
-from kannon.mail.event import Event, EventType
+from kannon.mail.event import TERMINAL, Event, EventType
 from kannon.mail.send_request import RejectReason
 from kannon.mail.suppression import Cause, Suppression
+from kannon.metrics import names
+from kannon.metrics.names import SessionResult, Spec
 from kannon.metrics.top_labels import TopLabels
 
 ACCEPTED = "accepted"
 VERDICTS = {EventType.DELIVERED: "delivered", EventType.ERROR: "deferred", EventType.BOUNCED: "refused"}
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 14400.0, 86400.0)
 """Seconds: from a build to the end of a retry window."""
+CALL_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds: a call that takes longer than the last one has a client that uploads slowly."""
+OUTCOMES = [*sorted(TERMINAL), EventType.COMPLAINED]
+AT_ONCE = 25  # domains that have a label from their first outcome on; the others need a hundred
 
 
 class Metrics:
     """Of one process; each component gets it as the Protocol that it asks for."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def count(name: str, text: str) -> Counter:
-            return Counter(name, text, registry=registry)
+        def count(spec: Spec) -> Counter:
+            return Counter(spec.name, spec.help, spec.labels, registry=registry)
 
-        def count_by(label: str, values: Collection[str], name: str, text: str) -> dict[str, Counter]:
-            counter = Counter(name, text, [label], registry=registry)
+        def count_by(values: Collection[str], spec: Spec) -> dict[str, Counter]:
+            counter = count(spec)
             return {value: counter.labels(value) for value in values}
 
-        def time_by(label: str, values: Collection[str], name: str, text: str) -> dict[str, Histogram]:
-            histogram = Histogram(name, text, [label], buckets=BUCKETS, registry=registry)
+        def time(spec: Spec, buckets: Sequence[float]) -> Histogram:
+            return Histogram(spec.name, spec.help, spec.labels, buckets=buckets, registry=registry)
+
+        def time_by(values: Collection[str], spec: Spec) -> dict[str, Histogram]:
+            histogram = time(spec, BUCKETS)
             return {value: histogram.labels(value) for value in values}
 
-        self._recipients = count_by(
-            "result", [ACCEPTED, *RejectReason], "kannon_recipients", "Recipients of sends, by result."
-        )
-        self._stages = time_by(
-            "stage",
-            ["validate", "dispatch", "deliver", "store"],
-            "kannon_stage_seconds",
-            "Time from one stage of a mail's way to another.",
-        )
-        self._work = time_by("work", ["build", "send"], "kannon_work_seconds", "Time that a piece of work takes.")
-        self._built = count("kannon_built", "Mails built and signed.")
-        self._build_failures = count("kannon_build_failures", "Mails that could not be built; the dispatcher retries.")
-        self._gave_up = count_by(
-            "outcome",
-            [EventType.BOUNCED, EventType.FAILED],
-            "kannon_gave_up",
-            "Deliveries whose retry budget is used up.",
-        )
-        self._events = count_by("type", list(EventType), "kannon_events", "Events stored in the statistics.")
-        self._known = count("kannon_events_known", "Events among them that were stored before.")
-        self._reports = count_by("kind", list(ReportKind), "kannon_reports", "Mails to bounce addresses, by kind.")
-        self._suppressed = count_by(
-            "cause", [Cause.BOUNCED, Cause.COMPLAINED], "kannon_suppressed", "Addresses suppressed by events."
-        )
-        self._verdicts = Counter(
-            "kannon_verdicts", "Delivery attempts, by verdict.", ["verdict", "code", "destination"], registry=registry
-        )
+        self._recipients = count_by([ACCEPTED, *RejectReason], names.RECIPIENTS)
+        self._stages = time_by(["validate", "dispatch", "deliver", "store"], names.STAGE_SECONDS)
+        self._work = time_by(["build", "send"], names.WORK_SECONDS)
+        self._built = count(names.BUILT)
+        self._build_failures = count(names.BUILD_FAILURES)
+        self._gave_up = count_by([EventType.BOUNCED, EventType.FAILED], names.GAVE_UP)
+        self._events = count_by(list(EventType), names.EVENTS)
+        self._known = count(names.EVENTS_KNOWN)
+        self._reports = count_by(list(ReportKind), names.REPORTS)
+        self._suppressed = count_by([Cause.BOUNCED, Cause.COMPLAINED], names.SUPPRESSED)
+        self._sessions = count_by(list(SessionResult), names.INBOUND_SESSIONS)
+        self._bump_answers = count(names.BUMP_ANSWERS)
+        self._bump_answer = {status: self._bump_answers.labels(str(status)) for status in (200, 307, 404, 405, 503)}
+        self._calls = time(names.API_CALL_SECONDS, CALL_BUCKETS)
+        self._call: dict[tuple[str, str], Histogram] = {}
+        self._verdicts = count(names.VERDICTS)
         self._verdict: dict[tuple[EventType, int, str], Counter] = {}
         self._destinations = TopLabels()
+        self._outcomes = count(names.OUTCOMES)
+        self._outcome: dict[tuple[str, EventType], Counter] = {}
+        self._domains = TopLabels(at_once=AT_ONCE)
 
     def accepted(self, count: int, reasons: Collection[str]) -> None:
         self._recipients[ACCEPTED].inc(count)
         for reason in reasons:
             self._recipients[reason].inc()
+
+    def called(self, method: str, status: str, seconds: float) -> None:
+        histogram = self._call.get((method, status))
+        if histogram is None:
+            histogram = self._call[method, status] = self._calls.labels(method, status)
+        histogram.observe(seconds)
 
     def validated(self, waited: Sequence[float]) -> None:
         _observe(self._stages["validate"], waited)
@@ -108,11 +115,29 @@ class Metrics:
     def reported(self, kind: str) -> None:
         self._reports[kind].inc()
 
-    def stored(self, events: Sequence[Event], new: int, waited: Sequence[float]) -> None:
+    def session_ended(self, result: SessionResult) -> None:
+        self._sessions[result].inc()
+
+    def answered(self, status: int) -> None:
+        self._bump_answer[status].inc()
+
+    def stored(
+        self, events: Sequence[Event], fresh: Mapping[tuple[str, EventType], int], waited: Sequence[float]
+    ) -> None:
         for event in events:
             self._events[event.type].inc()
-        self._known.inc(len(events) - new)
+        self._known.inc(len(events) - sum(fresh.values()))
+        for (domain, kind), count in fresh.items():
+            if kind in OUTCOMES:
+                self._count_outcomes(self._domains.label(domain, count), kind, count)
         _observe(self._stages["store"], waited)
+
+    def _count_outcomes(self, domain: str, kind: EventType, count: int) -> None:
+        if (domain, kind) not in self._outcome:
+            # All types of a domain begin at zero together, so that their ratios exist from the first one on.
+            for each in OUTCOMES:
+                self._outcome[domain, each] = self._outcomes.labels(domain, each)
+        self._outcome[domain, kind].inc(count)
 
     def suppressed(self, suppressions: Sequence[Suppression]) -> None:
         for suppression in suppressions:

@@ -1,13 +1,15 @@
 """The verbs by which components count and time their work, without an effect.
 
 Each component has a Protocol of the verbs that it uses; kannon.metrics.metrics implements all of them. Components call
-them once a page, `tried` and `delivered` once a mail.
+them once a page, `tried` and `delivered` once a mail, `called`, `answered` and `session_ended` once a call, an HTTP
+answer and an SMTP session.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from kannon.mail.event import Event
+from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import Suppression
+from kannon.metrics.names import SessionResult
 
 
 class NullMetrics:
@@ -15,6 +17,9 @@ class NullMetrics:
 
     def accepted(self, count: int, reasons: Collection[str]) -> None:
         """api: a send; the accepted recipients, and the reason of each rejected one."""
+
+    def called(self, method: str, status: str, seconds: float) -> None:
+        """api: a call has ended; `status` is gRPC's name of it."""
 
     def validated(self, waited: Sequence[float]) -> None:
         """validator: a page; seconds since each delivery was accepted."""
@@ -40,8 +45,16 @@ class NullMetrics:
     def reported(self, kind: str) -> None:
         """smtp: a mail to a bounce address, by its kind of report."""
 
-    def stored(self, events: Sequence[Event], new: int, waited: Sequence[float]) -> None:
-        """stats: a page; the number of new events, and seconds since each event."""
+    def session_ended(self, result: SessionResult) -> None:
+        """smtp: an inbound session, or a connection that got none."""
+
+    def answered(self, status: int) -> None:
+        """bump: an HTTP answer."""
+
+    def stored(
+        self, events: Sequence[Event], fresh: Mapping[tuple[str, EventType], int], waited: Sequence[float]
+    ) -> None:
+        """stats: a page; the number of new events by domain and type, and seconds since each event."""
 
     def suppressed(self, suppressions: Sequence[Suppression]) -> None:
         """stats: addresses that events suppressed."""

@@ -14,8 +14,8 @@ SELECT set_config('idle_in_transaction_session_timeout', '10s', true), pg_adviso
 -- Of anonymous opens and clicks (tracking_mode 2) only the id is stored. A new event that calls for it suppresses its
 -- address in the same transaction, so a redelivery does not restore an entry that an operator has removed. One that needs
 -- a second bounce is noted in first_bounces, and suppresses where an earlier page noted another delivery, :second_after
--- to :first_kept before it; a delivery in between ends the note. Returns the number of new events and the ids of those
--- that suppressed an address.
+-- to :first_kept before it; a delivery in between ends the note. Returns the number of new events by domain and type, and
+-- the ids of those that suppressed an address.
 WITH page AS (
     SELECT * FROM unnest(
         :event_ids::text[], :ats::timestamptz[], :types::text[], :domains::text[], :message_ids::text[],
@@ -87,7 +87,8 @@ WITH page AS (
     WHERE excluded.expires_at > s.expires_at OR (s.cause = 'bounced' AND excluded.cause = 'complained')
     RETURNING event_id
 )
-SELECT (SELECT count(*) FROM fresh) AS fresh, array(SELECT event_id FROM suppressed) AS suppressed;
+SELECT array(SELECT (domain, type, count(*)) FROM fresh GROUP BY domain, type) AS fresh,
+       array(SELECT event_id FROM suppressed) AS suppressed;
 
 -- name: delete_old_anonymous_events!
 DELETE FROM anonymous_events WHERE at < :before;

@@ -10,7 +10,7 @@ message ids. Exit code 1 if the redelivery changes rows or counters.
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -88,9 +88,11 @@ async def run_until_stored(db: Database, bus: Bus, count: int) -> float:
     seen = 0
 
     class Counting(Metrics):
-        def stored(self, events: Sequence[Event], new: int, waited: Sequence[float]) -> None:
+        def stored(
+            self, events: Sequence[Event], fresh: Mapping[tuple[str, EventType], int], waited: Sequence[float]
+        ) -> None:
             nonlocal seen
-            super().stored(events, new, waited)
+            super().stored(events, fresh, waited)
             seen += len(events)
             if seen >= count:
                 stop.set()

@@ -1,7 +1,8 @@
 """The stats component's page, over real PostgreSQL and NATS."""
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -67,9 +68,13 @@ class Watch:
 
     def __init__(self) -> None:
         self.waited: list[float] = []
+        self.fresh: Counter[tuple[str, EventType]] = Counter()
 
-    def stored(self, events: Sequence[Event], new: int, waited: Sequence[float]) -> None:
+    def stored(
+        self, events: Sequence[Event], fresh: Mapping[tuple[str, EventType], int], waited: Sequence[float]
+    ) -> None:
         self.waited += waited
+        self.fresh.update(fresh)
 
     def suppressed(self, suppressions: Sequence[Suppression]) -> None: ...
 

@@ -26,8 +26,9 @@ def event(number: int, kind: EventType = EventType.DELIVERED, at: datetime = AT)
 async def test_events_are_counted_once_however_often_they_come(db: Database) -> None:
     await ensure_partitions(db, [week_of(AT)])
     page = [event(1), event(2), event(2), event(3, EventType.BOUNCED)]
-    assert (await insert_events(db, page)).fresh == 3
-    assert (await insert_events(db, [*page, event(4)])).fresh == 1
+    delivered, bounced = ("example.com", EventType.DELIVERED), ("example.com", EventType.BOUNCED)
+    assert (await insert_events(db, page)).fresh == {delivered: 2, bounced: 1}
+    assert (await insert_events(db, [*page, event(4)])).fresh == {delivered: 1}
     assert await event_rows(db) == [(1, "delivered"), (2, "delivered"), (3, "bounced"), (4, "delivered")]
     assert await counters(db) == {"delivered": 3, "bounced": 1}
 
@@ -37,9 +38,9 @@ async def test_a_repeat_of_an_event_at_another_time_is_the_same_event(db: Databa
     """A sender that crashed after publishing an outcome delivers again; in the same week, or in the next one."""
     sunday = datetime(2026, 3, 8, 12, tzinfo=UTC)
     await ensure_partitions(db, [week_of(sunday), week_of(sunday + later)])
-    assert (await insert_events(db, [event(1, at=sunday)])).fresh == 1
-    assert (await insert_events(db, [event(1, at=sunday + later), event(2, at=sunday + later)])).fresh == 1
-    assert (await insert_events(db, [event(2, at=sunday)])).fresh == 0
+    assert (await insert_events(db, [event(1, at=sunday)])).fresh.total() == 1
+    assert (await insert_events(db, [event(1, at=sunday + later), event(2, at=sunday + later)])).fresh.total() == 1
+    assert (await insert_events(db, [event(2, at=sunday)])).fresh.total() == 0
     assert await event_rows(db) == [(1, "delivered"), (2, "delivered")]
     assert await counters(db) == {"delivered": 2}
 
@@ -55,8 +56,8 @@ async def test_two_processes_that_store_one_event_at_two_times_store_it_once(db:
 async def test_anonymous_events_are_counted_and_not_kept(db: Database) -> None:
     await ensure_partitions(db, [week_of(AT)])
     opened = replace(event(1, EventType.OPENED), tracking_mode=TrackingMode.ANONYMOUS, delivery_id=0)
-    assert (await insert_events(db, [opened, event(2)])).fresh == 2
-    assert (await insert_events(db, [opened])).fresh == 0
+    assert (await insert_events(db, [opened, event(2)])).fresh.total() == 2
+    assert (await insert_events(db, [opened])).fresh.total() == 0
     assert await event_rows(db) == [(2, "delivered")]
     assert await counters(db) == {"opened": 1, "delivered": 1}
 
@@ -66,7 +67,7 @@ async def test_a_report_of_a_delivery_counts_once_at_any_date(db: Database) -> N
     weeks = [AT + number * WEEK for number in range(3)]
     await ensure_partitions(db, [week_of(at) for at in weeks])
     reports = [replace(event(7, EventType.BOUNCED, at), stage=REPORT, event_id="7.report.bounced") for at in weeks]
-    assert (await insert_events(db, [event(7), *reports[:2]])).fresh == 2
+    assert (await insert_events(db, [event(7), *reports[:2]])).fresh.total() == 2
     for report in reports:
         suppression = Suppression(
             "example.com", "a@example.org", Cause.BOUNCED, report.at, None, event_id=report.event_id
@@ -121,7 +122,7 @@ async def test_retention_stops_neither_readers_nor_writers(db: Database, postgre
                 async with db.acquire() as connection:
                     while not await connection.fetchval("SELECT count(*) FROM pg_inherits WHERE inhdetachpending"):
                         await anyio.lowlevel.checkpoint()
-                assert (await insert_events(db, [event(3, at=monday + WEEK)])).fresh == 1
+                assert (await insert_events(db, [event(3, at=monday + WEEK)])).fresh.total() == 1
                 assert await event_rows(db) == [(2, "delivered"), (3, "delivered")]
                 assert await reader.fetchval("SELECT count(*) FROM stats WHERE at < $1", monday + WEEK) == 1
                 assert dropped == []

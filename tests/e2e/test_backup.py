@@ -1,9 +1,12 @@
 """Backups: made and restored while Kannon serves, made before a migration; other files are refused."""
 
 import json
+import math
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import asyncpg
 import pytest
 
@@ -12,8 +15,10 @@ from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
 from tests.support.command import Command
+from tests.support.http import request
 from tests.support.inbox import Inbox, inbox
 from tests.support.kannon_process import Client, Kannon
+from tests.support.patience import patience
 
 DOMAIN = "example.com"
 
@@ -44,6 +49,13 @@ async def send(client: Client, *addresses: str) -> None:
     )
 
 
+async def backup_age(kannon: Kannon) -> float:
+    """Seconds, as the metrics have it."""
+    answer = await request(kannon.ports["metrics"], "/metrics")
+    [age] = re.findall(r"^kannon_backup_age_seconds (\S+)$", answer.body.decode(), re.M)
+    return float(age)
+
+
 async def query(kannon: Kannon, statement: str) -> object:
     connection = await asyncpg.connect(kannon.postgres_url())
     try:
@@ -61,7 +73,11 @@ async def test_backup_and_restore_work_while_kannon_serves(
     await send(client, "ann@inbox.test")
     await client.outcomes(DOMAIN, 1)
 
+    assert await backup_age(kannon) == math.inf
     written = await command("backup", "kannon.dump")
+    with patience():
+        while await backup_age(kannon) == math.inf:
+            await anyio.sleep(0.1)
     assert (written.code, written.err) == (0, "")
     assert written.out.startswith(f"wrote {tmp_path}/kannon.dump (")
     assert (tmp_path / "kannon.dump").stat().st_mode & 0o077 == 0

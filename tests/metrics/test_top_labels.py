@@ -16,3 +16,10 @@ def test_only_the_busiest_have_a_name() -> None:
         last = names.label("third.example")
     assert last == OTHER
     assert len(names._seen) <= 5
+
+
+def test_the_first_names_have_a_label_at_once() -> None:
+    names = TopLabels(often=3, at_once=1, most=2)
+    assert names.label("first.example") == "first.example"
+    assert names.label("second.example") == OTHER
+    assert names.label("second.example", 3) == "second.example"

@@ -15,7 +15,7 @@ from grpclib.exceptions import GRPCError
 
 from kannon.bus.dead_letters import DeadLetter
 from kannon.components.api import Api, ApiSettings
-from kannon.components.api.component import ApiBus
+from kannon.components.api.component import ApiBus, Metrics
 from kannon.components.api.health import Check
 from kannon.db.pool import Database
 from kannon.dns_lookup import make_txt_lookup
@@ -23,6 +23,7 @@ from kannon.errors import Unavailable
 from kannon.mail.destination import SenderView
 from kannon.mail.event import Event
 from kannon.mail.send_request import Limits
+from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import CreateAPIKeyRequest, CreateDomainRequest
 from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
@@ -107,10 +108,12 @@ async def running_api(
     retry_window: timedelta = timedelta(hours=24),
     background: Database | None = None,
     clock: Callable[[], float] = time.monotonic,
+    metrics: Metrics = NULL_METRICS,
 ) -> AsyncIterator[RunningApi]:
     settings = ApiSettings("127.0.0.1", 0, TOKEN, max_request_bytes, limits, suppression, retry_window)
     bus = bus or NoBus()
-    api = Api(settings, db, bus, checks or {}, make_txt_lookup(nameservers), background=background, clock=clock)
+    look_up = make_txt_lookup(nameservers)
+    api = Api(settings, db, bus, checks or {}, look_up, metrics, background=background, clock=clock)
     stop = anyio.Event()
     async with anyio.create_task_group() as group:
         await group.start(api.run, stop)

@@ -12,10 +12,12 @@ from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
 from kannon.components.smtp import EventPublisher, InboundSmtp, Limits, Registry
+from kannon.components.smtp.handler import Metrics
 from kannon.config import Smtp
 from kannon.errors import Unavailable
 from kannon.mail.bounce.address import make_bounce_address
 from kannon.mail.event import Event
+from kannon.metrics.null_metrics import NULL_METRICS
 from tests.support.patience import patience
 
 SECRET = b"s" * 32
@@ -210,10 +212,11 @@ async def running(
     listen: str = "127.0.0.1:0",
     registry: Registry | None = None,
     publisher: EventPublisher | None = None,
+    metrics: Metrics = NULL_METRICS,
 ) -> AsyncIterator[Running]:
     book, outbox, stop = Book(), Outbox(), anyio.Event()
     config = Smtp(listen=listen, hostname=HOSTNAME, tls_cert=tls[0], tls_key=tls[1])
-    component = InboundSmtp(config, data_dir, registry or book, publisher or outbox, limits)
+    component = InboundSmtp(config, data_dir, registry or book, publisher or outbox, limits, metrics)
     async with anyio.create_task_group() as group:
         await group.start(lambda *, task_status: component.run(stop, task_status=task_status))
         yield Running(component, book, outbox, data_dir, stop)

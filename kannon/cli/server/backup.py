@@ -1,5 +1,6 @@
 """`kannon backup FILE`: writes the embedded database to a file, whether `kannon serve` runs or not."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -32,5 +33,7 @@ async def _backup(config: Config, file: Path) -> None:
         version = await schema_version(database.url)
         if version is None:
             raise OperatorError("the embedded database is empty: run kannon serve first")
+        begun_at = datetime.now(UTC)
         await database.backups.write(file)
+        database.backups.record(begun_at)
     typer.echo(f"wrote {file} ({file.stat().st_size} bytes, schema {version})")

@@ -5,9 +5,10 @@ methods. The order is the point: the metadata alone decides the caller, before a
 statuses here and nowhere else; an unexpected one is logged, and the client sees INTERNAL without its text.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
@@ -31,6 +32,7 @@ from kannon.errors import (
     Unauthenticated,
     Unavailable,
 )
+from kannon.metrics.null_metrics import NULL_METRICS
 
 STATUSES: Mapping[type[KannonError], Status] = {
     InvalidArgument: Status.INVALID_ARGUMENT,
@@ -44,6 +46,12 @@ STATUSES: Mapping[type[KannonError], Status] = {
 }
 
 Caller = TypeVar("Caller")
+
+
+class Metrics(Protocol):
+    def called(self, method: str, status: str, seconds: float) -> None: ...
+
+
 log = structlog.get_logger(__name__)
 
 
@@ -64,12 +72,13 @@ class Service(Generic[Caller]):
     methods: Any
     authenticate: Callable[[CallMetadata], Awaitable[Caller]]
 
-    def table(self) -> dict[str, Handler]:
+    def table(self, metrics: Metrics = NULL_METRICS) -> dict[str, Handler]:
         """Every method of the descriptor; one that `methods` lacks is an AttributeError, at start."""
         table = {}
         for method in self.descriptor.methods:
             request_type = GetMessageClass(method.input_type)
-            call = Call(f"{self.descriptor.name}.{method.name}", getattr(self.methods, method.name), self.authenticate)
+            name = f"{self.descriptor.name}.{method.name}"
+            call = Call(name, getattr(self.methods, method.name), self.authenticate, metrics)
             table[f"/{self.descriptor.full_name}/{method.name}"] = Handler(
                 call, Cardinality.UNARY_UNARY, request_type, GetMessageClass(method.output_type)
             )
@@ -83,8 +92,24 @@ class Call(Generic[Caller]):
     name: str
     method: Callable[[Caller, Any], Awaitable[Message]]
     authenticate: Callable[[CallMetadata], Awaitable[Caller]]
+    metrics: Metrics
 
     async def __call__(self, stream: "Stream[Any, Any]", on_authenticated: Callable[[], None] | None = None) -> None:
+        started = time.perf_counter()
+        status = Status.CANCELLED  # unless the call gets to an answer
+        try:
+            response = await self._answer(stream, on_authenticated)
+            await stream.send_message(response)
+            status = Status.OK
+        except GRPCError as error:
+            status = error.status
+            raise
+        finally:
+            if status is Status.CANCELLED and stream.deadline is not None and not stream.deadline.time_remaining():
+                status = Status.DEADLINE_EXCEEDED  # grpclib has cancelled the call, and answers with this status
+            self.metrics.called(self.name, status.name, time.perf_counter() - started)
+
+    async def _answer(self, stream: "Stream[Any, Any]", on_authenticated: Callable[[], None] | None) -> Message:
         try:
             caller = await self.authenticate(_metadata(stream))
             if caller is not None and on_authenticated is not None:
@@ -94,10 +119,9 @@ class Call(Generic[Caller]):
                 raise GRPCError(Status.INVALID_ARGUMENT, "the request has no message")
             if isinstance(request, Unparsed):
                 request = await request.parse()
-            response = await self.method(caller, request)
+            return await self.method(caller, request)
         except Exception as error:
             raise to_grpc(error, self.name) from None
-        await stream.send_message(response)
 
 
 def with_statuses(name: str, handler: Handler) -> Handler:

@@ -18,8 +18,10 @@ from anyio.abc import TaskStatus
 from google.protobuf.descriptor import ServiceDescriptor
 from grpclib.const import Handler
 
+from kannon.accept import service as accept_service
 from kannon.accept.limiter import PLACES, SendLimiter
-from kannon.accept.service import AcceptService, Metrics, Notifier
+from kannon.accept.service import AcceptService, Notifier
+from kannon.components.api import calls
 from kannon.components.api.admin import AdminMethods
 from kannon.components.api.authenticator import AdminAuthenticator, FailedLogins, TenantAuthenticator
 from kannon.components.api.calls import CallMetadata, Service
@@ -74,6 +76,10 @@ class ApiBus(Notifier, OutcomeBus, DeadLetterBus, SenderBus, Protocol):
 
     async def notify_dispatcher(self) -> None: ...
     async def notify_keys_changed(self) -> None: ...
+
+
+class Metrics(accept_service.Metrics, calls.Metrics, Protocol):
+    """Of sends and of calls."""
 
 
 class Api:
@@ -184,7 +190,7 @@ class Api:
             partial(check_schema, self._background.fail_fast()),
         )
         for service in services:
-            table |= service.table()
+            table |= service.table(self._metrics)
         return table
 
     async def _notify_dispatcher(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from kannon.components.bump.bots import ScanBursts, is_bot
@@ -21,6 +21,7 @@ from kannon.mail.build.urls import web_target
 from kannon.mail.event import Event, EventType
 from kannon.mail.token import Channel, Claims, parse_token
 from kannon.mail.tracking import TrackingMode
+from kannon.metrics.null_metrics import NULL_METRICS
 
 Network = IPv4Network | IPv6Network
 Scope = Mapping[str, Any]
@@ -49,6 +50,10 @@ _HEALTHY = _Answer(200, [(b"content-type", b"text/plain"), _NO_STORE], b"ok\n")
 _PIXEL = _Answer(200, [(b"content-type", b"image/gif"), _NO_STORE], PIXEL)
 
 
+class Metrics(Protocol):
+    def answered(self, status: int) -> None: ...
+
+
 class BumpApp:
     """`base_path`: the path of bump.base_url, which some proxies keep in requests. The routes work without it too."""
 
@@ -61,6 +66,7 @@ class BumpApp:
         base_path: str,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        metrics: Metrics = NULL_METRICS,
     ) -> None:
         self._keys = keys
         self._outbox = outbox
@@ -68,6 +74,7 @@ class BumpApp:
         self._base_path = base_path
         self._clock = clock
         self._new_id = new_id
+        self._metrics = metrics
         self._bursts = ScanBursts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,6 +82,7 @@ class BumpApp:
             await send({"type": "websocket.close"})
         elif scope["type"] == "http":
             answer = await self._answer(scope)
+            self._metrics.answered(answer.status)
             length = (b"content-length", str(len(answer.body)).encode("ascii"))
             await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, length]})
             await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})

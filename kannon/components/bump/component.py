@@ -14,10 +14,11 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.components.bump.app import BumpApp
+from kannon.components.bump.app import BumpApp, Metrics
 from kannon.components.bump.keys import KeyLookup, VerificationKeys
 from kannon.components.bump.outbox import Bus, Outbox
 from kannon.http_server import listen_on, serve
+from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ class Bump:
         max_connections: int = 500,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        metrics: Metrics = NULL_METRICS,
     ) -> None:
         self._listen = listen
         self._max_connections = max_connections
@@ -47,6 +49,7 @@ class Bump:
             base_path=urlsplit(base_url).path.rstrip("/"),
             clock=clock,
             new_id=new_id,
+            metrics=metrics,
         )
         self.port = 0
         self.addresses: list[tuple[str, int]] = []

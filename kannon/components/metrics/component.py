@@ -25,6 +25,7 @@ from kannon import __version__
 from kannon.components.metrics.gauges import Gauges
 from kannon.errors import AddressInUse
 from kannon.http_server import listen_on, serve
+from kannon.metrics import names
 
 log = structlog.get_logger()
 
@@ -89,6 +90,6 @@ class MetricsServer:
 
 class _Build:
     def collect(self) -> list[GaugeMetricFamily]:
-        family = GaugeMetricFamily("kannon_build_info", "The version that runs.", labels=["version"])
+        family = names.BUILD_INFO.gauge()
         family.add_metric([__version__], 1)
         return [family]

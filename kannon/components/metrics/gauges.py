@@ -1,4 +1,4 @@
-"""The numbers that are read at each request: components, deliveries, streams, connections.
+"""The numbers that are read at each request: components, deliveries, streams, connections, and those of host.py.
 
 In: the database, the bus and the components' own state. Out: metric families. A dependency that does not answer within
 READ_SECONDS has no families, and its `kannon_up` is 0. Requests within FRESH_SECONDS get the same numbers.
@@ -6,20 +6,20 @@ READ_SECONDS has no families, and its `kannon_up` is 0. Requests within FRESH_SE
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import anyio
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from kannon.bus.backlog import Backlog, Progress
 from kannon.bus.streams import CONSUMERS, DEAD_LETTERS_STREAM, STREAMS, ConsumerSpec
+from kannon.components.metrics.host import Host, read_host
 from kannon.db.metrics import count_connections, count_deliveries, count_suppressions
 from kannon.db.pool import Database
 from kannon.errors import KannonError
 from kannon.mail.delivery import State
+from kannon.metrics import names
 
 READ_SECONDS = 2.0
 FRESH_SECONDS = 1.0
@@ -54,24 +54,6 @@ class Bus(Protocol):
     async def progress(self, spec: ConsumerSpec) -> Progress: ...
 
 
-class DiskUsage(Protocol):
-    """Bytes."""
-
-    @property
-    def free(self) -> int: ...
-    @property
-    def reserve(self) -> int: ...
-
-
-class Disk(Protocol):
-    """Of the data directory."""
-
-    @property
-    def path(self) -> Path: ...
-    @property
-    def usage(self) -> DiskUsage | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Sources:
     """`db` None: this process uses no PostgreSQL. `api_db` has the connections of the API's calls, where those are
@@ -84,8 +66,8 @@ class Sources:
     engagement: Callable[[], tuple[int, int]] = lambda: (0, 0)
     """bump's opens and clicks: the number in its outbox, and the number dropped."""
     api_db: Database | None = None
-    disk: Disk | None = None
-    """None: this process has no embedded server."""
+    inbound_sessions: Callable[[], int] = lambda: 0
+    host: Host = field(default_factory=Host)
 
 
 class Gauges:
@@ -104,8 +86,9 @@ class Gauges:
         async with self._lock:
             if time.monotonic() - self._read_at < FRESH_SECONDS:
                 return
-            families = [*self._of_components(), *self._of_destinations(), *self._of_engagement(), *self._of_disk()]
-            up = GaugeMetricFamily("kannon_up", "Whether a dependency answers.", labels=["dependency"])
+            families = [*self._of_components(), *self._of_destinations(), *self._of_engagement()]
+            families += [*self._of_inbound(), *await read_host(self._sources.host)]
+            up = names.UP.gauge()
             asked: list[tuple[str, Callable[[], Awaitable[list[Metric]]]]] = [("nats", self._of_streams)]
             if self._sources.db is not None:
                 asked.append(("postgres", self._of_database))
@@ -121,8 +104,8 @@ class Gauges:
             self._read_at = time.monotonic()
 
     def _of_components(self) -> list[Metric]:
-        ready = GaugeMetricFamily("kannon_component_ready", "Whether a component serves.", labels=["component"])
-        restarts = CounterMetricFamily("kannon_component_restarts", "Failures of a component.", labels=["component"])
+        ready = names.COMPONENT_READY.gauge()
+        restarts = names.COMPONENT_RESTARTS.counter()
         for state in self._sources.states():
             ready.add_metric([state.name], state.phase == "ready")
             restarts.add_metric([state.name], state.restarts)
@@ -131,12 +114,12 @@ class Gauges:
     def _of_destinations(self) -> list[Metric]:
         """Sums over the MX sites of this process; `kannon_verdicts` has their results."""
         sites = self._sources.destinations()
-        mails = GaugeMetricFamily("kannon_smtp_mails", "Mails in the sender.", labels=["where"])
+        mails = names.SMTP_MAILS.gauge()
         mails.add_metric(["in_flight"], sum(site.in_flight for site in sites))
         mails.add_metric(["waiting"], sum(site.waiting for site in sites))
-        connections = GaugeMetricFamily("kannon_smtp_connections", "Open connections to MX hosts.")
+        connections = names.SMTP_CONNECTIONS.gauge()
         connections.add_metric([], sum(site.connections for site in sites))
-        known = GaugeMetricFamily("kannon_smtp_destinations", "MX sites in use, by whether they answer.", labels=["is"])
+        known = names.SMTP_DESTINATIONS.gauge()
         down = sum(site.next_probe_in is not None for site in sites)
         known.add_metric(["up"], len(sites) - down)
         known.add_metric(["down"], down)
@@ -144,37 +127,30 @@ class Gauges:
 
     def _of_engagement(self) -> list[Metric]:
         waiting_count, lost_count = self._sources.engagement()
-        waiting = GaugeMetricFamily("kannon_readings_waiting", "Opens and clicks that wait for NATS in memory.")
+        waiting = names.READINGS_WAITING.gauge()
         waiting.add_metric([], waiting_count)
-        lost = CounterMetricFamily("kannon_readings_lost", "Opens and clicks dropped because NATS was away too long.")
+        lost = names.READINGS_LOST.counter()
         lost.add_metric([], lost_count)
         return [waiting, lost]
 
-    def _of_disk(self) -> list[Metric]:
-        disk = self._sources.disk
-        if disk is None or disk.usage is None:
-            return []
-        free = GaugeMetricFamily("kannon_disk_free_bytes", "Free space for the data directory.", labels=["path"])
-        free.add_metric([str(disk.path)], disk.usage.free)
-        reserve = GaugeMetricFamily("kannon_disk_reserve_bytes", "Below it sends are refused.", labels=["path"])
-        reserve.add_metric([str(disk.path)], disk.usage.reserve)
-        return [free, reserve]
+    def _of_inbound(self) -> list[Metric]:
+        sessions = names.INBOUND_OPEN.gauge()
+        sessions.add_metric([], self._sources.inbound_sessions())
+        return [sessions]
 
     async def _of_database(self) -> list[Metric]:
         db = self._sources.db
         assert db is not None, "asked only where there is one"  # noqa: S101  # for the type checker
         counts = {row.state: row for row in await count_deliveries(db.fail_fast())}
-        deliveries = GaugeMetricFamily("kannon_deliveries", "Deliveries without an outcome.", labels=["state"])
-        overdue = GaugeMetricFamily("kannon_overdue_seconds", "Time since the first one was due.", labels=["state"])
+        deliveries = names.DELIVERIES.gauge()
+        overdue = names.OVERDUE_SECONDS.gauge()
         for state in State:
             row = counts.get(state)
             deliveries.add_metric([state.value], row.count if row else 0)
             overdue.add_metric([state.value], row.overdue_seconds if row else 0.0)
-        suppressions = GaugeMetricFamily("kannon_suppressions", "Addresses suppressed now, of all domains.")
+        suppressions = names.SUPPRESSIONS.gauge()
         suppressions.add_metric([], await count_suppressions(db.fail_fast()))
-        connections = GaugeMetricFamily(
-            "kannon_postgres_connections", "Connections to PostgreSQL.", labels=["pool", "state"]
-        )
+        connections = names.POSTGRES_CONNECTIONS.gauge()
         for pool, database in (("background", db), ("api", self._sources.api_db)):
             if database is not None:
                 for name, count in count_connections(database).items():
@@ -182,13 +158,11 @@ class Gauges:
         return [deliveries, overdue, suppressions, connections]
 
     async def _of_streams(self) -> list[Metric]:
-        messages = GaugeMetricFamily("kannon_stream_messages", "Messages in a stream.", labels=["stream"])
-        limits = GaugeMetricFamily("kannon_stream_limit", "Messages that a stream can hold.", labels=["stream"])
-        size = GaugeMetricFamily("kannon_stream_bytes", "Bytes in a stream.", labels=["stream"])
-        age = GaugeMetricFamily("kannon_stream_age_seconds", "Age of a stream's oldest message.", labels=["stream"])
-        dead_letters = GaugeMetricFamily(
-            "kannon_parked_messages", "Dead letters: messages that no component could handle."
-        )
+        messages = names.STREAM_MESSAGES.gauge()
+        limits = names.STREAM_LIMIT.gauge()
+        size = names.STREAM_BYTES.gauge()
+        age = names.STREAM_AGE_SECONDS.gauge()
+        dead_letters = names.PARKED_MESSAGES.gauge()
         for spec in STREAMS:
             backlog = await self._sources.bus.backlog(spec.name)
             if spec.name == DEAD_LETTERS_STREAM:
@@ -199,9 +173,7 @@ class Gauges:
             limits.add_metric([spec.name], spec.max_msgs)
             size.add_metric([spec.name], backlog.bytes)
             age.add_metric([spec.name], max(0.0, oldest))
-        waiting = GaugeMetricFamily(
-            "kannon_consumer_waiting", "Messages a consumer has not settled.", labels=["stream", "consumer"]
-        )
+        waiting = names.CONSUMER_WAITING.gauge()
         for consumer in CONSUMERS:
             progress = await self._sources.bus.progress(consumer)
             waiting.add_metric([consumer.stream, consumer.name], progress.waiting)

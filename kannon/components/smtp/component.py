@@ -22,6 +22,7 @@ from kannon.components.smtp.postmaster import PostmasterMailbox
 from kannon.components.smtp.session import Shared, SmtpSession
 from kannon.config import Smtp, split_listen
 from kannon.errors import AddressInUse, ConfigError
+from kannon.metrics.names import SessionResult
 from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
@@ -52,6 +53,7 @@ class InboundSmtp:
         limits = self._limits
         mailbox = PostmasterMailbox(data_dir / "postmaster", limits.max_unread, limits.max_unread_bytes)
         self._handler = MailHandler(registry, publisher, mailbox, self._hostname, metrics=metrics)
+        self._metrics = metrics
         self._connections = ConnectionLimiter(self._limits)
         self._sessions: dict[SmtpSession, None] = {}  # ordered by the last progress, or the start
         self._shared: Shared | None = None
@@ -93,15 +95,22 @@ class InboundSmtp:
         except OSError as error:
             raise AddressInUse.because("smtp.listen", self._config.listen, error) from None
 
+    def inbound_sessions(self) -> int:
+        """The number of open sessions."""
+        return len(self._sessions)
+
     def accept(self, peer: str) -> SmtpSession | None:
         """A session for this peer; None at a limit."""
-        if self._shared is None or not self._connections.allows(peer):
-            return None
-        if self._connections.full:
-            self._end_one()
+        if self._shared is not None and self._connections.allows(peer):
             if self._connections.full:
-                return None
-        session = SmtpSession(self._shared, self._on_progress, partial(self._on_close, peer))
+                self._end_one()
+            if not self._connections.full:
+                return self._open(self._shared, peer)
+        self._metrics.session_ended(SessionResult.REFUSED)
+        return None
+
+    def _open(self, shared: Shared, peer: str) -> SmtpSession:
+        session = SmtpSession(shared, self._on_progress, partial(self._on_close, peer))
         self._connections.acquire(peer)
         self._sessions[session] = None
         return session
@@ -128,6 +137,7 @@ class InboundSmtp:
         if session in self._sessions:
             del self._sessions[session]
             self._connections.release(peer)
+            self._metrics.session_ended(session.result)
         if not self._sessions:
             self._empty.set()
 

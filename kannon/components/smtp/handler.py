@@ -22,6 +22,7 @@ from kannon.mail.address import canonical_domain
 from kannon.mail.bounce import Report, ReportKind, read_report
 from kannon.mail.bounce.address import parse_bounce_address
 from kannon.mail.event import REPORT, Event, EventType
+from kannon.metrics.names import SessionResult
 from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
@@ -55,6 +56,7 @@ class Registry(Protocol):
 
 class Metrics(Protocol):
     def reported(self, kind: str) -> None: ...
+    def session_ended(self, result: SessionResult) -> None: ...
 
 
 class EventPublisher(Protocol):

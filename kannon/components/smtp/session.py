@@ -20,6 +20,7 @@ from kannon.components.smtp.handler import MailHandler
 from kannon.components.smtp.limits import Limits, Memory
 from kannon.components.smtp.postmaster import MailboxFull
 from kannon.errors import Unavailable
+from kannon.metrics.names import SessionResult
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ class SmtpSession(Dialogue):
         self._errors = 0
         self._draining = False
         self._lost = False
+        self.result = SessionResult.IDLE
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -120,9 +122,11 @@ class SmtpSession(Dialogue):
             recipient = await self._handler.find_recipient(address)
         except Unavailable as error:
             log.warning("cannot look up recipient", peer=self.peer, reason=str(error))
+            self._note(SessionResult.DEFERRED)
             return "451 4.3.0 Not able to look that up now, try again later"
         if recipient is None:
             log.info("recipient rejected", peer=self.peer)
+            self._note(SessionResult.REJECTED)
             return "550 5.1.1 No such address here"
         transaction.recipients.append(recipient)
         transaction.rcpt_tos.append(address)
@@ -179,14 +183,23 @@ class SmtpSession(Dialogue):
 
     async def _store(self, transaction: Transaction, content: bytes) -> str:
         if count_hops(content) > self._limits.max_received:
+            self._note(SessionResult.REJECTED)
             return "554 5.4.6 Too many hops"  # RFC 5321 §6.3
         try:
             await self._handler.store(transaction.recipients, transaction.mail_from or "<>", self.peer, content)
         except MailboxFull:
             log.warning("postmaster mailbox is full", peer=self.peer)
+            self._note(SessionResult.DEFERRED)
             return "452 4.3.1 Mailbox full"
         except Unavailable as error:
             log.warning("cannot store message", peer=self.peer, reason=str(error))
+            self._note(SessionResult.DEFERRED)
             return "451 4.3.0 Not able to store it now, try again later"
+        self._note(SessionResult.STORED)
         self._on_progress(self)
         return "250 2.0.0 OK"
+
+    def _note(self, result: SessionResult) -> None:
+        """The first one in the order of SessionResult stays."""
+        order = list(SessionResult)
+        self.result = min(self.result, result, key=order.index)

@@ -10,8 +10,10 @@ import anyio
 import pytest
 
 from kannon.components.bump import Bump
+from kannon.components.bump.app import Metrics
 from kannon.errors import Unavailable
 from kannon.mail.event import Event
+from kannon.metrics.null_metrics import NULL_METRICS
 from tests.support.mail import NOW, token_pair
 
 
@@ -89,7 +91,11 @@ def start(clock: Clock) -> Start:
 
     @asynccontextmanager
     async def running(
-        bus: ScriptedBus | None = None, base_url: str = "", trusted: Sequence[str] = (), max_connections: int = 500
+        bus: ScriptedBus | None = None,
+        base_url: str = "",
+        trusted: Sequence[str] = (),
+        max_connections: int = 500,
+        metrics: Metrics = NULL_METRICS,
     ) -> AsyncIterator[Running]:
         numbers = itertools.count(1)
         bus, keys, stop = bus or ScriptedBus(), Keys(), anyio.Event()
@@ -102,6 +108,7 @@ def start(clock: Clock) -> Start:
             max_connections=max_connections,
             clock=clock,
             new_id=lambda: f"event{next(numbers)}",
+            metrics=metrics,
         )
         async with anyio.create_task_group() as group:
             await group.start(bump.run, stop)

@@ -13,6 +13,7 @@ from tests.components.bump.conftest import Clock, Start
 from tests.support.http import request
 from tests.support.mail import DOMAIN, MESSAGE_ID, NOW, token_pair
 from tests.support.readers import click_path, open_path, paths
+from tests.support.recorded_metrics import RecordedMetrics
 
 GIF = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c0000000001000100000202440100 3b")
 
@@ -101,6 +102,15 @@ async def test_other_paths_are_not_found(start: Start, path: str) -> None:
 async def test_a_query_is_no_part_of_the_token(start: Start) -> None:
     async with start() as running:
         assert (await request(running.port, open_path() + "?utm=1")).status == 200
+
+
+async def test_answers_are_counted_by_status(start: Start) -> None:
+    metrics = RecordedMetrics()
+    async with start(metrics=metrics) as running:
+        for path in (open_path(), click_path(), "/o/forged"):
+            await request(running.port, path)
+        await request(running.port, open_path(), method="POST")
+    assert metrics.answers == [200, 307, 404, 405]
 
 
 async def test_health(start: Start) -> None:

@@ -1,5 +1,6 @@
 """/metrics as Prometheus reads it: real database and bus, a component's view of each, and the documents."""
 
+import math
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,13 +14,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from kannon.bus.bus import Bus
-from kannon.components.metrics import Gauges, MetricsServer, Sources
+from kannon.components.metrics import Gauges, Host, MetricsServer, Sources
 from kannon.db.pool import Database, open_database
 from kannon.disk import DiskUsage
 from kannon.errors import AddressInUse
 from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import Cause, Suppression
+from kannon.metrics import names
 from kannon.metrics.metrics import Metrics
+from kannon.metrics.names import SessionResult, Spec
 from tests.support.http import request
 from tests.support.patience import patience
 from tests.support.pool import insert_batch
@@ -69,7 +72,12 @@ def metrics(registry: CollectorRegistry) -> Metrics:
 
 @pytest.fixture
 def sources(db: Database, bus: Bus) -> Sources:
-    return Sources(db, bus, states, disk=Disk(usage=DiskUsage(free=30, total=100, reserve=5)))
+    host = Host(
+        disk=Disk(usage=DiskUsage(free=30, total=100, reserve=5)),
+        last_backup=lambda: datetime.now(UTC) - timedelta(hours=2),
+        certificates={"api.tls_cert": datetime.now(UTC) + timedelta(days=30)},
+    )
+    return Sources(db, bus, states, host=host)
 
 
 @asynccontextmanager
@@ -104,7 +112,8 @@ async def test_pool_streams_components_and_connections(
     await bus.publish_events([event(EventType.DELIVERED)])
     await bus.add_dead_letter("kannon.stats.open", b"junk", "not an event")
     sites = [Site(3, 2, 4), Site(1, 0, 0, next_probe_in=5.0)]
-    found = await read(registry, replace(sources, destinations=lambda: sites, engagement=lambda: (7, 1)))
+    sources = replace(sources, destinations=lambda: sites, engagement=lambda: (7, 1), inbound_sessions=lambda: 3)
+    found = await read(registry, sources)
     assert {name: found[name] for name in found if name.startswith("kannon_deliveries")} == {
         "kannon_deliveries to_validate": 0,
         "kannon_deliveries validating": 0,
@@ -124,6 +133,9 @@ async def test_pool_streams_components_and_connections(
     assert (found["kannon_smtp_destinations up"], found["kannon_smtp_destinations down"]) == (1, 1)
     assert (found["kannon_readings_waiting"], found["kannon_readings_lost_total"]) == (7, 1)
     assert (found["kannon_up postgres"], found["kannon_up nats"]) == (1, 1)
+    assert found["kannon_inbound_open_sessions"] == 3
+    assert found["kannon_certificate_expiry_seconds api.tls_cert"] == pytest.approx(30 * 86400, abs=60)
+    assert found["kannon_backup_age_seconds"] == pytest.approx(7200, abs=60)
     assert found["kannon_disk_free_bytes /var/lib/kannon"] == 30
     assert found["kannon_disk_reserve_bytes /var/lib/kannon"] == 5
     assert found["kannon_postgres_connections background max"] == 10
@@ -146,7 +158,11 @@ async def test_what_components_count(registry: CollectorRegistry, metrics: Metri
     metrics.recorded([event(EventType.BOUNCED, code=550, host="192.0.2.1")])
     metrics.gave_up([event(EventType.FAILED)])
     metrics.reported("complaint")
-    metrics.stored([gmail, event(EventType.OPENED)], 1, [0.1, 0.1])
+    metrics.stored([gmail, event(EventType.OPENED)], {("example.com", EventType.OPENED): 1}, [0.1, 0.1])
+    metrics.called("Mailer.SendHTML", "OK", 0.002)
+    metrics.called("Mailer.SendHTML", "UNAUTHENTICATED", 0.001)
+    metrics.answered(307)
+    metrics.session_ended(SessionResult.STORED)
     metrics.suppressed([Suppression("example.com", "a@x.org", Cause.COMPLAINED, NOW)])
     found = await read(registry, sources)
     assert (found["kannon_recipients_total accepted"], found["kannon_recipients_total suppressed"]) == (5, 2)
@@ -164,9 +180,42 @@ async def test_what_components_count(registry: CollectorRegistry, metrics: Metri
     assert (found["kannon_work_seconds_count build"], found["kannon_work_seconds_sum send"]) == (10, 0.4)
     assert found["kannon_work_seconds_sum build"] == pytest.approx(0.05)
     assert (found["kannon_built_total"], found["kannon_build_failures_total"]) == (10, 1)
+    assert found["kannon_api_call_seconds_count Mailer.SendHTML OK"] == 1
+    assert found["kannon_api_call_seconds_count Mailer.SendHTML UNAUTHENTICATED"] == 1
+    assert (found["kannon_bump_answers_total 307"], found["kannon_bump_answers_total 404"]) == (1, 0)
+    assert (found["kannon_inbound_sessions_total stored"], found["kannon_inbound_sessions_total idle"]) == (1, 0)
     assert (found["kannon_events_total opened"], found["kannon_events_known_total"]) == (1, 1)
     assert (found["kannon_gave_up_total failed"], found["kannon_gave_up_total bounced"]) == (1, 0)
     assert (found["kannon_reports_total complaint"], found["kannon_suppressed_total complained"]) == (1, 1)
+
+
+async def test_each_domain_has_its_outcomes_up_to_a_number_of_domains(
+    registry: CollectorRegistry, metrics: Metrics, sources: Sources
+) -> None:
+    """The first 25 domains have a label at once, 25 more from a hundred outcomes on; a repeat does not count."""
+    gmail = event(EventType.DELIVERED, host="gmail-smtp-in.l.google.com", code=250)
+    for number in range(1000):
+        domain = f"d{number}.example"
+        count = 101 if number < 500 else 1
+        metrics.stored([gmail] * count, {(domain, EventType.DELIVERED): count}, [])
+    fresh = {("d0.example", EventType.BOUNCED): 2, ("d0.example", EventType.OPENED): 9}
+    metrics.stored([gmail] * 11, fresh, [])
+    found = await read(registry, sources)
+    outcomes = {k.removeprefix("kannon_outcomes_total "): v for k, v in found.items() if "kannon_outcomes" in k}
+    assert len({name.split()[0] for name in outcomes}) == 51
+    assert (outcomes["d0.example delivered"], outcomes["d0.example bounced"]) == (101, 2)
+    assert outcomes["d49.example delivered"] == 101
+    assert outcomes["other delivered"] == 450 * 101 + 500
+    assert (outcomes["d0.example complained"], outcomes["d0.example failed"]) == (0, 0)
+    assert "d0.example opened" not in outcomes
+
+
+async def test_a_data_directory_without_a_backup_has_an_infinite_age(
+    registry: CollectorRegistry, sources: Sources
+) -> None:
+    found = await read(registry, replace(sources, host=Host(last_backup=lambda: None)))
+    assert found["kannon_backup_age_seconds"] == math.inf
+    assert not [name for name in found if "certificate" in name or "disk" in name]
 
 
 async def test_what_is_away_is_left_out_and_said(registry: CollectorRegistry, sources: Sources, bus: Bus) -> None:
@@ -225,6 +274,8 @@ async def test_every_name_is_documented_with_its_type_and_labels_and_no_other_is
     registry: CollectorRegistry, metrics: Metrics, sources: Sources
 ) -> None:
     metrics.recorded([event(EventType.DELIVERED, host="mx.example.org", code=250)])
+    metrics.called("Mailer.SendHTML", "OK", 0.002)
+    metrics.stored([event(EventType.DELIVERED)], {("example.com", EventType.DELIVERED): 1}, [])
     server = MetricsServer(registry, Gauges(sources), listen="127.0.0.1:0")
     families = list(text_string_to_metric_families((await server.text()).decode()))
     served = set()
@@ -233,6 +284,8 @@ async def test_every_name_is_documented_with_its_type_and_labels_and_no_other_is
         assert family.samples, family.name
         name = family.name + ("_total" if family.type == "counter" else "")
         served.add((name, family.type, ", ".join(f"`{label}`" for label in sorted(labels))))
+    named = {spec.name for spec in vars(names).values() if isinstance(spec, Spec)}
+    assert {family.name for family in families if not family.name.startswith("process_")} == named
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*)\| [^|]+ \|", DOCUMENT.read_text(), re.M)
     documented = {
         (name, kind, ", ".join(sorted(filter(None, labels.strip().split(", "))))) for name, kind, labels in rows

@@ -1,0 +1,95 @@
+"""Every metric's name, labels and help text: the only place that spells them.
+
+In: nothing. Out: one Spec for each metric; `metrics.py` counts with them, the metrics component reads gauges into them.
+docs/operating.md explains each one, and packaging/prometheus/ uses them; tests compare all three.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+
+class SessionResult(StrEnum):
+    """Of an inbound SMTP session: the first of these that is true of it."""
+
+    STORED = "stored"
+    """A message was stored."""
+    DEFERRED = "deferred"
+    """A recipient or a message got 451 or 452."""
+    REJECTED = "rejected"
+    """A recipient or a message got 550 or 554."""
+    IDLE = "idle"
+    """It named no recipient: a probe, or a scanner."""
+    REFUSED = "refused"
+    """The connection got 421 at a limit of connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A counter's name has no `_total`, which the text format adds."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+    def gauge(self) -> GaugeMetricFamily:
+        """Without samples."""
+        return GaugeMetricFamily(self.name, self.help, labels=self.labels)
+
+    def counter(self) -> CounterMetricFamily:
+        """Without samples."""
+        return CounterMetricFamily(self.name, self.help, labels=self.labels)
+
+
+# Counters and histograms of the components
+
+RECIPIENTS: Final = Spec("kannon_recipients", "Recipients of sends, by result.", ("result",))
+API_CALL_SECONDS: Final = Spec("kannon_api_call_seconds", "Calls of the API and their time.", ("method", "status"))
+STAGE_SECONDS: Final = Spec("kannon_stage_seconds", "Time from one stage of a mail's way to another.", ("stage",))
+WORK_SECONDS: Final = Spec("kannon_work_seconds", "Time that a piece of work takes.", ("work",))
+BUILT: Final = Spec("kannon_built", "Mails built and signed.")
+BUILD_FAILURES: Final = Spec("kannon_build_failures", "Mails that could not be built; the dispatcher retries.")
+VERDICTS: Final = Spec("kannon_verdicts", "Delivery attempts, by verdict.", ("verdict", "code", "destination"))
+GAVE_UP: Final = Spec("kannon_gave_up", "Deliveries whose retry budget is used up.", ("outcome",))
+EVENTS: Final = Spec("kannon_events", "Events stored in the statistics.", ("type",))
+EVENTS_KNOWN: Final = Spec("kannon_events_known", "Events among them that were stored before.")
+OUTCOMES: Final = Spec("kannon_outcomes", "Outcomes and complaints of each domain, once each.", ("domain", "type"))
+REPORTS: Final = Spec("kannon_reports", "Mails to bounce addresses, by kind.", ("kind",))
+SUPPRESSED: Final = Spec("kannon_suppressed", "Addresses suppressed by events.", ("cause",))
+BUMP_ANSWERS: Final = Spec("kannon_bump_answers", "HTTP answers of bump, by status.", ("status",))
+INBOUND_SESSIONS: Final = Spec("kannon_inbound_sessions", "Inbound SMTP sessions that ended, by result.", ("result",))
+
+# Read at each scrape
+
+COMPONENT_READY: Final = Spec("kannon_component_ready", "Whether a component serves.", ("component",))
+COMPONENT_RESTARTS: Final = Spec("kannon_component_restarts", "Failures of a component.", ("component",))
+SMTP_MAILS: Final = Spec("kannon_smtp_mails", "Mails in the sender.", ("where",))
+SMTP_CONNECTIONS: Final = Spec("kannon_smtp_connections", "Open connections to MX hosts.")
+SMTP_DESTINATIONS: Final = Spec("kannon_smtp_destinations", "MX sites in use, by whether they answer.", ("is",))
+INBOUND_OPEN: Final = Spec("kannon_inbound_open_sessions", "Inbound SMTP sessions that are open.")
+READINGS_WAITING: Final = Spec("kannon_readings_waiting", "Opens and clicks that wait for NATS in memory.")
+READINGS_LOST: Final = Spec("kannon_readings_lost", "Opens and clicks dropped because NATS was away too long.")
+DISK_FREE: Final = Spec("kannon_disk_free_bytes", "Free space for the data directory.", ("path",))
+DISK_RESERVE: Final = Spec("kannon_disk_reserve_bytes", "Below it sends are refused.", ("path",))
+CERTIFICATE_EXPIRY: Final = Spec(
+    "kannon_certificate_expiry_seconds", "Time until a TLS file in use expires, negative after that.", ("key",)
+)
+BACKUP_AGE: Final = Spec(
+    "kannon_backup_age_seconds", "Time since kannon backup last wrote this data directory's database."
+)
+UP: Final = Spec("kannon_up", "Whether a dependency answers.", ("dependency",))
+DELIVERIES: Final = Spec("kannon_deliveries", "Deliveries without an outcome.", ("state",))
+OVERDUE_SECONDS: Final = Spec("kannon_overdue_seconds", "Time since the first one was due.", ("state",))
+SUPPRESSIONS: Final = Spec("kannon_suppressions", "Addresses suppressed now, of all domains.")
+POSTGRES_CONNECTIONS: Final = Spec("kannon_postgres_connections", "Connections to PostgreSQL.", ("pool", "state"))
+STREAM_MESSAGES: Final = Spec("kannon_stream_messages", "Messages in a stream.", ("stream",))
+STREAM_LIMIT: Final = Spec("kannon_stream_limit", "Messages that a stream can hold.", ("stream",))
+STREAM_BYTES: Final = Spec("kannon_stream_bytes", "Bytes in a stream.", ("stream",))
+STREAM_AGE_SECONDS: Final = Spec("kannon_stream_age_seconds", "Age of a stream's oldest message.", ("stream",))
+CONSUMER_WAITING: Final = Spec(
+    "kannon_consumer_waiting", "Messages a consumer has not settled.", ("stream", "consumer")
+)
+PARKED_MESSAGES: Final = Spec("kannon_parked_messages", "Dead letters: messages that no component could handle.")
+BUILD_INFO: Final = Spec("kannon_build_info", "The version that runs.", ("version",))
