@@ -77,7 +77,7 @@ dist/kannon: $(SOURCES) $(PACKAGED) | $(VENV)/.dev
 
 deb: build/.deb
 
-build/.deb: dist/kannon packaging/build-deb $(wildcard packaging/deb/*) CHANGELOG.md
+build/.deb: dist/kannon packaging/build-deb $(wildcard packaging/deb/* packaging/prometheus/*) CHANGELOG.md
 	SOURCE_DATE_EPOCH=0 packaging/build-deb
 	@touch $@
 

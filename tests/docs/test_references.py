@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # NATS subjects and protobuf services also begin with `kannon.`.
 OTHER = re.compile(
     r"kannon\.(sending|bounce|wake|ask|stats"
-    r"|parked|admin\.v1|mailer\.v1|StatsApiV1|_domainkey|toml|js|service|sysusers|env|sql|create_domain)"
+    r"|parked|admin\.v1|mailer\.v1|StatsApiV1|_domainkey|toml|js|service|rules|dashboard|sysusers|env|sql|create_domain)"
 )
 DOTTED = re.compile(r"(?<![\w.@/-])kannon(?:\.[A-Za-z_]\w*)+")
 PATHS = re.compile(r"(?<![\w./-])(?:kannon|tests|sql|docs|tools|packaging|proto)/[\w./-]*\w(?![\w*…])")

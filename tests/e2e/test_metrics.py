@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
+from tests.packaging.test_prometheus import FOLDER, dashboard_expressions, metrics_in
 from tests.support.http import request
 from tests.support.inbox import Inbox, inbox
 from tests.support.kannon_process import Kannon
@@ -80,6 +81,10 @@ async def test_three_mails_are_counted(kannon: Kannon) -> None:
     assert {"api", "validator", "dispatcher", "sender", "smtp", "bump", "stats", "postgres", "nats"} <= set(components)
     assert set(components.values()) == {1}
     assert found["kannon_component_restarts_total sender"] == 0
+    names = {name.split()[0] for name in found}
+    used = metrics_in((FOLDER / "kannon.rules.yml").read_text()).union(*map(metrics_in, dashboard_expressions()))
+    # Absent here: the server has no certificate, and no component counted what these count.
+    assert used - names == {"kannon_certificate_expiry_seconds"}
     # An open connection of a scraper does not delay the stop.
     async with await anyio.connect_tcp("127.0.0.1", kannon.ports["metrics"]) as stream:
         await stream.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -78,6 +78,12 @@ def test_the_package_declares_its_dependencies(package: Path) -> None:
     assert "postgresql" not in depends.stdout
 
 
+def test_the_package_has_the_rules_and_the_dashboard(package: Path) -> None:
+    listed = subprocess.run(["dpkg-deb", "--contents", package], capture_output=True, text=True, check=True).stdout
+    for name in ("kannon.rules.yml", "kannon.rules.test.yml", "kannon.dashboard.json"):
+        assert f"./usr/share/kannon/prometheus/{name}" in listed
+
+
 def test_the_package_and_the_service_by_hand_exclude_each_other(copy: Machine, package: Path, executable: Path) -> None:
     copy.put(package, DEB)
     copy.must("dpkg", "--install", DEB)
