@@ -22,6 +22,7 @@ from tests.support.promtool import promtool
 ROOT = Path(__file__).parents[2]
 LISTENERS = ("API", "BUMP", "SMTP", "METRICS")
 NOT_RUN = {
+    "make torture": "it takes minutes; tests/torture runs a short form",
     "grpcurl -plaintext 127.0.0.1:50051 list": "grpcurl is no package of Debian or PyPI",
     "docker run --read-only": "there is no container engine; tests/packaging/test_container.py reads the Dockerfile",
     "stats.example.com {": "Caddy is not installed, for one block of three lines",
