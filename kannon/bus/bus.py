@@ -11,7 +11,7 @@ from uuid import uuid4
 import anyio
 import structlog
 
-from kannon.bus import gather, notify, streams, throttled
+from kannon.bus import gather, notify, redelivered, streams, throttled
 from kannon.bus.backlog import Backlog, Progress, Queue, purge_settled, read_backlog, read_progress, read_sending_queue
 from kannon.bus.bodies import Bodies
 from kannon.bus.connection import Connection, unavailable
@@ -22,7 +22,7 @@ from kannon.bus.publish import Outgoing
 from kannon.bus.rewind import rewind_consumers
 from kannon.errors import Poison
 from kannon.mail.destination import SenderView
-from kannon.mail.envelope import Envelope, ThrottledDelivery
+from kannon.mail.envelope import Envelope, RedeliveredEnvelope, ThrottledDelivery
 from kannon.mail.event import Event
 from kannon.wire.destinations import decode_view, encode_view
 from kannon.wire.envelopes import encode_envelope
@@ -43,6 +43,7 @@ class Bus:
         self._connection = Connection(url, name=name)
         self._bodies = Bodies(self._connection)
         self._dead_letters = DeadLetters(self._connection, self._publish, self._bodies)
+        self._questions = redelivered.Questions(self._connection)
         self._lock = anyio.Lock()
 
     async def ready(self) -> None:
@@ -169,6 +170,19 @@ class Bus:
     async def take_throttled(self, handle: throttled.ThrottledHandler, stop: anyio.Event) -> None:
         """See `kannon.bus.throttled.serve_returns`."""
         await throttled.serve_returns(self._connection, handle, stop)
+
+    async def ask_senders(self, page: Sequence[RedeliveredEnvelope]) -> dict[redelivered.Key, redelivered.Held]:
+        """See `kannon.bus.redelivered`, here and below."""
+        return await self._questions.ask_senders(page)
+
+    async def serve_senders(self, answer: redelivered.SenderAnswer) -> None:
+        await self._questions.serve_senders(answer)
+
+    async def ask_dispatcher(self, page: Sequence[RedeliveredEnvelope]) -> set[redelivered.Key]:
+        return await self._questions.ask_dispatcher(page)
+
+    async def serve_dispatcher(self, answer: redelivered.DispatcherAnswer, stop: anyio.Event) -> None:
+        await self._questions.serve_dispatcher(answer, stop)
 
     async def serve_destinations(self, view: Callable[[], SenderView]) -> None:
         """Replies to `gather_destinations` with what `view` returns, until cancelled."""

@@ -67,7 +67,10 @@ class Message:
     @property
     def num_delivered(self) -> int:
         """1 on the first delivery."""
-        return int(self._raw.metadata.num_delivered)
+        # $JS.ACK.<stream>.<consumer>.<delivered>.…, or with domain and account before the stream. nats-py's `metadata`
+        # costs ten times as much, and the sender reads this of each envelope.
+        tokens = self._raw.reply.split(".", 7)
+        return int(tokens[4] if tokens[6].isdecimal() and self._raw.reply.count(".") == 8 else tokens[6])
 
     async def ack(self) -> None:
         """Not confirmed by the server: after a lost ack the message is redelivered, which every handler must

@@ -18,26 +18,30 @@ log = structlog.get_logger()
 REPLY_SECONDS = 0.5
 
 
-async def gather(connection: Connection, subject: str) -> list[bytes]:
-    """Raises Unavailable."""
+async def gather(
+    connection: Connection, subject: str, question: bytes = b"", *, enough: Callable[[bytes], bool] | None = None
+) -> list[bytes]:
+    """`enough` is given each reply and ends the wait. Raises Unavailable."""
     await connection.open()
     client = connection.client
     replies: list[bytes] = []
-    no_responders = anyio.Event()
+    done = anyio.Event()
 
     async def arrived(message: Msg) -> None:
         if message.headers:  # status 503: nothing is subscribed
-            no_responders.set()
+            done.set()
         else:
             replies.append(message.data)
+            if enough is not None and enough(message.data):
+                done.set()
 
     inbox = client.new_inbox()
     with unavailable():
         subscription = await client.subscribe(inbox, cb=arrived)
         try:
-            await client.publish(subject, b"", reply=inbox)
+            await client.publish(subject, question, reply=inbox)
             with anyio.move_on_after(REPLY_SECONDS):
-                await no_responders.wait()
+                await done.wait()
         finally:
             await connection.end(subscription)
     return replies

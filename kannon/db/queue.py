@@ -92,6 +92,13 @@ class ClaimCursor:
     domain: str = ""
 
 
+class Attempts(NamedTuple):
+    """How many attempts of a delivery have an outcome, and its requeue count."""
+
+    attempts: int
+    requeues: int
+
+
 @asynccontextmanager
 async def keep_to_indexes(db: Database) -> AsyncIterator["Connection"]:
     """A transaction whose statements find rows by an index, however wrong PostgreSQL's statistics are."""
@@ -221,6 +228,13 @@ async def reclaim_sending(db: Database, claimed_before: datetime) -> int:
     """Returns rows claimed before that time (by `read_clock`), whose envelope no longer exists; their number."""
     async with db.acquire() as connection:
         return _affected(await queries.reclaim_sending(connection, claimed_before=claimed_before))
+
+
+async def find_attempts(db: Database, ids: Sequence[int]) -> dict[int, Attempts]:
+    """By delivery id; a delivery that has ended is absent."""
+    async with keep_to_indexes(db) as connection:
+        rows = queries.find_attempts(connection, ids=ids)
+        return {row["id"]: Attempts(row["attempts"], row["turn"]) async for row in rows}
 
 
 async def find_delivery(db: Database, delivery_id: int) -> DeliveryRef | None:

@@ -1,7 +1,9 @@
-"""Envelope: one signed mail between dispatcher and sender. ThrottledDelivery: its return without an attempt."""
+"""Envelope: one signed mail between dispatcher and sender. ThrottledDelivery: its return without an attempt.
+RedeliveredEnvelope: the question whether one may still be sent."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +34,12 @@ class ThrottledDelivery:
     requeues: int
     seconds: float
     rate: float = 0.0
+
+
+class RedeliveredEnvelope(NamedTuple):
+    """An envelope that the stream delivers again. `deliveries` counts how often it did so by now."""
+
+    delivery_id: int
+    attempt: int
+    requeues: int
+    deliveries: int

@@ -201,6 +201,9 @@ SELECT id, message_id, domain, email, attempts, due_at, answer_code, answer_text
 FROM sending_pool_emails
 WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR UPDATE;
 
+-- name: find_attempts
+SELECT id, attempts, turn FROM sending_pool_emails WHERE id = ANY(:ids::bigint[]);
+
 -- name: delete_deliveries!
 DELETE FROM sending_pool_emails WHERE id = ANY(:ids::bigint[]);
 

@@ -1,5 +1,5 @@
-"""The dispatcher as a component: the scheduler, the two outcome consumers, throttled destinations, and the reclaim of
-lost claims.
+"""The dispatcher as a component: the scheduler, the two outcome consumers, throttled destinations, answers about
+redelivered envelopes, and the reclaim of lost claims.
 
 In: database and bus. Out: a running dispatcher; it is *started* once it consumes outcomes and claims deliveries.
 """
@@ -16,9 +16,11 @@ from anyio.abc import TaskStatus
 
 from kannon.bus.backlog import Backlog, Progress
 from kannon.bus.consume import Limits, PageHandler
+from kannon.bus.redelivered import DispatcherAnswer
 from kannon.bus.streams import BOUNCES_DISPATCHER, OUTCOMES, ConsumerSpec
 from kannon.bus.throttled import ThrottledHandler
 from kannon.components.dispatcher.outcomes import Outcomes
+from kannon.components.dispatcher.redelivered import RedeliveredEnvelopes
 from kannon.components.dispatcher.scheduler import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, PAGE_SECONDS, Scheduler
 from kannon.components.dispatcher.throttle import ThrottledDestinations
 from kannon.db.pool import Database
@@ -42,6 +44,7 @@ class Bus(Protocol):
     async def progress(self, spec: ConsumerSpec) -> Progress: ...
     async def sweep_bodies(self) -> None: ...
     async def take_throttled(self, handle: ThrottledHandler, stop: anyio.Event) -> None: ...
+    async def serve_dispatcher(self, answer: DispatcherAnswer, stop: anyio.Event) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
 
@@ -69,6 +72,7 @@ class Dispatcher:
         self._outcomes = outcomes
         self._builder = builder
         self._throttled = ThrottledDestinations(db)
+        self._redelivered = RedeliveredEnvelopes(db, bus)
         self._lease = lease
         self._single_node = single_node
         self._started: datetime | None = None
@@ -98,6 +102,8 @@ class Dispatcher:
                 work.start_soon(self._run_again, "scheduler", partial(self._scheduler.run, stop), stop)
                 take = partial(self._bus.take_throttled, self._throttled.on_throttled, stop)
                 work.start_soon(self._run_again, "throttled", take, stop)
+                answer = partial(self._bus.serve_dispatcher, self._redelivered.find_closed, stop)
+                work.start_soon(self._run_again, "redelivered", answer, stop)
                 task_status.started()
             group.cancel_scope.cancel()
 

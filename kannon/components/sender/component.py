@@ -1,9 +1,10 @@
 """sender: consumes envelopes, delivers them, and publishes the outcome of each attempt.
 
 In: kannon.sending. Out: kannon.stats.delivered, bounced (permanent) or error, one for each attempt. A throttled
-envelope goes back to the stream, or to the pool when it has to wait longer; this is no attempt. Mails in flight belong
-to the sender's own task group and not to the consumer that delivered them: when NATS goes away meanwhile, they are
-finished, and their outcomes kept until it is back. It never touches PostgreSQL.
+envelope goes back to the stream, or to the pool when it has to wait longer; this is no attempt. A redelivered envelope
+is sent only if other processes know of no outcome. Mails in flight belong to the sender's own task group and not to the
+consumer that delivered them: when NATS goes away meanwhile, they are finished, and their outcomes kept until it is
+back. It never touches PostgreSQL.
 """
 
 import asyncio
@@ -17,10 +18,12 @@ import structlog
 from anyio.abc import TaskStatus
 
 from kannon.bus.consume import MAX_FAILURES, Limits, Message, PageHandler
+from kannon.bus.redelivered import SenderAnswer
 from kannon.bus.streams import SENDER, ConsumerSpec
 from kannon.components.sender import outcomes
 from kannon.components.sender.inflight import Arrival, InFlight, InFlightEnvelope, Page
 from kannon.components.sender.outcomes import Outcomes, Publisher, event_of
+from kannon.components.sender.redelivered import Asker, Redelivered
 from kannon.components.sender.throttled import ThrottledReturns
 from kannon.errors import Poison, Unavailable
 from kannon.hostname import process_name
@@ -45,10 +48,11 @@ MAX_DESTINATIONS = 1000  # in one answer, which is one bus message
 _LOGGED_AS = {EventType.DELIVERED: "delivered", EventType.ERROR: "deferred", EventType.BOUNCED: "bounced"}
 
 
-class Bus(Publisher, Protocol):
+class Bus(Publisher, Asker, Protocol):
     async def ready(self) -> None: ...
     async def fetch_body(self, name: str) -> bytes: ...
     async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None: ...
+    async def serve_senders(self, answer: SenderAnswer) -> None: ...
     async def serve_destinations(self, view: Callable[[], SenderView]) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
@@ -91,6 +95,7 @@ class Sender:
         self._in_flight = InFlight()
         self._outcomes = Outcomes(bus, self._in_flight, metrics)
         self._throttled = ThrottledReturns(bus, self._in_flight)
+        self._redelivered = Redelivered(bus, self._in_flight, self._start)
         self._large = anyio.CapacityLimiter(LARGE_BODIES)
         self._group: asyncio.TaskGroup | None = None
 
@@ -107,6 +112,8 @@ class Sender:
         async with self._deliverer, anyio.create_task_group() as recorder:
             recorder.start_soon(self._outcomes.run)
             recorder.start_soon(self._throttled.run)
+            recorder.start_soon(self._redelivered.run)
+            recorder.start_soon(self._bus.serve_senders, self._in_flight.held)
             recorder.start_soon(self._bus.serve_destinations, self._view)
             recorder.start_soon(self._cancel_waiters, stop)
             # asyncio's task group: a task of anyio costs as much as sending a mail.
@@ -165,8 +172,14 @@ class Sender:
                 if work.body_object:  # a crash or an outage may have kept it from being deleted with its outcome
                     await self._outcomes.delete_body(work.body_object)
         elif arrival is Arrival.NEW:
-            assert self._group is not None, "pages come while run is running"  # noqa: S101  # for the type checker
-            self._group.create_task(self._process(work, parsed))
+            if message.num_delivered > 1 and not self._in_flight.is_open(work.redelivered()):
+                self._redelivered.add(work, parsed)
+            else:
+                self._start(work, parsed)
+
+    def _start(self, work: InFlightEnvelope, parsed: EmailToSend) -> None:
+        assert self._group is not None, "pages come while run is running"  # noqa: S101  # for the type checker
+        self._group.create_task(self._process(work, parsed))
 
     async def _process(self, work: InFlightEnvelope, parsed: EmailToSend) -> None:
         """One envelope to its verdict, or back to the stream or the pool."""
@@ -227,7 +240,7 @@ class Sender:
         self._outcomes.add(work, event)
 
     async def _requeue(self, work: InFlightEnvelope, delay_seconds: float) -> None:
-        self._in_flight.remove(work)
+        self._in_flight.returned(work)
         await work.nak(delay_seconds)
 
     async def _retry_or_park(self, work: InFlightEnvelope) -> None:

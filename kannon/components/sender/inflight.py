@@ -15,7 +15,9 @@ import anyio
 import structlog
 
 from kannon.bus.consume import Message
+from kannon.bus.redelivered import Held
 from kannon.errors import Unavailable
+from kannon.mail.envelope import RedeliveredEnvelope
 from kannon.mail.event import Event
 
 log = structlog.get_logger()
@@ -54,6 +56,9 @@ class InFlightEnvelope:
     body_object: str
     messages: list[tuple[Message, Page]]
 
+    def redelivered(self) -> RedeliveredEnvelope:
+        return RedeliveredEnvelope(*self.key, self.requeues, max(message.num_delivered for message, _ in self.messages))
+
     async def ack(self) -> None:
         for message, page in self.messages:
             try:
@@ -83,6 +88,7 @@ class InFlight:
     def __init__(self) -> None:
         self._envelopes: dict[Key, InFlightEnvelope] = {}
         self._recorded: OrderedDict[Key, tuple[int, Event]] = OrderedDict()  # with its requeue count
+        self._returned: OrderedDict[tuple[int, int, int], int] = OrderedDict()  # with the count of deliveries
         self._changed = anyio.Event()
 
     def __len__(self) -> int:
@@ -108,6 +114,27 @@ class InFlight:
         self._recorded[work.key] = work.requeues, event
         if len(self._recorded) > REMEMBERED:
             self._recorded.popitem(last=False)
+
+    def returned(self, work: InFlightEnvelope) -> None:
+        """It goes back to the stream, and this process has not sent it."""
+        self.remove(work)
+        asked = work.redelivered()
+        self._returned[asked[:3]] = asked.deliveries
+        if len(self._returned) > REMEMBERED:
+            self._returned.popitem(last=False)
+
+    def is_open(self, asked: RedeliveredEnvelope) -> bool:
+        """Whether this process had it last and returned it unsent."""
+        return self._returned.get(asked[:3]) == asked.deliveries - 1
+
+    def held(self, asked: RedeliveredEnvelope) -> Held | None:
+        """The reply to another sender."""
+        key = asked.delivery_id, asked.attempt
+        if key in self._recorded:
+            return Held.RECORDED
+        if key in self._envelopes:
+            return Held.IN_FLIGHT
+        return Held.RETURNED if self.is_open(asked) else None
 
     def remove(self, work: InFlightEnvelope) -> None:
         """Requeued, or a dead letter: the next time it is new."""

@@ -50,18 +50,17 @@ class ThrottledReturns:
             taken = await self._offer([delivery for _, delivery in page])
             del self._gathered[: len(page)]
             for work, delivery in page:
-                self._in_flight.remove(work)
                 if taken:
+                    self._in_flight.remove(work)
                     await work.ack()
                 else:
+                    self._in_flight.remove(work)  # a lost reply: the pool may have it all the same
                     await work.nak(min(delivery.seconds, RETRY_SECONDS))
 
     async def _offer(self, page: Sequence[ThrottledDelivery]) -> bool:
         # First the rows return to the pool, second the envelopes are acked. Until then the stream has them, so neither
         # a crash nor a missing dispatcher makes a row wait for its lease. After a crash in between, or a lost answer,
-        # NATS redelivers the old envelope. It is offered again, and the dispatcher takes it without effect, because
-        # its requeue count is another one; or it is sent, and its outcome settles the row. A second copy goes out only
-        # when another sender has the row's new envelope by then.
+        # NATS redelivers the old envelope, and its sender learns from a dispatcher that the pool has replaced it.
         try:
             await self._bus.publish_throttled(page)
         except Unavailable as error:

@@ -20,7 +20,7 @@ from kannon.config import Dns
 from kannon.config import Sender as Settings
 from kannon.embedded import DataDir, EmbeddedNats
 from kannon.errors import Unavailable
-from kannon.mail.envelope import Envelope, ThrottledDelivery
+from kannon.mail.envelope import Envelope, RedeliveredEnvelope, ThrottledDelivery
 from kannon.mail.event import Event, EventType
 from kannon.mail.verdict import Stage, Verdict
 from kannon.outbound import Deliverer, Throttled
@@ -61,6 +61,20 @@ async def bus(nats_url: str) -> AsyncIterator[Bus]:
     await bus.ready()
     yield bus
     await bus.close()
+
+
+@asynccontextmanager
+async def a_pool_that_waits(bus: Bus) -> AsyncIterator[None]:
+    """Answers as a dispatcher without any outcome: each redelivered envelope may be sent."""
+
+    async def find_closed(page: Sequence[RedeliveredEnvelope]) -> set[tuple[int, int]]:
+        return set()
+
+    stop = anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bus.serve_dispatcher, find_closed, stop)
+        yield
+        stop.set()
 
 
 async def drained(bus: Bus) -> None:
@@ -386,7 +400,7 @@ async def test_stop_lets_transactions_finish_and_requeues_the_others(bus: Bus) -
     assert len(peer.mails) == 2
     assert (await bus.backlog()).messages == 28
     # And they are there for the next one at once.
-    async with serving(peer) as port, running(a_sender(bus, port)):
+    async with a_pool_that_waits(bus), serving(peer) as port, running(a_sender(bus, port)):
         await drained(bus)
     assert len(peer.mails) == 30
 
@@ -400,7 +414,7 @@ async def test_cut_in_the_middle_of_a_mail_it_goes_on_at_the_next_run(bus: Bus) 
             await group.start(lambda *, task_status: sender.run(anyio.Event(), task_status=task_status))
             await eventually(lambda: peer.used[Stage.RCPT] == 1)
             group.cancel_scope.cancel()
-        async with running(sender):
+        async with a_pool_that_waits(bus), running(sender):
             await drained(bus)
     assert len(peer.mails) == 1
 
@@ -485,7 +499,7 @@ async def test_an_envelope_stays_in_the_stream_until_a_dispatcher_took_its_deliv
     await bus.publish_envelopes([an_envelope()])
     stop = anyio.Event()
     with patience():
-        async with running(a_full_sender(telling)), anyio.create_task_group() as group:
+        async with a_pool_that_waits(bus), running(a_full_sender(telling)), anyio.create_task_group() as group:
             await refused.wait()
             assert (await bus.backlog()).messages == 1
             group.start_soon(bus.take_throttled, take_it, stop)
