@@ -20,6 +20,7 @@ from kannon.bus.dead_letters import DeadLetter, DeadLetters
 from kannon.bus.events import pack
 from kannon.bus.publish import Outgoing
 from kannon.bus.rewind import rewind_consumers
+from kannon.bus.settle import Settlements
 from kannon.errors import Poison
 from kannon.mail.destination import SenderView
 from kannon.mail.envelope import Envelope, RedeliveredEnvelope, ThrottledDelivery
@@ -44,6 +45,7 @@ class Bus:
         self._bodies = Bodies(self._connection)
         self._dead_letters = DeadLetters(self._connection, self._publish, self._bodies)
         self._questions = redelivered.Questions(self._connection)
+        self._settlements: dict[streams.ConsumerSpec, Settlements] = {}
         self._lock = anyio.Lock()
 
     async def ready(self) -> None:
@@ -102,7 +104,9 @@ class Bus:
     ) -> None:
         """See `kannon.bus.consume`."""
         await self.ready()
-        await consume(self._connection, self._dead_letters, spec, handle, limits, stop=stop)
+        if spec not in self._settlements:
+            self._settlements[spec] = Settlements(self._connection, self._dead_letters, spec)
+        await consume(self._connection, self._settlements[spec], spec, handle, limits, stop=stop)
 
     async def backlog(self, stream: str = "kannon_sending") -> Backlog:
         return await read_backlog(self._connection, stream)

@@ -14,8 +14,9 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.bus.consume import Limits, Message, PageHandler
+from kannon.bus.consume import Limits, PageHandler
 from kannon.bus.events import read_events
+from kannon.bus.settle import Message
 from kannon.bus.streams import BOUNCES_STATS, STATS, ConsumerSpec
 from kannon.db.pool import Database
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of

@@ -9,7 +9,8 @@ from nats.js import JetStreamContext
 
 from kannon.bus import streams
 from kannon.bus.bus import Bus
-from kannon.bus.consume import Limits, Message
+from kannon.bus.consume import Limits
+from kannon.bus.settle import Message
 from kannon.errors import Poison, Unavailable
 from kannon.wire.envelopes import parse_envelope
 from tests.support.consume import take

@@ -10,7 +10,8 @@ import pytest
 
 from kannon.bus import consume, streams
 from kannon.bus.bus import Bus
-from kannon.bus.consume import Limits, Message
+from kannon.bus.consume import Limits
+from kannon.bus.settle import Message
 from kannon.embedded import DataDir, EmbeddedNats
 from kannon.errors import OperatorError, Poison, Unavailable
 from kannon.mail.envelope import Envelope, ThrottledDelivery

@@ -10,7 +10,8 @@ import pytest
 
 from kannon.bus import streams
 from kannon.bus.bus import Bus
-from kannon.bus.consume import Limits, Message
+from kannon.bus.consume import Limits
+from kannon.bus.settle import Message
 from kannon.errors import OperatorError, Unavailable
 from kannon.mail.event import Event, EventType
 from tests.support.consume import read

@@ -15,7 +15,8 @@ from nats.errors import Error as NatsError
 
 from kannon.bus import streams
 from kannon.bus.bus import Bus
-from kannon.bus.consume import PULL_SECONDS, Limits, Message
+from kannon.bus.consume import PULL_SECONDS, Limits
+from kannon.bus.settle import Message
 from kannon.embedded import DataDir, EmbeddedNats
 from kannon.embedded import nats as settings
 from kannon.errors import Unavailable

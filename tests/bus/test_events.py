@@ -7,9 +7,10 @@ import pytest
 
 from kannon.bus import streams
 from kannon.bus.bus import Bus
-from kannon.bus.consume import Limits, Message
+from kannon.bus.consume import Limits
 from kannon.bus.events import pack, read_events
 from kannon.bus.publish import Outgoing
+from kannon.bus.settle import Message
 from kannon.errors import Poison
 from kannon.mail.event import Event, EventType
 from kannon.pb.stats.types.stats_pb2 import EventPage

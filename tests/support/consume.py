@@ -5,7 +5,8 @@ from collections.abc import Callable
 import anyio
 
 from kannon.bus.bus import Bus
-from kannon.bus.consume import Limits, Message
+from kannon.bus.consume import Limits
+from kannon.bus.settle import Message
 from kannon.bus.streams import ConsumerSpec
 from kannon.mail.event import Event
 from kannon.wire.event_pages import Unreadable, decode_events

@@ -12,8 +12,8 @@ from typing import Protocol
 
 import structlog
 
-from kannon.bus.consume import Message
 from kannon.bus.events import read_events
+from kannon.bus.settle import Message
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queue import Deferral, SendingDelivery, settlement

@@ -17,8 +17,9 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from kannon.bus.consume import MAX_FAILURES, Limits, Message, PageHandler
+from kannon.bus.consume import MAX_FAILURES, Limits, PageHandler
 from kannon.bus.redelivered import SenderAnswer
+from kannon.bus.settle import Message
 from kannon.bus.streams import SENDER, ConsumerSpec
 from kannon.components.sender import outcomes
 from kannon.components.sender.inflight import Arrival, InFlight, InFlightEnvelope, Page
@@ -163,6 +164,7 @@ class Sender:
         work = InFlightEnvelope(
             (int(parsed.email_id), parsed.attempt), parsed.turn, parsed.body_object, [(message, page)]
         )
+        message.keep()
         arrival = self._in_flight.add(work)
         if arrival is Arrival.RECORDED:
             if event := self._in_flight.lost_outcome(work):
@@ -217,6 +219,8 @@ class Sender:
             await self._retry_or_park(work)
         except BaseException:
             self._in_flight.remove(work)  # cancelled: to the next run it is new
+            for message, _ in work.messages:
+                message.release()
             raise
 
     async def _deliver(self, work: InFlightEnvelope, envelope: Envelope) -> None:

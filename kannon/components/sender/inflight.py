@@ -14,8 +14,8 @@ from enum import Enum, auto
 import anyio
 import structlog
 
-from kannon.bus.consume import Message
 from kannon.bus.redelivered import Held
+from kannon.bus.settle import Message
 from kannon.errors import Unavailable
 from kannon.mail.envelope import RedeliveredEnvelope
 from kannon.mail.event import Event

@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from kannon.bus.bus import Bus
-from kannon.bus.consume import Limits, Message
+from kannon.bus.consume import Limits
+from kannon.bus.settle import Message
 from kannon.bus.streams import STATS
 from kannon.components.bump import Bump
 from kannon.db.keys import NewStatsKey, current_stats_key, list_verification_keys

@@ -9,8 +9,9 @@ import anyio
 import pytest
 
 from kannon.bus.bus import Bus
-from kannon.bus.consume import Limits, Message
+from kannon.bus.consume import Limits
 from kannon.bus.redelivered import Held
+from kannon.bus.settle import Message
 from kannon.bus.streams import OUTCOMES, SENDER
 from kannon.components.dispatcher import Outcomes
 from kannon.components.dispatcher.redelivered import RedeliveredEnvelopes
