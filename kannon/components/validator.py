@@ -17,6 +17,7 @@ from anyio.abc import TaskStatus
 from kannon.bus.streams import NOTIFY_VALIDATOR
 from kannon.db.claims import claim_or_release, release_claimed
 from kannon.db.pool import Database
+from kannon.db.presence import VALIDATOR, watch_presence
 from kannon.db.queue import (
     ClaimCursor,
     UnvalidatedDelivery,
@@ -72,6 +73,7 @@ class Validator:
         await reclaim_validating(self._db, timedelta(0) if self._single_node else LEASE)
         async with self._bus.listen(NOTIFY_VALIDATOR, stop) as notification, anyio.create_task_group() as group:
             group.start_soon(self._reclaim)
+            group.start_soon(watch_presence, self._db, VALIDATOR, self._release_of_gone)
             task_status.started()
             while not stop.is_set():
                 count = await self.cycle()
@@ -110,6 +112,11 @@ class Validator:
 
     async def _release(self, ids: Sequence[int]) -> None:
         await release_validating(self._db, ids)
+
+    async def _release_of_gone(self, now: datetime) -> None:
+        """Another validator is gone. A page that is checked twice publishes the same event ids."""
+        if count := await reclaim_validating(self._db, timedelta(0)):
+            log.warning("another validator is gone; its claims return to the queue", deliveries=count)
 
     async def _reclaim(self) -> None:
         while True:

@@ -67,6 +67,8 @@ class Database:
     """For a free connection, in seconds; None: no limit, for pools that a fixed number of tasks share."""
     hold_timeout: float | None = None
     """From the call to the release; None: no limit beside the statement timeout."""
+    url: str = ""
+    """For sessions outside the pool."""
 
     @property
     def size(self) -> int:
@@ -115,6 +117,18 @@ class Database:
         async with self.acquire() as connection, connection.transaction():
             yield connection
 
+    @asynccontextmanager
+    async def session(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+        """A connection outside the pool, for as long as the block takes. Raises Unavailable."""
+        try:
+            connection = await asyncpg.connect(self.url, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS)
+            try:
+                yield connection
+            finally:
+                connection.terminate()
+        except AWAY as error:
+            raise Unavailable(f"PostgreSQL: {describe(error)}") from error
+
     async def ping(self) -> None:
         """Raises Unavailable."""
         async with self.acquire() as connection:
@@ -150,7 +164,7 @@ async def open_database(
         reset=_no_reset,
         server_settings={"application_name": name, "timezone": "UTC"},
     )
-    return Database(pool, Permits(pool_size), acquire_timeout)
+    return Database(pool, Permits(pool_size), acquire_timeout, url=url)
 
 
 async def _no_reset(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

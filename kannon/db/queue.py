@@ -237,6 +237,14 @@ async def find_attempts(db: Database, ids: Sequence[int]) -> dict[int, Attempts]
         return {row["id"]: Attempts(row["attempts"], row["turn"]) async for row in rows}
 
 
+@repeat_on_conflict
+async def release_recent(db: Database, claimed_before: datetime, span: timedelta) -> int:
+    """Returns rows claimed within `span` before that time to the queue, without another requeue count; their number.
+    The outcomes published by then are settled before this call. `span` is shorter than the stream's memory of ids."""
+    async with keep_to_indexes(db) as connection:
+        return _affected(await queries.release_recent(connection, claimed_before=claimed_before, span=span))
+
+
 async def find_delivery(db: Database, delivery_id: int) -> DeliveryRef | None:
     """Any delivery of this installation, as far back as the statistics reach."""
     async with db.acquire() as connection:

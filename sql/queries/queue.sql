@@ -195,6 +195,21 @@ SELECT now();
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, turn = turn + 1
 WHERE state = 'sending' AND claimed_at < :claimed_before;
 
+-- name: release_recent!
+-- Claims of a process that is gone, and those of the others of the same time, as release_sending: the requeue count stays,
+-- so the stream drops the second envelope of a delivery that has one.
+UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL
+WHERE state = 'sending' AND claimed_at > :claimed_before::timestamptz - :span::interval AND claimed_at <= :claimed_before;
+
+-- name: hold_presence^
+-- 6b616e6e: "kann" in hexadecimal. The lock ends with the session.
+SELECT pg_advisory_lock_shared(x'6b616e6e'::integer, :role::integer);
+
+-- name: list_presence
+SELECT pid, pid = pg_backend_pid() AS own, now() AS now FROM pg_locks
+WHERE locktype = 'advisory' AND classid = x'6b616e6e'::integer::oid AND objid = :role::integer::oid AND objsubid = 2
+  AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+
 -- name: find_sending
 -- The rows of a page of outcomes, locked: attempts and due time decide whether and when a delivery is retried.
 SELECT id, message_id, domain, email, attempts, due_at, answer_code, answer_text, now() AS found_at

@@ -24,7 +24,8 @@ from kannon.components.dispatcher.redelivered import RedeliveredEnvelopes
 from kannon.components.dispatcher.scheduler import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, PAGE_SECONDS, Scheduler
 from kannon.components.dispatcher.throttle import ThrottledDestinations
 from kannon.db.pool import Database
-from kannon.db.queue import read_clock, reclaim_sending
+from kannon.db.presence import DISPATCHER, watch_presence
+from kannon.db.queue import read_clock, reclaim_sending, release_recent
 from kannon.errors import KannonError, Unavailable
 from kannon.log import leaves
 
@@ -34,6 +35,7 @@ OUTCOME_PAGE = 500  # messages
 OUTCOME_BYTES = 4 << 20  # a message may have many events
 GATHER_SECONDS = 0.05  # a transaction costs as much as some dozens of its rows
 RECLAIM_SECONDS = 2.0
+GONE_SPAN = timedelta(seconds=2 * PAGE_SECONDS)  # a page, and the time to notice
 SWEEP_SECONDS = 2 * PAGE_SECONDS  # a page's bodies and its envelopes are published within PAGE_SECONDS
 
 
@@ -88,6 +90,7 @@ class Dispatcher:
         async with self._builder, anyio.create_task_group() as group:
             group.start_soon(self._reclaim_regularly)
             group.start_soon(self._sweep_regularly)
+            group.start_soon(watch_presence, self._db, DISPATCHER, self._release_of_gone)
             async with anyio.create_task_group() as work:
                 # One page at a time, in one transaction; the next page gathers meanwhile.
                 limits = Limits(
@@ -141,6 +144,17 @@ class Dispatcher:
                 await self._bus.sweep_bodies()
             except KannonError as error:
                 log.warning("cannot delete unused bodies; retrying", reason=str(error))
+
+    async def _release_of_gone(self, now: datetime) -> None:
+        """Another dispatcher is gone. The pages that it had claimed and not published are younger than PAGE_SECONDS.
+
+        Which rows they are is not known, so all claims of that time return, and are built again. Where the stream has
+        the envelope, or had it within its memory of ids, it drops the second one. A restart of NATS ends that memory
+        for acknowledged envelopes; hence the outcomes first, which settle the rows of these.
+        """
+        await self._redelivered.outcomes_settled()
+        if count := await release_recent(self._db, now, GONE_SPAN):
+            log.warning("another dispatcher is gone; its claims return to the queue", deliveries=count)
 
     async def _reclaim(self) -> None:
         """Reclaims rows whose lease has ended and whose envelope is gone.

@@ -31,7 +31,7 @@ class RedeliveredEnvelopes:
 
     async def find_closed(self, page: Sequence[RedeliveredEnvelope]) -> set[tuple[int, int]]:
         """Delivery ids and attempts. Raises Unavailable."""
-        await self._outcomes_settled()
+        await self.outcomes_settled()
         rows = await find_attempts(self._db, [each.delivery_id for each in page])
         return {
             (each.delivery_id, each.attempt)
@@ -41,7 +41,7 @@ class RedeliveredEnvelopes:
             or row.requeues > each.requeues
         }
 
-    async def _outcomes_settled(self) -> None:
+    async def outcomes_settled(self) -> None:
         """Returns when the outcomes published before this call are settled."""
         last_seq = (await self._bus.progress(OUTCOMES)).last_seq
         with anyio.move_on_after(SETTLE_SECONDS):

@@ -39,7 +39,7 @@ class Watched(Bus):
 
 
 @asynccontextmanager
-async def running(db: Database, bus: Bus) -> AsyncIterator[None]:
+async def running(db: Database, bus: Bus, *, lease: timedelta = timedelta(seconds=60)) -> AsyncIterator[None]:
     """Fails where the dispatcher ends by itself."""
     builder = Builder(db, OPTIONS, workers=1, clock=now)
     budget = RetryBudget(timedelta(hours=1), timedelta(minutes=1), timedelta(minutes=10))
@@ -49,7 +49,7 @@ async def running(db: Database, bus: Bus) -> AsyncIterator[None]:
         Scheduler(db, bus, builder, LIMITS, clock=now),
         Outcomes(db, bus, budget=budget, clock=now, chance=lambda: 0.5),
         builder,
-        lease=timedelta(seconds=60),
+        lease=lease,
         single_node=False,
     )
     stop = anyio.Event()
