@@ -54,15 +54,36 @@ def test_a_requested_delay_is_respected_within_the_window() -> None:
 
 
 @given(st.integers(1, 10**6), st.integers(0, 3000), st.floats(0, 1, exclude_max=True), st.integers(0, 10**6))
-def test_the_next_attempt_is_later_than_now_and_within_the_window(
+def test_the_next_attempt_is_later_than_now_and_within_the_window_or_the_attempts(
     attempts: int, minutes: int, chance: float, wish: int
 ) -> None:
     now = DUE + minutes * MINUTE
     at = BUDGET.next_attempt(attempts=attempts, due_at=DUE, now=now, chance=chance, retry_after=wish)
     if at is None:
         assert now >= DUE + BUDGET.window
-    else:
+        assert attempts >= 10
+    elif now < DUE + BUDGET.window:
         assert now < at <= DUE + BUDGET.window
+    else:
+        assert attempts < 10
+        assert now < at <= now + 1.2 * BUDGET.max_delay
+
+
+def test_a_clock_that_jumps_ahead_by_the_window_ends_no_delivery_before_its_attempts() -> None:
+    now = DUE + BUDGET.window + MINUTE
+    assert BUDGET.next_attempt(attempts=1, due_at=DUE, now=now, chance=0.5, retry_after=3600) == now + 5 * MINUTE
+    assert BUDGET.next_attempt(attempts=9, due_at=DUE, now=now, chance=0.5) == now + 240 * MINUTE
+    assert BUDGET.next_attempt(attempts=10, due_at=DUE, now=now, chance=0.5) is None
+
+
+def test_a_window_that_is_shorter_than_the_first_delay_has_one_attempt_at_least() -> None:
+    short = RetryBudget(window=MINUTE, first=5 * MINUTE, max_delay=240 * MINUTE)
+    assert short.next_attempt(attempts=1, due_at=DUE, now=DUE + MINUTE, chance=0.5) is None
+
+
+def test_a_schedule_of_very_many_attempts_is_cut() -> None:
+    many = RetryBudget(window=10**6 * MINUTE, first=timedelta(milliseconds=1), max_delay=timedelta(milliseconds=1))
+    assert many.next_attempt(attempts=100, due_at=DUE, now=DUE + many.window, chance=0.5) is None
 
 
 @given(MODES.filter(bool), MODES.filter(bool), MODES, MODES)

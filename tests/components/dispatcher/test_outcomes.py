@@ -129,13 +129,13 @@ async def test_out_of_budget_it_ends_as_what_the_servers_said(
         await connection.execute("UPDATE sending_pool_emails SET state = 'sending', claimed_at = now()")
     await return_throttled(db, [ThrottledDelivery(delivery, 0, 5.0)])
     assert event_log.events == []
-    error = outcome(delivery, EventType.ERROR, attempt=9, code=event_code, text="no answer again")
+    error = outcome(delivery, EventType.ERROR, attempt=10, code=event_code, text="no answer again")
     assert await handle(make(db, event_log, datetime.now(UTC) + timedelta(hours=2)), [error]) == ["ack"]
     [ending] = event_log.events
     assert (ending.type, ending.code, ending.permanent, ending.delivery_id) == (kind, code, False, delivery)
-    assert ending.event_id == delivery_event_id(delivery, 9, kind)
+    assert ending.event_id == delivery_event_id(delivery, 10, kind)
     if kind is EventType.FAILED:
-        assert ending.text == "gave up after 9 attempts: no answer again"
+        assert ending.text == "gave up after 10 attempts: no answer again"
     else:
         assert ending.text == ("busy" if earlier_code else "no answer again")
     assert await states(db) == {}
@@ -146,7 +146,7 @@ async def test_nothing_is_deleted_before_its_ending_is_published(db: Database) -
     event_log = EventLog()
     event_log.away = True
     with pytest.raises(Unavailable):
-        await handle(make(db, event_log), [outcome(delivery, EventType.ERROR, code=451)])
+        await handle(make(db, event_log), [outcome(delivery, EventType.ERROR, attempt=10, code=451)])
     assert await states(db) == {delivery: "sending"}
 
 
