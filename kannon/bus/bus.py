@@ -11,7 +11,7 @@ from uuid import uuid4
 import anyio
 import structlog
 
-from kannon.bus import gather, notify, redelivered, streams, throttled
+from kannon.bus import gather, notify, redelivered, senders, streams, throttled
 from kannon.bus.backlog import Backlog, Progress, Queue, purge_settled, read_backlog, read_progress, read_sending_queue
 from kannon.bus.bodies import Bodies
 from kannon.bus.connection import Connection, unavailable
@@ -191,6 +191,14 @@ class Bus:
     async def serve_destinations(self, view: Callable[[], SenderView]) -> None:
         """Replies to `gather_destinations` with what `view` returns, until cancelled."""
         await gather.reply_to_gather(self._connection, streams.GATHER_DESTINATIONS, lambda: encode_view(view()))
+
+    async def meet_senders(self, report: SenderView, hear: senders.Hear) -> None:
+        """See `kannon.bus.senders.meet`."""
+        await senders.meet(self._connection, report, hear)
+
+    async def report_to_senders(self, report: Callable[[], SenderView], hear: senders.Hear, *, seconds: float) -> None:
+        """See `kannon.bus.senders.exchange`."""
+        await senders.exchange(self._connection, report, hear, seconds=seconds)
 
     async def gather_destinations(self) -> list[SenderView]:
         """The destinations of every sender that replies in time."""

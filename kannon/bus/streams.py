@@ -40,6 +40,7 @@ KEYS_CHANGED = "kannon.changed.keys"  # core NATS, to every dispatcher: a DKIM k
 THROTTLED = "kannon.postponed"  # core NATS, a sender's request to one dispatcher
 ASK_SENDERS = "kannon.ask.senders"  # core NATS, every sender replies
 ASK_DISPATCHER = "kannon.ask.outcomes"  # core NATS, a sender's request to one dispatcher
+SENDERS = "kannon.senders"  # core NATS, from every sender to every sender
 GATHER_DESTINATIONS = "kannon.ask.destinations"  # core NATS, every sender replies
 DEAD_LETTERS = "kannon.parked"
 DEAD_LETTERS_STREAM = "kannon_parked"

@@ -5,8 +5,10 @@ exception. `flow.md` shows every limit on the way. Deliveries that wait are boun
 have waited longest are shed as `Throttled`, so deliveries to servers that hang make room for the others.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,8 +17,9 @@ import structlog
 from anyio.abc import TaskGroup
 
 from kannon.config import Dns, Sender
+from kannon.hostname import process_name
 from kannon.mail.address import canonical_domain
-from kannon.mail.destination import Destination
+from kannon.mail.destination import Destination, SenderView
 from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Stage, Verdict
 from kannon.outbound.client.connect import Connector
@@ -27,6 +30,7 @@ from kannon.outbound.client.tls import make_contexts
 from kannon.outbound.limiter import Limiter, Priority
 from kannon.outbound.route.resolver import Resolver
 from kannon.outbound.route.routing import NextHop, NoHop, Router
+from kannon.outbound.shares import MAX_REPORTED, Shares
 from kannon.outbound.site.dialer import Dialer
 from kannon.outbound.site.site import Site
 from kannon.outbound.site.sites import Sites
@@ -59,6 +63,7 @@ class Deliverer:
         self._router = Router(sender, self._resolver)
         self._dialer = Dialer(self._router, connector)
         self._sites = Sites(self._new_site, max_idle_connections=5 * sender.concurrency)
+        self._shares = Shares(f"{process_name()}:{secrets.token_hex(4)}")  # containers may share name and pid
         self._group: TaskGroup | None = None
 
     @property
@@ -119,6 +124,18 @@ class Deliverer:
         """A snapshot, the busiest first."""
         return self._sites.view()
 
+    def report(self) -> SenderView:
+        """To all senders: the destinations with mail or connections, the busiest first; none while this sender is
+        alone."""
+        active = [] if self._shares.alone else sorted(self._sites.active(), key=lambda each: each.busy, reverse=True)
+        return SenderView(self._shares.own, tuple(active[:MAX_REPORTED]), len(active))
+
+    def hear(self, view: SenderView) -> None:
+        """The report of a sender, of this one too."""
+        self._shares.hear(view, self._clock())
+        if not self._shares.alone:
+            self._sites.on_shares()
+
     # -- waiting and shedding
 
     def _shed(self) -> Throttled:
@@ -137,7 +154,8 @@ class Deliverer:
             self._sites.retire(now)
 
     def _new_site(self, hop: NextHop) -> Site:
-        return Site(hop, self._dialer, self._spawn, self._scale, self._clock)
+        share = partial(self._shares.share, hop.site, hop.limits.connections)
+        return Site(hop, self._dialer, self._spawn, self._scale, self._clock, share)
 
     def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
         if self._group is None:

@@ -14,7 +14,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from kannon.config import Dns, Route, Sender, Smtp, split_listen
-from kannon.mail.destination import Destination
+from kannon.mail.destination import Destination, SenderView
 from kannon.mail.envelope import Envelope
 from kannon.mail.simulator import simulate
 from kannon.mail.verdict import Delivered, Verdict
@@ -64,6 +64,12 @@ class Sandbox:
 
     def destinations(self) -> list[Destination]:
         return [Destination("sandbox", 0, 0, 0, self._capacity, f"{self._kept} mails written")]
+
+    def report(self) -> SenderView:
+        return self._back.report()
+
+    def hear(self, view: SenderView) -> None:
+        self._back.hear(view)
 
     async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
         verdict, answer = simulate(envelope)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -34,6 +35,7 @@ from kannon.mail.event import Event, EventType
 from kannon.mail.verdict import Delivered, Verdict
 from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.outbound import Throttled
+from kannon.outbound.shares import REPORT_SECONDS
 from kannon.pb.mailer.types.mailer_types_pb2 import EmailToSend
 from kannon.wire.envelopes import parse_envelope, to_envelope
 
@@ -55,6 +57,10 @@ class Bus(Publisher, Asker, Protocol):
     async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None: ...
     async def serve_senders(self, answer: SenderAnswer) -> None: ...
     async def serve_destinations(self, view: Callable[[], SenderView]) -> None: ...
+    async def meet_senders(self, report: SenderView, hear: Callable[[SenderView], None]) -> None: ...
+    async def report_to_senders(
+        self, report: Callable[[], SenderView], hear: Callable[[SenderView], None], *, seconds: float
+    ) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
 
 
@@ -71,6 +77,8 @@ class Deliverer(AbstractAsyncContextManager[object], Protocol):
     async def deliver(self, envelope: Envelope) -> Verdict | Throttled: ...
     def cancel_waiters(self) -> None: ...
     def destinations(self) -> list[Destination]: ...
+    def report(self) -> SenderView: ...
+    def hear(self, view: SenderView) -> None: ...
 
 
 class Sender:
@@ -116,6 +124,10 @@ class Sender:
             recorder.start_soon(self._redelivered.run)
             recorder.start_soon(self._bus.serve_senders, self._in_flight.held)
             recorder.start_soon(self._bus.serve_destinations, self._view)
+            # Before the first mail: other senders' shares of the limits hold from the beginning.
+            await self._bus.meet_senders(self._deliverer.report(), self._deliverer.hear)
+            exchange = partial(self._bus.report_to_senders, seconds=REPORT_SECONDS)
+            recorder.start_soon(exchange, self._deliverer.report, self._deliverer.hear)
             recorder.start_soon(self._cancel_waiters, stop)
             # asyncio's task group: a task of anyio costs as much as sending a mail.
             async with asyncio.TaskGroup() as group:

@@ -6,6 +6,8 @@ after a 421 or a lost connection, one fewer after another 4xx, and slower growth
 """
 
 FIRST_CONNECTIONS = 2
+BURST_SECONDS = 0.1  # an idle destination gets the mails of this time at once: no second has 10 % more than the rate
+NO_RATE_SECONDS = 0.25  # until the next question, when this sender has no part of the rate yet
 
 
 class ConcurrencyLimit:
@@ -39,7 +41,7 @@ class ConcurrencyLimit:
 
 
 class RateLimit:
-    """A token bucket that holds one second's mails. `per_second` 0: no limit."""
+    """A token bucket that holds the mails of BURST_SECONDS, at least one. `per_second` 0: no limit."""
 
     __slots__ = ("_next_start", "_per_second")
 
@@ -47,11 +49,14 @@ class RateLimit:
         self._per_second = per_second
         self._next_start = 0.0
 
-    def acquire(self, now: float) -> float:
-        """0 when a mail may start now, which uses a token up; else the seconds until the next token."""
+    def acquire(self, now: float, part: float = 1.0) -> float:
+        """0 when a mail may start now, which uses a token up; else the seconds until the next token. `part`: of the
+        rate, for this process."""
         if not self._per_second:
             return 0.0
+        if not part:
+            return NO_RATE_SECONDS
         if now < self._next_start:
             return self._next_start - now
-        self._next_start = max(self._next_start, now - 1) + 1 / self._per_second
+        self._next_start = max(self._next_start, now - BURST_SECONDS) + 1 / (self._per_second * part)
         return 0.0

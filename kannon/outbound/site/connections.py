@@ -61,6 +61,13 @@ class Connections:
             self._idle.remove(session)
             session.quit()
 
+    def close_surplus(self, limit: int) -> None:
+        """QUIT to idle ones, as many as there are connections beyond `limit`; the last one used stays longest."""
+        surplus = max(0, len(self._sessions) - limit)
+        for session in self._idle[:surplus]:
+            self._idle.remove(session)
+            session.quit()
+
     def close(self) -> list["asyncio.Future[None]"]:
         """QUIT to all. The futures end with the connections."""
         self._idle.clear()

@@ -16,6 +16,7 @@ from kannon.mail.destination import Destination
 from kannon.outbound.client.replies import RawReply
 from kannon.outbound.client.session import Session
 from kannon.outbound.route.routing import NextHop
+from kannon.outbound.shares import Share
 from kannon.outbound.site.admission import MIN_RETRY_SECONDS, Admission
 from kannon.outbound.site.circuit_breaker import PROBE_SECONDS, CircuitBreaker
 from kannon.outbound.site.concurrency import ConcurrencyLimit, RateLimit
@@ -31,8 +32,18 @@ Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Site:
-    def __init__(self, hop: NextHop, dialer: Dialer, spawn: Spawn, scale: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        hop: NextHop,
+        dialer: Dialer,
+        spawn: Spawn,
+        scale: float,
+        clock: Callable[[], float],
+        share: Callable[[], Share],
+    ) -> None:
+        """`share`: of the limits, now."""
         self.hop = hop
+        self._share = share
         self.connections = Connections(self._pump)
         self._dialer = dialer
         self._spawn = spawn
@@ -60,7 +71,7 @@ class Site:
         """An idle session, if no delivery waits before this one."""
         now = self._clock()
         self._throughput.on_arrival(now, idle=not (self._queue or self.connections.opening or self.in_flight))
-        if self._queue or not self.connections.has_idle or self._rate_limit.acquire(now):
+        if self._queue or not self.connections.has_idle or self._rate_limit.acquire(now, self._share().rate):
             return None
         return self.connections.take_idle()
 
@@ -70,9 +81,9 @@ class Site:
         now = self._clock()
         if self._breaker.is_open:
             return self._admit_while_open(now)
-        if len(self._queue) < self._admission.max_queued(now, self._concurrency.value):
+        if len(self._queue) < self._admission.max_queued(now, self._connection_limit):
             return None
-        throttled = self._admission.throttle(now, self._concurrency.value)
+        throttled = self._admission.throttle(now, self._connection_limit)
         shed = self._queue.shed(tenant)
         if shed is None:
             return throttled
@@ -103,7 +114,7 @@ class Site:
         if not another:
             self.release(session)  # a greylisting server with one address is no reason to connect again
             return NO_OTHER_HOST
-        has_room = session.usable and self.connections.total < self._concurrency.value
+        has_room = session.usable and self.connections.total < self._connection_limit
         self.connections.opening += 1
         opened: Session | Failure | None = None
         try:
@@ -171,11 +182,16 @@ class Site:
             waiting=self.waiting,
             in_flight=self.in_flight,
             connections=len(self.connections),
-            limit=self._concurrency.value,
+            limit=self._connection_limit,
             last=self._last_verdict(),
             failure=self._last_failure,
             next_probe_in=self._breaker.seconds_to_probe(self._clock()) if self._breaker.is_open else None,
         )
+
+    def on_share(self) -> None:
+        """The share of the limits may have changed: idle connections beyond it end, and waiters get new ones."""
+        self.connections.close_surplus(self._connection_limit)
+        self._pump()
 
     def cancel_waiters(self, before: float, retry_in: float) -> None:
         """Those that have waited since `before` or longer."""
@@ -189,6 +205,11 @@ class Site:
         return self.connections.abort()
 
     # -- inside
+
+    @property
+    def _connection_limit(self) -> int:
+        share = self._share().connections
+        return self._concurrency.value if share is None else min(self._concurrency.value, share)
 
     def _admit_while_open(self, now: float) -> Failure | Throttled | None:
         seconds = self._breaker.seconds_to_probe(now)
@@ -209,7 +230,7 @@ class Site:
         self._last_reply = None
 
     def _is_surplus(self, session: Session) -> bool:
-        if session.mails >= self.hop.limits.mails_per_connection or len(self.connections) > self._concurrency.value:
+        if session.mails >= self.hop.limits.mails_per_connection or len(self.connections) > self._connection_limit:
             return True
         # RFC 5321 §5.1: a less preferred host gets no mail before a preferred one has been tried.
         return self._preferred_answers and not session.peer.preferred
@@ -220,14 +241,14 @@ class Site:
             return
         now = self._clock()
         while self._queue and self.connections.has_idle:
-            if seconds := self._rate_limit.acquire(now):
+            if seconds := self._rate_limit.acquire(now, self._share().rate):
                 self._pump_in(seconds)
                 return
             session = self.connections.take_idle()
             if session is None:
                 break
             self._resolve_next(session)
-        allowed = 1 if self._breaker.is_open else self._concurrency.value
+        allowed = 1 if self._breaker.is_open else self._connection_limit
         for _ in range(len(self._queue) - self.connections.opening):
             if self.connections.total >= allowed:
                 return

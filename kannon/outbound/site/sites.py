@@ -6,6 +6,7 @@ for too long or too many: a mailing to ten thousand domains stays below the limi
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from kannon.mail.destination import Destination
 from kannon.outbound.client.connect import TransportPolicy
@@ -44,10 +45,18 @@ class Sites:
         found = [site.view() for site in (*self._sites.values(), *(site for _, site in self._idle.values()))]
         return sorted(found, key=lambda each: each.busy, reverse=True)
 
+    def active(self) -> list[Destination]:
+        """Those with mail or connections, and with the connections that are being opened."""
+        return [replace(site.view(), connections=site.connections.total) for site in self._sites.values()]
+
     def cancel_waiters(self, before: float, retry_in: float) -> None:
         """Those that have waited since `before` or longer."""
         for site in self._sites.values():
             site.cancel_waiters(before, retry_in)
+
+    def on_shares(self) -> None:
+        for site in self._sites.values():
+            site.on_share()
 
     def close_idle_connections(self, before: float) -> None:
         """Those idle since `before` or longer, and the ones idle longest beyond the maximum."""

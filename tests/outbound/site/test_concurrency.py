@@ -5,7 +5,7 @@ import pytest
 from kannon.mail.verdict import Stage
 from kannon.outbound.site.admission import MAX_RETRY_SECONDS, QUEUE_NEW, QUEUE_SILENT, Admission
 from kannon.outbound.site.circuit_breaker import FAILURES_TO_OPEN, MAX_PROBE_SECONDS, SUSPEND_SECONDS, CircuitBreaker
-from kannon.outbound.site.concurrency import ConcurrencyLimit, RateLimit
+from kannon.outbound.site.concurrency import NO_RATE_SECONDS, ConcurrencyLimit, RateLimit
 from kannon.outbound.site.throughput import (
     MOVING_SECONDS,
     NEW_MAILS_PER_SECOND,
@@ -111,15 +111,24 @@ def test_a_destination_that_recovers_is_throttled_at_its_new_speed() -> None:
     assert admission.throttle(MOVING_SECONDS + 1, 20).retry_in < 1
 
 
-def test_the_rate_is_kept_and_a_quiet_second_caught_up() -> None:
+def test_the_rate_is_kept_and_a_quiet_time_caught_up() -> None:
     limit = RateLimit(10)
     now, started = 100.0, 0
     while not limit.acquire(now):
         started += 1
-    assert started in (10, 11)
+    assert started in (1, 2)
     assert 0 < limit.acquire(now) <= 0.1 + 1e-9
     assert not limit.acquire(now + 0.11)
     assert not RateLimit(0).acquire(now)
+
+
+def test_a_part_of_the_rate_is_kept() -> None:
+    limit = RateLimit(10)
+    assert limit.acquire(100.0, 0.0) == NO_RATE_SECONDS
+    assert not limit.acquire(100.0, 0.5)
+    assert limit.acquire(100.0, 0.5) == pytest.approx(0.1)
+    assert not limit.acquire(100.11, 0.5)
+    assert limit.acquire(100.11, 0.5) == pytest.approx(0.19)
 
 
 def test_an_open_breaker_probes_less_and_less_often_and_at_last_suspends() -> None:

@@ -249,11 +249,11 @@ async def test_a_server_that_accepts_two_connections_gets_all_mail_over_those() 
 async def test_a_rate_is_kept() -> None:
     peer = Peer()
     async with delivering_to(peer, limits=[{"mx": "test", "rate_per_second": 40}]) as deliverer:
-        await deliver_patiently(deliverer)  # the tokens of a quiet second are used up below
+        await deliver_patiently(deliverer)
         verdicts = await deliver_many(deliverer, 80)
     assert all(isinstance(each, Delivered) for each in verdicts)
-    assert max(count_in_any_second(peer.arrivals)) <= 82
-    assert peer.arrivals[-1] - peer.arrivals[0] > 0.9
+    assert max(count_in_any_second(peer.arrivals)) <= 46
+    assert peer.arrivals[-1] - peer.arrivals[0] > 1.7
 
 
 def count_in_any_second(times: list[float]) -> list[int]:
