@@ -13,7 +13,7 @@ import structlog.testing
 
 from kannon.bus.bus import Bus
 from kannon.bus.publish import Outgoing
-from kannon.bus.streams import SENDING, STATS
+from kannon.bus.streams import SENDERS, SENDING, STATS
 from kannon.components.sender import Sender
 from kannon.components.sender.inflight import REMEMBERED, Arrival, InFlight, InFlightEnvelope
 from kannon.config import Dns
@@ -253,7 +253,7 @@ class Unruly(Bus):
         self.deeds += [f"recorded {event.delivery_id}" for event in events]
 
     async def _record(self, subject: str, payload: bytes) -> None:
-        if subject != streams.SENDERS:
+        if subject != SENDERS:
             self.deeds.append(payload.decode())
         await self._send(subject, payload)
 
