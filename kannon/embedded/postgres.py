@@ -9,9 +9,11 @@ it.
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -173,9 +175,10 @@ class EmbeddedPostgres(Server):
             )
         if not os.access("/bin/sh", os.X_OK):
             raise OperatorError(f"{place} cannot be made: PostgreSQL's initdb needs a shell, and there is no /bin/sh")
-        fresh = self._data_dir / "postgres.new"
-        if fresh.exists():
-            await to_thread.run_sync(shutil.rmtree, fresh)
+        # A name of its own: when Kannon is killed, its initdb still deletes its own folder, beside the next start's.
+        for left_over in self._data_dir.glob("postgres.new*"):
+            await to_thread.run_sync(partial(shutil.rmtree, left_over, ignore_errors=True))
+        fresh = self._data_dir / f"postgres.new-{secrets.token_hex(4)}"
         give_to(run_as, fresh)
         initdb = [str(self._bin / "initdb"), "-D", str(fresh)]
         await self._run_once(self._spec([*initdb, *_INITDB], run_as))

@@ -153,7 +153,7 @@ async def test_a_kill_takes_the_children_along_and_loses_nothing(start: Start, m
 
 async def test_a_kill_while_the_data_is_being_made(start: Start, data_dir: Path) -> None:
     with start(data_dir) as servers:
-        await until((data_dir / "postgres.new").exists)
+        await until(lambda: any(data_dir.glob("postgres.new-*")))
         assert await servers.program.stop(signal.SIGKILL) == -signal.SIGKILL
     assert not (data_dir / "postgres").exists()
     with start(data_dir) as servers:

@@ -90,7 +90,8 @@ async def test_every_sender_says_how_its_destinations_are_doing(stub: Destinatio
         most, down, other = answer.destinations[0], *sorted(answer.destinations[1:], key=lambda each: each.last_verdict)
         assert most.sender == f"{socket.gethostname()}:{os.getpid()}"
         assert (most.site, most.waiting, most.in_flight) == (f"127.0.0.1:{ports[0]}", 3, 2)
-        assert (most.connections, most.connection_limit, most.last_verdict) == (2, 2, "")
+        assert (most.connections, most.last_verdict) == (2, "")
+        assert most.connection_limit in (1, 2)  # 1 until the two senders have divided it
         assert not most.HasField("next_probe_seconds")
         assert (down.site, down.connections) == (f"127.0.0.1:{dead}", 0)
         assert down.last_verdict == down.last_failure == "connect: 127.0.0.1: Connection refused"
