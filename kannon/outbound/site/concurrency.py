@@ -6,7 +6,7 @@ after a 421 or a lost connection, one fewer after another 4xx, and slower growth
 """
 
 FIRST_CONNECTIONS = 2
-BURST_SECONDS = 0.1  # an idle destination gets the mails of this time at once: no second has 10 % more than the rate
+BURST_SECONDS = 0.05  # a rested destination gets the mails of this time at once, so a second exceeds the rate by 5 %
 NO_RATE_SECONDS = 0.25  # until the next question, when this sender has no part of the rate yet
 
 

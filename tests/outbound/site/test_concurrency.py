@@ -93,7 +93,7 @@ def test_throttled_mail_comes_back_in_order_at_the_destinations_speed() -> None:
     throughput.on_arrival(0.0, idle=True)
     first, second = admission.throttle(0.0, 2), admission.throttle(0.0, 2)
     assert first.rate == second.rate == 10.0
-    assert second.retry_in - first.retry_in == pytest.approx(0.1)
+    assert second.retry_in - first.retry_in == pytest.approx(0.15)
     for _ in range(1000):
         last = admission.throttle(0.0, 2)
     assert last.retry_in == MAX_RETRY_SECONDS
@@ -116,7 +116,7 @@ def test_the_rate_is_kept_and_a_quiet_time_caught_up() -> None:
     now, started = 100.0, 0
     while not limit.acquire(now):
         started += 1
-    assert started in (1, 2)
+    assert started == 1
     assert 0 < limit.acquire(now) <= 0.1 + 1e-9
     assert not limit.acquire(now + 0.11)
     assert not RateLimit(0).acquire(now)
@@ -126,9 +126,9 @@ def test_a_part_of_the_rate_is_kept() -> None:
     limit = RateLimit(10)
     assert limit.acquire(100.0, 0.0) == NO_RATE_SECONDS
     assert not limit.acquire(100.0, 0.5)
-    assert limit.acquire(100.0, 0.5) == pytest.approx(0.1)
-    assert not limit.acquire(100.11, 0.5)
-    assert limit.acquire(100.11, 0.5) == pytest.approx(0.19)
+    assert limit.acquire(100.0, 0.5) == pytest.approx(0.15)
+    assert not limit.acquire(100.16, 0.5)
+    assert limit.acquire(100.16, 0.5) == pytest.approx(0.19)
 
 
 def test_an_open_breaker_probes_less_and_less_often_and_at_last_suspends() -> None:
