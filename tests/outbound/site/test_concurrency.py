@@ -93,7 +93,7 @@ def test_throttled_mail_comes_back_in_order_at_the_destinations_speed() -> None:
     throughput.on_arrival(0.0, idle=True)
     first, second = admission.throttle(0.0, 2), admission.throttle(0.0, 2)
     assert first.rate == second.rate == 10.0
-    assert second.retry_in - first.retry_in == pytest.approx(0.15)
+    assert second.retry_in - first.retry_in == pytest.approx(0.1)
     for _ in range(1000):
         last = admission.throttle(0.0, 2)
     assert last.retry_in == MAX_RETRY_SECONDS
