@@ -1,14 +1,15 @@
 """Wires the process: the embedded servers, the connections, the schema and the components that are enabled.
 
 In: the configuration, the names of the components to run, an open data directory. Out: layers of components for the
-runner, lowest first. kannon.component_table lists the components.
+runner, lowest first. kannon.component_table lists the components. `wire` is for the first process of `kannon serve`;
+`wire_further` for one that the first has started (kannon.processes).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio import to_thread
@@ -16,12 +17,12 @@ from anyio.abc import TaskStatus
 from prometheus_client import CollectorRegistry
 
 from kannon.bus.bus import Bus
-from kannon.component_table import COMPONENTS, Layer, Need, Parts, now
-from kannon.components.metrics import ComponentState, Gauges, Host, MetricsServer, Sources
+from kannon.component_table import COMPONENTS, ComponentEntry, Layer, Need, Parts, now
+from kannon.components.metrics import ComponentState, Gauges, Host, MetricsServer, Reading, Sources
 from kannon.config import Config
-from kannon.config import Metrics as MetricsConfig
 from kannon.config.tls_files import certificate_expiries
 from kannon.db.pool import Database, open_database
+from kannon.db.queue import FirstClock
 from kannon.db.schema import Schema
 from kannon.disk import DiskWatch
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
@@ -29,6 +30,8 @@ from kannon.embedded.backup import read_last_backup
 from kannon.embedded.postgres import connections_for
 from kannon.hostname import name_host
 from kannon.metrics.metrics import Metrics
+from kannon.processes import Order, ParentLink, Processes, add_up, count_processes, divide, postgres_connections
+from kannon.processes.division import SHARED
 from kannon.runner import Component
 
 METRICS_LABEL: Final = "metrics (HTTP)"
@@ -80,14 +83,15 @@ async def wire(
     states: Callable[[], Sequence[ComponentState]] = tuple,
 ) -> Wired:
     """Opens no connection: components connect when they start. `states` are the runner's."""
-    config = await to_thread.run_sync(name_host, config)
-    entries = [entry for entry in COMPONENTS if entry.name in enabled]
-    needs = frozenset[Need]().union(*(entry.needs for entry in entries))
+    whole = await to_thread.run_sync(name_host, config)
+    count = count_processes(whole, enabled)
+    config = divide(whole, 1, count)
+    entries, needs = _entries(enabled)
     servers: list[Component] = []
     backup: Callable[[str], Awaitable[Path]] | None = None
     postgres_url, nats_url = config.postgres.url, config.nats.url
     if not postgres_url and Need.POSTGRES in needs:
-        room = connections_for(config.postgres.pool_size)
+        room = connections_for(postgres_connections(config, count))
         # In a thread, as NATS below, because it hashes the executable's copies of the servers.
         postgres = await to_thread.run_sync(partial(EmbeddedPostgres, data_dir.path, max_connections=room))
         servers.append(postgres)
@@ -99,18 +103,29 @@ async def wire(
         nats_url = nats.url
 
     embedded = not config.postgres.url
-    url, size = postgres_url or "postgres://", config.postgres.pool_size
-    calls = size - size // 2 if "api" in enabled else 0
-    db = await open_database(url, pool_size=max(1, calls), name="kannon api")
-    # Background work has few tasks, and its statements have limits: a wait for a connection ends by itself.
-    background = await open_database(url, pool_size=size - calls, acquire_timeout=None)
+    db, background = await _open_pools(postgres_url, config.postgres.pool_size, enabled)
     bus = Bus(nats_url, replicas=config.nats.replicas)
+    first_clock = FirstClock(background)
+    processes: Processes | None = None
+    if count > 1:
+        served = whole.model_copy(
+            update={
+                "postgres": whole.postgres.model_copy(update={"url": postgres_url}),
+                "nats": whole.nats.model_copy(update={"url": nats_url}),
+            }
+        )
+        shared = tuple(entry.name for entry in entries if entry.name in SHARED)
+        orders = [Order(number, divide(served, number, count), shared) for number in range(2, count + 1)]
+        # A further process may claim at once, and its claims are not among those that were lost before the start.
+        before_start = first_clock if embedded and Need.POSTGRES in needs else _at_once
+        processes = Processes(orders, at_once=whole.runner.processes > 0, before_start=before_start)
     registry = CollectorRegistry(auto_describe=False)
     disk = DiskWatch(data_dir.path, config.disk.reserve) if servers else None
     names: set[str] = set()
 
     def lacking() -> list[str]:
-        return [state.name for state in states() if state.name in names and state.phase != "ready"]
+        not_ready = [state.name for state in states() if state.name in names and state.phase != "ready"]
+        return not_ready + (processes.lacking() if processes is not None else [])
 
     parts = Parts(
         config,
@@ -119,7 +134,8 @@ async def wire(
         background,
         bus,
         Metrics(registry),
-        single_node=embedded,
+        lost_before=first_clock if embedded else None,
+        alone=embedded and count == 1,
         disk=disk,
         lacking=lacking,
     )
@@ -129,14 +145,20 @@ async def wire(
     back = [components[entry.name] for entry in entries if entry.layer is Layer.BACK]
     if Need.POSTGRES in needs:
         front.insert(0, Schema(postgres_url, migrate=embedded or migrate, backup=backup))
-    sources = Sources(background if Need.POSTGRES in needs else None, bus, states)
+    if processes is not None:
+        back.append(processes)
+    sources = Sources(background if Need.POSTGRES in needs else None, bus, states, processes=processes)
     if "api" in components:
         sources = replace(sources, api_db=db)
     certificates = await to_thread.run_sync(certificate_expiries, config, enabled)
     last_backup = partial(read_last_backup, data_dir.path) if embedded and Need.POSTGRES in needs else None
     sources = replace(sources, host=Host(disk, last_backup, certificates))
-    gauges = {entry.gauge: getattr(components[entry.name], entry.gauge) for entry in entries if entry.gauge}
-    metrics = _metrics(config.metrics, registry, replace(sources, **gauges))
+    gauges = Gauges(replace(sources, **_gauges(components)))
+    metrics = None
+    if config.metrics.listen:
+        reading = Reading(registry, gauges, processes=processes, add_up=add_up)
+        chosen = "listen" in config.metrics.model_fields_set
+        metrics = MetricsServer(reading, listen=config.metrics.listen, chosen=chosen)
     # The metrics start first, because they show how everything above fares while it does not start.
     bottom: list[Component] = [part for part in (metrics, disk) if part is not None]
     layers: list[list[Component]] = [bottom, servers, [Connections(db, background, bus)], front, back]
@@ -144,8 +166,49 @@ async def wire(
     return Wired([layer for layer in layers if layer], components, metrics)
 
 
-def _metrics(config: MetricsConfig, registry: CollectorRegistry, sources: Sources) -> MetricsServer | None:
-    if not config.listen:
-        return None
-    chosen = "listen" in config.model_fields_set
-    return MetricsServer(registry, Gauges(sources), listen=config.listen, chosen=chosen)
+async def wire_further(
+    order: Order, parent: ParentLink, data_dir: DataDir, states: Callable[[], Sequence[ComponentState]]
+) -> list[list[Component]]:
+    """Layers of a further process. Its configuration has the URLs of the servers, embedded or not."""
+    config = order.config
+    entries, needs = _entries(order.components)
+    api_db, db = await _open_pools(config.postgres.url, config.postgres.pool_size, order.components)
+    bus = Bus(config.nats.url, replicas=config.nats.replicas)
+    registry = CollectorRegistry(auto_describe=False)
+    parts = Parts(config, data_dir, api_db, db, bus, Metrics(registry))
+    components = {entry.name: entry.factory(parts) for entry in entries}
+    sources = Sources(db if Need.POSTGRES in needs else None, bus, states, own_only=True)
+    parent.read_metrics = Reading(registry, Gauges(replace(sources, **_gauges(components))))
+    front = [components[entry.name] for entry in entries if entry.layer is Layer.FRONT]
+    back = [components[entry.name] for entry in entries if entry.layer is Layer.BACK]
+    if Need.POSTGRES in needs:
+        front.insert(0, Schema(config.postgres.url, migrate=False))
+    layers: list[list[Component]] = [[parent], [Connections(api_db, db, bus)], front, back]
+    return [layer for layer in layers if layer]
+
+
+def _entries(enabled: Sequence[str]) -> tuple[list[ComponentEntry], frozenset[Need]]:
+    entries = [entry for entry in COMPONENTS if entry.name in enabled]
+    return entries, frozenset[Need]().union(*(entry.needs for entry in entries))
+
+
+async def _open_pools(url: str, size: int, enabled: Sequence[str]) -> tuple[Database, Database]:
+    """For calls of the API, and for everything else."""
+    url = url or "postgres://"
+    calls = size - size // 2 if "api" in enabled else 0
+    db = await open_database(url, pool_size=max(1, calls), name="kannon api")
+    # Background work has few tasks, and its statements have limits: a wait for a connection ends by itself.
+    return db, await open_database(url, pool_size=size - calls, acquire_timeout=None)
+
+
+def _gauges(components: Mapping[str, Component]) -> dict[str, Any]:
+    """Fields of Sources."""
+    return {
+        entry.gauge: getattr(components[entry.name], entry.gauge)
+        for entry in COMPONENTS
+        if entry.gauge and entry.name in components
+    }
+
+
+async def _at_once() -> None:
+    """No claims are known to be lost."""

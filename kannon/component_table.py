@@ -49,7 +49,7 @@ class Parts:
     """What the factories take.
 
     `db` has the connections of the API's calls, `background` those of all other work, so that many calls at once do not
-    stop the mail. `single_node`: the database is embedded, so this process is the only one on it.
+    stop the mail. `lost_before`: the database is embedded, so nothing that claimed before this process runs any longer.
     """
 
     config: Config
@@ -58,7 +58,9 @@ class Parts:
     background: Database
     bus: Bus
     metrics: Metrics
-    single_node: bool
+    lost_before: Callable[[], Awaitable[datetime]] | None = None
+    alone: bool = False
+    """Nothing else claims deliveries of this database."""
     disk: DiskWatch | None = None
     """None: no server is embedded."""
     lacking: Callable[[], Sequence[str]] = tuple
@@ -137,7 +139,9 @@ async def _check_disk(check: Callable[[], None]) -> None:
 
 
 def _validator(parts: Parts) -> Component:
-    return Validator(parts.background, parts.bus, single_node=parts.single_node, metrics=parts.metrics)
+    return Validator(
+        parts.background, parts.bus, lost_before=parts.lost_before, alone=parts.alone, metrics=parts.metrics
+    )
 
 
 def _dispatcher(parts: Parts) -> Component:
@@ -159,7 +163,14 @@ def _dispatcher(parts: Parts) -> Component:
     outcomes = Outcomes(db, bus, budget=budget, chance=random.random, metrics=parts.metrics)
     scheduler = Scheduler(db, bus, builder, limits, clock=now, metrics=parts.metrics)
     return Dispatcher(
-        db, bus, scheduler, outcomes, builder, lease=config.dispatcher.lease, single_node=parts.single_node
+        db,
+        bus,
+        scheduler,
+        outcomes,
+        builder,
+        lease=config.dispatcher.lease,
+        lost_before=parts.lost_before,
+        alone=parts.alone,
     )
 
 

@@ -70,6 +70,14 @@ class EventLoopClock:
         await anyio.sleep(seconds)
 
 
+class Notifier(Protocol):
+    """Who is told the state of the process: systemd, or the process that started this one. See kannon.systemd."""
+
+    @property
+    def watchdog_seconds(self) -> float | None: ...
+    def notify(self, **fields: str | int) -> None: ...
+
+
 def receive_signals() -> AbstractContextManager[AsyncIterator[signal.Signals]]:
     """Receives SIGTERM and SIGINT. While the context is open they have no other effect."""
     return anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT)
@@ -167,13 +175,13 @@ class Runner:
         layers: Sequence[Sequence[Component]],
         *,
         stop_seconds: float = 30.0,
-        systemd: Systemd | None = None,
+        systemd: Notifier | None = None,
         environment: Environment | None = None,
     ) -> None:
         self._environment = environment or Environment()
         self._clock = self._environment.clock
         self._stop_seconds = stop_seconds
-        self._systemd = systemd or Systemd()
+        self._systemd: Notifier = systemd or Systemd()
         self._layers = [_Layer([_Unit(c, self._clock, self._report) for c in layer]) for layer in layers]
         self._stopping = anyio.Event()
         self._cancel = anyio.Event()

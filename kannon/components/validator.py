@@ -4,7 +4,7 @@ In: rows in to_validate, a page at a time; the api notifies it of new ones. Out:
 row becomes scheduled or is deleted. It asks no DNS: the sender finds out whether a domain exists.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,6 +22,7 @@ from kannon.db.queue import (
     ClaimCursor,
     UnvalidatedDelivery,
     claim_to_validate,
+    read_clock,
     reclaim_validating,
     release_validating,
     settle_validated,
@@ -56,24 +57,34 @@ class Metrics(Protocol):
 
 
 class Validator:
-    """One cycle is one page. `single_node`: no other validator runs, so claims from before the start are lost and are
-    reclaimed without waiting for their lease."""
+    """One cycle is one page. `lost_before`: claims from before this time are lost, and are reclaimed without waiting for
+    their lease; None: other processes may hold claims of any age. `alone`: no other process claims."""
 
     name = "validator"
 
-    def __init__(self, db: Database, bus: Bus, *, single_node: bool = False, metrics: Metrics = NULL_METRICS) -> None:
+    def __init__(
+        self,
+        db: Database,
+        bus: Bus,
+        *,
+        lost_before: Callable[[], Awaitable[datetime]] | None = None,
+        alone: bool = False,
+        metrics: Metrics = NULL_METRICS,
+    ) -> None:
         self._db = db
         self._bus = bus
-        self._single_node = single_node
+        self._lost_before = lost_before
+        self._alone = alone
         self._metrics = metrics
         self._cursor = ClaimCursor()
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
-        await reclaim_validating(self._db, timedelta(0) if self._single_node else LEASE)
+        await reclaim_validating(self._db, LEASE if self._lost_before is None else await self._age(self._lost_before))
         async with self._bus.listen(NOTIFY_VALIDATOR, stop) as notification, anyio.create_task_group() as group:
             group.start_soon(self._reclaim)
-            group.start_soon(watch_presence, self._db, VALIDATOR, self._release_of_gone)
+            if not self._alone:
+                group.start_soon(watch_presence, self._db, VALIDATOR, self._release_of_gone)
             task_status.started()
             while not stop.is_set():
                 count = await self.cycle()
@@ -83,6 +94,11 @@ class Validator:
                     # Single sends gather, because a page costs as much as a few of its rows.
                     await anyio.sleep(min(count * GATHER_SECONDS_PER_ROW, GATHER_SECONDS))
             group.cancel_scope.cancel()
+
+    async def _age(self, lost_before: Callable[[], Awaitable[datetime]]) -> timedelta:
+        """Of the youngest claims that are lost."""
+        before = await lost_before()
+        return min(LEASE, max(timedelta(0), await read_clock(self._db) - before))
 
     async def cycle(self) -> int:
         """Claims one page and settles it. Returns the number of rows."""

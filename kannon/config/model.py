@@ -53,6 +53,10 @@ class Components(Section):
     enabled: Annotated[list[ComponentName], Field(min_length=1)] = list(COMPONENTS)
 
 
+class Runner(Section):
+    processes: Annotated[int, Field(ge=0, le=64)] = 0
+
+
 class Disk(Section):
     reserve: Annotated[str, AfterValidator(check_reserve)] = "5%"
 
@@ -189,6 +193,7 @@ class Config(BaseSettings):
     data_dir: Path = Path("./kannon-data")
     stop_timeout: PositiveDuration = timedelta(seconds=30)
     components: Components = Components()
+    runner: Runner = Runner()
     disk: Disk = Disk()
     postgres: Postgres = Postgres()
     nats: Nats = Nats()

@@ -223,6 +223,20 @@ async def read_clock(db: Database) -> datetime:
     return now
 
 
+class FirstClock:
+    """PostgreSQL's time at the first call, and the same at each later one."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._at: datetime | None = None
+
+    async def __call__(self) -> datetime:
+        """Raises Unavailable."""
+        if self._at is None:
+            self._at = await read_clock(self._db)
+        return self._at
+
+
 @repeat_on_conflict
 async def reclaim_sending(db: Database, claimed_before: datetime) -> int:
     """Returns rows claimed before that time (by `read_clock`), whose envelope no longer exists; their number."""

@@ -86,6 +86,10 @@ class Child:
                 with anyio.move_on_after(seconds):
                     await self.wait()
 
+    def terminate(self) -> None:
+        """Sends SIGTERM and does not wait."""
+        self._process.terminate()
+
     def ended(self) -> bool:
         """Does not wait."""
         return self._process.poll() is not None

@@ -91,9 +91,9 @@ include_if_exists 'local.conf'
 """
 
 
-def connections_for(pool_size: int) -> int:
-    """Enough for two pools of that size, and for backups, restores and an operator's psql."""
-    return max(_CONNECTIONS, 2 * pool_size + _OTHER_CONNECTIONS)
+def connections_for(kannon: int) -> int:
+    """Enough for two servers that open that many each, and for backups, restores and an operator's psql."""
+    return max(_CONNECTIONS, 2 * kannon + _OTHER_CONNECTIONS)
 
 
 class EmbeddedPostgres(Server):

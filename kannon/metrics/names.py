@@ -65,6 +65,8 @@ INBOUND_SESSIONS: Final = Spec("kannon_inbound_sessions", "Inbound SMTP sessions
 
 COMPONENT_READY: Final = Spec("kannon_component_ready", "Whether a component serves.", ("component",))
 COMPONENT_RESTARTS: Final = Spec("kannon_component_restarts", "Failures of a component.", ("component",))
+PROCESSES: Final = Spec("kannon_processes", "Processes of this server: that should run, and that are ready.", ("are",))
+PROCESS_RESTARTS: Final = Spec("kannon_process_restarts", "Further processes that ended by themselves.")
 SMTP_MAILS: Final = Spec("kannon_smtp_mails", "Mails in the sender.", ("where",))
 SMTP_CONNECTIONS: Final = Spec("kannon_smtp_connections", "Open connections to MX hosts.")
 SMTP_DESTINATIONS: Final = Spec("kannon_smtp_destinations", "MX sites in use, by whether they answer.", ("is",))

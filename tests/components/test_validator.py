@@ -7,7 +7,7 @@ from kannon.bus import streams
 from kannon.bus.bus import Bus
 from kannon.components.validator import Validator
 from kannon.db.pool import Database
-from kannon.db.queue import ClaimCursor, UnvalidatedDelivery, claim_to_validate, settle_validated
+from kannon.db.queue import ClaimCursor, FirstClock, UnvalidatedDelivery, claim_to_validate, settle_validated
 from kannon.errors import Unavailable
 from tests.support.consume import events_of
 from tests.support.patience import patience
@@ -118,7 +118,7 @@ async def test_claims_of_an_earlier_process_are_taken_back_at_once_where_it_is_a
     stop = anyio.Event()
     with patience():
         async with anyio.create_task_group() as group:
-            await group.start(Validator(db, bus, single_node=True).run, stop)
+            await group.start(Validator(db, bus, lost_before=FirstClock(db), alone=True).run, stop)
             while (await states(db))[delivery] != "scheduled":
                 await anyio.lowlevel.checkpoint()
             stop.set()

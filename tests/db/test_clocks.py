@@ -7,6 +7,7 @@ import anyio
 from kannon.bus.bus import Bus
 from kannon.components.dispatcher import Builder, Dispatcher, Outcomes, Scheduler, SchedulerLimits
 from kannon.db.pool import Database
+from kannon.db.queue import FirstClock
 from kannon.mail.event import EventType
 from kannon.wire.times import optional_time
 from tests.components.dispatcher.test_outcomes import BUDGET, EventLog, handle, outcome
@@ -38,7 +39,7 @@ async def test_a_send_for_now_is_due_at_once_where_the_database_is_behind(postgr
 async def test_a_claim_is_kept_for_its_lease_where_the_database_is_behind(postgres_url: str, bus: Bus) -> None:
     async with skewed(postgres_url, -HOUR) as db:
         [delivery] = await insert_batch(db, ["a@example.org"], state="sending", due=-2 * HOUR)
-        assert await turns_after_a_start(db, bus, single_node=False) == {delivery: 0}
+        assert await turns_after_a_start(db, bus, lost_before=False) == {delivery: 0}
 
 
 async def test_a_claim_of_an_earlier_process_is_taken_back_where_the_database_is_ahead(
@@ -46,16 +47,17 @@ async def test_a_claim_of_an_earlier_process_is_taken_back_where_the_database_is
 ) -> None:
     async with skewed(postgres_url, HOUR) as db:
         [delivery] = await insert_batch(db, ["a@example.org"], state="sending", due=-2 * HOUR)
-        assert await turns_after_a_start(db, bus, single_node=True) == {delivery: 1}
+        assert await turns_after_a_start(db, bus, lost_before=True) == {delivery: 1}
 
 
-async def turns_after_a_start(db: Database, bus: Bus, *, single_node: bool) -> dict[int, int]:
+async def turns_after_a_start(db: Database, bus: Bus, *, lost_before: bool) -> dict[int, int]:
     """How often each delivery was taken back."""
     limits = SchedulerLimits(page=50, max_backlog=0, max_backlog_bytes=0, workers=0)  # nothing is claimed
     async with Builder(db, OPTIONS, workers=0, clock=now) as builder:
         feed = Scheduler(db, bus, builder, limits, clock=now)
         outcomes = Outcomes(db, bus, budget=BUDGET, chance=lambda: 0.5)
-        dispatcher = Dispatcher(db, bus, feed, outcomes, builder, lease=timedelta(seconds=60), single_node=single_node)
+        first = FirstClock(db) if lost_before else None
+        dispatcher = Dispatcher(db, bus, feed, outcomes, builder, lease=timedelta(seconds=60), lost_before=first)
         stop = anyio.Event()
         with patience():
             async with anyio.create_task_group() as group:

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from kannon.cli.errors import operator_errors
 from kannon.config import COMPONENTS, Api, Bump, Config, Log, Metrics, Retry, Route, Sender, Smtp
+from kannon.config import Runner as RunnerConfig
 from kannon.errors import OperatorError
 
 LIMIT_SECONDS = 60.0
@@ -65,6 +66,7 @@ def demo_config(folder: Path, inbox_port: int) -> Config:
         bump=Bump(listen=f"127.0.0.1:{bump_port}", base_url=f"http://127.0.0.1:{bump_port}"),
         smtp=Smtp(listen="127.0.0.1:0"),
         metrics=Metrics(listen=""),
+        runner=RunnerConfig(processes=1),
         sender=Sender(routes=[Route(domain="*", host=INBOX_HOST, port=inbox_port, tls="none")]),
         retry=Retry(first=timedelta(seconds=1)),
         log=Log(level="error"),

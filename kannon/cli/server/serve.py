@@ -25,9 +25,13 @@ def serve(
         str, typer.Option(help=f"Comma-separated components to run in this process: {', '.join(COMPONENTS)}.")
     ] = "",
     migrate: Annotated[bool, typer.Option("--migrate", help="Migrate an external database first.")] = False,
+    process: Annotated[int, typer.Option(hidden=True, help="Its number, where kannon serve has started it.")] = 0,
 ) -> None:
     """Run Kannon. Without postgres.url and nats.url it starts its own PostgreSQL and NATS."""
     with operator_errors():
+        if process:
+            _serve_further()
+            return
         settings = load_config(config)
         enabled = _enabled(settings, only)
         check_tls_files(settings, enabled)
@@ -75,6 +79,33 @@ def _serve(config: Config, enabled: list[str], warnings: list[str], *, migrate: 
         await runner.run()
 
     with DataDir.open(config.data_dir, exclusive=embedded) as data_dir:
+        anyio.run(run, data_dir, backend_options={"use_uvloop": True})
+
+
+def _serve_further() -> None:
+    """A further process: see kannon.processes."""
+    import structlog
+
+    from kannon.app import wire_further
+    from kannon.embedded import DataDir
+    from kannon.log import setup_logging
+    from kannon.processes import ParentLink, receive_order
+    from kannon.runner import Runner, State
+
+    order, end = receive_order()
+    setup_logging(order.config.log.level, order.config.log.format)
+    structlog.contextvars.bind_contextvars(process=order.number)
+    parent = ParentLink(end)
+
+    async def run(data_dir: DataDir) -> None:
+        def states() -> list[State]:
+            return runner.states()
+
+        layers = await wire_further(order, parent, data_dir, states)
+        runner = Runner(layers, stop_seconds=order.config.stop_timeout.total_seconds(), systemd=parent)
+        await runner.run()
+
+    with DataDir.open(order.config.data_dir, exclusive=False) as data_dir:
         anyio.run(run, data_dir, backend_options={"use_uvloop": True})
 
 

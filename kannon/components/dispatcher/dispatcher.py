@@ -51,9 +51,9 @@ class Bus(Protocol):
 
 
 class Dispatcher:
-    """Several of them, in several processes, share pool and consumers. `single_node`: this is the only one (embedded
-    database), so claims from before its start are lost and are reclaimed without waiting for their lease.
-    """
+    """Several of them, in several processes, share pool and consumers. `lost_before`: claims from before this time are
+    lost, and are reclaimed without waiting for their lease; None: other processes may hold claims of any age. `alone`:
+    no other process claims."""
 
     name = "dispatcher"
 
@@ -66,7 +66,8 @@ class Dispatcher:
         builder: AbstractAsyncContextManager[object],
         *,
         lease: timedelta,
-        single_node: bool,
+        lost_before: Callable[[], Awaitable[datetime]] | None = None,
+        alone: bool = False,
     ) -> None:
         self._db = db
         self._bus = bus
@@ -76,21 +77,24 @@ class Dispatcher:
         self._throttled = ThrottledDestinations(db)
         self._redelivered = RedeliveredEnvelopes(db, bus)
         self._lease = lease
-        self._single_node = single_node
-        self._started: datetime | None = None
+        self._read_lost_before = lost_before
+        self._lost_before: datetime | None = None
+        self._alone = alone
         self._observed: tuple[datetime, int] | None = (
             None  # the last result of `_reclaim`: claims before this time, and the last outcome's sequence
         )
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
-        self._started = await read_clock(self._db)
+        if self._read_lost_before is not None:
+            self._lost_before = await self._read_lost_before()
         await self._reclaim()
         await self._reclaim()  # the first call only observes
         async with self._builder, anyio.create_task_group() as group:
             group.start_soon(self._reclaim_regularly)
             group.start_soon(self._sweep_regularly)
-            group.start_soon(watch_presence, self._db, DISPATCHER, self._release_of_gone)
+            if not self._alone:
+                group.start_soon(watch_presence, self._db, DISPATCHER, self._release_of_gone)
             async with anyio.create_task_group() as work:
                 # One page at a time, in one transaction; the next page gathers meanwhile.
                 limits = Limits(
@@ -177,8 +181,8 @@ class Dispatcher:
             ):
                 log.warning("reclaimed deliveries whose lease ended", deliveries=count)
         before = now - self._lease
-        if self._single_node and self._started is not None:
-            before = max(before, self._started)
+        if self._lost_before is not None:
+            before = max(before, self._lost_before)
         if backlog.age is not None:
             before = min(before, now - backlog.age - self._lease)
         self._observed = before, progress.last_seq

@@ -1,12 +1,12 @@
 """The metrics component: `GET /metrics` on a listener of its own, apart from the ports that are open to the internet.
 
-In: a registry with the components' counters, and the gauges. Out: Prometheus text (version 0.0.4). A request costs
-PostgreSQL two queries and NATS a handful of requests. Where the configuration names the address and it is taken, the
+In: a call that reads all metrics. Out: Prometheus text (version 0.0.4). A request costs PostgreSQL two queries and NATS
+a handful of requests. Where the configuration names the address and it is taken, the
 process ends (AddressInUse); where the default address is taken, the process logs that and runs without metrics.
 """
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -15,39 +15,31 @@ from anyio.abc import TaskStatus
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
-    ProcessCollector,
-    disable_created_metrics,
+    Metric,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
 
-from kannon import __version__
-from kannon.components.metrics.gauges import Gauges
 from kannon.errors import AddressInUse
 from kannon.http_server import listen_on, serve
-from kannon.metrics import names
 
 log = structlog.get_logger()
 
 MAX_CONNECTIONS = 50  # a few Prometheus servers and a browser
 
 
+Read = Callable[[], Awaitable[Sequence[Metric]]]
+
+
 class MetricsServer:
-    """`counted` has the components' metrics. `chosen`: the configuration names the address. `addresses` is where it
-    listens, once started."""
+    """`read` returns all metrics. `chosen`: the configuration names the address. `addresses` is where it listens, once
+    started."""
 
     name = "metrics"
 
-    def __init__(self, counted: CollectorRegistry, gauges: Gauges, *, listen: str, chosen: bool = True) -> None:
+    def __init__(self, read: Read, *, listen: str, chosen: bool = True) -> None:
+        self._read = read
         self._listen = listen
         self._chosen = chosen
-        self._gauges = gauges
-        # No kannon_…_created: prometheus_client has one switch, for the process.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._registry = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=self._registry)
-        for collector in (counted, gauges, _Build()):
-            self._registry.register(collector)
         self.addresses: list[tuple[str, int]] = []
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -71,8 +63,7 @@ class MetricsServer:
 
     async def text(self) -> bytes:
         """The answer of /metrics."""
-        await self._gauges.refresh()
-        return generate_latest(self._registry)
+        return generate_latest(_Families(await self._read()))
 
     async def _answer(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         status, content_type, body = 404, "text/plain", b"/metrics\n"
@@ -88,8 +79,12 @@ class MetricsServer:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
-class _Build:
-    def collect(self) -> list[GaugeMetricFamily]:
-        family = names.BUILD_INFO.gauge()
-        family.add_metric([__version__], 1)
-        return [family]
+class _Families(CollectorRegistry):
+    """Metrics that are collected already."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        super().__init__(auto_describe=False)
+        self._read = families
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._read)

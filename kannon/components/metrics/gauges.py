@@ -36,6 +36,20 @@ class ComponentState(Protocol):
     def restarts(self) -> int: ...
 
 
+class Processes(Protocol):
+    """The further processes of this server."""
+
+    @property
+    def wanted(self) -> int: ...
+    @property
+    def ready(self) -> int: ...
+    @property
+    def restarts(self) -> int: ...
+    async def metrics(self) -> Sequence[Sequence[Metric]]:
+        """Of each."""
+        ...
+
+
 class Destination(Protocol):
     """An MX site, as the sender sees it."""
 
@@ -57,7 +71,7 @@ class Bus(Protocol):
 @dataclass(frozen=True, slots=True)
 class Sources:
     """`db` None: this process uses no PostgreSQL. `api_db` has the connections of the API's calls, where those are
-    separate."""
+    separate. `own_only`: without the pool, the streams and the machine, whose numbers another process reports."""
 
     db: Database | None
     bus: Bus
@@ -68,6 +82,8 @@ class Sources:
     api_db: Database | None = None
     inbound_sessions: Callable[[], int] = lambda: 0
     host: Host = field(default_factory=Host)
+    processes: Processes | None = None
+    own_only: bool = False
 
 
 class Gauges:
@@ -86,8 +102,13 @@ class Gauges:
         async with self._lock:
             if time.monotonic() - self._read_at < FRESH_SECONDS:
                 return
-            families = [*self._of_components(), *self._of_destinations(), *self._of_engagement()]
-            families += [*self._of_inbound(), *await read_host(self._sources.host)]
+            families = [*self._of_components(), *self._of_destinations(), *self._of_connections()]
+            self._read_at = time.monotonic()
+            if self._sources.own_only:
+                self._families = families
+                return
+            families += [*self._of_processes(), *self._of_engagement(), *self._of_inbound()]
+            families += await read_host(self._sources.host)
             up = names.UP.gauge()
             asked: list[tuple[str, Callable[[], Awaitable[list[Metric]]]]] = [("nats", self._of_streams)]
             if self._sources.db is not None:
@@ -110,6 +131,16 @@ class Gauges:
             ready.add_metric([state.name], state.phase == "ready")
             restarts.add_metric([state.name], state.restarts)
         return [ready, restarts]
+
+    def _of_processes(self) -> list[Metric]:
+        """With this one, which answers."""
+        further = self._sources.processes
+        processes = names.PROCESSES.gauge()
+        processes.add_metric(["wanted"], 1 + (further.wanted if further else 0))
+        processes.add_metric(["ready"], 1 + (further.ready if further else 0))
+        restarts = names.PROCESS_RESTARTS.counter()
+        restarts.add_metric([], further.restarts if further else 0)
+        return [processes, restarts]
 
     def _of_destinations(self) -> list[Metric]:
         """Sums over the MX sites of this process; `kannon_verdicts` has their results."""
@@ -150,12 +181,15 @@ class Gauges:
             overdue.add_metric([state.value], row.overdue_seconds if row else 0.0)
         suppressions = names.SUPPRESSIONS.gauge()
         suppressions.add_metric([], await count_suppressions(db.fail_fast()))
+        return [deliveries, overdue, suppressions]
+
+    def _of_connections(self) -> list[Metric]:
         connections = names.POSTGRES_CONNECTIONS.gauge()
-        for pool, database in (("background", db), ("api", self._sources.api_db)):
+        for pool, database in (("background", self._sources.db), ("api", self._sources.api_db)):
             if database is not None:
                 for name, count in count_connections(database).items():
                     connections.add_metric([pool, name], count)
-        return [deliveries, overdue, suppressions, connections]
+        return [connections] if connections.samples else []
 
     async def _of_streams(self) -> list[Metric]:
         messages = names.STREAM_MESSAGES.gauge()

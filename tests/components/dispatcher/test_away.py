@@ -50,7 +50,6 @@ async def running(db: Database, bus: Bus, *, lease: timedelta = timedelta(second
         Outcomes(db, bus, budget=budget, clock=now, chance=lambda: 0.5),
         builder,
         lease=lease,
-        single_node=False,
     )
     stop = anyio.Event()
     async with anyio.create_task_group() as group:

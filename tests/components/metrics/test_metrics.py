@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from kannon.bus.bus import Bus
-from kannon.components.metrics import Gauges, Host, MetricsServer, Sources
+from kannon.components.metrics import Gauges, Host, MetricsServer, Reading, Sources
 from kannon.db.pool import Database, open_database
 from kannon.disk import DiskUsage
 from kannon.errors import AddressInUse
@@ -93,7 +93,7 @@ async def serving(metrics: MetricsServer) -> AsyncIterator[int]:
 
 async def read(registry: CollectorRegistry, sources: Sources) -> dict[str, float]:
     """Every sample by its name and labels, as a reader of the listener finds them."""
-    async with serving(MetricsServer(registry, Gauges(sources), listen="127.0.0.1:0")) as port:
+    async with serving(MetricsServer(Reading(registry, Gauges(sources)), listen="127.0.0.1:0")) as port:
         answer = await request(port, "/metrics")
     assert (answer.status, answer.headers["content-type"][:10]) == (200, "text/plain")
     return {
@@ -239,7 +239,7 @@ async def test_readers_who_come_together_ask_once(registry: CollectorRegistry, s
         asked += 1
         return states()
 
-    metrics = MetricsServer(registry, Gauges(replace(sources, states=count)), listen="127.0.0.1:0")
+    metrics = MetricsServer(Reading(registry, Gauges(replace(sources, states=count))), listen="127.0.0.1:0")
     async with anyio.create_task_group() as group:
         for _ in range(10):
             group.start_soon(metrics.text)
@@ -247,7 +247,7 @@ async def test_readers_who_come_together_ask_once(registry: CollectorRegistry, s
 
 
 async def test_only_metrics_and_only_to_be_read(registry: CollectorRegistry, sources: Sources) -> None:
-    async with serving(MetricsServer(registry, Gauges(sources), listen="127.0.0.1:0")) as port:
+    async with serving(MetricsServer(Reading(registry, Gauges(sources)), listen="127.0.0.1:0")) as port:
         assert (await request(port, "/")).status == 404
         refused = await request(port, "/metrics", method="POST")
         assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
@@ -257,13 +257,13 @@ async def test_only_metrics_and_only_to_be_read(registry: CollectorRegistry, sou
 
 
 async def test_an_address_that_is_taken(registry: CollectorRegistry, sources: Sources) -> None:
-    async with serving(MetricsServer(registry, Gauges(sources), listen="127.0.0.1:0")) as port:
+    async with serving(MetricsServer(Reading(registry, Gauges(sources)), listen="127.0.0.1:0")) as port:
         listen = f"127.0.0.1:{port}"
-        chosen = MetricsServer(registry, Gauges(sources), listen=listen)
+        chosen = MetricsServer(Reading(registry, Gauges(sources)), listen=listen)
         with pytest.raises(AddressInUse, match=rf"^metrics\.listen: {listen}: Address already in use$"):
             await chosen.run(anyio.Event())
         stop = anyio.Event()
-        default = MetricsServer(registry, Gauges(sources), listen=listen, chosen=False)
+        default = MetricsServer(Reading(registry, Gauges(sources)), listen=listen, chosen=False)
         async with anyio.create_task_group() as group:
             await group.start(default.run, stop)
             assert default.addresses == []
@@ -276,7 +276,7 @@ async def test_every_name_is_documented_with_its_type_and_labels_and_no_other_is
     metrics.recorded([event(EventType.DELIVERED, host="mx.example.org", code=250)])
     metrics.called("Mailer.SendHTML", "OK", 0.002)
     metrics.stored([event(EventType.DELIVERED)], {("example.com", EventType.DELIVERED): 1}, [])
-    server = MetricsServer(registry, Gauges(sources), listen="127.0.0.1:0")
+    server = MetricsServer(Reading(registry, Gauges(sources)), listen="127.0.0.1:0")
     families = list(text_string_to_metric_families((await server.text()).decode()))
     served = set()
     for family in families:
