@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -52,6 +53,15 @@ async def inbox(
         box.answer = answer_with_path
     elif answer is not None:
         box.answer = lambda address, _: answer(address)
+    async with serving(box):
+        yield box
+
+
+Box = TypeVar("Box", bound=Inbox)
+
+
+@asynccontextmanager
+async def serving(box: Box) -> AsyncIterator[Box]:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: SMTP(box, hostname="inbox.test", enable_SMTPUTF8=True), "127.0.0.1", 0)
     box.port = server.sockets[0].getsockname()[1]
