@@ -13,7 +13,7 @@ import pytest
 from kannon import component_table
 from kannon.app import Wired, wire
 from kannon.components.metrics import Sources
-from kannon.config import COMPONENTS, Config, Nats, Postgres
+from kannon.config import COMPONENTS, Config, Nats, Postgres, Runner
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres, executables, postgres
 
 
@@ -83,7 +83,7 @@ def test_the_metrics_read_each_gauge_of_the_table() -> None:
 
 async def names(folder: Path, *enabled: str) -> list[list[str]]:
     """Names of the wired components, by layer. NATS is external, because an embedded one would bind a port at once."""
-    config = Config(nats=Nats(url="nats://127.0.0.1:1"))
+    config = Config(nats=Nats(url="nats://127.0.0.1:1"), runner=Runner(processes=1))
     with DataDir.open(folder / "data") as data_dir:
         wired = await wire(config, enabled, data_dir, migrate=False)
     return [[component.name for component in layer] for layer in wired.layers]
@@ -98,6 +98,11 @@ async def test_every_component_is_wired_under_its_own_name(tmp_path: Path) -> No
         ["schema", "api", "sender", "smtp", "bump"],
         ["validator", "dispatcher", "stats"],
     ]
+
+
+async def test_further_processes_are_a_component_of_the_first(tmp_path: Path) -> None:
+    wired = await wired_once(Config(runner=Runner(processes=3)), tmp_path)
+    assert [component.name for component in wired.layers[-1]] == ["validator", "dispatcher", "stats", "processes"]
 
 
 @pytest.mark.parametrize("name", COMPONENTS)

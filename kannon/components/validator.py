@@ -57,8 +57,7 @@ class Metrics(Protocol):
 
 
 class Validator:
-    """One cycle is one page. `lost_before`: claims from before this time are lost, and are reclaimed without waiting for
-    their lease; None: other processes may hold claims of any age. `alone`: no other process claims."""
+    """One cycle is one page. `lost_before` and `alone` as for the dispatcher."""
 
     name = "validator"
 

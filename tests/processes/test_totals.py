@@ -42,7 +42,8 @@ def test_counters_and_histograms_are_summed_and_gauges_by_their_rule() -> None:
 
 
 def test_one_process_is_unchanged() -> None:
-    assert values(add_up([of_a_process(5, 1)])) == values(of_a_process(5, 1))
+    families = of_a_process(5, 1)
+    assert values(add_up([families])) == values(families)
 
 
 def test_what_an_ended_process_has_counted_stays() -> None:
@@ -54,9 +55,10 @@ def test_what_an_ended_process_has_counted_stays() -> None:
 async def test_a_link_carries_metrics_and_ends_with_the_other_end() -> None:
     ours, theirs = socket.socketpair()
     left, right = await Link.open(ours), await Link.open(theirs)
-    left.send(of_a_process(5, 1))
+    families = of_a_process(5, 1)
+    left.send(families)
     left.send("ready")
-    assert values(await right.receive()) == values(of_a_process(5, 1))
+    assert values(await right.receive()) == values(families)
     assert await right.receive() == "ready"
     await left.close()
     assert await right.receive() is None
