@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor import ServiceDescriptor
 
-from kannon.components.api.calls import STATUSES
+from kannon.components.api.rpc import STATUSES
 from kannon.mail.event import EventType
 from kannon.mail.send_request import RejectReason
 from tests.support.services import SERVICES

@@ -65,7 +65,7 @@ def test_a_wheel_finds_its_sql(sources: Path, tmp_path: Path) -> None:
     place = tmp_path / "installed"
     zipfile.ZipFile(wheel).extractall(place)
     assert said(place, PROGRAM) == [str(place / "kannon" / "__init__.py"), "True", migrations(ROOT)]
-    assert said(place, "import kannon.components.api.stats, kannon.pb.admin.v1.dkim_pb2") == []
+    assert said(place, "import kannon.components.api.services.stats, kannon.pb.admin.v1.dkim_pb2") == []
     modules = {file.relative_to(ROOT) for file in (ROOT / "kannon").rglob("*.py")}
     assert {file.relative_to(place) for file in (place / "kannon").rglob("*.py")} == modules
 

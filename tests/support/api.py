@@ -16,7 +16,7 @@ from grpclib.exceptions import GRPCError
 from kannon.bus.dead_letters import DeadLetter
 from kannon.components.api import Api, ApiSettings
 from kannon.components.api.component import ApiBus, Metrics
-from kannon.components.api.health import Check
+from kannon.components.api.services.health import Check
 from kannon.db.pool import Database
 from kannon.dns_lookup import make_txt_lookup
 from kannon.errors import Unavailable

@@ -1,4 +1,4 @@
-"""The gRPC server: Mailer, admin and Stats services, HZ, health and reflection.
+"""The API: Mailer, admin and Stats services and HZ; by gRPC, with its health and reflection.
 
 In: calls of clients. Out: results of kannon.db, and of kannon.accept, which stores a send and notifies the validator.
 Rules that need no I/O are in kannon.mail; the mappings between protobuf and values are in kannon.wire.

@@ -15,7 +15,7 @@ import anyio
 import structlog
 from cachetools import LRUCache
 
-from kannon.components.api.calls import CallMetadata
+from kannon.components.api.rpc import CallMetadata
 from kannon.components.api.tenant_cache import FindTenant
 from kannon.errors import InvalidArgument, NotFound, Unauthenticated
 from kannon.mail.address import canonical_domain

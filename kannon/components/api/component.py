@@ -21,21 +21,23 @@ from grpclib.const import Handler
 from kannon.accept import service as accept_service
 from kannon.accept.limiter import PLACES, SendLimiter
 from kannon.accept.service import AcceptService, Notifier
-from kannon.components.api import calls
-from kannon.components.api.admin import AdminMethods
+from kannon.components.api import rpc
 from kannon.components.api.authenticator import AdminAuthenticator, FailedLogins, TenantAuthenticator
-from kannon.components.api.calls import CallMetadata, Service
 from kannon.components.api.cancel_worker import CancelWorker, OutcomeBus
-from kannon.components.api.dead_letters import DeadLetterBus, DeadLetterMethods
-from kannon.components.api.destinations import DestinationMethods, SenderBus
-from kannon.components.api.dkim import DkimMethods, TxtLookup
-from kannon.components.api.health import Check, HZMethods, standard_methods
-from kannon.components.api.mailer import MailerMethods
-from kannon.components.api.operations import OperationsMethods
+from kannon.components.api.grpc.method import GrpcMethod
+from kannon.components.api.grpc.standard import standard_methods
 from kannon.components.api.retention import Retention
+from kannon.components.api.rpc import CallMetadata, Service
 from kannon.components.api.server import Server
-from kannon.components.api.stats import StatsV1Methods, StatsV2Methods
-from kannon.components.api.suppressions import SuppressionMethods
+from kannon.components.api.services.admin import AdminMethods
+from kannon.components.api.services.dead_letters import DeadLetterBus, DeadLetterMethods
+from kannon.components.api.services.destinations import DestinationMethods, SenderBus
+from kannon.components.api.services.dkim import DkimMethods, TxtLookup
+from kannon.components.api.services.health import Check, HZMethods
+from kannon.components.api.services.mailer import MailerMethods
+from kannon.components.api.services.operations import OperationsMethods
+from kannon.components.api.services.stats import StatsV1Methods, StatsV2Methods
+from kannon.components.api.services.suppressions import SuppressionMethods
 from kannon.components.api.tenant_cache import TenantCache
 from kannon.db import api_keys
 from kannon.db.pool import Database
@@ -78,7 +80,7 @@ class ApiBus(Notifier, OutcomeBus, DeadLetterBus, SenderBus, Protocol):
     async def notify_keys_changed(self) -> None: ...
 
 
-class Metrics(accept_service.Metrics, calls.Metrics, Protocol):
+class Metrics(accept_service.Metrics, rpc.Metrics, Protocol):
     """Of sends and of calls."""
 
 
@@ -189,9 +191,8 @@ class Api:
             [service.descriptor.full_name for service in services],
             partial(check_schema, self._background.fail_fast()),
         )
-        for service in services:
-            table |= service.table(self._metrics)
-        return table
+        rpcs = [rpc for service in services for rpc in service.rpcs(self._metrics)]
+        return table | {rpc.path: GrpcMethod(rpc).handler() for rpc in rpcs}
 
     async def _notify_dispatcher(self) -> None:
         """Saves the time until its next poll."""

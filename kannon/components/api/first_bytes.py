@@ -12,8 +12,8 @@ from typing import cast
 
 import structlog
 
-from kannon.components.api.connection import FIRST_CALL_SECONDS, LINGER_SECONDS, Http2Connection, Shared
-from kannon.components.api.flood import PREFACE
+from kannon.components.api.grpc.connection import FIRST_CALL_SECONDS, LINGER_SECONDS, Http2Connection, Shared
+from kannon.components.api.grpc.flood import PREFACE
 
 _TLS_HANDSHAKE = 0x16  # RFC 8446 §5.1: the content type of a client's first record
 _TEXT = b"This port speaks gRPC over HTTP/2.\n"

@@ -15,8 +15,8 @@ import structlog
 from anyio.abc import TaskGroup
 from grpclib.const import Handler
 
-from kannon.components.api.connection import Shared
 from kannon.components.api.first_bytes import FirstBytes
+from kannon.components.api.grpc.connection import Shared
 
 _BACKLOG = 1024
 _ACCEPT_AT_ONCE = 16

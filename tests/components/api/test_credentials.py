@@ -10,7 +10,7 @@ from grpclib.client import UnaryUnaryMethod
 from grpclib.const import Status
 
 from kannon.components.api.authenticator import AdminAuthenticator, FailedLogins, parse_basic
-from kannon.components.api.calls import CallMetadata
+from kannon.components.api.rpc import CallMetadata
 from kannon.db.pool import Database
 from kannon.errors import InvalidArgument, Unauthenticated
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin

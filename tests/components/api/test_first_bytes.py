@@ -8,7 +8,7 @@ import anyio
 import pytest
 from grpclib.const import Status
 
-from kannon.components.api.flood import PREFACE
+from kannon.components.api.grpc.flood import PREFACE
 from tests.support.certificates import make_authority
 from tests.support.h2_client import H2Client, grpc_headers
 from tests.support.h2_server import call_is_answered, serving

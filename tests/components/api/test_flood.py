@@ -7,9 +7,9 @@ import anyio
 import pytest
 from h2.errors import ErrorCodes
 
-from kannon.components.api import connection, flood
-from kannon.components.api.connection import Http2Connection
-from kannon.components.api.flood import PREFACE, Flood, Frame, FrameReader
+from kannon.components.api.grpc import connection, flood
+from kannon.components.api.grpc.connection import Http2Connection
+from kannon.components.api.grpc.flood import PREFACE, Flood, Frame, FrameReader
 from kannon.components.api.server import Server
 from tests.support.h2_client import H2Client, frame, framed, grpc_headers, h2_client
 from tests.support.h2_server import call_is_answered, serving

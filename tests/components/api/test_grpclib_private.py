@@ -10,7 +10,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import UnknownFrameReceived
 
-from kannon.components.api import grpclib_private
+from kannon.components.api.grpc import grpclib_private
 from tests.support.h2_client import framed, grpc_headers, h2_client
 from tests.support.h2_server import serving
 

@@ -3,7 +3,7 @@
 import pytest
 from grpclib.const import Status
 
-from kannon.components.api.headers import Headers, malformed
+from kannon.components.api.grpc.headers import Headers, malformed
 from tests.support.h2_client import framed, grpc_headers, h2_client
 from tests.support.h2_server import serving
 

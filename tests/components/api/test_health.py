@@ -8,7 +8,7 @@ from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpclib.reflection.v1.reflection_grpc import ServerReflectionStub
 from grpclib.reflection.v1.reflection_pb2 import ServerReflectionRequest
 
-from kannon.components.api.health import HZMethods
+from kannon.components.api.services.health import HZMethods
 from kannon.db.pool import Database
 from kannon.errors import Unavailable
 from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub

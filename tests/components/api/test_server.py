@@ -11,7 +11,8 @@ from grpclib.const import Status
 from grpclib.health.v1.health_pb2 import HealthCheckResponse
 from h2.errors import ErrorCodes
 
-from kannon.components.api import Api, ApiSettings, bodies, connection, first_bytes, server
+from kannon.components.api import Api, ApiSettings, first_bytes, server
+from kannon.components.api.grpc import bodies, connection
 from kannon.db.pool import Database
 from kannon.dns_lookup import make_txt_lookup
 from kannon.errors import AddressInUse, ConfigError

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpclib.const import Status
 
-from kannon.components.api.suppressions import MAX_ENTRIES
+from kannon.components.api.services.suppressions import MAX_ENTRIES
 from kannon.db.pool import Database
 from kannon.pb.admin.v1 import suppressions_pb2 as pb
 from kannon.pb.admin.v1.suppressions_grpc import SuppressionsStub

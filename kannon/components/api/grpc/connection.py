@@ -22,13 +22,13 @@ from h2.config import H2Configuration
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
-from kannon.components.api import grpclib_private
-from kannon.components.api.bodies import LARGE_AT_ONCE, BoundedBuffer
-from kannon.components.api.calls import Call
 from kannon.components.api.connections import ConnectionTable
-from kannon.components.api.flood import Flood, FrameReader
-from kannon.components.api.headers import Headers, malformed, trimmed
-from kannon.components.api.parsing import LateCodec
+from kannon.components.api.grpc import grpclib_private
+from kannon.components.api.grpc.bodies import LARGE_AT_ONCE, BoundedBuffer
+from kannon.components.api.grpc.flood import Flood, FrameReader
+from kannon.components.api.grpc.headers import Headers, malformed, trimmed
+from kannon.components.api.grpc.method import GrpcMethod
+from kannon.components.api.grpc.parsing import LateCodec
 
 FIRST_CALL_SECONDS = 30.0
 """A connection that has not made its first call by then is closed."""
@@ -171,7 +171,7 @@ class Http2Connection(H2Protocol, AbstractHandler):
             self._streaming.add(stream)
         refusal = (Status.UNAVAILABLE, "the server is stopping") if self._shared.draining else malformed(headers)
         if refusal is None:
-            ours = method is not None and isinstance(method.func, Call)  # grpclib's own take small messages
+            ours = method is not None and isinstance(method.func, GrpcMethod)  # grpclib's own take small messages
             codec = _LATE_CODEC if ours else _CODEC
             methods = cast(dict[str, Handler], self._shared.methods)
             call = request_handler(methods, stream, headers, codec, None, self._dispatch, release_stream)
@@ -191,7 +191,7 @@ class Http2Connection(H2Protocol, AbstractHandler):
         self._last_call = self._loop.time()
 
     def _reporting(self, method: grpclib_private.MethodFunc) -> grpclib_private.MethodFunc:
-        if isinstance(method, Call) and not self.authenticated:
+        if isinstance(method, GrpcMethod) and not self.authenticated:
             return partial(method, on_authenticated=self._on_authenticated)
         return method
 

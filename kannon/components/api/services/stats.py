@@ -5,8 +5,8 @@ In: a domain and a span of time [from, to). Out: pages of events, newest first, 
 
 from datetime import UTC, datetime
 
-from kannon.components.api.arguments import BEGINNING, domain_name, found
 from kannon.components.api.authenticator import Admin
+from kannon.components.api.services.arguments import BEGINNING, domain_name, found
 from kannon.db import domains, stats_read
 from kannon.db.pool import Database
 from kannon.db.stats_read import Span

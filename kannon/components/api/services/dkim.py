@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import anyio.to_thread
 import structlog
 
-from kannon.components.api.arguments import domain_name, found, plain_text
 from kannon.components.api.authenticator import Admin
+from kannon.components.api.services.arguments import domain_name, found, plain_text
 from kannon.db import dkim_keys, domains
 from kannon.db.pool import Database
 from kannon.errors import FailedPrecondition, InvalidArgument, Unavailable

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from kannon.components.api.arguments import MAX_PAGE, domain_name, found, plain_text
 from kannon.components.api.authenticator import Admin
+from kannon.components.api.services.arguments import MAX_PAGE, domain_name, found, plain_text
 from kannon.db import suppressions
 from kannon.db.pool import Database
 from kannon.errors import InvalidArgument, LimitExceeded, NotFound

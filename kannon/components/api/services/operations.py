@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from kannon.components.api.arguments import BEGINNING, MAX_PAGE, domain_name, found, plain_text
 from kannon.components.api.authenticator import Admin
+from kannon.components.api.services.arguments import BEGINNING, MAX_PAGE, domain_name, found, plain_text
 from kannon.db import cancellations, domains, inspect, pauses
 from kannon.db.inspect import DeliveryFilter
 from kannon.db.pool import Database

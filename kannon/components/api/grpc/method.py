@@ -1,0 +1,106 @@
+"""gRPC: a method as grpclib calls it, and its errors as grpclib answers them.
+
+In: a Rpc and grpclib's stream. Out: messages on the stream, or GRPCError. A LateCodec decodes the messages.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from google.protobuf.message import Message
+from grpclib.const import Cardinality, Handler, Status
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+from grpclib.server import Stream
+
+from kannon.components.api.grpc.parsing import Unparsed
+from kannon.components.api.rpc import CallMetadata, ClientGone, Outcome, Refusal, Rpc, refusal
+
+GrpcStream = Stream[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcMethod:
+    rpc: Rpc[Any]
+
+    def handler(self) -> Handler:
+        cardinality = Cardinality.UNARY_STREAM if self.rpc.streaming else Cardinality.UNARY_UNARY
+        return Handler(self, cardinality, self.rpc.request_type, self.rpc.response_type)
+
+    async def __call__(self, stream: GrpcStream, on_authenticated: Callable[[], None] | None = None) -> None:
+        incoming = _Incoming(stream, on_authenticated)
+        with self.rpc.measured() as outcome:
+            try:
+                if self.rpc.streaming:
+                    async with aclosing(self.rpc.answers(incoming)) as responses:
+                        async for response in responses:
+                            await stream.send_message(response)
+                else:
+                    await stream.send_message(await self.rpc.answer(incoming))
+                outcome.status = Status.OK
+            except Refusal as refused:
+                outcome.status = refused.status
+                raise GRPCError(refused.status, refused.text) from None
+            except ClientGone as gone:
+                raise cast(StreamTerminatedError, gone.__cause__) from None
+            finally:
+                _check_deadline(stream, outcome)
+
+
+def _check_deadline(stream: GrpcStream, outcome: Outcome) -> None:
+    if outcome.status is Status.CANCELLED and stream.deadline is not None and not stream.deadline.time_remaining():
+        outcome.status = Status.DEADLINE_EXCEEDED  # grpclib has cancelled the call, and answers with this status
+
+
+class _Incoming:
+    """kannon.components.api.rpc.Incoming."""
+
+    def __init__(self, stream: GrpcStream, on_authenticated: Callable[[], None] | None) -> None:
+        self._stream = stream
+        self._on_authenticated = on_authenticated
+
+    @property
+    def metadata(self) -> CallMetadata:
+        metadata: dict[str, str] = {}
+        for name, value in (self._stream.metadata or {}).items():
+            if isinstance(value, str):  # no method takes binary values
+                metadata.setdefault(name, value)
+        address = self._stream.peer.addr()
+        return CallMetadata(metadata, address[0] if address else "")
+
+    def on_authenticated(self) -> None:
+        if self._on_authenticated is not None:
+            self._on_authenticated()
+
+    async def read(self) -> Message:
+        try:
+            request = await self._stream.recv_message()
+        except GRPCError as error:
+            raise Refusal(error.status, error.message or "") from None
+        except StreamTerminatedError as error:
+            raise ClientGone from error
+        except NotImplementedError:  # grpclib's word for the compressed-flag of a message
+            raise Refusal(Status.UNIMPLEMENTED, "compressed messages are not supported") from None
+        if request is None:
+            raise Refusal(Status.INVALID_ARGUMENT, "the request has no message")
+        return await request.parse() if isinstance(request, Unparsed) else cast(Message, request)
+
+
+def with_statuses(name: str, handler: Handler) -> Handler:
+    """A method of grpclib's own services (reflection, health) under the same rules for errors."""
+    func = cast(Callable[[GrpcStream], Awaitable[None]], handler.func)
+
+    async def call(stream: GrpcStream) -> None:
+        try:
+            await func(stream)
+        except (GRPCError, StreamTerminatedError):
+            raise
+        except NotImplementedError:
+            raise GRPCError(Status.UNIMPLEMENTED, "compressed messages are not supported") from None
+        except Exception as error:
+            refused = refusal(error, name)
+            if isinstance(refused, Refusal):
+                raise GRPCError(refused.status, refused.text) from None
+            raise
+
+    return handler._replace(func=call)
