@@ -62,7 +62,7 @@ class Refusal(Exception):
 
 
 class ClientGone(Exception):
-    """The client has ended the call before its request was read: nobody waits for an answer."""
+    """The client has ended the call before its request was read. No answer is sent."""
 
 
 @dataclass(frozen=True, slots=True)
