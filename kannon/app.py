@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from kannon.bus.bus import Bus
 from kannon.component_table import COMPONENTS, ComponentEntry, Layer, Need, Parts, now
 from kannon.components.metrics import ComponentState, Gauges, Host, MetricsServer, Reading, Sources
+from kannon.components.node import NodeReply
 from kannon.config import Config
 from kannon.config.tls_files import certificate_expiries
 from kannon.db.pool import Database, open_database
@@ -120,6 +121,7 @@ async def wire(
         before_start = first_clock if embedded and Need.POSTGRES in needs else _at_once
         processes = Processes(orders, at_once=whole.runner.processes > 0, before_start=before_start)
     registry = CollectorRegistry(auto_describe=False)
+    counted = Metrics(registry)
     disk = DiskWatch(data_dir.path, config.disk.reserve) if servers else None
     names: set[str] = set()
 
@@ -133,7 +135,7 @@ async def wire(
         db,
         background,
         bus,
-        Metrics(registry),
+        counted,
         lost_before=first_clock if embedded else None,
         alone=embedded and count == 1,
         disk=disk,
@@ -143,6 +145,7 @@ async def wire(
 
     front = [components[entry.name] for entry in entries if entry.layer is Layer.FRONT]
     back = [components[entry.name] for entry in entries if entry.layer is Layer.BACK]
+    front.append(NodeReply(bus, 1, list(components), states, lambda: counted.attempts, now))
     if Need.POSTGRES in needs:
         front.insert(0, Schema(postgres_url, migrate=embedded or migrate, backup=backup))
     if processes is not None:
@@ -175,12 +178,14 @@ async def wire_further(
     api_db, db = await _open_pools(config.postgres.url, config.postgres.pool_size, order.components)
     bus = Bus(config.nats.url, replicas=config.nats.replicas)
     registry = CollectorRegistry(auto_describe=False)
-    parts = Parts(config, data_dir, api_db, db, bus, Metrics(registry))
+    counted = Metrics(registry)
+    parts = Parts(config, data_dir, api_db, db, bus, counted)
     components = {entry.name: entry.factory(parts) for entry in entries}
     sources = Sources(db if Need.POSTGRES in needs else None, bus, states, own_only=True)
     parent.read_metrics = Reading(registry, Gauges(replace(sources, **_gauges(components))))
     front = [components[entry.name] for entry in entries if entry.layer is Layer.FRONT]
     back = [components[entry.name] for entry in entries if entry.layer is Layer.BACK]
+    front.append(NodeReply(bus, order.number, order.components, states, lambda: counted.attempts, now))
     if Need.POSTGRES in needs:
         front.insert(0, Schema(config.postgres.url, migrate=False))
     layers: list[list[Component]] = [[parent], [Connections(api_db, db, bus)], front, back]

@@ -6,6 +6,7 @@ every call raises Unavailable, and no message is buffered in memory behind the c
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 from uuid import uuid4
 
 import anyio
@@ -25,10 +26,14 @@ from kannon.errors import Poison
 from kannon.mail.destination import SenderView
 from kannon.mail.envelope import Envelope, RedeliveredEnvelope, ThrottledDelivery
 from kannon.mail.event import Event
+from kannon.mail.node import Node
+from kannon.pb.admin.v1 import nodes_pb2
 from kannon.wire.destinations import decode_view, encode_view
 from kannon.wire.envelopes import encode_envelope
+from kannon.wire.nodes import encode_node, parse_node
 
 log = structlog.get_logger()
+Reply = TypeVar("Reply")
 
 ENVELOPE_OVERHEAD = 16 << 10  # subject, headers and the other fields beside the body, generously
 PING_PAYLOAD = bytes(4096)  # a disk block of its own: a small message fits into the last one of a full disk
@@ -200,13 +205,25 @@ class Bus:
         """See `kannon.bus.senders.exchange`."""
         await senders.exchange(self._connection, report, hear, seconds=seconds)
 
+    async def serve_node(self, describe: Callable[[], Node]) -> None:
+        """Replies to `gather_nodes`, until cancelled."""
+        await gather.reply_to_gather(self._connection, streams.GATHER_NODES, lambda: encode_node(describe()))
+
+    async def gather_nodes(self) -> list[nodes_pb2.Node]:
+        """Every process that replies in time."""
+        await self.ready()
+        return await self._gather(streams.GATHER_NODES, parse_node)
+
     async def gather_destinations(self) -> list[SenderView]:
         """The destinations of every sender that replies in time."""
         await self.ready()
-        views = []
-        for reply in await gather.gather(self._connection, streams.GATHER_DESTINATIONS):
+        return await self._gather(streams.GATHER_DESTINATIONS, decode_view)
+
+    async def _gather(self, subject: str, decode: Callable[[bytes], Reply]) -> list[Reply]:
+        replies = []
+        for reply in await gather.gather(self._connection, subject):
             try:
-                views.append(decode_view(reply))
-            except Poison as error:  # a sender of another version
-                log.warning("a sender's reply cannot be read", subject=streams.GATHER_DESTINATIONS, why=str(error))
-        return views
+                replies.append(decode(reply))
+            except Poison as error:  # a process of another version
+                log.warning("a reply cannot be read", subject=subject, why=str(error))
+        return replies

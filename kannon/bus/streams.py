@@ -42,6 +42,7 @@ ASK_SENDERS = "kannon.ask.senders"  # core NATS, every sender replies
 ASK_DISPATCHER = "kannon.ask.outcomes"  # core NATS, a sender's request to one dispatcher
 SENDERS = "kannon.senders"  # core NATS, from every sender to every sender
 GATHER_DESTINATIONS = "kannon.ask.destinations"  # core NATS, every sender replies
+GATHER_NODES = "kannon.ask.nodes"  # core NATS, every process replies
 DEAD_LETTERS = "kannon.parked"
 DEAD_LETTERS_STREAM = "kannon_parked"
 BODIES = "kannon_bodies"

@@ -31,6 +31,7 @@ COMMANDS = {
     "stats": "kannon.cli.admin.stats:app",
     "suppressions": "kannon.cli.admin.suppressions:app",
     "dead-letters": "kannon.cli.admin.dead_letters:app",
+    "nodes": "kannon.cli.admin.nodes:app",
     "health": "kannon.cli.admin.health:app",
 }
 """Name → module and attribute: a typer application, or the function of a single command."""

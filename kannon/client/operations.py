@@ -1,4 +1,5 @@
-"""Statistics, batches, deliveries, pauses, suppressions, dead letters, destinations, health: for the administrator."""
+"""Statistics, batches, deliveries, pauses, suppressions, dead letters, destinations, nodes, health: for
+the administrator."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,10 +9,12 @@ from kannon.client.calls import Calls, timestamp
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub
 from kannon.pb.admin.v1 import destinations_pb2 as destinations
+from kannon.pb.admin.v1 import nodes_pb2 as nodes
 from kannon.pb.admin.v1 import operations_pb2 as operations
 from kannon.pb.admin.v1 import parked_pb2 as parked
 from kannon.pb.admin.v1 import suppressions_pb2 as suppressions
 from kannon.pb.admin.v1.destinations_grpc import DestinationsStub
+from kannon.pb.admin.v1.nodes_grpc import NodesStub
 from kannon.pb.admin.v1.operations_grpc import OperationsStub
 from kannon.pb.admin.v1.parked_grpc import ParkedStub
 from kannon.pb.admin.v1.suppressions_grpc import SuppressionsStub
@@ -37,6 +40,10 @@ class OperationCalls(Calls):
     @cached_property
     def _destinations(self) -> DestinationsStub:
         return DestinationsStub(self._channel)
+
+    @cached_property
+    def _nodes(self) -> NodesStub:
+        return NodesStub(self._channel)
 
     @cached_property
     def _suppressions(self) -> SuppressionsStub:
@@ -199,6 +206,12 @@ class OperationCalls(Calls):
         """The state of the mail servers with `host` in their names, from every sender; the busiest first."""
         request = destinations.ListDestinationsRequest(host=host, take=take)
         return await self._rpc(self._destinations.ListDestinations, request)
+
+    # Nodes
+
+    async def list_nodes(self) -> nodes.ListNodesResponse:
+        """Every process of the installation that answers in time."""
+        return await self._rpc(self._nodes.ListNodes, nodes.ListNodesRequest())
 
     # Health
 

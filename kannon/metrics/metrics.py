@@ -67,6 +67,8 @@ class Metrics:
         self._outcomes = count(names.OUTCOMES)
         self._outcome: dict[tuple[str, EventType], Counter] = {}
         self._domains = TopLabels(at_once=AT_ONCE)
+        self.attempts = 0
+        """Mails that the sender has tried."""
 
     def accepted(self, count: int, reasons: Collection[str]) -> None:
         self._recipients[ACCEPTED].inc(count)
@@ -96,6 +98,7 @@ class Metrics:
             self._gave_up[event.type].inc()
 
     def tried(self, seconds: float) -> None:
+        self.attempts += 1
         self._work["send"].observe(seconds)
 
     def recorded(self, events: Sequence[Event]) -> None:

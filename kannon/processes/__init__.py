@@ -4,7 +4,6 @@ division.py     how many, what each one gets of the machine's limits
 parent.py       the component that starts, watches, restarts and stops them
 child.py        the other end, in each of them
 link.py         the socket between the two
-load.py         whether the ones that run are busy
 totals.py       their metrics, added up
 
 The first process has the embedded servers, the listeners (api, smtp, bump, metrics) and one share of the work; each

@@ -26,10 +26,10 @@ from prometheus_client import Metric
 
 from kannon.embedded.child import Child, prepare
 from kannon.errors import OperatorError
+from kannon.metrics.load import Load
 from kannon.processes.child import ASK_METRICS
 from kannon.processes.division import Order
 from kannon.processes.link import Link
-from kannon.processes.load import Load
 from kannon.processes.totals import add_up, only_counted
 from kannon.runner import Backoff
 

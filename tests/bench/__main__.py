@@ -1,6 +1,6 @@
 """`make bench`: mails end to end, from the API to settled outcomes and stored statistics, into Postfix's smtp-sink.
 
-    make bench [ARGS="--workload batch|singles|tenants|all --mails N --workers N --json"]
+    make bench [ARGS="--workload batch|singles|tenants|all --mails N --workers N --processes N --json"]
 
 In: flags. The workload: one batch of 10,000 mails; 4,000 of these mails as calls of one recipient by 50 callers; 500
 tenants with 20 mails each; or all three, each on a server of its own. Out: mails per second for the whole and each
@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--workload", choices=[*WORKLOADS, "all"], default="batch")
     parser.add_argument("--mails", type=int, help="of each workload")
     parser.add_argument("--workers", type=int, default=1, help="dispatcher.workers")
+    parser.add_argument("--processes", type=int, default=1, help="runner.processes")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each workload")
     parser.add_argument("--profile", default="", help="py-spy record the server into this file")
     arguments = parser.parse_args()
@@ -44,7 +45,10 @@ def main() -> None:
 def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     mails = arguments.mails or WORKLOADS[name][1]
     with tempfile.TemporaryDirectory(prefix="kannon-bench-") as folder:
-        return asyncio.run(run(Settings(Path(folder), mails, arguments.workers, arguments.profile, name)))
+        settings = Settings(
+            Path(folder), mails, arguments.workers, arguments.profile, name, processes=arguments.processes
+        )
+        return asyncio.run(run(settings))
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ def usage(root: int) -> dict[str, Usage]:
             status = Path(f"/proc/{pid}/status").read_text()
         except OSError:
             continue
-        name = "kannon" if pid == root else _program(pid)
+        name = _program(pid)
         # utime, stime and those of waited-for children: fields 14 to 17 of proc(5), 11 to 14 after the name.
-        cpu = sum(int(f) for f in fields[11:15]) / TICKS if name != "kannon" else sum(map(int, fields[11:13])) / TICKS
+        cpu = sum(map(int, fields[11:13] if name == "kannon" else fields[11:15])) / TICKS
         before = found.get(name, Usage())
         peak = before.peak + _peak(status, private=name == "postgres")
         found[name] = Usage(before.cpu + cpu, peak, before.written + _written(pid))
@@ -56,10 +56,9 @@ def _program(pid: int) -> str:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return "other"
-    for word, name in ((b"postgres", "postgres"), (b"nats-server", "nats"), (b"spawn_main", "workers")):
-        if word in command:
-            return name
-    return "other"
+    # A further process of the server is a kannon serve too.
+    words = ((b"postgres", "postgres"), (b"nats-server", "nats"), (b"spawn_main", "workers"), (b"serve", "kannon"))
+    return next((name for word, name in words if word in command), "other")
 
 
 def tree(root: int) -> Iterator[int]:

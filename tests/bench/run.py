@@ -35,6 +35,7 @@ class Settings:
     workers: int
     profile: str
     workload: str = "batch"
+    processes: int = 1
 
 
 class Sink:
@@ -77,6 +78,7 @@ async def run(settings: Settings) -> dict[str, Any]:
         {
             "KANNON_SENDER__ROUTES": json.dumps(routes),
             "KANNON_DISPATCHER__WORKERS": str(settings.workers),
+            "KANNON_RUNNER__PROCESSES": str(settings.processes),
             "KANNON_LOG__LEVEL": "warning",
         },
     )
@@ -96,6 +98,7 @@ async def run(settings: Settings) -> dict[str, Any]:
         client.close()
         result |= {
             "workload": settings.workload,
+            "processes": settings.processes,
             "load_average": round(os.getloadavg()[0], 1),
             "ready_seconds": round(ready_seconds, 2),
             "single_mail_ms_p50": round(statistics.median(singles) * 1000, 1),

@@ -26,6 +26,7 @@ from kannon.mail.send_request import Limits
 from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import CreateAPIKeyRequest, CreateDomainRequest
+from kannon.pb.admin.v1 import nodes_pb2
 from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
@@ -68,6 +69,9 @@ class NoBus:
         raise Unavailable("NATS: not connected")
 
     async def gather_destinations(self) -> list[SenderView]:
+        raise Unavailable("NATS: not connected")
+
+    async def gather_nodes(self) -> list[nodes_pb2.Node]:
         raise Unavailable("NATS: not connected")
 
 

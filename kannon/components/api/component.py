@@ -35,6 +35,7 @@ from kannon.components.api.services.destinations import DestinationMethods, Send
 from kannon.components.api.services.dkim import DkimMethods, TxtLookup
 from kannon.components.api.services.health import Check, HZMethods
 from kannon.components.api.services.mailer import MailerMethods
+from kannon.components.api.services.nodes import NodeBus, NodeMethods
 from kannon.components.api.services.operations import OperationsMethods
 from kannon.components.api.services.stats import StatsV1Methods, StatsV2Methods
 from kannon.components.api.services.suppressions import SuppressionMethods
@@ -46,7 +47,7 @@ from kannon.errors import AddressInUse, ConfigError, Unavailable
 from kannon.mail.send_request import Limits, Tenant
 from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
-from kannon.pb.admin.v1 import destinations_pb2, dkim_pb2, operations_pb2, parked_pb2, suppressions_pb2
+from kannon.pb.admin.v1 import destinations_pb2, dkim_pb2, nodes_pb2, operations_pb2, parked_pb2, suppressions_pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
 from kannon.pb.stats.apiv2 import statsapiv2_pb2
@@ -73,7 +74,7 @@ class ApiSettings:
     tls_key: str = ""
 
 
-class ApiBus(Notifier, OutcomeBus, DeadLetterBus, SenderBus, Protocol):
+class ApiBus(Notifier, OutcomeBus, DeadLetterBus, SenderBus, NodeBus, Protocol):
     """The bus, for the API."""
 
     async def notify_dispatcher(self) -> None: ...
@@ -185,6 +186,7 @@ class Api:
             Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(fail_fast, tenants.clear), admin),
             Service(_service(parked_pb2, "Parked"), DeadLetterMethods(self._bus), admin),
             Service(_service(destinations_pb2, "Destinations"), DestinationMethods(self._bus), admin),
+            Service(_service(nodes_pb2, "Nodes"), NodeMethods(self._bus), admin),
             Service(_service(dkim_pb2, "Dkim"), dkim, admin),
         ]
         table = standard_methods(

@@ -1,4 +1,4 @@
-"""Whether the processes that run are busy: their use of a core, read from /proc.
+"""How busy processes are: their use of a core, read from /proc.
 
 In: process ids, at regular times. Out: the mean share, 0 to 1. Of a process and its build workers, the busiest counts,
 because either one can be what the mail waits for.
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_SERVERS: Final = ("postgres", "nats-server")
+_WORKER: Final = b"--multiprocessing-fork"
 
 
 class Load:
@@ -22,7 +22,7 @@ class Load:
 
     def measure(self, pids: Sequence[int], now: float) -> float:
         """The mean since the last call; a process that was not there then counts as idle."""
-        groups = {pid: [pid, *_workers(pid, pids)] for pid in pids}
+        groups = {pid: [pid, *_workers(pid)] for pid in pids}
         used = {pid: cpu for group in groups.values() for pid in group if (cpu := _cpu_seconds(pid)) is not None}
         shares = [max(self._share(pid, used, now) for pid in group) for group in groups.values()]
         self._last, self._at = used, now
@@ -34,20 +34,20 @@ class Load:
         return (used[pid] - self._last[pid]) / (now - self._at)
 
 
-def _workers(pid: int, processes: Sequence[int]) -> list[int]:
-    """The children of a process that are neither servers nor processes of their own."""
+def _workers(pid: int) -> list[int]:
+    """The children of a process that multiprocessing has started."""
     try:
         children = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:  # gone, or a kernel without this file
         return []
-    return [child for child in children if child not in processes and _name(child) not in _SERVERS]
+    return [child for child in children if _WORKER in _command(child)]
 
 
-def _name(pid: int) -> str:
+def _command(pid: int) -> bytes:
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return ""
+        return b""
 
 
 def _cpu_seconds(pid: int) -> float | None:

@@ -5,10 +5,11 @@ import subprocess
 import sys
 import time
 
-from kannon.processes.load import Load
+from kannon.metrics.load import Load
 
 _BUSY = """
 import sys, time
+print(flush=True)
 sys.stdin.readline()
 end = time.process_time() + 0.3
 while time.process_time() < end: pass
@@ -19,9 +20,11 @@ sys.stdin.readline()
 
 def test_the_busiest_of_a_process_and_its_children_counts() -> None:
     load = Load()
-    with subprocess.Popen([sys.executable, "-c", _BUSY], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    command = [sys.executable, "-c", _BUSY, "--multiprocessing-fork"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdin is not None
         assert child.stdout is not None
+        child.stdout.readline()
         assert load.measure([os.getpid()], 0.0) == 0.0
         child.stdin.write(b"\n")
         child.stdin.flush()
