@@ -6,8 +6,9 @@ that the zone does not have is NXDOMAIN. Out: `asked`, every question in order.
 """
 
 import asyncio
+import errno
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
@@ -120,14 +121,29 @@ async def serving_dns(server: DnsServer) -> AsyncIterator[str]:
         finally:
             writer.close()
 
-    tcp = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = tcp.sockets[0].getsockname()[1]
-    udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Udp(server), local_addr=("127.0.0.1", port)
-    )
+    tcp, udp, port = await _listen_on_both(server, serve)
     try:
         yield f"127.0.0.1:{port}"
     finally:
         udp.close()
         tcp.close()
         await tcp.wait_closed()
+
+
+async def _listen_on_both(
+    server: DnsServer, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+) -> tuple[asyncio.Server, asyncio.BaseTransport, int]:
+    """A port that is free for TCP may be in use for UDP: then another one is tried."""
+    while True:
+        tcp = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = tcp.sockets[0].getsockname()[1]
+        try:
+            udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: _Udp(server), local_addr=("127.0.0.1", port)
+            )
+        except OSError as error:
+            tcp.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return tcp, udp, port
