@@ -1,7 +1,8 @@
 """Looks up the DNS records of a domain, for `kannon domains dns --verify` and for the API.
 
-In: a name and a kind of record. Out: the records as texts, or an empty list if the name has none. Raises Unavailable if
-the name servers do not answer. Nothing is cached, because the operator has usually just changed a record.
+In: a name, or for PTR also an address, and a kind of record. Out: the records as texts, or an empty list if the name
+has none. Raises Unavailable if the name servers do not answer. Nothing is cached, because the operator has usually just
+changed a record.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,6 +10,7 @@ from functools import cache
 
 import dns.asyncresolver
 import dns.exception
+import dns.inet
 import dns.nameserver
 import dns.resolver
 import dns.reversename
@@ -51,7 +53,7 @@ def make_lookup(nameservers: Sequence[str]) -> Lookup:
             case Kind.ADDRESS:
                 return await resolve(name, "A") + await resolve(name, "AAAA")
             case Kind.PTR:
-                addresses = await look_up(name, Kind.ADDRESS)
+                addresses = [name[:-1]] if dns.inet.is_address(name[:-1]) else await look_up(name, Kind.ADDRESS)
                 return [each for a in addresses for each in await resolve(str(dns.reversename.from_address(a)), "PTR")]
 
     return look_up

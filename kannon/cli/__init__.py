@@ -33,6 +33,7 @@ COMMANDS = {
     "dead-letters": "kannon.cli.admin.dead_letters:app",
     "nodes": "kannon.cli.admin.nodes:app",
     "health": "kannon.cli.admin.health:app",
+    "doctor": "kannon.cli.doctor.command:app",
 }
 """Name → module and attribute: a typer application, or the function of a single command."""
 RENAMED = {"parked": "dead-letters"}

@@ -180,6 +180,13 @@ class Message(Section):
     autoescape: bool = True
 
 
+class Doctor(Section):
+    """What `kannon doctor` asks of others."""
+
+    probe: Hostname = "gmail.com"
+    blocklists: list[Hostname] = []
+
+
 class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["console", "json"] = "console"
@@ -210,6 +217,7 @@ class Config(BaseSettings):
     message: Message = Message()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    doctor: Doctor = Doctor()
 
     @classmethod
     def settings_customise_sources(
