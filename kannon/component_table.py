@@ -180,7 +180,7 @@ def _sender(parts: Parts) -> Component:
     if config.sender.mode == "sandbox":
         deliverer = Sandbox(parts.data_dir.path / "sandbox", config.sender, config.smtp)
     else:
-        deliverer = Deliverer(config.sender, config.dns)
+        deliverer = Deliverer(config.sender, config.dns, policies=parts.bus)
     return Sender(deliverer, parts.bus, clock=now, max_bytes=config.sender.max_bytes_in_flight, metrics=parts.metrics)
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 import anyio
 import structlog
 
-from kannon.bus import gather, notify, redelivered, senders, streams, throttled
+from kannon.bus import gather, notify, policies, redelivered, senders, streams, throttled
 from kannon.bus.backlog import Backlog, Progress, Queue, purge_settled, read_backlog, read_progress, read_sending_queue
 from kannon.bus.bodies import Bodies
 from kannon.bus.connection import Connection, unavailable
@@ -213,6 +213,16 @@ class Bus:
         """Every process that replies in time."""
         await self.ready()
         return await self._gather(streams.GATHER_NODES, parse_node)
+    # MTA-STS policies: see `kannon.bus.policies`.
+
+    async def get_policy(self, domain: str) -> bytes | None:
+        return await policies.get(self._connection, domain)
+
+    async def put_policy(self, domain: str, value: bytes) -> None:
+        await policies.put(self._connection, domain, value)
+
+    async def list_policies(self) -> list[str]:
+        return await policies.domains(self._connection)
 
     async def gather_destinations(self) -> list[SenderView]:
         """The destinations of every sender that replies in time."""

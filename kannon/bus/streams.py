@@ -49,6 +49,8 @@ BODIES = "kannon_bodies"
 # A day longer than an envelope stays in its stream (kannon_sending's max_age), so no envelope loses its body to it. A
 # dead letter whose body is in the object store can be retried for that long.
 BODIES_MAX_AGE_SECONDS = 96 * HOUR
+POLICIES = "kannon_mta_sts"
+POLICIES_MAX_AGE_SECONDS = 8766 * HOUR  # RFC 8461 §3.2: the longest max_age; using a policy stores it anew
 
 # Longer than the time in which a publish is repeated: minutes at most; a process killed with -9 recovers within one.
 DUPLICATE_WINDOW_SECONDS = 600.0
@@ -159,6 +161,13 @@ async def ensure_topology(js: JetStreamContext, *, replicas: int = 1) -> None:
             found = replace(found, max_age=BODIES_MAX_AGE_SECONDS)
             await js.update_stream(found)
         await _follow_replicas(js, found, replicas)
+    try:
+        bucket = await js.key_value(POLICIES)
+    except NotFoundError:
+        with _too_few_servers(replicas):
+            await js.create_key_value(bucket=POLICIES, ttl=POLICIES_MAX_AGE_SECONDS, replicas=replicas)
+    else:
+        await _follow_replicas(js, (await bucket.status()).stream_info.config, replicas)
 
 
 async def _follow_replicas(js: JetStreamContext, found: StreamConfig, replicas: int) -> None:

@@ -117,6 +117,13 @@ class Limit(Section):
     rate_per_second: Annotated[float, Field(ge=0)] = 0
 
 
+class TlsPolicy(Section):
+    """Overrides DANE and MTA-STS for recipients' domains."""
+
+    domain: Annotated[str, AfterValidator(check_pattern)]
+    tls: Literal["auto", "none", "opportunistic", "required", "verify", "dane"]
+
+
 class Sender(Section):
     hostname: Hostname = ""
     mode: Literal["direct", "sandbox"] = "direct"
@@ -128,12 +135,14 @@ class Sender(Section):
     source_ips: list[Annotated[str, AfterValidator(check_address)]] = []
     timeout_scale: Annotated[float, Field(gt=0, le=10)] = 1.0
     tls_ca_file: str = ""
+    tls_policy: list[TlsPolicy] = []
     routes: list[Route] = []
     limits: list[Limit] = []
 
 
 class Dns(Section):
     nameservers: list[Annotated[str, AfterValidator(check_nameserver)]] = []
+    trust_ad: bool = False
 
 
 def _check_lease(value: timedelta) -> timedelta:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Destination:
     """`waiting` and `in_flight` count mails in this sender's memory; `connections` are open, `limit` is the current
     maximum. `last` describes the last verdict, `failure` the last verdict other than delivered; `next_probe_in`
-    (seconds) is None unless the destination is down."""
+    (seconds) is None unless the destination is down. `policy` is what TLS has to prove, `tls` that of the last
+    connection (empty: clear text)."""
 
     site: str
     waiting: int
@@ -17,6 +18,8 @@ class Destination:
     last: str = ""
     failure: str = ""
     next_probe_in: float | None = None
+    policy: str = ""
+    tls: str = ""
 
     @property
     def busy(self) -> int:

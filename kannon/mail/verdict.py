@@ -4,7 +4,7 @@ kannon.outbound returns it; the sender publishes an event of it, and the dispatc
 that event. No code is invented: without a reply, `reply` is None, and stage and `reason` describe the cause.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -36,7 +36,8 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The server answered the final dot with 2xx. `tls` is the negotiated version and cipher, empty for clear text."""
+    """The server answered the final dot with 2xx. `tls` is the negotiated version and cipher, and how the server was
+    verified (kannon.outbound.client.tls); empty for clear text."""
 
     reply: Reply
     host: str
@@ -45,15 +46,16 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """A temporary failure. `reply` is None if there was none; `retry_after` is the requested delay in seconds, or
-    None."""
+    """A temporary failure. `reply` is None if there was none; then `enhanced` may be the enhanced status code of the
+    cause. `retry_after` is the requested delay in seconds, or None."""
 
     reply: Reply | None
     stage: Stage
     host: str
     reason: str = ""
     retry_after: int | None = None
-    tls: str = field(default="")
+    tls: str = ""
+    enhanced: str = ""
 
 
 @dataclass(frozen=True, slots=True)

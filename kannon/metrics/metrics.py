@@ -24,6 +24,8 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 """Seconds: from a build to the end of a retry window."""
 CALL_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds: a call that takes longer than the last one has a client that uploads slowly."""
+TLS_VERIFIED = ("dane", "mta-sts", "verified", "unverified", "clear_text")
+"""As the last word of an event's `tls`; "clear_text" where that is empty."""
 OUTCOMES = [*sorted(TERMINAL), EventType.COMPLAINED]
 AT_ONCE = 25  # domains that have a label from their first outcome on; the others need a hundred
 
@@ -61,6 +63,7 @@ class Metrics:
         self._bump_answer = {status: self._bump_answers.labels(str(status)) for status in (200, 307, 404, 405, 503)}
         self._calls = time(names.API_CALL_SECONDS, CALL_BUCKETS)
         self._call: dict[tuple[str, str], Histogram] = {}
+        self._tls = count_by(TLS_VERIFIED, names.TLS_MAILS)
         self._verdicts = count(names.VERDICTS)
         self._verdict: dict[tuple[EventType, int, str], Counter] = {}
         self._destinations = TopLabels()
@@ -111,6 +114,8 @@ class Metrics:
                     VERDICTS[event.type], f"{event.code // 100}xx" if event.code else "none", key[2]
                 )
             counter.inc()
+            if event.type is EventType.DELIVERED:
+                self._tls[event.tls.rpartition(" ")[2] or "clear_text"].inc()
 
     def delivered(self, waited: float) -> None:
         self._stages["deliver"].observe(waited)

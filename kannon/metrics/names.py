@@ -52,6 +52,7 @@ WORK_SECONDS: Final = Spec("kannon_work_seconds", "Time that a piece of work tak
 BUILT: Final = Spec("kannon_built", "Mails built and signed.")
 BUILD_FAILURES: Final = Spec("kannon_build_failures", "Mails that could not be built; the dispatcher retries.")
 VERDICTS: Final = Spec("kannon_verdicts", "Delivery attempts, by verdict.", ("verdict", "code", "destination"))
+TLS_MAILS: Final = Spec("kannon_tls_mails", "Mails delivered, by how the server was verified.", ("verified",))
 GAVE_UP: Final = Spec("kannon_gave_up", "Deliveries whose retry budget is used up.", ("outcome",))
 EVENTS: Final = Spec("kannon_events", "Events stored in the statistics.", ("type",))
 EVENTS_KNOWN: Final = Spec("kannon_events_known", "Events among them that were stored before.")

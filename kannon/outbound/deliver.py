@@ -5,10 +5,10 @@ exception. `flow.md` shows every limit on the way. Deliveries that wait are boun
 have waited longest are shed as `Throttled`, so deliveries to servers that hang make room for the others.
 """
 
+import random
 import secrets
 import time
 from collections.abc import Callable, Coroutine
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from kannon.config import Dns, Sender
+from kannon.errors import Unavailable
 from kannon.hostname import process_name
 from kannon.mail.address import canonical_domain
 from kannon.mail.destination import Destination, SenderView
@@ -30,10 +31,12 @@ from kannon.outbound.client.tls import make_contexts
 from kannon.outbound.limiter import Limiter, Priority
 from kannon.outbound.route.resolver import Resolver
 from kannon.outbound.route.routing import NextHop, NoHop, Router
-from kannon.outbound.shares import MAX_REPORTED, Shares
+from kannon.outbound.shares import MAX_REPORTED, Share, Shares
 from kannon.outbound.site.dialer import Dialer
 from kannon.outbound.site.site import Site
 from kannon.outbound.site.sites import Sites
+from kannon.outbound.sts.fetch import Fetcher
+from kannon.outbound.sts.policies import MemoryStore, Policies, PolicyStore
 from kannon.outbound.throttled import Throttled
 from kannon.outbound.trouble import Failure, classify, tries_another_host, worse
 
@@ -45,6 +48,8 @@ CLOSE_SECONDS = 3.0
 MIN_DNS_SCALE = 0.1  # timeout_scale is for remote servers; the name server is near and keeps a usable time-out
 MAX_HOSTS_TRIED = 2  # hosts that a mail's transaction was begun with
 SHED_SECONDS = 0.75  # a waiter may be shed after this time, and comes back after the same time
+STORE_SECONDS = 2.0  # until mail is tried again that found no store of MTA-STS policies
+REFRESH_SECONDS = 3600.0  # between two looks at policies that get old
 MAX_TRANSACTION_SECONDS = 10.0  # then a transaction's permit goes to another mail
 
 BAD_ADDRESS = Reply(550, "the recipient's domain is not a domain name", "5.1.2")
@@ -54,13 +59,25 @@ class Deliverer:
     """`async with Deliverer(config.sender, config.dns) as deliverer:`; leaving it sends QUIT to every server.
     `sender.hostname` must be filled in (kannon.hostname)."""
 
-    def __init__(self, sender: Sender, dns: Dns, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        dns: Dns,
+        *,
+        policies: PolicyStore | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`policies` None: MTA-STS policies are kept in memory only."""
         self._clock = clock
         self._scale = sender.timeout_scale
         self._limiter = Limiter(sender.concurrency, max(2 * sender.concurrency, 100), clock)
-        connector = Connector(sender.hostname, make_contexts(sender.tls_ca_file), self._scale, sender.source_ips)
-        self._resolver = Resolver(dns.nameservers, self._spawn, scale=max(self._scale, MIN_DNS_SCALE))
-        self._router = Router(sender, self._resolver)
+        contexts = make_contexts(sender.tls_ca_file)
+        connector = Connector(sender.hostname, contexts, self._scale, sender.source_ips)
+        self._resolver = Resolver(dns, self._spawn, scale=max(self._scale, MIN_DNS_SCALE))
+        public_only = not sender.allow_private_mx
+        fetcher = Fetcher(self._resolver, contexts.by_policy, public_only=public_only, scale=self._scale)
+        self._policies = Policies(self._resolver, fetcher, policies or MemoryStore(), self._spawn)
+        self._router = Router(sender, self._resolver, self._policies)
         self._dialer = Dialer(self._router, connector)
         self._sites = Sites(self._new_site, max_idle_connections=5 * sender.concurrency)
         self._shares = Shares(f"{process_name()}:{secrets.token_hex(4)}")  # containers may share name and pid
@@ -75,6 +92,7 @@ class Deliverer:
         self._limiter.stopping = False
         self._group = await anyio.create_task_group().__aenter__()
         self._group.start_soon(self._maintain)
+        self._group.start_soon(self._refresh_policies)
         return self
 
     async def __aexit__(
@@ -104,7 +122,11 @@ class Deliverer:
             return Refused(BAD_ADDRESS, Stage.DNS, "")
         hop: NextHop | NoHop | None = self._router.cached(domain)
         if hop is None:
-            hop = await self._limiter.wait(self._router.route(domain))
+            try:
+                hop = await self._limiter.wait(self._router.route(domain))
+            except Unavailable as error:
+                log.warning("cannot read MTA-STS policies; retrying", domain=domain, why=str(error))
+                return Throttled(STORE_SECONDS)
         if hop is None:
             return self._shed()
         if isinstance(hop, NoHop):
@@ -151,11 +173,22 @@ class Deliverer:
                 self._sites.cancel_waiters(before, SHED_SECONDS * self._scale)
             self._limiter.expire(now - MAX_TRANSACTION_SECONDS * self._scale)
             self._sites.close_idle_connections(now - IDLE_CONNECTION_SECONDS * self._scale)
+            self._sites.balance()
             self._sites.retire(now)
 
+    async def _refresh_policies(self) -> None:
+        while True:
+            await anyio.sleep(REFRESH_SECONDS * (0.5 + random.random()))  # noqa: S311  # senders take turns
+            try:
+                await self._policies.refresh_all()
+            except Unavailable as error:
+                log.warning("cannot refresh MTA-STS policies; retrying", why=str(error))
+
     def _new_site(self, hop: NextHop) -> Site:
-        share = partial(self._shares.share, hop.site, hop.limits.connections)
-        return Site(hop, self._dialer, self._spawn, self._scale, self._clock, share)
+        return Site(hop, self._dialer, self._spawn, self._scale, self._clock, self._share)
+
+    def _share(self, site: Site) -> Share:
+        return self._sites.share(site, self._shares.share(site.hop.site, site.hop.limits.connections))
 
     def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
         if self._group is None:

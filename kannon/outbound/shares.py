@@ -11,11 +11,13 @@ destination that it has not reported yet.
 A sender that is cut off from NATS hears nothing, not even itself, and keeps its last shares. The others forget it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from kannon.mail.destination import Destination, SenderView
+
+K = TypeVar("K", bound=Hashable)
 
 REPORT_SECONDS: Final = 0.5
 FORGET_SECONDS: Final = 3.0  # six lost reports
@@ -67,12 +69,24 @@ class Shares:
         reports = {name: report[site] for name, report in self._reports.items() if site in report}
         if self.own not in reports:
             return UNREPORTED if reports else Share(connections=1, rate=1.0 / len(self._reports))
-        shares = divide(limit, {name: each.busy for name, each in reports.items()})
-        own = reports[self.own]
-        free = limit - sum(each.connections for each in reports.values())
-        growing = [name for name, each in reports.items() if min(each.busy, shares[name]) > each.connections]
-        allowed = own.connections + max(0, free) // max(1, len(growing)) if self.own in growing else own.connections
-        return Share(max(1, min(shares[self.own], allowed)), shares[self.own] / max(1, sum(shares.values())))
+        return share_of(self.own, reports, limit)
+
+
+def share_of(own: K, reports: Mapping[K, Destination], limit: int) -> Share:
+    """The part of `own`, which is one of `reports`: of the senders, or of the TLS policies of one sender."""
+    names = {str(name): name for name in reports}
+    shares = divide(limit, {text: reports[name].busy for text, name in names.items()})
+    free = limit - sum(each.connections for each in reports.values())
+    growing = [t for t, name in names.items() if min(reports[name].busy, shares[t]) > reports[name].connections]
+    text, connections = str(own), reports[own].connections
+    allowed = connections + max(0, free) // max(1, len(growing)) if text in growing else connections
+    return Share(max(1, min(shares[text], allowed)), shares[text] / max(1, sum(shares.values())))
+
+
+def divide_further(whole: Share, own: K, reports: Mapping[K, Destination], limit: int) -> Share:
+    """Of this sender's share, the part of one of the sites that stand for the same servers."""
+    part = share_of(own, reports, limit if whole.connections is None else whole.connections)
+    return Share(part.connections, part.rate * whole.rate)
 
 
 def divide(limit: int, needs: Mapping[str, int]) -> dict[str, int]:

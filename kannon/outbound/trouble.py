@@ -3,10 +3,11 @@
 In: a `Failure` from the protocol or the DNS. Out: a verdict, or a decision.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from kannon.mail.reply import retry_after
+from kannon.mail.tls_report import ResultType, TlsResult
 from kannon.mail.verdict import Deferred, Refused, Reply, Stage
 
 
@@ -27,14 +28,18 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`reply` is the server's, except for FACT and UNABLE. `reason` explains a failure without a reply. `host` is set
-    when it is not that of the session."""
+    """`reply` is the server's, except for FACT and UNABLE. `reason` explains a failure without a reply, and `enhanced`
+    is its enhanced status code. `host` is set when it is not that of the session. `result`: of TLS, as TLS-RPT counts
+    it; `results`: of all connections that were tried."""
 
     kind: Kind
     stage: Stage
     reply: Reply | None = None
     reason: str = ""
     host: str = ""
+    enhanced: str = ""
+    result: ResultType | None = None
+    results: tuple[TlsResult, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.reply.code} {self.reply.text}" if self.reply else f"{self.stage}: {self.reason}"
@@ -57,6 +62,7 @@ def classify(failure: Failure, host: str, tls: str = "") -> Deferred | Refused:
         stage=failure.stage,
         host=host,
         reason=failure.reason,
+        enhanced=failure.enhanced,
         retry_after=retry_after(reply) if reply is not None else None,
         tls=tls,
     )

@@ -21,6 +21,8 @@ def to_destination(sender: str, destination: Destination) -> pb.Destination:
         last_verdict=destination.last,
         last_failure=destination.failure,
         next_probe_seconds=destination.next_probe_in,
+        tls_policy=destination.policy,
+        tls=destination.tls,
     )
 
 
@@ -47,4 +49,6 @@ def _destination(message: pb.Destination) -> Destination:
         last=message.last_verdict,
         failure=message.last_failure,
         next_probe_in=message.next_probe_seconds if message.HasField("next_probe_seconds") else None,
+        policy=message.tls_policy,
+        tls=message.tls,
     )

@@ -42,7 +42,7 @@ async def ready(bus: Bus) -> None:
 
 async def replicas(url: str) -> set[int | None]:
     client = await nats.connect(url.split(","))
-    names = [*(stream.name for stream in streams.STREAMS), f"OBJ_{streams.BODIES}"]
+    names = [*(stream.name for stream in streams.STREAMS), f"OBJ_{streams.BODIES}", f"KV_{streams.POLICIES}"]
     found = {(await client.jetstream().stream_info(name)).config.num_replicas for name in names}
     await client.close()
     return found

@@ -118,7 +118,7 @@ async def destinations(
 ) -> None:
     """List the destination mail servers, or those with HOST in their names, the busiest first."""
     response = await session.admin.list_destinations(host, take=limit)
-    columns = ["mail servers", "waiting", "in flight", "connections", "last verdict", "next probe", "sender"]
+    columns = ["mail servers", "waiting", "in flight", "connections", "TLS", "last verdict", "next probe", "sender"]
     session.output.table(columns, [_destination_row(each) for each in response.destinations], response)
 
 
@@ -167,7 +167,9 @@ def _row(delivery: Delivery) -> list[str]:
 def _destination_row(each: Destination) -> list[str]:
     probe = f"in {each.next_probe_seconds:.0f} s" if each.HasField("next_probe_seconds") else ""
     connections = f"{each.connections} of {each.connection_limit}"
-    return [each.site, str(each.waiting), str(each.in_flight), connections, each.last_verdict, probe, each.sender]
+    verified = each.tls.rpartition(" ")[2] or "clear text"
+    tls = f"{each.tls_policy}: {verified}" if each.connections else each.tls_policy
+    return [each.site, str(each.waiting), str(each.in_flight), connections, tls, each.last_verdict, probe, each.sender]
 
 
 def _last(delivery: Delivery) -> str:

@@ -149,7 +149,8 @@ def detail(event: Stats) -> str:
     data = event.data
     match data.WhichOneof("data"):
         case "delivered":
-            return f"{data.delivered.code or ''} {data.delivered.msg}".strip() or event.host
+            reply = f"{data.delivered.code or ''} {data.delivered.msg}".strip() or event.host
+            return f"{reply} ({event.tls})" if event.tls else reply
         case "bounced":
             return f"{data.bounced.code or ''} {data.bounced.msg}".strip()
         case "error":

@@ -126,7 +126,7 @@ def event_of(envelope: Envelope, verdict: Verdict, at: datetime) -> Event:
             kind, stage, reply, retry_after = EventType.BOUNCED, verdict.stage.value, verdict.reply, None
         case Deferred():
             kind, stage, retry_after = EventType.ERROR, verdict.stage.value, verdict.retry_after
-            reply = verdict.reply or Reply(0, f"{stage}: {verdict.reason}")
+            reply = verdict.reply or Reply(0, f"{stage}: {verdict.reason}", verdict.enhanced)
     return Event(
         event_id=delivery_event_id(envelope.delivery_id, envelope.attempt, kind),
         type=kind,

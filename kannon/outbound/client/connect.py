@@ -1,8 +1,8 @@
 """Connects a session and makes it ready for mail: connect, greeting, EHLO, STARTTLS, AUTH.
 
-In: host, address and `TransportPolicy`. Out: a `Session`, or the `Failure` that stopped it. A handshake that fails
-under opportunistic TLS is followed by one more connection in clear text, within the same attempt. Bytes behind the
-reply to STARTTLS end the connection: they may be injected.
+In: host, address, TLS requirement and `TransportPolicy`. Out: a `Session`, or the `Failure` that stopped it; both have
+the results of TLS. A handshake that fails under opportunistic TLS is followed by one more connection in clear text,
+within the same attempt. Bytes behind the reply to STARTTLS end the connection: they may be injected.
 """
 
 import asyncio
@@ -13,26 +13,71 @@ import ssl
 import zlib
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from typing import Literal, TypeGuard
 
 import anyio
 
+from kannon.mail.tls_report import AppliedPolicy, ResultType, TlsResult
 from kannon.mail.verdict import Stage
 from kannon.outbound.client.replies import Extensions, RawReply, parse_extensions
 from kannon.outbound.client.session import STAGE_SECONDS, Peer, Session
-from kannon.outbound.client.tls import TlsContexts, TlsMode, describe
+from kannon.outbound.client.tls import (
+    NOT_OFFERED,
+    NOT_VERIFIED,
+    OPPORTUNISTIC,
+    TlsContexts,
+    TlsMode,
+    TlsRequirement,
+    check_peer,
+    describe,
+    result_of,
+)
 from kannon.outbound.trouble import Failure, Kind
+
+HopTls = TlsMode | Literal["auto", "dane"]
 
 _NO_ESMTP = frozenset({500, 502})  # RFC 5321 §4.2.4: command not recognized, or not implemented
 
 
 @dataclass(frozen=True, slots=True)
+class StsUse:
+    """The part of an MTA-STS policy that decides about the hosts of a destination: equal for many domains. `hosts`:
+    those that the policy allows."""
+
+    enforced: bool
+    hosts: frozenset[str]
+    domain: str = field(compare=False)
+    policy: AppliedPolicy = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class TransportPolicy:
-    """Port, TLS mode and credentials for the servers of a destination."""
+    """Port, TLS and credentials for the servers of a destination.
+
+    `tls` "auto": by DANE where `dane` (the MX records are secure) and the host has TLSA records, by `sts` otherwise,
+    opportunistic without both; "dane": by DANE only. `require_tls`: for mail that may not go to a server that is not
+    authenticated (RFC 8689).
+    """
 
     port: int
-    tls: TlsMode = "opportunistic"
+    tls: HopTls = "opportunistic"
     username: str = ""
     password: str = field(default="", repr=False)
+    dane: bool = False
+    sts: StsUse | None = None
+    require_tls: bool = False
+
+    def __str__(self) -> str:
+        """As operators read it: the configured mode, or what the recipients' domain publishes."""
+        if self.tls != "auto":
+            shown = self.tls
+        elif self.sts is not None:
+            shown = "mta-sts enforce" if self.sts.enforced else "mta-sts testing"
+        else:
+            shown = "opportunistic"
+        if self.tls == "auto" and self.dane:
+            shown = f"dane, {shown}"
+        return f"{shown}, requiretls" if self.require_tls else shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +87,7 @@ class Target:
     host: str
     address: str
     preferred: bool = True
+    tls: TlsRequirement = OPPORTUNISTIC
 
 
 class Connector:
@@ -55,11 +101,15 @@ class Connector:
 
     async def open(self, target: Target, policy: TransportPolicy, site: str) -> Session | Failure:
         """`site` picks the source address: the same one each time, because greylisting remembers it."""
-        result = await self._attempt(target, policy, site, encrypt=policy.tls != "none")
-        failed = isinstance(result, Failure) and result.kind is Kind.TLS and result.stage is Stage.STARTTLS
-        if failed and policy.tls == "opportunistic":
+        result = await self._attempt(target, policy, site, encrypt=target.tls.mode != "none")
+        if _is_tls(result) and target.tls.testing:
+            # RFC 8461 §5.1: in testing mode, mail goes also where the policy is not kept.
+            before = result.results
+            target = replace(target, tls=replace(OPPORTUNISTIC, policy=target.tls.policy))
+            result = _with(before, await self._attempt(target, policy, site, encrypt=True), only=True)
+        if _is_tls(result) and target.tls.mode == "opportunistic":
             # RFC 7435 §3: clear text is the fallback. Credentials are not sent that way: the policy is unchanged.
-            result = await self._attempt(target, policy, site, encrypt=False)
+            result = _with(result.results, await self._attempt(target, policy, site, encrypt=False), only=True)
         return result
 
     async def _attempt(self, target: Target, policy: TransportPolicy, site: str, *, encrypt: bool) -> Session | Failure:
@@ -75,7 +125,12 @@ class Connector:
             # The server closed right after EHLO: a failure to connect, so that this host is not tried on and on.
             failure = Failure(session.lost.kind, Stage.EHLO, reason=session.lost.reason)
         if failure is None:
+            if encrypt:
+                failed = None if session.peer.tls else ResultType.STARTTLS
+                session.results = (_result(session, target, failed, ""),)
             return session
+        if failure.result is not None:
+            failure = replace(failure, results=(_result(session, target, failure.result, failure.reason),))
         session.quit()
         return failure
 
@@ -107,7 +162,7 @@ class Connector:
             return failure
         if failure := await self._ehlo(session):
             return failure
-        if encrypt and (failure := await self._start_tls(session, target, policy)):
+        if encrypt and (failure := await self._start_tls(session, target)):
             return failure
         return await self._authenticate(session, policy) if policy.username else None
 
@@ -122,39 +177,42 @@ class Connector:
             session.extensions = parse_extensions(reply)
         return _failure_of(reply, Stage.EHLO)
 
-    async def _start_tls(self, session: Session, target: Target, policy: TransportPolicy) -> Failure | None:
-        tls_required = policy.tls in ("required", "verify")
+    async def _start_tls(self, session: Session, target: Target) -> Failure | None:
         if not session.extensions.starttls:
-            return Failure(Kind.TLS, Stage.STARTTLS, reason="STARTTLS is not offered") if tls_required else None
+            return _no_tls("STARTTLS is not offered") if target.tls.is_mandatory else None
         reply = await session.command(Stage.STARTTLS, b"STARTTLS\r\n")
         if session.has_input:
             # RFC 3207 §6: input from before the handshake is not trusted.
             return Failure(Kind.INJECTED, Stage.STARTTLS, reason="the server sent input behind its reply to STARTTLS")
         if failure := _failure_of(reply, Stage.STARTTLS):
             rejected = isinstance(reply, RawReply) and reply.code >= 400 and reply.code != 421
-            return None if rejected and not tls_required else failure
-        return await self._handshake(session, target, policy) or await self._ehlo(session)
+            if not rejected:
+                return failure
+            return replace(failure, result=ResultType.STARTTLS) if target.tls.is_mandatory else None
+        return await self._handshake(session, target) or await self._ehlo(session)
 
-    async def _handshake(self, session: Session, target: Target, policy: TransportPolicy) -> Failure | None:
+    async def _handshake(self, session: Session, target: Target) -> Failure | None:
         seconds = STAGE_SECONDS[Stage.STARTTLS] * self._scale
         try:
             transport = await asyncio.get_running_loop().start_tls(
                 session.transport,
                 session,
-                self._contexts.of(policy.tls),
-                server_hostname=target.host,
+                self._contexts.of(target.tls),
+                server_hostname=target.tls.server_name or target.host,
                 ssl_handshake_timeout=seconds,
                 ssl_shutdown_timeout=1.0,
             )
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; ValueError: no name for TLS
             session.abort()
             session.connection_lost(None)
-            return Failure(Kind.TLS, Stage.STARTTLS, reason=f"TLS: {_text_of(error)}")
+            return _no_handshake(_text_of(error), result_of(error))
         if transport is None:
-            return Failure(Kind.TLS, Stage.STARTTLS, reason="TLS: connection closed")
+            return _no_handshake("connection closed", ResultType.VALIDATION_FAILURE)
         session.replace_transport(transport)
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
-        session.peer = replace(session.peer, tls=describe(tls, verified=policy.tls == "verify"))
+        if untrusted := check_peer(tls, target.tls):
+            return _no_handshake(untrusted.reason, untrusted.result)
+        session.peer = replace(session.peer, tls=describe(tls, target.tls))
         return None
 
     async def _authenticate(self, session: Session, policy: TransportPolicy) -> Failure | None:
@@ -173,6 +231,33 @@ class Connector:
             if failure := _failure_of(await session.command(Stage.AUTH, line + b"\r\n"), Stage.AUTH, expected=3):
                 return failure
         return _failure_of(await session.command(Stage.AUTH, lines[-1] + b"\r\n"), Stage.AUTH)
+
+
+def _is_tls(result: Session | Failure) -> TypeGuard[Failure]:
+    return isinstance(result, Failure) and result.kind is Kind.TLS and result.stage is Stage.STARTTLS
+
+
+def _no_tls(reason: str) -> Failure:
+    return Failure(Kind.TLS, Stage.STARTTLS, reason=reason, enhanced=NOT_OFFERED, result=ResultType.STARTTLS)
+
+
+def _no_handshake(reason: str, result: ResultType) -> Failure:
+    return Failure(Kind.TLS, Stage.STARTTLS, reason=f"TLS: {reason}", enhanced=NOT_VERIFIED, result=result)
+
+
+def _result(session: Session, target: Target, failure: ResultType | None, reason: str) -> TlsResult:
+    local = session.transport.get_extra_info("sockname") if session.connected else None
+    local_address = str(local[0]) if local else ""
+    return TlsResult(target.tls.policy, failure, target.host, target.address, local_address, reason)
+
+
+def _with(results: tuple[TlsResult, ...], outcome: Session | Failure, *, only: bool) -> Session | Failure:
+    """`results` come before those of `outcome`, or replace them: one connection of several to a host is reported."""
+    results = results if only else results + outcome.results
+    if isinstance(outcome, Failure):
+        return replace(outcome, results=results)
+    outcome.results = results
+    return outcome
 
 
 def _failure_of(reply: RawReply | Failure, stage: Stage, *, expected: int = 2) -> Failure | None:

@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import cast
 
+from kannon.mail.tls_report import TlsResult
 from kannon.mail.verdict import Stage
 from kannon.outbound.client.dialogue import Command, Exchange, Transaction
 from kannon.outbound.client.message import Mail
@@ -66,6 +67,7 @@ class Session(asyncio.Protocol):
         self.extensions = Extensions()
         self.mails = 0
         self.idle_since = 0.0
+        self.results: tuple[TlsResult, ...] = ()  # of TLS, of the attempts to connect too that failed before this one
 
     # -- for callers
 
@@ -124,6 +126,10 @@ class Session(asyncio.Protocol):
         """After STARTTLS. RFC 3207 §4.2: what EHLO offered before is forgotten; the caller sends EHLO again."""
         self._transport = transport
         self._reader = ReplyReader()
+
+    @property
+    def connected(self) -> bool:
+        return self._transport is not None
 
     @property
     def transport(self) -> asyncio.Transport:

@@ -1,14 +1,16 @@
 """A caching DNS resolver: callers with the same question share one query; an answer is kept for its TTL.
 
-In: an absolute name and a type (MX, A, AAAA). Out: an `Answer`, always; an unreachable name server is a `FAILED`
-answer, not an exception. `routing` decides what answers mean for mail.
+In: an absolute name and a type. Out: an `Answer`, always; an unreachable name server is a `FAILED` answer, not an
+exception. `routing` decides what answers mean for mail. An answer is secure when a name server that may be believed
+says that DNSSEC proves it.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
+from ipaddress import ip_address
 from typing import Any, Literal, cast
 
 import dns.asyncresolver
@@ -21,22 +23,26 @@ import dns.rcode
 import dns.rdata
 import dns.rdatatype
 import dns.rdtypes.ANY.MX
+import dns.rdtypes.ANY.TLSA
+import dns.rdtypes.ANY.TXT
 import dns.rdtypes.IN.A
 import dns.resolver
 
-from kannon.config import split_listen
+from kannon.config import Dns, split_listen
+from kannon.mail.dane import Tlsa
 
 QUERY_SECONDS = 3.0  # one server, one try
 LIFETIME_SECONDS = 15.0
 MAX_TTL_SECONDS = 86400.0
 MIN_TTL_SECONDS = 1.0  # a TTL of 0 still means one query for simultaneous callers
 NEGATIVE_TTL_SECONDS = 60.0
+NO_POLICY_TTL_SECONDS = 900.0  # TLSA, TXT: most domains have none, and nothing waits for one to appear
 FAILED_TTL_SECONDS = 5.0
 MAX_CNAMES = 8
 MAX_ENTRIES = 50_000
 EDNS_PAYLOAD = 1232  # passes without fragments (dnsflagday.net/2020)
 
-RecordType = Literal["MX", "A", "AAAA"]
+RecordType = Literal["MX", "A", "AAAA", "TLSA", "TXT", "CNAME"]
 
 
 class Status(Enum):
@@ -48,12 +54,16 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`records`: (preference, value) pairs, preference 0 for addresses; "" as the value of an MX is the root, `.`."""
+    """`records`: (preference, value) pairs, the preference 0 unless it is an MX; "" as the value of an MX is the root,
+    `.`. `name`: the end of the chain of CNAMEs. `secure`: by DNSSEC, every CNAME too."""
 
     status: Status
     records: tuple[tuple[int, str], ...] = ()
     reason: str = ""
     expires: float = 0.0  # on the monotonic clock
+    tlsa: tuple[Tlsa, ...] = ()
+    name: str = ""
+    secure: bool = False
 
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
@@ -61,11 +71,11 @@ Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Resolver:
-    """`nameservers` empty: the system's. `spawn` starts the queries, so a caller that is cancelled does not cancel the
-    query of others."""
+    """Without name servers in `config` it asks the system's. `spawn` starts the queries, so a caller that is cancelled
+    does not cancel the query of others."""
 
-    def __init__(self, nameservers: list[str], spawn: Spawn, *, scale: float = 1.0) -> None:
-        self._nameservers = nameservers
+    def __init__(self, config: Dns, spawn: Spawn, *, scale: float = 1.0) -> None:
+        self._config = config
         self._spawn = spawn
         self._scale = scale
         self._resolver: dns.asyncresolver.Resolver | None = None
@@ -116,10 +126,12 @@ class Resolver:
     async def _resolve(self, name: str, kind: RecordType) -> Answer:
         target = name
         hops = 0
+        secure = True
         while True:
             answer = await self._query(target, kind)
+            secure = secure and answer.secure
             if not isinstance(answer, _Alias):
-                return answer
+                return answer if secure == answer.secure else replace(answer, secure=secure)
             hops += answer.hops
             if hops > MAX_CNAMES:
                 return _failed(f"more than {MAX_CNAMES} CNAMEs from {name}")
@@ -130,19 +142,25 @@ class Resolver:
         self.queries += 1
         try:
             if self._resolver is None:
-                self._resolver = _make_resolver(self._nameservers, self._scale)
+                self._resolver = _make_resolver(self._config.nameservers, self._scale)
             result = await self._resolver.resolve(
                 dns.name.from_text(name, dns.name.root), kind, search=False, raise_on_no_answer=False
             )
         except dns.resolver.NXDOMAIN as error:
-            return Answer(Status.NO_NAME, expires=_expires(_negative_ttl(error)))
+            return Answer(Status.NO_NAME, expires=_expires(_negative_ttl(error, kind)))
         except dns.resolver.LifetimeTimeout:
             return _failed(f"name servers did not answer for {name} {kind}")
         except dns.resolver.NoNameservers as error:
             return _failed(f"name servers failed for {name} {kind}: {_first_error(error)}")
         except (dns.exception.DNSException, OSError, ValueError) as error:  # YXDOMAIN or a bad name
             return _failed(f"{name} {kind}: {str(error) or type(error).__name__}")
-        return _read(result, kind)
+        return _read(result, kind, secure=self._is_secure(result))
+
+    def _is_secure(self, result: dns.resolver.Answer) -> bool:
+        """RFC 4035 §4.9.3: the AD bit counts only from a name server, and over a way to it, that may be believed."""
+        if not result.response.flags & dns.flags.AD:
+            return False
+        return self._config.trust_ad or ip_address(str(result.nameserver).partition("%")[0]).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,25 +169,44 @@ class _Alias:
 
     target: str
     hops: int
+    secure: bool
 
 
-def _read(result: dns.resolver.Answer, kind: RecordType) -> Answer | _Alias:
+def _read(result: dns.resolver.Answer, kind: RecordType, *, secure: bool) -> Answer | _Alias:
     chain = result.chaining_result
+    name = chain.canonical_name.to_text(omit_final_dot=True).lower()
     if len(chain.cnames) > MAX_CNAMES:
         return _failed(f"more than {MAX_CNAMES} CNAMEs")
     if result.rrset is None:
         if chain.cnames:
-            return _Alias(chain.canonical_name.to_text(omit_final_dot=True), len(chain.cnames))
-        return Answer(Status.NO_DATA, expires=_expires(min(chain.minimum_ttl, NEGATIVE_TTL_SECONDS)))
+            return _Alias(name, len(chain.cnames), secure)
+        expires = _expires(min(chain.minimum_ttl, _longest_negative(kind)))
+        return Answer(Status.NO_DATA, expires=expires, name=name, secure=secure)
+    expires = _expires(min(chain.minimum_ttl, MAX_TTL_SECONDS))
+    if kind == "TLSA":
+        tlsa = tuple(_tlsa(cast(dns.rdtypes.ANY.TLSA.TLSA, each)) for each in result.rrset)
+        return Answer(Status.FOUND, expires=expires, tlsa=tlsa, name=name, secure=secure)
     records = tuple(_record(each, kind) for each in result.rrset)
-    return Answer(Status.FOUND, records, expires=_expires(min(chain.minimum_ttl, MAX_TTL_SECONDS)))
+    return Answer(Status.FOUND, records, expires=expires, name=name, secure=secure)
 
 
 def _record(record: dns.rdata.Rdata, kind: RecordType) -> tuple[int, str]:
     if kind == "MX":
         mx = cast(dns.rdtypes.ANY.MX.MX, record)
         return mx.preference, mx.exchange.to_text(omit_final_dot=True).rstrip(".").lower()
+    if kind == "TXT":
+        return 0, b"".join(cast(dns.rdtypes.ANY.TXT.TXT, record).strings).decode("utf-8", "replace")
+    if kind == "CNAME":
+        return 0, record.to_text()
     return 0, cast(dns.rdtypes.IN.A.A, record).address
+
+
+def _tlsa(record: dns.rdtypes.ANY.TLSA.TLSA) -> Tlsa:
+    return Tlsa(record.usage, record.selector, record.mtype, record.cert)
+
+
+def _longest_negative(kind: RecordType) -> float:
+    return NO_POLICY_TTL_SECONDS if kind in ("TLSA", "TXT") else NEGATIVE_TTL_SECONDS
 
 
 def _failed(reason: str) -> Answer:
@@ -180,10 +217,10 @@ def _expires(ttl: float) -> float:
     return time.monotonic() + max(MIN_TTL_SECONDS, ttl)
 
 
-def _negative_ttl(error: dns.resolver.NXDOMAIN) -> float:
+def _negative_ttl(error: dns.resolver.NXDOMAIN, kind: RecordType) -> float:
     """RFC 2308 §5: the SOA's TTL, which `minimum_ttl` includes."""
     responses: dict[dns.name.Name, dns.message.QueryMessage] = error.kwargs["responses"]
-    return min([*(r.resolve_chaining().minimum_ttl for r in responses.values()), NEGATIVE_TTL_SECONDS])
+    return min([*(r.resolve_chaining().minimum_ttl for r in responses.values()), _longest_negative(kind)])
 
 
 def _first_error(error: dns.resolver.NoNameservers) -> str:
@@ -198,6 +235,7 @@ def _make_resolver(nameservers: list[str], scale: float) -> dns.asyncresolver.Re
     resolver.timeout = QUERY_SECONDS * scale
     resolver.lifetime = LIFETIME_SECONDS * scale
     resolver.use_edns(0, 0, EDNS_PAYLOAD)
+    resolver.flags = dns.flags.RD | dns.flags.AD  # RFC 6840 §5.7: asks for the AD bit of the response
     return resolver
 
 

@@ -7,6 +7,7 @@ from collections.abc import Set
 from contextlib import aclosing
 from dataclasses import replace
 
+from kannon.mail.tls_report import TlsResult
 from kannon.mail.verdict import Stage
 from kannon.outbound.client.connect import Connector, Target
 from kannon.outbound.client.session import Session
@@ -22,19 +23,23 @@ class Dialer:
         self._connector = connector
 
     async def dial(self, hop: NextHop, tried: Set[str] = frozenset()) -> Session | Failure:
-        """Of several failures the one that got furthest."""
+        """Of several failures the one that got furthest. The result has those of TLS of all hosts that were tried."""
         worst: Failure | None = None
+        results: tuple[TlsResult, ...] = ()
         async with aclosing(self._router.targets(hop)) as targets:
             async for target in targets:
                 if isinstance(target, Failure):
+                    results += target.results
                     worst = worse(worst, target) if worst else target
                 elif target.address not in tried:
                     opened = await self._connector.open(target, hop.policy, hop.site)
+                    results += opened.results
                     if isinstance(opened, Session):
+                        opened.results = results
                         return opened
                     opened = replace(opened, host=target.host)
                     worst = worse(worst, opened) if worst else opened
-        return worst or NO_OTHER_HOST
+        return replace(worst, results=results) if worst is not None else NO_OTHER_HOST
 
     async def has_another(self, hop: NextHop, tried: Set[str]) -> bool:
         """Whether `dial` would connect to any address at all."""

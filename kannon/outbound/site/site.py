@@ -10,6 +10,7 @@ how many connections there may be, `Admission` how many deliveries may wait, `Fa
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Set
+from functools import partial
 from typing import Any
 
 from kannon.mail.destination import Destination
@@ -39,11 +40,11 @@ class Site:
         spawn: Spawn,
         scale: float,
         clock: Callable[[], float],
-        share: Callable[[], Share],
+        share: Callable[["Site"], Share],
     ) -> None:
         """`share`: of the limits, now."""
         self.hop = hop
-        self._share = share
+        self._share = partial(share, self)
         self.connections = Connections(self._pump)
         self._dialer = dialer
         self._spawn = spawn
@@ -58,6 +59,7 @@ class Site:
         self._last_failure = ""
         self._last_reply: RawReply | None = None  # to the final dot of the last mail, unless that failed
         self._preferred_answers = False
+        self._last_tls = ""
         self._open_again_at = 0.0
         self._pump_timer: asyncio.TimerHandle | None = None
 
@@ -186,6 +188,8 @@ class Site:
             last=self._last_verdict(),
             failure=self._last_failure,
             next_probe_in=self._breaker.seconds_to_probe(self._clock()) if self._breaker.is_open else None,
+            policy=str(self.hop.policy),
+            tls=self._last_tls,
         )
 
     def on_share(self) -> None:
@@ -273,6 +277,7 @@ class Site:
             self.connections.opening -= 1
         if isinstance(opened, Session):
             self._preferred_answers = opened.peer.preferred
+            self._last_tls = opened.peer.tls
             self.connections.add(opened)
             self.release(opened)
             return

@@ -13,7 +13,7 @@ from kannon.config import Sender
 from kannon.mail.verdict import Deferred, Delivered, Stage
 from kannon.outbound import Deliverer, Throttled
 from kannon.outbound.client import connect
-from kannon.outbound.client.tls import make_contexts
+from kannon.outbound.client.tls import TlsRequirement, make_contexts
 from tests.support import smtp_peer
 from tests.support.certificates import Authority, make_authority
 from tests.support.delivering import delivering, delivering_to
@@ -184,10 +184,10 @@ async def test_extensions_offered_before_tls_are_forgotten_even_without_esmtp(au
 
 def test_every_mode_wants_tls_1_2_at_least() -> None:
     contexts = make_contexts()
-    for context in (contexts.lenient, contexts.strict):
+    for context in (contexts.lenient, contexts.strict, contexts.by_policy):
         assert context.minimum_version is ssl.TLSVersion.TLSv1_2
-    assert contexts.of("verify").verify_mode is ssl.CERT_REQUIRED
-    assert contexts.of("verify").check_hostname
+    assert contexts.of(TlsRequirement("verify")).verify_mode is ssl.CERT_REQUIRED
+    assert contexts.of(TlsRequirement("verify")).check_hostname
 
 
 # -- required and verify

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kannon.config import Route
+from kannon.config import Dns, Route
 from kannon.mail.verdict import Deferred, Delivered, Refused, Stage, Verdict
 from kannon.outbound import Throttled
 from kannon.outbound.route import resolver, routing
@@ -248,7 +248,7 @@ async def test_thirty_dead_exchangers_cost_five_tries() -> None:
     assert isinstance(verdict, Deferred)
     assert (verdict.stage, verdict.reply) == (Stage.CONNECT, None)
     assert not any(peer.connections for peer in beyond)
-    assert {name for name, _ in dns.asked} == {"dest.test", *(f"mx{n}.test" for n in range(1, 6))}
+    assert {name for name, _ in dns.asked} == {"dest.test", "_mta-sts.dest.test", *(f"mx{n}.test" for n in range(1, 6))}
 
 
 async def test_a_trailing_dot_is_no_part_of_a_routes_host() -> None:
@@ -331,7 +331,7 @@ async def test_simultaneous_callers_share_one_query_and_the_answer_is_cached() -
 async def test_answers_live_as_long_as_their_ttl() -> None:
     zone: Zone = {("dest.test", "MX"): ["10 mx.test."], **HERE}
     async with serving_dns(DnsServer(zone, ttl=300)) as nameserver, asyncio.TaskGroup() as tasks:
-        names = Resolver([nameserver], lambda job: void(tasks.create_task(job)))
+        names = Resolver(Dns(nameservers=[nameserver]), lambda job: void(tasks.create_task(job)))
         loop_time = asyncio.get_running_loop().time
         positive = await names.lookup("dest.test", "MX")
         assert positive.status is Status.FOUND
@@ -350,7 +350,7 @@ async def test_names_are_absolute_and_never_searched() -> None:
     server = DnsServer({})
     async with delivering({}, dns=server) as deliverer:
         await deliverer.deliver(an_envelope("x@nowhere.test"))
-    assert set(server.asked) == {("nowhere.test", "MX")}
+    assert set(server.asked) == {("nowhere.test", "MX"), ("_mta-sts.nowhere.test", "TXT")}
 
 
 async def test_a_recipient_without_a_domain_name_is_refused() -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Destination(_message.Message):
-    __slots__ = ("site", "sender", "waiting", "in_flight", "connections", "connection_limit", "last_verdict", "last_failure", "next_probe_seconds")
+    __slots__ = ("site", "sender", "waiting", "in_flight", "connections", "connection_limit", "last_verdict", "last_failure", "next_probe_seconds", "tls_policy", "tls")
     SITE_FIELD_NUMBER: _ClassVar[int]
     SENDER_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,8 @@ class Destination(_message.Message):
     LAST_VERDICT_FIELD_NUMBER: _ClassVar[int]
     LAST_FAILURE_FIELD_NUMBER: _ClassVar[int]
     NEXT_PROBE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TLS_POLICY_FIELD_NUMBER: _ClassVar[int]
+    TLS_FIELD_NUMBER: _ClassVar[int]
     site: str
     sender: str
     waiting: int
@@ -26,7 +28,9 @@ class Destination(_message.Message):
     last_verdict: str
     last_failure: str
     next_probe_seconds: float
-    def __init__(self, site: _Optional[str] = ..., sender: _Optional[str] = ..., waiting: _Optional[int] = ..., in_flight: _Optional[int] = ..., connections: _Optional[int] = ..., connection_limit: _Optional[int] = ..., last_verdict: _Optional[str] = ..., last_failure: _Optional[str] = ..., next_probe_seconds: _Optional[float] = ...) -> None: ...
+    tls_policy: str
+    tls: str
+    def __init__(self, site: _Optional[str] = ..., sender: _Optional[str] = ..., waiting: _Optional[int] = ..., in_flight: _Optional[int] = ..., connections: _Optional[int] = ..., connection_limit: _Optional[int] = ..., last_verdict: _Optional[str] = ..., last_failure: _Optional[str] = ..., next_probe_seconds: _Optional[float] = ..., tls_policy: _Optional[str] = ..., tls: _Optional[str] = ...) -> None: ...
 
 class ListDestinationsRequest(_message.Message):
     __slots__ = ("host", "take")
