@@ -76,13 +76,13 @@ def matching_records(records: Sequence[Tlsa], usage: int, certificate: bytes) ->
             continue
         form = record.selector, record.matching
         if form not in values:
-            values[form] = _value(certificate, *form)
+            values[form] = record_value(certificate, *form)
         if record.data == values[form]:
             found.append(record)
     return found
 
 
-def _value(certificate: bytes, selector: int, matching: int) -> bytes:
+def record_value(certificate: bytes, selector: int, matching: int) -> bytes:
     """What a record with this selector and matching type has as its data."""
     selected = certificate
     if selector == PUBLIC_KEY:

@@ -25,13 +25,15 @@ class Authority:
     def pem(self) -> str:
         return str(self.folder / "ca.pem")
 
-    def issue(self, host: str, *, expired: bool = False, self_signed: bool = False) -> ssl.SSLContext:
+    def issue(
+        self, host: str, *, expired: bool = False, self_signed: bool = False, chain: bool = False
+    ) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.issue_file(host, expired=expired, self_signed=self_signed))
+        context.load_cert_chain(self.issue_file(host, expired=expired, self_signed=self_signed, chain=chain))
         return context
 
-    def issue_file(self, host: str, *, expired: bool = False, self_signed: bool = False) -> Path:
-        """Key and certificate in one PEM file."""
+    def issue_file(self, host: str, *, expired: bool = False, self_signed: bool = False, chain: bool = False) -> Path:
+        """Key and certificate in one PEM file; with `chain`, the authority's certificate too."""
         key = ec.generate_private_key(ec.SECP256R1())
         issuer, issuer_key = (_name(host), key) if self_signed else (self.certificate.subject, self.key)
         now = datetime.now(UTC)
@@ -48,6 +50,9 @@ class Authority:
         )
         file = self.folder / f"{host}-{certificate.serial_number}.pem"
         file.write_bytes(_pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
+        if chain:
+            with file.open("ab") as opened:
+                opened.write(self.certificate.public_bytes(serialization.Encoding.PEM))
         return file
 
 

@@ -69,14 +69,10 @@ class TransportPolicy:
 
     def __str__(self) -> str:
         """As operators read it: the configured mode, or what the recipients' domain publishes."""
-        if self.tls != "auto":
-            shown = self.tls
-        elif self.sts is not None:
-            shown = "mta-sts enforce" if self.sts.enforced else "mta-sts testing"
-        else:
-            shown = "opportunistic"
-        if self.tls == "auto" and self.dane:
-            shown = f"dane, {shown}"
+        shown: str = self.tls
+        if shown == "auto":
+            by_sts = f"mta-sts {'enforce' if self.sts.enforced else 'testing'}" if self.sts else "opportunistic"
+            shown = f"dane, {by_sts}" if self.dane else by_sts
         return f"{shown}, requiretls" if self.require_tls else shown
 
 

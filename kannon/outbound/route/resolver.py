@@ -30,6 +30,7 @@ import dns.resolver
 
 from kannon.config import Dns, split_listen
 from kannon.mail.dane import Tlsa
+from kannon.outbound.route.dnspython_private import accept_any_tlsa
 
 QUERY_SECONDS = 3.0  # one server, one try
 LIFETIME_SECONDS = 15.0
@@ -75,6 +76,7 @@ class Resolver:
     does not cancel the query of others."""
 
     def __init__(self, config: Dns, spawn: Spawn, *, scale: float = 1.0) -> None:
+        accept_any_tlsa()
         self._config = config
         self._spawn = spawn
         self._scale = scale
