@@ -213,6 +213,7 @@ class Bus:
         """Every process that replies in time."""
         await self.ready()
         return await self._gather(streams.GATHER_NODES, parse_node)
+
     # MTA-STS policies: see `kannon.bus.policies`.
 
     async def get_policy(self, domain: str) -> bytes | None:
