@@ -1,4 +1,4 @@
-# make serve | demo | test | test-all | check | bench | torture | dist | deb. pip installs the locked packages into .venv, by hash.
+# make serve | demo | test | test-all | check | bench | torture | dist | deb. The locked packages go into .venv, by hash.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -97,27 +97,31 @@ schema: $(VENV)/.dev
 
 # The locks contain versions and hashes, and no index address.
 lock: $(VENV)/.dev
-	$(BIN)/pip install --quiet uv
+	echo uv | $(BIN)/uv pip compile - $(LOCK) -o packaging/uv.lock
 	$(BIN)/uv pip compile pyproject.toml packaging/build.in $(LOCK) -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml packaging/build.in --extra dev $(LOCK) -c requirements.lock -o requirements-dev.lock
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
 
+# uv installs in seconds what takes pip a minute. pip does it where uv does not work: uv reads no pip.conf, for example.
+HASHED := install --quiet --require-hashes --no-deps -r
+INSTALL = @$(call try,$(BIN)/uv pip $(HASHED) $(1) --python $(BIN)/python) || $(call try,$(BIN)/pip $(HASHED) $(1) --no-compile)
+try = { echo "$(1)"; $(1); }
 # pip compiles on one core. Some packages contain files that this Python cannot compile.
-INSTALL := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r
 COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+	-$(BIN)/pip $(HASHED) packaging/uv.lock
 
-$(VENV)/.runtime: requirements.lock pyproject.toml setup.py | $(BIN)/python
-	$(INSTALL) requirements.lock
+$(VENV)/.runtime: requirements.lock packaging/uv.lock pyproject.toml setup.py | $(BIN)/python
+	$(call INSTALL,requirements.lock)
 	$(COMPILE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	$(INSTALL) requirements-dev.lock
+	$(call INSTALL,requirements-dev.lock)
 	$(COMPILE)
 	@touch $@
 
