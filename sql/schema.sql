@@ -21,6 +21,28 @@ CREATE FUNCTION public.count_events(tenant text, from_time timestamp with time z
                            date_trunc('hour', from_time + interval '1 hour - 1 microsecond', 'UTC'))
     GROUP BY 1, 2
     $$;
+CREATE FUNCTION public.count_tagged_events(tenant text, wanted text, from_time timestamp with time zone, to_time timestamp with time zone) RETURNS TABLE(type text, hour timestamp with time zone, count bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT a.type, a.hour, a.count - a.anonymous FROM tag_stats a
+    WHERE a.domain = tenant AND a.tag = wanted AND a.count > a.anonymous
+      AND a.hour >= date_trunc('hour', from_time + interval '1 hour - 1 microsecond', 'UTC')
+      AND a.hour < date_trunc('hour', to_time, 'UTC')
+      AND date_trunc('week', a.hour, 'UTC') = ANY(ARRAY(
+          SELECT right(c.relname, 8)::timestamp AT TIME ZONE 'UTC' FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+          WHERE i.inhparent = 'stats'::regclass AND NOT i.inhdetachpending))
+    UNION ALL
+    SELECT s.type, date_trunc('hour', s.at, 'UTC'), count(*) FROM stats s
+    WHERE s.domain = tenant AND s.tag = wanted AND s.tag <> '' AND s.at >= from_time
+      AND s.at < least(to_time, date_trunc('hour', from_time + interval '1 hour - 1 microsecond', 'UTC'))
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT s.type, date_trunc('hour', s.at, 'UTC'), count(*) FROM stats s
+    WHERE s.domain = tenant AND s.tag = wanted AND s.tag <> '' AND s.at < to_time
+      AND s.at >= greatest(date_trunc('hour', to_time, 'UTC'),
+                           date_trunc('hour', from_time + interval '1 hour - 1 microsecond', 'UTC'))
+    GROUP BY 1, 2
+    $$;
 CREATE TABLE public.pauses (
     scope text NOT NULL,
     spelling text NOT NULL,
@@ -140,7 +162,12 @@ CREATE TABLE public.messages (
     accepted_count integer NOT NULL,
     rejected_count integer NOT NULL,
     cancelled_at timestamp with time zone,
-    header_reply_to text[] DEFAULT '{}'::text[] NOT NULL
+    header_reply_to text[] DEFAULT '{}'::text[] NOT NULL,
+    text text DEFAULT ''::text NOT NULL,
+    header_fields jsonb DEFAULT '[]'::jsonb NOT NULL,
+    raw bytea,
+    tag text DEFAULT ''::text NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 CREATE TABLE public.schema_migrations (
     version integer NOT NULL,
@@ -206,6 +233,8 @@ CREATE TABLE public.stats (
     ip text DEFAULT ''::text NOT NULL,
     url text DEFAULT ''::text NOT NULL,
     suspected_machine boolean DEFAULT false NOT NULL,
+    tag text DEFAULT ''::text NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT stats_type_check CHECK ((type = ANY (ARRAY['accepted'::text, 'rejected'::text, 'delivered'::text, 'bounced'::text, 'error'::text, 'failed'::text, 'opened'::text, 'clicked'::text, 'complained'::text])))
 )
 PARTITION BY RANGE (at);
@@ -233,6 +262,15 @@ CREATE TABLE public.suppressions (
     host text DEFAULT ''::text NOT NULL,
     note text DEFAULT ''::text NOT NULL,
     CONSTRAINT suppressions_cause_check CHECK ((cause = ANY (ARRAY['bounced'::text, 'complained'::text, 'manual'::text])))
+);
+CREATE TABLE public.tag_stats (
+    domain text NOT NULL,
+    tag text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    type text NOT NULL,
+    count bigint NOT NULL,
+    anonymous bigint NOT NULL,
+    CONSTRAINT tag_stats_tag_check CHECK ((tag <> ''::text))
 );
 CREATE TABLE public.templates (
     template_id text NOT NULL,
@@ -280,6 +318,8 @@ ALTER TABLE ONLY public.stats
     ADD CONSTRAINT stats_pkey PRIMARY KEY (event_id, at);
 ALTER TABLE ONLY public.suppressions
     ADD CONSTRAINT suppressions_pkey PRIMARY KEY (domain, address);
+ALTER TABLE ONLY public.tag_stats
+    ADD CONSTRAINT tag_stats_pkey PRIMARY KEY (domain, tag, hour, type);
 ALTER TABLE ONLY public.templates
     ADD CONSTRAINT templates_pkey PRIMARY KEY (template_id);
 CREATE INDEX anonymous_events_by_time ON public.anonymous_events USING btree (at);
@@ -289,7 +329,9 @@ CREATE INDEX first_bounces_by_age ON public.first_bounces USING btree (at);
 CREATE INDEX idempotency_keys_by_time ON public.idempotency_keys USING btree (created_at);
 CREATE INDEX messages_by_age ON public.messages USING brin (created_at);
 CREATE INDEX messages_by_domain ON public.messages USING btree (domain, created_at DESC, message_id);
+CREATE INDEX messages_by_tag ON public.messages USING btree (domain, tag, created_at DESC, message_id) WHERE (tag <> ''::text);
 CREATE INDEX messages_by_template ON public.messages USING btree (template_id);
+CREATE INDEX messages_labelled ON public.messages USING btree (message_id) WHERE ((tag <> ''::text) OR (metadata <> '{}'::jsonb));
 CREATE INDEX sending_pool_aside ON public.sending_pool_emails USING btree (id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
 CREATE INDEX sending_pool_by_email ON public.sending_pool_emails USING btree (lower(email));
 CREATE INDEX sending_pool_by_message ON public.sending_pool_emails USING btree (message_id);
@@ -304,6 +346,7 @@ END;
 CREATE INDEX stats_by_delivery ON ONLY public.stats USING btree (delivery_id) WHERE (delivery_id <> 0);
 CREATE INDEX stats_by_domain ON ONLY public.stats USING btree (domain, at DESC, event_id DESC);
 CREATE INDEX stats_by_message ON ONLY public.stats USING btree (message_id, at);
+CREATE INDEX stats_by_tag ON ONLY public.stats USING btree (domain, tag, at DESC, event_id DESC) WHERE (tag <> ''::text);
 CREATE INDEX suppressions_by_expiry ON public.suppressions USING btree (expires_at) WHERE (expires_at < 'infinity'::timestamp with time zone);
 CREATE INDEX templates_by_age ON public.templates USING brin (created_at);
 CREATE INDEX templates_by_domain ON public.templates USING btree (domain, created_at, template_id) WHERE (type = 'template'::text);

@@ -24,6 +24,7 @@ from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.mail import ids
 from kannon.mail.batch import Batch
+from kannon.mail.bcc import with_copies
 from kannon.mail.send_check import check_rest, check_subject_and_sender, check_template
 from kannon.mail.send_request import Limits, SendRequest, SendResult, Tenant
 from kannon.metrics.null_metrics import NULL_METRICS
@@ -132,6 +133,7 @@ class AcceptService:
             html_bytes = await store.template_bytes(request.template_id, tenant.domain)
         check_template(request, html_bytes)
         check_rest(request, tenant, self._limits, html_bytes or 0)
+        request = with_copies(request)
         rows, rejections = await check_recipients(request, tenant)
         if self._suppression and tenant.suppresses:
             rows = await leave_out_suppressed(store, request, tenant.domain, rows, rejections)
@@ -181,4 +183,6 @@ def _new_batch(domain: str, request: SendRequest) -> Batch:
         template_id=template_id,
         content=request.content,
         scheduled_at=request.scheduled_at,
+        tag=request.tag,
+        metadata=request.metadata,
     )

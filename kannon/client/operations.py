@@ -67,19 +67,20 @@ class OperationCalls(Calls):
         to_time: datetime | None = None,
         skip: int = 0,
         take: int = 100,
+        tag: str = "",
     ) -> stats_v1.GetStatsRes:
-        """Events in [from, to), the newest first, and their number."""
+        """Events in [from, to), the newest first, and their number. With a tag only the events that have it."""
         request = stats_v1.GetStatsReq(
-            domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time), skip=skip, take=take
+            domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time), skip=skip, take=take, tag=tag
         )
         return await self._rpc(self._stats_v1.GetStats, request)
 
     async def count_stats(
-        self, domain: str, *, from_time: datetime, to_time: datetime
+        self, domain: str, *, from_time: datetime, to_time: datetime, tag: str = ""
     ) -> stats_v2.GetAggregatedStatsRes:
-        """Counts by type and hour."""
+        """Counts by type and hour. With a tag only of the events that have it."""
         request = stats_v2.GetAggregatedStatsReq(
-            domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time)
+            domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time), tag=tag
         )
         return await self._rpc(self._stats_v2.GetAggregatedStats, request)
 
@@ -93,10 +94,11 @@ class OperationCalls(Calls):
         to_time: datetime | None = None,
         skip: int = 0,
         take: int = 100,
+        tag: str = "",
     ) -> operations.ListBatchesResponse:
-        """Batches created in [from, to), the newest first."""
+        """Batches created in [from, to), the newest first. With a tag only the batches that have it."""
         request = operations.ListBatchesRequest(
-            domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time), skip=skip, take=take
+            domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time), skip=skip, take=take, tag=tag
         )
         return await self._rpc(self._operations.ListBatches, request)
 
@@ -112,10 +114,11 @@ class OperationCalls(Calls):
         state: str = "",
         skip: int = 0,
         take: int = 100,
+        tag: str = "",
     ) -> operations.ListDeliveriesResponse:
-        """Deliveries without an outcome, the next due first. An empty text matches all."""
+        """Deliveries without an outcome, the next due first. An empty text matches all; a tag needs a domain."""
         request = operations.ListDeliveriesRequest(
-            domain=domain, message_id=message_id, email=email, state=state, skip=skip, take=take
+            domain=domain, message_id=message_id, email=email, state=state, skip=skip, take=take, tag=tag
         )
         return await self._rpc(self._operations.ListDeliveries, request)
 

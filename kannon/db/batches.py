@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 
+from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import NotFound
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 ONE_STATEMENT = 200
 """Deliveries up to which one statement is cheaper than a transaction with COPY."""
 MAX_LOADED_BYTES = 16 << 20
-"""Of HTML, in one statement: hundreds of batches with large templates may be due together."""
+"""Of HTML and texts, in one statement: hundreds of batches with large templates may be due together."""
 _ROWS_PER_YIELD = 250  # about 1 ms of encoding
 _COLUMNS = ("message_id", "domain", "email", "fields", "opens", "links", "due_at", "next_attempt_at")
 
@@ -89,16 +90,21 @@ async def _insert(
         connection,
         message_ids=[new.batch.message_id for new in batches],
         domains=[new.batch.domain for new in batches],
-        template_ids=[new.batch.template_id for new in batches],
+        template_ids=[new.batch.template_id or None for new in batches],
         htmls=[new.batch.content.html if new.new_template else None for new in batches],
+        texts=[content.text for content in contents],
+        raws=[content.raw for content in contents],
         sender_emails=[content.sender_email for content in contents],
         sender_aliases=[content.sender_alias for content in contents],
         subjects=[content.subject for content in contents],
         headers_to=[json.dumps(content.header_to) for content in contents],
         headers_cc=[json.dumps(content.header_cc) for content in contents],
         headers_reply_to=[json.dumps(content.reply_to) for content in contents],
+        header_fields=[json.dumps(content.header_fields) for content in contents],
         global_fields=[json.dumps(dict(content.global_fields)) for content in contents],
         unsubscribe_urls=[content.unsubscribe_url or "" for content in contents],
+        tags=[new.batch.tag for new in batches],
+        metadata=[json.dumps(dict(new.batch.metadata)) for new in batches],
         scheduled_at=[new.batch.scheduled_at for new in batches],
         accepted_counts=[len(new.rows) for new in batches],
         rejected_counts=[len(new.rejected) for new in batches],
@@ -129,7 +135,8 @@ async def _records(batch: Batch, due_at: datetime, rows: Sequence[DeliveryRow]) 
 
 
 class StoredBatch(NamedTuple):
-    """`batch` is without its attachments, which have `attachment_bytes` together; None: it has none."""
+    """`batch` is without its attachments, which have `attachment_bytes` together; None: it has none. A raw message is
+    without its bytes too, which count as an attachment."""
 
     batch: Batch
     attachment_bytes: int | None
@@ -138,7 +145,7 @@ class StoredBatch(NamedTuple):
 class BatchSize(NamedTuple):
     """Of a batch that was found and not loaded."""
 
-    html_bytes: int
+    text_bytes: int
     attachment_bytes: int | None
 
 
@@ -152,17 +159,18 @@ class FoundBatches(NamedTuple):
 async def find_batches(
     db: Database, message_ids: Collection[str], *, most_bytes: int = MAX_LOADED_BYTES
 ) -> FoundBatches:
-    """Loads one or more, up to `most_bytes` of HTML. Those that are gone, or whose template is, are absent."""
+    """Loads one or more, up to `most_bytes` of texts. Those that are gone, or whose template is, are absent."""
     html: dict[str, str] = {}  # by template: the statement returns each text once
     found = FoundBatches({}, {})
     async with db.acquire() as connection:
         async for row in queries.find_batches(connection, message_ids=list(message_ids), most_bytes=most_bytes):
             if row["html"] is not None:
                 html[row["template_id"]] = row["html"]
-            if (text := html.get(row["template_id"])) is None:
-                found.others[row["message_id"]] = BatchSize(row["html_bytes"], row["attachment_bytes"])
+            if not row["loaded"]:
+                found.others[row["message_id"]] = BatchSize(row["text_bytes"], row["attachment_bytes"])
             else:
-                found.loaded[row["message_id"]] = StoredBatch(_batch(row, text), row["attachment_bytes"])
+                batch = _batch(row, html.get(row["template_id"], ""))
+                found.loaded[row["message_id"]] = StoredBatch(batch, row["attachment_bytes"])
     return found
 
 
@@ -176,22 +184,53 @@ async def find_attachments(db: Database, message_ids: Collection[str]) -> dict[s
     return {message_id: tuple(attachments) for message_id, attachments in found.items()}
 
 
+async def find_raw_messages(db: Database, message_ids: Collection[str]) -> dict[str, bytes]:
+    """By message id; batches of templates are absent."""
+    async with db.acquire() as connection:
+        rows = queries.list_raw_messages(connection, message_ids=list(message_ids))
+        return {row["message_id"]: row["raw"] async for row in rows}
+
+
+class Rescheduled(NamedTuple):
+    """`moved` deliveries are due at `scheduled_at`; `left` ones stay as they were."""
+
+    scheduled_at: datetime
+    moved: int
+    left: int
+    cancelled: bool
+
+
+@repeat_on_conflict
+async def reschedule_batch(db: Database, domain: str, message_id: str, scheduled_at: datetime) -> Rescheduled | None:
+    """Moves the deliveries that no sender has had. None where the domain has no such batch."""
+    async with db.acquire() as connection:
+        row = await queries.reschedule_batch(
+            connection, domain=domain, message_id=message_id, scheduled_at=scheduled_at
+        )
+    if row is None:
+        return None
+    return Rescheduled(row["scheduled_at"], row["moved"], row["waiting"] - row["moved"], row["cancelled"])
+
+
 def _batch(row: Any, html: str) -> Batch:
     content = Content(
         sender_email=row["sender_email"],
         sender_alias=row["sender_alias"],
         subject=row["subject"],
         html=html,
+        text=row["text"],
         header_to=tuple(row["header_to"]),
         header_cc=tuple(row["header_cc"]),
         reply_to=tuple(row["header_reply_to"]),
+        header_fields=tuple((name, value) for name, value in json.loads(row["header_fields"])),
         global_fields=json.loads(row["global_fields"]),
         unsubscribe_url=row["unsubscribe_url"] or None,
+        raw=None if row["raw_bytes"] is None else b"",
     )
     return Batch(
         message_id=row["message_id"],
         domain=row["domain"],
-        template_id=row["template_id"],
+        template_id=row["template_id"] or "",
         scheduled_at=row["scheduled_at"],
         content=content,
     )

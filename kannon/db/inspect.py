@@ -3,6 +3,7 @@
 Out: values of kannon.mail.queue_view and events. Deliveries that a sender has already are never changed.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -47,14 +48,17 @@ class DeliveryFilter:
 
 
 async def list_batches(
-    db: Database, domain: str, made: Span, *, skip: int, take: int
+    db: Database, domain: str, made: Span, *, skip: int, take: int, tag: str = ""
 ) -> tuple[list[BatchSummary], int]:
-    """A page of those created in the span, newest first, and the total."""
-    where = {"domain": domain, "from_time": made.from_time, "to_time": made.to_time}
+    """A page of those created in the span, newest first, and the total. With a tag only the batches that have it."""
+    where: dict[str, Any] = {"domain": domain, "from_time": made.from_time, "to_time": made.to_time}
+    count, list_page = queries.count_batches, queries.list_batches
+    if tag:
+        where["tag"] = tag
+        count, list_page = queries.count_tagged_batches, queries.list_tagged_batches
     async with db.acquire() as connection:
-        total: int = await queries.count_batches(connection, **where)
-        rows = queries.list_batches(connection, **where, skip=skip, take=take)
-        return [BatchSummary(**row) async for row in rows], total
+        total: int = await count(connection, **where)
+        return [_summary(row) async for row in list_page(connection, **where, skip=skip, take=take)], total
 
 
 async def batch_exists(db: Database, message_id: str) -> bool:
@@ -72,17 +76,21 @@ async def find_batch_progress(db: Database, message_id: str) -> BatchProgress | 
         by_state = {State(r["state"]): r["count"] async for r in waiting}
         found = queries.count_events_by_type(connection, message_id=message_id)
         events = {EventType(r["type"]): EventCount(r["count"], r["first_at"], r["last_at"]) async for r in found}
-        return BatchProgress(BatchSummary(**row), by_state, events)
+        return BatchProgress(_summary(row), by_state, events)
 
 
 async def list_waiting(
-    db: Database, *, domain: str, message_id: str, email: str, state: str, skip: int, take: int
+    db: Database, *, domain: str, message_id: str, email: str, state: str, skip: int, take: int, tag: str = ""
 ) -> tuple[list[WaitingDelivery], int]:
     """A page, the next due first, and the total, of which at most MAX_TOTAL are counted; an empty text restricts
-    nothing."""
+    nothing. A tag needs a domain."""
     where = {"domain": domain, "message_id": message_id, "email": email, "state": state}
     async with keep_to_indexes(db) as connection:
-        total: int = await queries.count_waiting(connection, **where, most=MAX_TOTAL)
+        if tag:
+            total: int = await queries.count_tagged_waiting(connection, **where, tag=tag, most=MAX_TOTAL)
+            rows = queries.list_tagged_waiting(connection, **where, tag=tag, skip=skip, take=take)
+            return [_waiting(row) async for row in rows], min(total, MAX_TOTAL)
+        total = await queries.count_waiting(connection, **where, most=MAX_TOTAL)
         rows = queries.list_waiting(connection, **where, after_at=_BEGINNING, after_id=0, skip=skip, take=take)
         return [_waiting(row) async for row in rows], min(total, MAX_TOTAL)
 
@@ -115,6 +123,12 @@ async def retry_now(db: Database, which: DeliveryFilter) -> int:
     async with keep_to_indexes(db) as connection:
         count: int = await queries.retry_now(connection, **asdict(which))
     return count
+
+
+def _summary(row: Any) -> BatchSummary:
+    values = dict(row)
+    values["metadata"] = json.loads(values["metadata"])
+    return BatchSummary(**values)
 
 
 def _waiting(row: Any) -> WaitingDelivery:

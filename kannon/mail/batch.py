@@ -24,20 +24,25 @@ class Attachment:
 class Content:
     """The caller's part of a mail that all recipients of a send share.
 
-    `html` is empty in a request that names a stored template. `header_to` and `header_cc` replace the recipient in To
-    and Cc where they are given; `reply_to` is Reply-To. `unsubscribe_url` None: no one-click unsubscribe.
+    `html` is empty in a request that names a stored template. An empty `text` is made from the HTML; without any HTML
+    the mail has the text part only. `header_to` and `header_cc` replace the recipient in To and Cc where they are
+    given; `reply_to` is Reply-To; `header_fields` are further names and values. `unsubscribe_url` None: no one-click
+    unsubscribe. `raw` is a complete message in place of everything but sender and subject, which it repeats for lists.
     """
 
     sender_email: str
     sender_alias: str = ""
     subject: str
     html: str = ""
+    text: str = ""
     header_to: tuple[str, ...] = ()
     header_cc: tuple[str, ...] = ()
     reply_to: tuple[str, ...] = ()
+    header_fields: tuple[tuple[str, str], ...] = ()
     global_fields: Mapping[str, str] = field(default_factory=dict)
     unsubscribe_url: str | None = None
     attachments: tuple[Attachment, ...] = ()
+    raw: bytes | None = None
 
     @property
     def attachment_bytes(self) -> int:
@@ -47,13 +52,15 @@ class Content:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """An accepted send: its content, and the ids that the server gave it. It is due now where `scheduled_at` is None or
-    past."""
+    past. `template_id` is empty for a raw message. `tag` and `metadata` come back in its events."""
 
     message_id: str
     domain: str
     template_id: str
     content: Content
     scheduled_at: datetime | None = None
+    tag: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

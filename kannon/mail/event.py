@@ -4,7 +4,8 @@ One flat value for all types; `kannon.wire.events` converts it to the protobuf `
 deduplication key everywhere (Nats-Msg-Id, primary key of stats): the same event always has the same id.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -37,7 +38,8 @@ class Event:
     """`at` is aware UTC. `code` 0 means that there was no reply. `text` is the text of the reply, or the reason.
 
     All anonymous opens and clicks have one `email` (kannon.mail.message_id). `retry_after_seconds` is the delay that a
-    deferring server requests (0: none).
+    deferring server requests (0: none). `tag` and `metadata` are the batch's: only a stored event has
+    them.
     """
 
     event_id: str
@@ -61,6 +63,8 @@ class Event:
     ip: str = ""
     url: str = ""
     suspected_machine: bool = False
+    tag: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

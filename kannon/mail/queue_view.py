@@ -4,7 +4,7 @@ kannon.db.inspect returns them, kannon.wire.operations converts them. Times are 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kannon.mail.delivery import State
@@ -29,6 +29,8 @@ class BatchSummary:
     paused: bool
     cancelled_at: datetime | None
     waiting_count: int
+    tag: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from kannon.errors import InvalidArgument, LimitExceeded, NotFound, PermissionDenied
 from kannon.mail.address import parse_address, parse_mailbox, sender_authorized
 from kannon.mail.batch import Attachment, Content, Recipient
+from kannon.mail.bcc import check_bcc
 from kannon.mail.build.mime import MAX_CONTENT_ID
 from kannon.mail.build.placeholders import check_unsubscribe_url, fields_for, placeholders_in, unsubscribe_url_resolves
+from kannon.mail.header_fields import check_header_fields
+from kannon.mail.labels import check_metadata, check_tag
 from kannon.mail.send_request import MAX_ADDRESS, Limits, RejectReason, SendRequest, Tenant
 from kannon.mail.simulator import simulated_name
 from kannon.mail.tracking import NOT_STATED, TrackingPolicy, UnsupportedTracking, effective_policy
@@ -38,6 +41,7 @@ def check_subject_and_sender(content: Content, tenant: Tenant) -> None:
 
 def check_template(request: SendRequest, template_bytes: int | None) -> None:
     """`template_bytes` is the size of the HTML; None where the tenant has no template of that id. Raises NotFound."""
+    _forbid(request.content.text, _UNSTORABLE, "text")
     if request.template_id is None:
         _forbid(request.content.html, _UNSTORABLE, "html")
     elif template_bytes is None:
@@ -45,7 +49,7 @@ def check_template(request: SendRequest, template_bytes: int | None) -> None:
 
 
 def check_rest(request: SendRequest, tenant: Tenant, limits: Limits, html_bytes: int) -> None:
-    """Headers, tracking, unsubscribe URL, fields, sizes and counts. Raises InvalidArgument or LimitExceeded."""
+    """Headers, tracking, unsubscribe URL, fields, labels, sizes and counts. Raises InvalidArgument or LimitExceeded."""
     content = request.content
     headers = (("to", content.header_to), ("cc", content.header_cc), ("reply_to", content.reply_to))
     for name, values in headers:
@@ -54,16 +58,20 @@ def check_rest(request: SendRequest, tenant: Tenant, limits: Limits, html_bytes:
                 parse_mailbox(value)
             except ValueError as error:
                 raise InvalidArgument(f"headers.{name}[{position}]", str(error)) from None
+    check_header_fields(content.header_fields)
+    check_bcc(request)
     _check_tracking(request.tracking, tenant.ceiling)
     if content.unsubscribe_url is not None:
         _check_unsubscribe_url(content.unsubscribe_url)
     for key, value in content.global_fields.items():
         _forbid(key + value, _UNSTORABLE, "global_fields")
     _check_attachments(content.attachments)
-    size = html_bytes + sum(encoded_size(len(a.content)) for a in content.attachments)
+    check_tag(request.tag)
+    check_metadata(request.metadata)
+    size = html_bytes + len(content.text.encode()) + sum(encoded_size(len(a.content)) for a in content.attachments)
     if size > limits.max_bytes:
         raise LimitExceeded(f"the message has {size} bytes, more than the {limits.max_bytes} allowed")
-    recipient_count = len(request.recipients)
+    recipient_count = len(request.recipients) + len(request.bcc)
     if recipient_count > limits.max_recipients:
         raise LimitExceeded(f"{recipient_count} recipients are more than the {limits.max_recipients} allowed")
 
@@ -130,7 +138,8 @@ class RecipientChecker:
     def __init__(self, request: SendRequest, tenant: Tenant) -> None:
         content = request.content
         self._global_fields = content.global_fields
-        self._subject_fields = frozenset(placeholders_in(content.subject))
+        headers = [content.subject, *(value for _, value in content.header_fields)]
+        self._header_fields = frozenset(key for text in headers for key in placeholders_in(text))
         self._unsubscribe_url = content.unsubscribe_url
         self._ceiling = tenant.ceiling
         self._batch_policy = effective_policy(tenant.ceiling, request.tracking)
@@ -152,11 +161,11 @@ class RecipientChecker:
             if stated.opens > self._ceiling.opens or stated.links > self._ceiling.links:
                 return RejectReason.TRACKING_ABOVE_CEILING
             policy = effective_policy(policy, stated)
-        if self._unsubscribe_url is not None or self._subject_fields:
+        if self._unsubscribe_url is not None or self._header_fields:
             merged = fields_for(email, self._global_fields, fields)
             if self._unsubscribe_url is not None and not unsubscribe_url_resolves(self._unsubscribe_url, merged):
                 return RejectReason.UNSUBSCRIBE_URL_UNRESOLVED
-            if any(not _fits_subject(merged.get(name, "")) for name in self._subject_fields):
+            if any(not _fits_header(merged.get(name, "")) for name in self._header_fields):
                 return RejectReason.INVALID_FIELD
         if any(_UNSTORABLE in key or _UNSTORABLE in value for key, value in fields.items()):
             return RejectReason.INVALID_FIELD
@@ -171,5 +180,5 @@ def _mailbox_key(email: str) -> str:
     return f"{local}{at}{domain.lower()}"
 
 
-def _fits_subject(value: str) -> bool:
+def _fits_header(value: str) -> bool:
     return "\r" not in value and "\n" not in value and "\x00" not in value

@@ -4,8 +4,8 @@ Every way in (gRPC, the command line) makes a `SendRequest`; kannon.accept.servi
 rules are kannon.mail.send_check's.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -31,8 +31,8 @@ class Source(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRequest:
     """One send. `template_id` names a stored template in place of the content's HTML. `scheduled_at` None is now.
-    `recipients` may parse an item when it is asked for. An empty `idempotency_key` is none. `validate_only`: check it,
-    store nothing."""
+    `recipients` may parse an item when it is asked for; `bcc` are further ones (kannon.mail.bcc). An empty
+    `idempotency_key` is none. `validate_only`: check it, store nothing."""
 
     content: Content
     recipients: Sequence[Recipient]
@@ -42,6 +42,9 @@ class SendRequest:
     tracking: TrackingPolicy = NOT_STATED
     idempotency_key: str = ""
     validate_only: bool = False
+    bcc: tuple[str, ...] = ()
+    tag: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

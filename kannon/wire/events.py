@@ -46,6 +46,8 @@ def to_stats(event: Event) -> Stats:
         tls=event.tls,
         retry_after_seconds=event.retry_after_seconds,
         suspected_machine=event.suspected_machine,
+        tag=event.tag,
+        metadata=event.metadata,
     )
     _fill_data(stats.data, event)
     return stats

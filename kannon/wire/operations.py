@@ -24,6 +24,8 @@ def to_batch(batch: BatchSummary) -> Batch:
         paused=batch.paused,
         waiting_count=batch.waiting_count,
         cancelled_at=None if batch.cancelled_at is None else timestamp(batch.cancelled_at),
+        tag=batch.tag,
+        metadata=batch.metadata,
     )
 
 

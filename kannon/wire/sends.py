@@ -1,4 +1,4 @@
-"""SendHTMLReq and SendTemplateReq → SendRequest, and SendResult ⇄ SendRes.
+"""SendHTMLReq, SendTemplateReq and kannon.mailer.v1.SendRequest → SendRequest, and SendResult ⇄ SendRes.
 
 In: parsed protobuf messages. Out: the values of kannon.mail.send_request. A time that does not exist and an unknown
 tracking mode of the batch raise InvalidArgument. A recipient is converted when it is asked for: a request may have
@@ -16,11 +16,12 @@ from kannon.mail.send_request import RejectedRecipient, RejectReason, SendReques
 from kannon.mail.tracking import NOT_STATED, UnsupportedTracking
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2 as pb
 from kannon.pb.mailer.types import mailer_types_pb2 as types_pb
+from kannon.pb.mailer.v1 import mailer_pb2 as v1
 from kannon.wire.events import from_timestamp, timestamp
 from kannon.wire.times import optional_time
 from kannon.wire.tracking import to_policy
 
-SendMessage = pb.SendHTMLReq | pb.SendTemplateReq
+SendMessage = pb.SendHTMLReq | pb.SendTemplateReq | v1.SendRequest
 
 
 def to_send_request(message: SendMessage, idempotency_key: str = "") -> SendRequest:
@@ -29,12 +30,21 @@ def to_send_request(message: SendMessage, idempotency_key: str = "") -> SendRequ
         content=_to_content(message),
         recipients=_Recipients(message.recipients),
         source=MessageSource(message),
-        template_id=message.template_id if isinstance(message, pb.SendTemplateReq) else None,
+        template_id=_template_id(message),
         scheduled_at=optional_time(message, "scheduled_time"),
         tracking=to_policy(message.tracking),
         idempotency_key="" if message.validate_only else idempotency_key,
         validate_only=message.validate_only,
+        bcc=tuple(message.headers.bcc),
+        tag=message.tag,
+        metadata=dict(message.metadata),
     )
+
+
+def _template_id(message: SendMessage) -> str | None:
+    if isinstance(message, v1.SendRequest):
+        return message.template_id if message.HasField("template_id") else None
+    return message.template_id if isinstance(message, pb.SendTemplateReq) else None
 
 
 def _to_content(message: SendMessage) -> Content:
@@ -42,10 +52,12 @@ def _to_content(message: SendMessage) -> Content:
         sender_email=message.sender.email,
         sender_alias=message.sender.alias,
         subject=message.subject,
-        html=message.html if isinstance(message, pb.SendHTMLReq) else "",
+        html="" if isinstance(message, pb.SendTemplateReq) else message.html,
+        text=message.text,
         header_to=tuple(message.headers.to),
         header_cc=tuple(message.headers.cc),
         reply_to=tuple(message.headers.reply_to),
+        header_fields=tuple((each.name, each.value) for each in message.headers.fields),
         global_fields=dict(message.global_fields),
         unsubscribe_url=(
             message.one_click_unsubscribe.url_template if message.HasField("one_click_unsubscribe") else None

@@ -5,16 +5,17 @@
 -- `attachment_owners` are positions in the list of batches, from 1. Due now unless scheduled for later, by the clock
 -- that claims it; returns the due times.
 WITH batch AS MATERIALIZED (
-    SELECT b.message_id, b.domain, b.template_id, b.html, b.sender_email, b.sender_alias, b.subject, b.header_to,
-           b.header_cc, b.header_reply_to, b.global_fields, b.unsubscribe_url, greatest(b.scheduled_at, now()) AS due_at,
-           b.accepted_count, b.rejected_count
-    FROM unnest(:message_ids::text[], :domains::text[], :template_ids::text[], :htmls::text[], :sender_emails::text[],
-                :sender_aliases::text[], :subjects::text[], :headers_to::jsonb[], :headers_cc::jsonb[],
-                :headers_reply_to::jsonb[],
-                :global_fields::jsonb[], :unsubscribe_urls::text[], :scheduled_at::timestamptz[],
-                :accepted_counts::integer[], :rejected_counts::integer[])
-        AS b(message_id, domain, template_id, html, sender_email, sender_alias, subject, header_to, header_cc,
-             header_reply_to, global_fields, unsubscribe_url, scheduled_at, accepted_count, rejected_count)
+    SELECT b.message_id, b.domain, b.template_id, b.html, b.text, b.raw, b.sender_email, b.sender_alias, b.subject,
+           b.header_to, b.header_cc, b.header_reply_to, b.header_fields, b.global_fields, b.unsubscribe_url, b.tag,
+           b.metadata, greatest(b.scheduled_at, now()) AS due_at, b.accepted_count, b.rejected_count
+    FROM unnest(:message_ids::text[], :domains::text[], :template_ids::text[], :htmls::text[], :texts::text[],
+                :raws::bytea[], :sender_emails::text[], :sender_aliases::text[], :subjects::text[],
+                :headers_to::jsonb[], :headers_cc::jsonb[], :headers_reply_to::jsonb[], :header_fields::jsonb[],
+                :global_fields::jsonb[], :unsubscribe_urls::text[], :tags::text[], :metadata::jsonb[],
+                :scheduled_at::timestamptz[], :accepted_counts::integer[], :rejected_counts::integer[])
+        AS b(message_id, domain, template_id, html, text, raw, sender_email, sender_alias, subject, header_to, header_cc,
+             header_reply_to, header_fields, global_fields, unsubscribe_url, tag, metadata, scheduled_at,
+             accepted_count, rejected_count)
 ), template AS (
     INSERT INTO templates (template_id, domain, type, html)
     SELECT template_id, domain, 'transient', html FROM batch WHERE html IS NOT NULL
@@ -32,33 +33,71 @@ WITH batch AS MATERIALIZED (
     FROM unnest(:owners::integer[], :emails::text[], :fields::jsonb[], :opens::smallint[], :links::smallint[])
         AS d(owner, email, fields, opens, links)
 )
-INSERT INTO messages (message_id, domain, template_id, sender_email, sender_alias, subject, header_to, header_cc,
-                      header_reply_to, global_fields, unsubscribe_url, scheduled_at, accepted_count, rejected_count)
-SELECT message_id, domain, template_id, sender_email, sender_alias, subject,
+INSERT INTO messages (message_id, domain, template_id, text, raw, sender_email, sender_alias, subject, header_to,
+                      header_cc, header_reply_to, header_fields, global_fields, unsubscribe_url, tag, metadata,
+                      scheduled_at, accepted_count, rejected_count)
+SELECT message_id, domain, template_id, text, raw, sender_email, sender_alias, subject,
        ARRAY(SELECT jsonb_array_elements_text(header_to)), ARRAY(SELECT jsonb_array_elements_text(header_cc)),
-       ARRAY(SELECT jsonb_array_elements_text(header_reply_to)), global_fields, unsubscribe_url, due_at, accepted_count, rejected_count
+       ARRAY(SELECT jsonb_array_elements_text(header_reply_to)), header_fields, global_fields, unsubscribe_url, tag,
+       metadata, due_at, accepted_count, rejected_count
 FROM batch
 RETURNING message_id, scheduled_at;
 
 -- name: find_batches
--- Batches of one template come one after the other, and the first one brings its HTML, as long as all HTML has at most
--- :most_bytes; the very first one brings it in any case.
+-- Batches of one template come one after the other, and the first one brings its HTML. `loaded` as long as all HTML and
+-- texts have at most :most_bytes; the very first one is in any case. Raw messages have neither, and are not loaded here.
 WITH batch AS (
-    SELECT m.*, t.html, octet_length(t.html) AS html_bytes,
+    SELECT m.message_id, m.domain, m.template_id, m.scheduled_at, m.sender_email, m.sender_alias, m.subject, m.text,
+           m.header_to, m.header_cc, m.header_reply_to, m.header_fields, m.global_fields, m.unsubscribe_url,
+           octet_length(m.raw) AS raw_bytes, t.html, coalesce(octet_length(t.html), 0) AS html_bytes,
+           octet_length(m.text) AS text_bytes,
            row_number() OVER (PARTITION BY m.template_id ORDER BY m.message_id) AS place
-    FROM messages m JOIN templates t USING (template_id)
-    WHERE m.message_id = ANY(:message_ids::text[])
+    FROM messages m LEFT JOIN templates t USING (template_id)
+    WHERE m.message_id = ANY(:message_ids::text[]) AND (t.template_id IS NOT NULL OR m.raw IS NOT NULL)
+), counted AS (
+    SELECT b.*, row_number() OVER lines = 1
+                OR sum(text_bytes + CASE WHEN place = 1 THEN html_bytes ELSE 0 END) OVER lines <= :most_bytes::bigint
+                AS loaded
+    FROM batch b
+    WINDOW lines AS (ORDER BY template_id, message_id)
 )
-SELECT message_id, domain, template_id, scheduled_at, sender_email, sender_alias, subject, html_bytes,
-       CASE WHEN place = 1 AND (row_number() OVER lines = 1
-                                OR sum(html_bytes) FILTER (WHERE place = 1) OVER lines <= :most_bytes::bigint)
-            THEN html END AS html,
-       header_to, header_cc, header_reply_to, global_fields, unsubscribe_url,
-       (SELECT sum(octet_length(a.content)) FROM attachments a WHERE a.message_id = b.message_id) AS attachment_bytes
-FROM batch b
-WINDOW lines AS (ORDER BY template_id, message_id)
+SELECT message_id, domain, template_id, scheduled_at, sender_email, sender_alias, subject, loaded,
+       html_bytes + text_bytes AS text_bytes, CASE WHEN place = 1 AND loaded THEN html END AS html,
+       CASE WHEN loaded THEN text END AS text, header_to, header_cc, header_reply_to, header_fields, global_fields,
+       unsubscribe_url, raw_bytes,
+       coalesce(raw_bytes, (SELECT sum(octet_length(a.content)) FROM attachments a
+                            WHERE a.message_id = c.message_id)) AS attachment_bytes
+FROM counted c
 ORDER BY template_id, message_id;
 
 -- name: list_attachments
 SELECT message_id, filename, content_type, content_id, content FROM attachments
 WHERE message_id = ANY(:message_ids::text[]) ORDER BY message_id, position;
+
+-- name: list_raw_messages
+SELECT message_id, raw FROM messages WHERE message_id = ANY(:message_ids::text[]) AND raw IS NOT NULL;
+
+-- name: reschedule_batch^
+-- Moves the deliveries that no sender has had: neither claimed for sending nor attempted. Held ones, too: the pause that
+-- holds them holds them again when they are due. Locked in the same order as outcomes lock them. No row where there is
+-- no such batch of the domain.
+WITH batch AS (
+    SELECT message_id, cancelled_at FROM messages WHERE message_id = :message_id AND domain = :domain
+), movable AS (
+    SELECT id FROM sending_pool_emails
+    WHERE message_id = :message_id AND domain = :domain AND state IN ('to_validate', 'validating', 'scheduled')
+      AND attempts = 0 AND cancelled_at IS NULL
+    ORDER BY id FOR UPDATE
+), moved AS (
+    UPDATE sending_pool_emails
+    SET due_at = greatest(:scheduled_at::timestamptz, now()), next_attempt_at = greatest(:scheduled_at::timestamptz, now())
+    WHERE id = ANY(ARRAY(SELECT id FROM movable))
+    RETURNING id
+), noted AS (
+    UPDATE messages SET scheduled_at = greatest(:scheduled_at::timestamptz, now())
+    WHERE message_id = :message_id AND EXISTS (SELECT FROM moved)
+)
+SELECT greatest(:scheduled_at::timestamptz, now()) AS scheduled_at, (SELECT count(*) FROM moved) AS moved,
+       (SELECT count(*) FROM sending_pool_emails p WHERE p.message_id = :message_id) AS waiting,
+       cancelled_at IS NOT NULL AS cancelled
+FROM batch;

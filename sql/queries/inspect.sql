@@ -2,7 +2,7 @@
 
 -- name: list_batches
 SELECT message_id, domain, template_id, subject, sender_email, created_at, scheduled_at, accepted_count, rejected_count,
-       EXISTS (SELECT FROM pauses_of(m.message_id, m.domain, '')) AS paused, cancelled_at,
+       EXISTS (SELECT FROM pauses_of(m.message_id, m.domain, '')) AS paused, cancelled_at, tag, metadata,
        (SELECT count(*) FROM sending_pool_emails p WHERE p.message_id = m.message_id) AS waiting_count
 FROM messages m
 WHERE domain = :domain AND created_at >= :from_time AND created_at < :to_time
@@ -12,9 +12,22 @@ OFFSET :skip LIMIT :take;
 -- name: count_batches$
 SELECT count(*) FROM messages WHERE domain = :domain AND created_at >= :from_time AND created_at < :to_time;
 
+-- name: list_tagged_batches
+SELECT message_id, domain, template_id, subject, sender_email, created_at, scheduled_at, accepted_count, rejected_count,
+       EXISTS (SELECT FROM pauses_of(m.message_id, m.domain, '')) AS paused, cancelled_at, tag, metadata,
+       (SELECT count(*) FROM sending_pool_emails p WHERE p.message_id = m.message_id) AS waiting_count
+FROM messages m
+WHERE domain = :domain AND tag = :tag AND tag <> '' AND created_at >= :from_time AND created_at < :to_time
+ORDER BY created_at DESC, message_id
+OFFSET :skip LIMIT :take;
+
+-- name: count_tagged_batches$
+SELECT count(*) FROM messages
+WHERE domain = :domain AND tag = :tag AND tag <> '' AND created_at >= :from_time AND created_at < :to_time;
+
 -- name: find_batch_summary^
 SELECT message_id, domain, template_id, subject, sender_email, created_at, scheduled_at, accepted_count, rejected_count,
-       EXISTS (SELECT FROM pauses_of(m.message_id, m.domain, '')) AS paused, cancelled_at,
+       EXISTS (SELECT FROM pauses_of(m.message_id, m.domain, '')) AS paused, cancelled_at, tag, metadata,
        (SELECT count(*) FROM sending_pool_emails p WHERE p.message_id = m.message_id) AS waiting_count
 FROM messages m
 WHERE message_id = :message_id;
@@ -97,6 +110,48 @@ FROM sending_pool_emails p
 WHERE id = ANY(ARRAY(SELECT id FROM found ORDER BY next_attempt_at, id OFFSET :skip::bigint LIMIT :take::bigint))
 ORDER BY p.next_attempt_at, id;
 
+-- name: list_tagged_waiting
+-- Of one domain, of batches with one tag. After keep_to_indexes.
+WITH found AS (
+    (SELECT next_attempt_at, id FROM sending_pool_emails p
+     WHERE :state IN ('', 'scheduled') AND state = 'scheduled' AND domain = :domain
+       AND (:message_id = '' OR message_id = :message_id) AND (:email = '' OR lower(email) = lower(:email))
+       AND (SELECT tag FROM messages m WHERE m.message_id = p.message_id) = :tag
+     ORDER BY next_attempt_at, id LIMIT :skip::bigint + :take::bigint)
+    UNION ALL
+    (SELECT next_attempt_at, id FROM sending_pool_emails p
+     WHERE :state IN ('', 'to_validate') AND state = 'to_validate' AND domain = :domain
+       AND (:message_id = '' OR message_id = :message_id) AND (:email = '' OR lower(email) = lower(:email))
+       AND (SELECT tag FROM messages m WHERE m.message_id = p.message_id) = :tag
+     ORDER BY next_attempt_at, id LIMIT :skip::bigint + :take::bigint)
+    UNION ALL
+    (SELECT next_attempt_at, id FROM sending_pool_emails p
+     WHERE :state IN ('', 'validating', 'sending') AND state IN ('validating', 'sending')
+       AND (:state = '' OR state = :state) AND domain = :domain
+       AND (:message_id = '' OR message_id = :message_id) AND (:email = '' OR lower(email) = lower(:email))
+       AND (SELECT tag FROM messages m WHERE m.message_id = p.message_id) = :tag
+     ORDER BY next_attempt_at, id LIMIT :skip::bigint + :take::bigint)
+)
+SELECT id, message_id, domain, email, state, due_at, nullif(next_attempt_at, 'infinity') AS next_attempt_at, attempts,
+       last_code, last_stage, last_host, last_text, cancelled_at,
+       array(SELECT scope FROM pauses_of(p.message_id, p.domain, p.email) ORDER BY scope) AS paused_by
+FROM sending_pool_emails p
+WHERE id = ANY(ARRAY(SELECT id FROM found ORDER BY next_attempt_at, id OFFSET :skip::bigint LIMIT :take::bigint))
+ORDER BY p.next_attempt_at, id;
+
+-- name: count_tagged_waiting$
+-- At most :most of waiting ones, and of claimed ones. After keep_to_indexes.
+SELECT (SELECT count(*) FROM (SELECT FROM sending_pool_emails p
+        WHERE :state IN ('', 'to_validate', 'scheduled') AND state IN ('to_validate', 'scheduled')
+          AND (:state = '' OR state = :state) AND domain = :domain
+          AND (:message_id = '' OR message_id = :message_id) AND (:email = '' OR lower(email) = lower(:email))
+          AND (SELECT tag FROM messages m WHERE m.message_id = p.message_id) = :tag LIMIT :most::bigint) r)
+     + (SELECT count(*) FROM (SELECT FROM sending_pool_emails p
+        WHERE :state IN ('', 'validating', 'sending') AND state IN ('validating', 'sending')
+          AND (:state = '' OR state = :state) AND domain = :domain
+          AND (:message_id = '' OR message_id = :message_id) AND (:email = '' OR lower(email) = lower(:email))
+          AND (SELECT tag FROM messages m WHERE m.message_id = p.message_id) = :tag LIMIT :most::bigint) r);
+
 -- name: count_waiting$
 -- At most :most of each state are counted. After keep_to_indexes.
 SELECT (SELECT count(*) FROM (SELECT FROM sending_pool_emails
@@ -134,7 +189,7 @@ SELECT id FROM (
 
 -- name: list_timeline
 SELECT event_id, type, domain, message_id, email, at, tracking_mode, delivery_id, attempt, permanent, code,
-       enhanced_status, text, stage, host, tls, retry_after_seconds, user_agent, ip, url, suspected_machine
+       enhanced_status, text, stage, host, tls, retry_after_seconds, user_agent, ip, url, suspected_machine, tag, metadata
 FROM stats WHERE delivery_id = :delivery_id AND delivery_id <> 0
 ORDER BY at, event_id LIMIT :take;
 

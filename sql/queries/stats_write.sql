@@ -11,13 +11,17 @@ SELECT set_config('idle_in_transaction_session_timeout', '10s', true), pg_adviso
 -- for them no event of that id may exist at all. The primary key does not ensure that, for it contains the time: an
 -- outcome that is published again after a crash has another one. A scalar subquery, not EXISTS: joined, a table that
 -- has no statistics yet would be read whole.
+-- `labelled`: the tags and metadata of the page's batches; an index of those alone makes it cheap where there are none.
 -- Of anonymous opens and clicks (tracking_mode 2) only the id is stored. A new event that calls for it suppresses its
 -- address in the same transaction, so a redelivery does not restore an entry that an operator has removed. One that needs
 -- a second bounce is noted in first_bounces, and suppresses where an earlier page noted another delivery, :second_after
 -- to :first_kept before it; a delivery in between ends the note. Returns the number of new events by domain and type, and
 -- the ids of those that suppressed an address.
-WITH page AS (
-    SELECT * FROM unnest(
+WITH labelled AS MATERIALIZED (
+    SELECT message_id, tag, metadata FROM messages
+    WHERE message_id = ANY(:message_ids::text[]) AND (tag <> '' OR metadata <> '{}')
+), page AS (
+    SELECT p.*, coalesce(l.tag, '') AS tag, coalesce(l.metadata, '{}') AS metadata FROM unnest(
         :event_ids::text[], :ats::timestamptz[], :types::text[], :domains::text[], :message_ids::text[],
         :emails::text[], :delivery_ids::bigint[], :attempts::integer[], :tracking_modes::smallint[],
         :permanents::boolean[], :codes::integer[], :enhanced_statuses::text[], :texts::text[], :stages::text[],
@@ -25,32 +29,42 @@ WITH page AS (
         :suspected_machines::boolean[])
     AS p(event_id, at, type, domain, message_id, email, delivery_id, attempt, tracking_mode, permanent, code,
          enhanced_status, text, stage, host, tls, retry_after_seconds, user_agent, ip, url, suspected_machine)
+    LEFT JOIN labelled l USING (message_id)
 ), kept AS (
     INSERT INTO stats (event_id, at, type, domain, message_id, email, delivery_id, attempt, tracking_mode, permanent,
                        code, enhanced_status, text, stage, host, tls, retry_after_seconds, user_agent, ip, url,
-                       suspected_machine)
-    SELECT * FROM page p
+                       suspected_machine, tag, metadata)
+    SELECT event_id, at, type, domain, message_id, email, delivery_id, attempt, tracking_mode, permanent, code,
+           enhanced_status, text, stage, host, tls, retry_after_seconds, user_agent, ip, url, suspected_machine, tag,
+           metadata
+    FROM page p
     WHERE tracking_mode <> 2
       AND CASE WHEN stage = 'report'
                THEN (SELECT true FROM stats s WHERE s.event_id = p.event_id LIMIT 1)
                ELSE (SELECT true FROM stats s WHERE s.event_id = p.event_id AND s.at >= p.at - :apart::interval
                                                 AND s.at <= p.at + :apart::interval LIMIT 1) END IS NULL
     ON CONFLICT DO NOTHING
-    RETURNING event_id, domain, at, type
+    RETURNING event_id, domain, at, type, tag
 ), anonymous AS (
     INSERT INTO anonymous_events (event_id, at)
     SELECT event_id, at FROM page WHERE tracking_mode = 2
     ON CONFLICT DO NOTHING
     RETURNING event_id
 ), fresh AS (
-    SELECT domain, at, type, 0 AS anonymous FROM kept
+    SELECT domain, at, type, tag, 0 AS anonymous FROM kept
     UNION ALL
-    SELECT p.domain, p.at, p.type, 1 FROM page p JOIN anonymous USING (event_id)
+    SELECT p.domain, p.at, p.type, p.tag, 1 FROM page p JOIN anonymous USING (event_id)
 ), counted AS (
     INSERT INTO aggregated_stats AS a (domain, hour, type, count, anonymous)
     SELECT domain, date_trunc('hour', at, 'UTC'), type, count(*), sum(anonymous) FROM fresh
     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (domain, hour, type) DO UPDATE
+    SET count = a.count + excluded.count, anonymous = a.anonymous + excluded.anonymous
+), counted_by_tag AS (
+    INSERT INTO tag_stats AS a (domain, tag, hour, type, count, anonymous)
+    SELECT domain, tag, date_trunc('hour', at, 'UTC'), type, count(*), sum(anonymous) FROM fresh WHERE tag <> ''
+    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    ON CONFLICT (domain, tag, hour, type) DO UPDATE
     SET count = a.count + excluded.count, anonymous = a.anonymous + excluded.anonymous
 ), hard AS (
     SELECT p.*, n.address, n.expires_at, n.needs_second

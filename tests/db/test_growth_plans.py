@@ -32,6 +32,7 @@ SPAN: dict[str, object] = {"domain": TENANT, "from_time": NOW - timedelta(days=8
 PLACE: dict[str, object] = {"after_at": NOW - timedelta(days=1), "after_id": 0}
 LIST: dict[str, object] = {"message_id": "", "email": "", "domain": "", "state": "", **PLACE, "skip": 0, "take": 20}
 COUNT: dict[str, object] = {"message_id": "", "email": "", "domain": "", "state": "", "most": 10_000}
+TAGGED: dict[str, object] = {"domain": TENANT, "tag": "news"}
 FILTERS: tuple[dict[str, object], ...] = (
     {},
     {"domain": TENANT},
@@ -44,6 +45,8 @@ LISTS: tuple[dict[str, object], ...] = (*FILTERS, {"state": "scheduled", "skip":
 PLANNED: dict[str, list[dict[str, object]]] = {
     "count_waiting": [COUNT | each for each in FILTERS],
     "list_waiting": [LIST | each for each in LISTS],
+    "count_tagged_waiting": [COUNT | TAGGED],
+    "list_tagged_waiting": [LIST | TAGGED],
     "count_deliveries": [{"most": 10_000}],
     "retry_now": [
         {"delivery_id": 7, "message_id": "", "domain": "", "destinations": []},
@@ -56,19 +59,25 @@ CASES: dict[str, list[dict[str, object]]] = {
     "count_events_by_type": [{"message_id": MESSAGE}],
     "count_stats": [SPAN],
     "count_stats_by_hour": [SPAN],
+    "count_tagged_stats": [SPAN | TAGGED],
+    "count_tagged_stats_by_hour": [SPAN | TAGGED],
     "count_waiting_by_state": [{"message_id": MESSAGE}],
     "delete_unneeded_batches": [{"ids": [MESSAGE]}],
     "estimate_deliveries": [{"pages": 100}],
     "find_batch_summary": [{"message_id": MESSAGE}],
     "find_delivery_id": [{"message_id": MESSAGE, "email": "reader7@inbox7.test"}],
     "find_stats_page": [SPAN | {"skip": 5000}],
+    "find_tagged_stats_page": [SPAN | TAGGED | {"skip": 5000}],
     "find_waiting": [{"delivery_id": 7}],
     "list_batches": [SPAN | {"skip": 0, "take": 20}],
     "list_dkim_keys": [{"switch": timedelta(seconds=1), "domain": TENANT}],
     "list_stats": [SPAN | {"skip": 0, "take": 20}],
+    "list_tagged_batches": [SPAN | TAGGED | {"skip": 0, "take": 20}],
+    "list_tagged_stats": [SPAN | TAGGED | {"skip": 0, "take": 20}],
     "list_timeline": [{"delivery_id": 7, "take": 1000}],
     "lock_cancelled": [{"page": 100}],
     "mark_cancelled": [{"message_id": MESSAGE, "delivery_id": 0}, {"message_id": "", "delivery_id": 7}],
+    "reschedule_batch": [{"message_id": MESSAGE, "domain": TENANT, "scheduled_at": NOW}],
     "release_held": [{"after": 0, "page": 100}],
     "template_is_needed": [{"template_id": "template_7@t7.test"}],
 }

@@ -24,6 +24,7 @@ async def list_(
         str, typer.Option(help='Only batches created at or after this time: "2h" (ago) or an ISO time.')
     ] = "",
     until: Annotated[str, typer.Option(help="Only batches created before this time. Same formats.")] = "",
+    tag: Annotated[str, typer.Option(help="Only batches with this tag.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 20,
 ) -> None:
     """List the batches of a domain, newest first."""
@@ -33,8 +34,9 @@ async def list_(
         from_time=parse_time(since, now, "--since") if since else None,
         to_time=parse_time(until, now, "--until") if until else None,
         take=limit,
+        tag=tag,
     )
-    columns = ["created", "message", "subject", "accepted", "rejected", "waiting", ""]
+    columns = ["created", "message", "subject", "tag", "accepted", "rejected", "waiting", ""]
     session.output.table(columns, [_row(batch) for batch in response.batches], response)
 
 
@@ -48,6 +50,8 @@ async def show(session: Session, message_id: MessageId) -> None:
         ["subject", batch.subject],
         ["from", batch.sender_email],
         ["template", batch.template_id or "(deleted)"],
+        *([["tag", batch.tag]] if batch.tag else []),
+        *[[f"metadata: {key}", value] for key, value in sorted(batch.metadata.items())],
         ["created", local_time(batch.created_at)],
         ["scheduled", local_time(batch.scheduled_time)],
         ["accepted", str(batch.accepted_count)],
@@ -85,4 +89,4 @@ async def resume(session: Session, message_id: MessageId) -> None:
 def _row(batch: Batch) -> list[str]:
     counts = [str(batch.accepted_count), str(batch.rejected_count), str(batch.waiting_count)]
     state = "cancelled" if batch.HasField("cancelled_at") else "paused" if batch.paused else ""
-    return [local_time(batch.created_at), batch.message_id, batch.subject, *counts, state]
+    return [local_time(batch.created_at), batch.message_id, batch.subject, batch.tag, *counts, state]

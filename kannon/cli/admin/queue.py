@@ -24,10 +24,13 @@ async def list_(
     batch: BatchOption = "",
     to: Annotated[str, typer.Option(metavar="ADDRESS", help="Only this recipient.")] = "",
     state: Annotated[str, typer.Option(help="Only this state: to_validate, validating, scheduled or sending.")] = "",
+    tag: Annotated[str, typer.Option(help="Only of batches with this tag; needs DOMAIN.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 20,
 ) -> None:
     """List waiting deliveries, the next due first."""
-    response = await session.admin.list_deliveries(domain, message_id=batch, email=to, state=state, take=limit)
+    if tag and not domain:
+        raise typer.BadParameter("give a DOMAIN with --tag")
+    response = await session.admin.list_deliveries(domain, message_id=batch, email=to, state=state, take=limit, tag=tag)
     columns = ["id", "address", "state", "next try", "tries", "last reply"]
     session.output.table(columns, [_row(d) for d in response.deliveries], response)
 

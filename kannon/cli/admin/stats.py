@@ -33,12 +33,21 @@ class Span:
     to_time: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """The events of a domain; with a tag only those that have it."""
+
+    domain: str
+    tag: str
+
+
 @client_command(app, "stats")
 async def stats(
     session: Session,
     domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", show_default=False)] = "",
     since: Annotated[str, typer.Option(help='Only events at or after this time: "2h" (ago) or an ISO time.')] = "24h",
     until: Annotated[str, typer.Option(help="Only events before this time. Same formats. Default: now.")] = "",
+    tag: Annotated[str, typer.Option(help="Only events of batches with this tag.")] = "",
     limit: Annotated[int, typer.Option(min=0, max=10000, help="Show at most this many events.")] = 20,
     watch: Annotated[bool, typer.Option("--watch", help="Update until interrupted.")] = False,
 ) -> None:
@@ -46,13 +55,14 @@ async def stats(
     now = datetime.now(UTC)
     domain = domain or await _only_domain(session)
     from_time = parse_time(since, now, "--since")
+    which = Filter(domain, tag)
     if watch and sys.stdout.isatty() and not session.output.as_json:
-        await _watch(session, domain, now - from_time, limit)
+        await _watch(session, which, now - from_time, limit)
     elif watch:
-        await _follow(session, domain, now)
+        await _follow(session, which, now)
     else:
         span = Span(from_time, parse_time(until, now, "--until") if until else now)
-        await _show_once(session, domain, span, limit)
+        await _show_once(session, which, span, limit)
 
 
 async def _only_domain(session: Session) -> str:
@@ -64,9 +74,11 @@ async def _only_domain(session: Session) -> str:
     return domains[0]
 
 
-async def _show_once(session: Session, domain: str, span: Span, limit: int) -> None:
-    events = await session.admin.list_stats(domain, from_time=span.from_time, to_time=span.to_time, take=limit)
-    hours = (await session.admin.count_stats(domain, from_time=span.from_time, to_time=span.to_time)).stats
+async def _show_once(session: Session, which: Filter, span: Span, limit: int) -> None:
+    events = await session.admin.list_stats(
+        which.domain, from_time=span.from_time, to_time=span.to_time, take=limit, tag=which.tag
+    )
+    hours = await _count(session, which, span)
     counts = [(name, total) for name, total, _ in _summary(hours, span)]
     document = {"counts": dict(counts), "hours": list(hours), "total": events.total, "stats": list(events.stats)}
     if sys.stdout.isatty() and not session.output.as_json:
@@ -77,7 +89,14 @@ async def _show_once(session: Session, domain: str, span: Span, limit: int) -> N
     session.output.table(_COLUMNS, [_row(event) for event in events.stats], document)
 
 
-async def _watch(session: Session, domain: str, back: timedelta, limit: int) -> None:
+async def _count(session: Session, which: Filter, span: Span) -> Sequence[StatsAggregated]:
+    answer = await session.admin.count_stats(
+        which.domain, from_time=span.from_time, to_time=span.to_time, tag=which.tag
+    )
+    return answer.stats
+
+
+async def _watch(session: Session, which: Filter, back: timedelta, limit: int) -> None:
     """Redraws the chart and the latest events every second."""
     from rich.live import Live
 
@@ -85,10 +104,12 @@ async def _watch(session: Session, domain: str, back: timedelta, limit: int) -> 
         while True:
             now = datetime.now(UTC)
             span = Span(now - back, now)
-            hours = (await session.admin.count_stats(domain, from_time=span.from_time, to_time=span.to_time)).stats
-            events = await session.admin.list_stats(domain, from_time=span.from_time, take=min(limit, _PAGE))
+            hours = await _count(session, which, span)
+            events = await session.admin.list_stats(
+                which.domain, from_time=span.from_time, take=min(limit, _PAGE), tag=which.tag
+            )
             rows = [_row(event) for event in events.stats]
-            live.update(_dashboard(domain, _chart(hours, span), rows), refresh=True)
+            live.update(_dashboard(which.domain, _chart(hours, span), rows), refresh=True)
             await anyio.sleep(WATCH_SECONDS)
 
 
@@ -106,13 +127,13 @@ def _dashboard(domain: str, chart: Sequence[Sequence[str]], events: Sequence[Seq
     return Group(counts, "", latest)
 
 
-async def _follow(session: Session, domain: str, start: datetime) -> None:
+async def _follow(session: Session, which: Filter, start: datetime) -> None:
     """Prints each new event as a line. Polls every second; an event up to a minute late is shown too, once."""
     shown: dict[str, datetime] = {}
     while True:
         now = datetime.now(UTC)
         since = max(start, now - timedelta(minutes=1))
-        page = await session.admin.list_stats(domain, from_time=since, take=_PAGE)
+        page = await session.admin.list_stats(which.domain, from_time=since, take=_PAGE, tag=which.tag)
         for event in reversed(page.stats):
             if event.event_id not in shown:
                 shown[event.event_id] = event.timestamp.ToDatetime(UTC)

@@ -14,7 +14,7 @@ from hashlib import sha256
 from cachetools import TTLCache
 
 from kannon.components.dispatcher.worker import TemplateSource
-from kannon.db.batches import StoredBatch, find_attachments, find_batches
+from kannon.db.batches import StoredBatch, find_attachments, find_batches, find_raw_messages
 from kannon.db.dkim_keys import list_active_dkim_keys
 from kannon.db.keys import NewStatsKey, bounce_secrets, current_stats_key
 from kannon.db.pool import Database
@@ -42,12 +42,17 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True)
 class BuildInput:
-    """`batch` is without its attachments. `key` stands for all that its compiled template depends on."""
+    """`batch` is without its attachments, a raw message without its bytes. `key` stands for all that its compiled
+    template depends on."""
 
     batch: Batch
     has_attachments: bool
     settings: BuildSettings
     key: str
+
+    @property
+    def is_raw(self) -> bool:
+        return self.batch.content.raw is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +104,16 @@ class BuildInputs:
             else:
                 key = f"{cached.digest} {of_domain.digest}"
                 batch, attachment_bytes = cached.stored
-                found[message_id] = BuildInput(batch, attachment_bytes is not None, of_domain.settings, key)
+                has_attachments = attachment_bytes is not None and batch.content.raw is None
+                found[message_id] = BuildInput(batch, has_attachments, of_domain.settings, key)
         return found
 
     async def sources(self, inputs: Collection[BuildInput]) -> dict[str, TemplateSource | str]:
         """By key, with attachments: for workers that lack these templates. A string is the reason why there is none."""
         by_key = {each.key: each for each in inputs}
+        raw_ids = [each.batch.message_id for each in by_key.values() if each.is_raw]
         with_attachments = [each.batch.message_id for each in by_key.values() if each.has_attachments]
+        raw = await find_raw_messages(self._db, raw_ids) if raw_ids else {}
         attachments = await find_attachments(self._db, with_attachments) if with_attachments else {}
         sources: dict[str, TemplateSource | str] = {}
         for key, each in by_key.items():
@@ -113,7 +121,10 @@ class BuildInputs:
             if each.has_attachments and not own:
                 sources[key] = f"the attachments of batch {each.batch.message_id} are gone"
                 continue
-            content = replace(each.batch.content, global_fields={}, attachments=own)
+            content = replace(each.batch.content, global_fields={}, attachments=own, raw=raw.get(each.batch.message_id))
+            if each.is_raw and content.raw is None:
+                sources[key] = f"batch {each.batch.message_id} is gone"
+                continue
             sources[key] = TemplateSource(each.batch.domain, content, each.settings)
         return sources
 
@@ -180,19 +191,22 @@ def _prepare(stored: StoredBatch | None) -> _CachedBatch:
         return _CachedBatch(None)
     batch, attachment_bytes = stored
     content = replace(batch.content, global_fields={})
-    # Attachments never change; batches that have some share no template, so that these need not be hashed.
+    # Attachments and raw messages never change; batches that have some share no template, so these need not be hashed.
     digest = _digest((batch.domain, content, None if attachment_bytes is None else batch.message_id))
-    return _CachedBatch(stored, digest, _mail_bytes(len(content.html), attachment_bytes))
+    if content.raw is not None:
+        return _CachedBatch(stored, digest, (attachment_bytes or 0) + OVERHEAD_BYTES)
+    return _CachedBatch(stored, digest, _mail_bytes(len(content.html) + len(content.text), attachment_bytes))
 
 
-def _mail_bytes(html_bytes: int, attachment_bytes: int | None) -> int:
-    """Attachments are base64; the HTML comes twice, once as text."""
-    return (attachment_bytes or 0) * 4 // 3 + 2 * html_bytes + OVERHEAD_BYTES
+def _mail_bytes(text_bytes: int, attachment_bytes: int | None) -> int:
+    """Attachments are base64; the HTML usually comes twice, once as text."""
+    return (attachment_bytes or 0) * 4 // 3 + 2 * text_bytes + OVERHEAD_BYTES
 
 
 def _cached_bytes(cached: _CachedBatch) -> int:
-    html = len(cached.stored.batch.content.html) if cached.stored is not None else 0
-    return min(CACHE_BYTES, html + OVERHEAD_BYTES)
+    content = cached.stored.batch.content if cached.stored is not None else None
+    texts = len(content.html) + len(content.text) if content is not None else 0
+    return min(CACHE_BYTES, texts + OVERHEAD_BYTES)
 
 
 def _digest(value: object) -> str:

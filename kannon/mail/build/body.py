@@ -1,6 +1,6 @@
 """The MIME body of a batch's mails: constant pieces, encoded once, and rendered pieces, encoded per mail.
 
-In: the HTML of the batch and its MIME skeleton. Out per recipient: the pieces on the wire and the body hash for DKIM.
+In: the texts of the batch and its MIME skeleton. Out per recipient: the pieces on the wire and the body hash for DKIM.
 """
 
 import hashlib
@@ -18,20 +18,10 @@ from kannon.mail.build.text import html_to_text
 class Body:
     """The pieces in order; a rendered piece is empty until `fill`."""
 
-    def __init__(self, source: str, skeleton: MimeSkeleton, *, autoescape: bool) -> None:
-        segments = split_placeholders(source.replace("\r\n", "\n").replace("\r", "\n"))
-        if not autoescape:
-            segments = [replace(s, raw=True) if isinstance(s, Placeholder) else s for s in segments]
-        template = FlatTemplate(segments)
-        pieces = find_pieces(template)  # before the text part, whose links have the same percent-encoded values
+    def __init__(self) -> None:
         self._wire: list[bytes] = []
         self._canonical: list[bytes] = []
         self._renderers: dict[tuple[Renderer, bool], list[int]] = {}  # (renderer, is it the last piece) → positions
-        self._add_lines(skeleton.before)
-        self._add_text(text_parts(template.restore(html_to_text(template.text))))
-        self._add_lines(skeleton.between)
-        self._add_text(html_parts(pieces))
-        self._add_lines(skeleton.after)
 
     def fill(self, context: RenderContext) -> tuple[list[bytes], bytes]:
         """The pieces on the wire, and the SHA-256 of the canonical body (RFC 6376 §3.7)."""
@@ -44,10 +34,11 @@ class Body:
         digest.update(canonical[-1])  # the end of the skeleton: with attachments it may be large, so it is not copied
         return wire, digest.digest()
 
-    def _add_lines(self, lines: bytes) -> None:
+    def add_lines(self, lines: bytes) -> None:
+        """Whole lines: a constant part of the body."""
         self._add(Encoded(lines, relax_body(lines)))
 
-    def _add_text(self, parts: Sequence[str | Renderer]) -> None:
+    def add_text(self, parts: Sequence[str | Renderer]) -> None:
         for i, part in enumerate(parts, 1):
             if isinstance(part, str):
                 self._add(encode_piece(part, last=i == len(parts)))
@@ -59,3 +50,25 @@ class Body:
     def _add(self, piece: Encoded) -> None:
         self._wire.append(piece.wire)
         self._canonical.append(piece.canonical)
+
+
+def build_body(html: str, text: str, skeleton: MimeSkeleton, *, autoescape: bool) -> Body:
+    """An empty `text` is made from the HTML; an empty `html` beside a text makes no part."""
+    segments = split_placeholders(_unix_lines(html))
+    if not autoescape:
+        segments = [replace(s, raw=True) if isinstance(s, Placeholder) else s for s in segments]
+    template = FlatTemplate(segments)
+    pieces = find_pieces(template)  # before the text part, whose links have the same percent-encoded values
+    own = [replace(s, raw=False) if isinstance(s, Placeholder) else s for s in split_placeholders(_unix_lines(text))]
+    body = Body()
+    body.add_lines(skeleton.before)
+    body.add_text(text_parts(own or template.restore(html_to_text(template.text))))
+    if skeleton.between:
+        body.add_lines(skeleton.between)
+        body.add_text(html_parts(pieces))
+    body.add_lines(skeleton.after)
+    return body
+
+
+def _unix_lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")

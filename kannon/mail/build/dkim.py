@@ -91,7 +91,7 @@ class DkimSigner:
         self._selector = f"s={key.selector};"
 
     def sign(self, headers: Sequence[tuple[str, bytes]], body_hash: bytes, at: datetime) -> bytes:
-        """The field with its CRLF. `headers`: (name in lower case, canonical line without CRLF), each name once."""
+        """The field with its CRLF. `headers`: (name in lower case, canonical line without CRLF), in order."""
         signed, h_tag = _signed_fields(tuple([name for name, _ in headers]))
         value = FOLD.join(
             (
@@ -103,10 +103,9 @@ class DkimSigner:
             )
         )
         unsigned = f"DKIM-Signature: {value}".encode("ascii")
-        lines = dict(headers)
         # RFC 6376 §3.7: the signed fields, each with CRLF, then this field with an empty b= and without CRLF.
         data = (
-            b"".join([lines[name] + b"\r\n" for name in signed])
+            b"".join([headers[position][1] + b"\r\n" for position in signed])
             + b"dkim-signature:"
             + unsigned[16:].replace(b"\r\n", b"")
         )
@@ -121,10 +120,14 @@ class DkimSigner:
 
 
 @lru_cache(maxsize=64)
-def _signed_fields(present: tuple[str, ...]) -> tuple[list[str], str]:
-    """The present fields in the order of hashing, and the h= tag."""
+def _signed_fields(present: tuple[str, ...]) -> tuple[list[int], str]:
+    """The positions of the fields in the order of hashing, and the h= tag."""
     others = [name for name in present if name not in OVERSIGNED]
-    names = [name for listed in OVERSIGNED for name in [listed] * (1 + (listed in present))] + others
-    signed = [name for name in dict.fromkeys(names) if name in present]
+    names = [name for listed in OVERSIGNED for name in [listed] * (1 + present.count(listed))] + others
+    positions: dict[str, list[int]] = {}
+    for position, name in enumerate(present):
+        positions.setdefault(name, []).append(position)
+    # RFC 6376 §5.4.2: of several fields with one name the last is hashed first; a name beyond them adds nothing.
+    signed = [left.pop() for name in names if (left := positions.get(name))]
     words = " : ".join(names).split(" ")
     return signed, fold_words(("h=" + words[0], *words[1:-1], words[-1] + ";"), column=1)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from kannon.mail.address import Address
+from kannon.mail.header_fields import MAX_WORD
 
 _Part = TypeVar("_Part", str, bytes)
 FOLD = "\r\n "
@@ -40,6 +41,16 @@ def encode_unstructured(text: str, *, column: int = 0) -> str:
             return text
         if "  " not in text and len(max(text.split(" "), key=len)) <= _MAX_WORD:
             return fold_words(text.split(" "), column=column)
+    return FOLD.join(_encoded_words(text))
+
+
+def encode_field(text: str, *, column: int) -> str:
+    """The value of a field of the caller: ASCII is folded and never encoded, for the field may be structured, as
+    References is. Text beyond ASCII, and words that no line can hold, are encoded."""
+    text = _FORBIDDEN.sub(" ", text).strip()
+    words = text.split()
+    if text.isascii() and text.isprintable() and len(max(words, key=len, default="")) <= MAX_WORD:
+        return text if column + len(text) <= _MAX_LINE else fold_words(words, column=column)
     return FOLD.join(_encoded_words(text))
 
 

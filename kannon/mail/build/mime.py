@@ -48,16 +48,17 @@ class MimeSkeleton:
     after: bytes
 
 
-def build_skeleton(seed: str, attachments: Sequence[Attachment]) -> MimeSkeleton:
-    """The boundaries are derived from `seed`; the same seed and attachments give the same bytes."""
+def build_skeleton(seed: str, attachments: Sequence[Attachment], *, has_html: bool = True) -> MimeSkeleton:
+    """The boundaries are derived from `seed`; the same seed and attachments give the same bytes. Without HTML the text
+    is the only part of multipart/alternative, `between` is empty, and nothing is inline."""
     # RFC 2045 §6.7: "=_" occurs in no quoted-printable and no base64 text, so these boundaries occur in no part.
     digest = hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest()[:24]
     outer, inner, related = (f"=_{digest}_{i}" for i in (1, 2, 3))
-    inline = [a for a in attachments if a.content_id]
-    attached = [a for a in attachments if not a.content_id]
+    inline = [a for a in attachments if a.content_id and has_html]
+    attached = [a for a in attachments if not a.content_id or not has_html]
 
     opening = _open(inner) + _text_header("plain")
-    between = _open(inner, after_part=True)
+    between = _open(inner, after_part=True) if has_html else b""
     closing = _close(inner)
     if inline:
         kind = f'multipart/related; type="text/html"; boundary="{related}"'
@@ -68,7 +69,9 @@ def build_skeleton(seed: str, attachments: Sequence[Attachment]) -> MimeSkeleton
         opening = _open(outer) + _header([("Content-Type", content_type)]) + opening
         content_type = f'multipart/mixed; boundary="{outer}"'
         closing += b"".join(_open(outer, after_part=i > 0) + _part(a) for i, a in enumerate(attached)) + _close(outer)
-    return MimeSkeleton(content_type, opening, between + _text_header("html"), closing)
+    if has_html:
+        between += _text_header("html")
+    return MimeSkeleton(content_type, opening, between, closing)
 
 
 def _open(boundary: str, *, after_part: bool = False) -> bytes:

@@ -15,10 +15,11 @@ from datetime import datetime, timedelta
 from kannon.mail.address import parse_address, parse_mailbox
 from kannon.mail.batch import Batch, Content, Delivery
 from kannon.mail.bounce.address import make_bounce_address
-from kannon.mail.build.body import Body
+from kannon.mail.build.body import build_body
 from kannon.mail.build.dkim import DkimKey, DkimSigner
 from kannon.mail.build.headers import (
     Header,
+    encode_field,
     encode_unstructured,
     format_date,
     format_mailbox,
@@ -83,10 +84,13 @@ class CompiledTemplate:
         self._tracking = BatchTracking(TokenSigner(settings.token_key), base_url, domain, settings.token_ttl)
         self._subject = split_placeholders(content.subject)
         self._unsubscribe = split_placeholders(content.unsubscribe_url) if content.unsubscribe_url else None
-        skeleton = build_skeleton(domain, content.attachments)
+        self._extra = [(name, split_placeholders(value)) for name, value in content.header_fields]
+        skeleton = build_skeleton(domain, content.attachments, has_html=bool(content.html) or not content.text)
         self._headers = _constant_headers(content, skeleton)
-        self._body = Body(content.html, skeleton, autoescape=settings.autoescape)
-        self.bytes = _BYTES_PER_HTML * len(content.html) + _BYTES_PER_ATTACHMENT * content.attachment_bytes
+        self._body = build_body(content.html, content.text, skeleton, autoescape=settings.autoescape)
+        self.bytes = (
+            _BYTES_PER_HTML * (len(content.html) + len(content.text)) + _BYTES_PER_ATTACHMENT * content.attachment_bytes
+        )
 
     def fill(self, delivery: Delivery, global_fields: Mapping[str, str], now: datetime) -> Envelope:
         """One recipient's mail. Raises ValueError for an invalid address, which the validator filters out before."""
@@ -112,7 +116,7 @@ class CompiledTemplate:
         )
 
     def _fill_headers(self, recipient: str, fields: dict[str, str], delivery: Delivery, now: datetime) -> list[Header]:
-        """In the order of the mail; each field occurs once."""
+        """In the order of the mail; each field but the caller's own occurs once."""
         constant = self._headers
         subject = encode_unstructured(fill_plain(self._subject, fields), column=len("Subject: "))
         headers = [
@@ -127,6 +131,8 @@ class CompiledTemplate:
         ]
         if self._unsubscribe is not None and (url := fill_url(self._unsubscribe, fields)) is not None:
             headers += [make_header("List-Unsubscribe", format_url(url)), constant["list-unsubscribe-post"]]
+        for name, value in self._extra:
+            headers.append(make_header(name, encode_field(fill_plain(value, fields), column=len(name) + 2)))
         return [*headers, constant["mime-version"], constant["content-type"]]
 
 

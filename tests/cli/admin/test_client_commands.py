@@ -200,7 +200,7 @@ async def validate_all(db: Database) -> None:
 async def test_batches_lists_what_is_not_finished(kannon: Command) -> None:
     message_id = await two_mails(kannon)
     [row] = (await kannon("batches", "list", "example.com")).rows
-    assert row[1:] == [message_id, "s", "2", "0", "2", ""]
+    assert row[1:] == [message_id, "s", "", "2", "0", "2", ""]
     assert (await kannon("batches", "list", "example.com", "--since", "1h")).rows == [row]
     assert (await kannon("batches", "list", "example.com", "--until", "1h")).out == ""
     shown = dict((await kannon("batches", "show", message_id)).rows)

@@ -17,6 +17,7 @@ from kannon.db.pool import Database
 from kannon.db.stats_read import Span
 from kannon.errors import InvalidArgument, NotFound
 from kannon.mail.delivery import State
+from kannon.mail.labels import check_tag
 from kannon.mail.pauses import Scope, name_variants
 from kannon.mail.send_request import MAX_ADDRESS
 from kannon.pb.admin.v1 import operations_pb2 as pb
@@ -48,9 +49,15 @@ class OperationsMethods:
         domain = domain_name(request.domain)
         from_time = optional_time(request, "from_date") or BEGINNING
         to_time = optional_time(request, "to_date") or datetime.now(UTC) + timedelta(days=1)
+        check_tag(request.tag)
         await self._check_domain(domain)
         page, total = await inspect.list_batches(
-            self._db, domain, Span(from_time, to_time), skip=request.skip, take=min(request.take, MAX_PAGE)
+            self._db,
+            domain,
+            Span(from_time, to_time),
+            skip=request.skip,
+            take=min(request.take, MAX_PAGE),
+            tag=request.tag,
         )
         return pb.ListBatchesResponse(batches=[to_batch(b) for b in page], total=total)
 
@@ -64,7 +71,10 @@ class OperationsMethods:
             raise InvalidArgument("state", f"is none of {', '.join(State)}")
         plain_text(request.message_id, "message_id", longest=MAX_MESSAGE_ID)
         plain_text(request.email, "email", longest=MAX_ADDRESS)
+        check_tag(request.tag)
         domain = domain_name(request.domain) if request.domain else ""
+        if request.tag and not domain:
+            raise InvalidArgument("tag", "needs domain")
         if domain:
             await self._check_domain(domain)
         else:
@@ -77,6 +87,7 @@ class OperationsMethods:
             state=request.state,
             skip=request.skip,
             take=min(request.take, MAX_PAGE),
+            tag=request.tag,
         )
         return pb.ListDeliveriesResponse(deliveries=[to_delivery(d) for d in page], total=total)
 

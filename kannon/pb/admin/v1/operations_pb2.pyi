@@ -11,7 +11,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Batch(_message.Message):
-    __slots__ = ("message_id", "domain", "template_id", "subject", "sender_email", "created_at", "scheduled_time", "accepted_count", "rejected_count", "paused", "waiting_count", "cancelled_at")
+    __slots__ = ("message_id", "domain", "template_id", "subject", "sender_email", "created_at", "scheduled_time", "accepted_count", "rejected_count", "paused", "waiting_count", "cancelled_at", "tag", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     TEMPLATE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +31,8 @@ class Batch(_message.Message):
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     WAITING_COUNT_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_AT_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
     message_id: str
     domain: str
     template_id: str
@@ -36,7 +45,9 @@ class Batch(_message.Message):
     paused: bool
     waiting_count: int
     cancelled_at: _timestamp_pb2.Timestamp
-    def __init__(self, message_id: _Optional[str] = ..., domain: _Optional[str] = ..., template_id: _Optional[str] = ..., subject: _Optional[str] = ..., sender_email: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accepted_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., paused: _Optional[bool] = ..., waiting_count: _Optional[int] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    tag: str
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, message_id: _Optional[str] = ..., domain: _Optional[str] = ..., template_id: _Optional[str] = ..., subject: _Optional[str] = ..., sender_email: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accepted_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., paused: _Optional[bool] = ..., waiting_count: _Optional[int] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Delivery(_message.Message):
     __slots__ = ("delivery_id", "message_id", "domain", "email", "state", "due_at", "next_attempt_at", "attempts", "last_code", "last_stage", "last_host", "last_text", "cancelled_at", "paused_by")
@@ -71,18 +82,20 @@ class Delivery(_message.Message):
     def __init__(self, delivery_id: _Optional[int] = ..., message_id: _Optional[str] = ..., domain: _Optional[str] = ..., email: _Optional[str] = ..., state: _Optional[str] = ..., due_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_attempt_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., last_code: _Optional[int] = ..., last_stage: _Optional[str] = ..., last_host: _Optional[str] = ..., last_text: _Optional[str] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., paused_by: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListBatchesRequest(_message.Message):
-    __slots__ = ("domain", "skip", "take", "from_date", "to_date")
+    __slots__ = ("domain", "skip", "take", "from_date", "to_date", "tag")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     SKIP_FIELD_NUMBER: _ClassVar[int]
     TAKE_FIELD_NUMBER: _ClassVar[int]
     FROM_DATE_FIELD_NUMBER: _ClassVar[int]
     TO_DATE_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
     domain: str
     skip: int
     take: int
     from_date: _timestamp_pb2.Timestamp
     to_date: _timestamp_pb2.Timestamp
-    def __init__(self, domain: _Optional[str] = ..., skip: _Optional[int] = ..., take: _Optional[int] = ..., from_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    tag: str
+    def __init__(self, domain: _Optional[str] = ..., skip: _Optional[int] = ..., take: _Optional[int] = ..., from_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ...) -> None: ...
 
 class ListBatchesResponse(_message.Message):
     __slots__ = ("batches", "total")
@@ -128,20 +141,22 @@ class Happened(_message.Message):
     def __init__(self, type: _Optional[str] = ..., count: _Optional[int] = ..., first_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListDeliveriesRequest(_message.Message):
-    __slots__ = ("domain", "message_id", "email", "state", "skip", "take")
+    __slots__ = ("domain", "message_id", "email", "state", "skip", "take", "tag")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     EMAIL_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SKIP_FIELD_NUMBER: _ClassVar[int]
     TAKE_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
     domain: str
     message_id: str
     email: str
     state: str
     skip: int
     take: int
-    def __init__(self, domain: _Optional[str] = ..., message_id: _Optional[str] = ..., email: _Optional[str] = ..., state: _Optional[str] = ..., skip: _Optional[int] = ..., take: _Optional[int] = ...) -> None: ...
+    tag: str
+    def __init__(self, domain: _Optional[str] = ..., message_id: _Optional[str] = ..., email: _Optional[str] = ..., state: _Optional[str] = ..., skip: _Optional[int] = ..., take: _Optional[int] = ..., tag: _Optional[str] = ...) -> None: ...
 
 class ListDeliveriesResponse(_message.Message):
     __slots__ = ("deliveries", "total")

@@ -36,14 +36,26 @@ class Recipient(_message.Message):
     def __init__(self, email: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ...) -> None: ...
 
 class Headers(_message.Message):
-    __slots__ = ("to", "cc", "reply_to")
+    __slots__ = ("to", "cc", "reply_to", "bcc", "fields")
     TO_FIELD_NUMBER: _ClassVar[int]
     CC_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
+    BCC_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
     to: _containers.RepeatedScalarFieldContainer[str]
     cc: _containers.RepeatedScalarFieldContainer[str]
     reply_to: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, to: _Optional[_Iterable[str]] = ..., cc: _Optional[_Iterable[str]] = ..., reply_to: _Optional[_Iterable[str]] = ...) -> None: ...
+    bcc: _containers.RepeatedScalarFieldContainer[str]
+    fields: _containers.RepeatedCompositeFieldContainer[HeaderField]
+    def __init__(self, to: _Optional[_Iterable[str]] = ..., cc: _Optional[_Iterable[str]] = ..., reply_to: _Optional[_Iterable[str]] = ..., bcc: _Optional[_Iterable[str]] = ..., fields: _Optional[_Iterable[_Union[HeaderField, _Mapping]]] = ...) -> None: ...
+
+class HeaderField(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class OneClickUnsubscribe(_message.Message):
     __slots__ = ("url_template",)

@@ -11,18 +11,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GetStatsReq(_message.Message):
-    __slots__ = ("domain", "from_date", "to_date", "skip", "take")
+    __slots__ = ("domain", "from_date", "to_date", "skip", "take", "tag")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     FROM_DATE_FIELD_NUMBER: _ClassVar[int]
     TO_DATE_FIELD_NUMBER: _ClassVar[int]
     SKIP_FIELD_NUMBER: _ClassVar[int]
     TAKE_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
     domain: str
     from_date: _timestamp_pb2.Timestamp
     to_date: _timestamp_pb2.Timestamp
     skip: int
     take: int
-    def __init__(self, domain: _Optional[str] = ..., from_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., skip: _Optional[int] = ..., take: _Optional[int] = ...) -> None: ...
+    tag: str
+    def __init__(self, domain: _Optional[str] = ..., from_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., skip: _Optional[int] = ..., take: _Optional[int] = ..., tag: _Optional[str] = ...) -> None: ...
 
 class GetStatsRes(_message.Message):
     __slots__ = ("total", "stats")
@@ -33,14 +35,16 @@ class GetStatsRes(_message.Message):
     def __init__(self, total: _Optional[int] = ..., stats: _Optional[_Iterable[_Union[_stats_pb2.Stats, _Mapping]]] = ...) -> None: ...
 
 class GetStatsAggregatedReq(_message.Message):
-    __slots__ = ("domain", "from_date", "to_date")
+    __slots__ = ("domain", "from_date", "to_date", "tag")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     FROM_DATE_FIELD_NUMBER: _ClassVar[int]
     TO_DATE_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
     domain: str
     from_date: _timestamp_pb2.Timestamp
     to_date: _timestamp_pb2.Timestamp
-    def __init__(self, domain: _Optional[str] = ..., from_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    tag: str
+    def __init__(self, domain: _Optional[str] = ..., from_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ...) -> None: ...
 
 class GetStatsAggregatedRes(_message.Message):
     __slots__ = ("stats",)

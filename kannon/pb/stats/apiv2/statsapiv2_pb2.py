@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from kannon.pb.stats.types import stats_pb2 as kannon_dot_stats_dot_types_dot_stats__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#kannon/stats/apiv2/statsapiv2.proto\x12\x12kannon.stats.apiv2\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ekannon/stats/types/stats.proto\"\x83\x01\n\x15GetAggregatedStatsReq\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12-\n\tfrom_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_date\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x15GetAggregatedStatsRes\x12\x36\n\x05stats\x18\x01 \x03(\x0b\x32\'.pkg.kannon.stats.types.StatsAggregated2x\n\nStatsApiV2\x12j\n\x12GetAggregatedStats\x12).kannon.stats.apiv2.GetAggregatedStatsReq\x1a).kannon.stats.apiv2.GetAggregatedStatsResb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#kannon/stats/apiv2/statsapiv2.proto\x12\x12kannon.stats.apiv2\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ekannon/stats/types/stats.proto\"\x90\x01\n\x15GetAggregatedStatsReq\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12-\n\tfrom_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_date\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03tag\x18\x14 \x01(\t\"O\n\x15GetAggregatedStatsRes\x12\x36\n\x05stats\x18\x01 \x03(\x0b\x32\'.pkg.kannon.stats.types.StatsAggregated2x\n\nStatsApiV2\x12j\n\x12GetAggregatedStats\x12).kannon.stats.apiv2.GetAggregatedStatsReq\x1a).kannon.stats.apiv2.GetAggregatedStatsResb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kannon.stats.apiv2.statsapi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETAGGREGATEDSTATSREQ']._serialized_start=125
-  _globals['_GETAGGREGATEDSTATSREQ']._serialized_end=256
-  _globals['_GETAGGREGATEDSTATSRES']._serialized_start=258
-  _globals['_GETAGGREGATEDSTATSRES']._serialized_end=337
-  _globals['_STATSAPIV2']._serialized_start=339
-  _globals['_STATSAPIV2']._serialized_end=459
+  _globals['_GETAGGREGATEDSTATSREQ']._serialized_end=269
+  _globals['_GETAGGREGATEDSTATSRES']._serialized_start=271
+  _globals['_GETAGGREGATEDSTATSRES']._serialized_end=350
+  _globals['_STATSAPIV2']._serialized_start=352
+  _globals['_STATSAPIV2']._serialized_end=472
 # @@protoc_insertion_point(module_scope)

@@ -26,35 +26,39 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from kannon.pb.tracking.types import tracking_pb2 as kannon_dot_tracking_dot_types_dot_tracking__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekannon/stats/types/stats.proto\x12\x16pkg.kannon.stats.types\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$kannon/tracking/types/tracking.proto\"\x9b\x03\n\x05Stats\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12-\n\ttimestamp\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04type\x18\x05 \x01(\t\x12/\n\x04\x64\x61ta\x18\x06 \x01(\x0b\x32!.pkg.kannon.stats.types.StatsData\x12>\n\rtracking_mode\x18\x07 \x01(\x0e\x32\'.pkg.kannon.tracking.types.TrackingMode\x12\x10\n\x08\x65vent_id\x18\x14 \x01(\t\x12\x13\n\x0b\x64\x65livery_id\x18\x15 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x16 \x01(\r\x12\r\n\x05stage\x18\x17 \x01(\t\x12\x0c\n\x04host\x18\x18 \x01(\t\x12\x17\n\x0f\x65nhanced_status\x18\x19 \x01(\t\x12\x0b\n\x03tls\x18\x1a \x01(\t\x12\x1b\n\x13retry_after_seconds\x18\x1b \x01(\r\x12\x19\n\x11suspected_machine\x18\x1c \x01(\x08\"\x1b\n\tEventPage\x12\x0e\n\x06\x65vents\x18\x64 \x03(\x0c\"\xfb\x03\n\tStatsData\x12=\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32).pkg.kannon.stats.types.StatsDataAcceptedH\x00\x12?\n\tdelivered\x18\x02 \x01(\x0b\x32*.pkg.kannon.stats.types.StatsDataDeliveredH\x00\x12\x39\n\x06\x66\x61iled\x18\x03 \x01(\x0b\x32\'.pkg.kannon.stats.types.StatsDataFailedH\x00\x12;\n\x07\x62ounced\x18\x04 \x01(\x0b\x32(.pkg.kannon.stats.types.StatsDataBouncedH\x00\x12\x39\n\x06opened\x18\x05 \x01(\x0b\x32\'.pkg.kannon.stats.types.StatsDataOpenedH\x00\x12;\n\x07\x63licked\x18\x06 \x01(\x0b\x32(.pkg.kannon.stats.types.StatsDataClickedH\x00\x12=\n\x08rejected\x18\x07 \x01(\x0b\x32).pkg.kannon.stats.types.StatsDataRejectedH\x00\x12\x37\n\x05\x65rror\x18\x08 \x01(\x0b\x32&.pkg.kannon.stats.types.StatsDataErrorH\x00\x42\x06\n\x04\x64\x61ta\"\x13\n\x11StatsDataAccepted\"/\n\x12StatsDataDelivered\x12\x0c\n\x04\x63ode\x18\x14 \x01(\r\x12\x0b\n\x03msg\x18\x15 \x01(\t\"!\n\x0fStatsDataFailed\x12\x0e\n\x06reason\x18\x01 \x01(\t\"@\n\x10StatsDataBounced\x12\x11\n\tpermanent\x18\x01 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x02 \x01(\r\x12\x0b\n\x03msg\x18\x03 \x01(\t\"1\n\x0fStatsDataOpened\x12\x12\n\nuser_agent\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\"?\n\x10StatsDataClicked\x12\x12\n\nuser_agent\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\"#\n\x11StatsDataRejected\x12\x0e\n\x06reason\x18\x01 \x01(\t\"+\n\x0eStatsDataError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0b\n\x03msg\x18\x02 \x01(\t\"]\n\x0fStatsAggregated\x12\x0c\n\x04type\x18\x01 \x01(\t\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekannon/stats/types/stats.proto\x12\x16pkg.kannon.stats.types\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$kannon/tracking/types/tracking.proto\"\x98\x04\n\x05Stats\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12-\n\ttimestamp\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04type\x18\x05 \x01(\t\x12/\n\x04\x64\x61ta\x18\x06 \x01(\x0b\x32!.pkg.kannon.stats.types.StatsData\x12>\n\rtracking_mode\x18\x07 \x01(\x0e\x32\'.pkg.kannon.tracking.types.TrackingMode\x12\x10\n\x08\x65vent_id\x18\x14 \x01(\t\x12\x13\n\x0b\x64\x65livery_id\x18\x15 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x16 \x01(\r\x12\r\n\x05stage\x18\x17 \x01(\t\x12\x0c\n\x04host\x18\x18 \x01(\t\x12\x17\n\x0f\x65nhanced_status\x18\x19 \x01(\t\x12\x0b\n\x03tls\x18\x1a \x01(\t\x12\x1b\n\x13retry_after_seconds\x18\x1b \x01(\r\x12\x19\n\x11suspected_machine\x18\x1c \x01(\x08\x12\x0b\n\x03tag\x18\x1d \x01(\t\x12=\n\x08metadata\x18\x1e \x03(\x0b\x32+.pkg.kannon.stats.types.Stats.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1b\n\tEventPage\x12\x0e\n\x06\x65vents\x18\x64 \x03(\x0c\"\xfb\x03\n\tStatsData\x12=\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32).pkg.kannon.stats.types.StatsDataAcceptedH\x00\x12?\n\tdelivered\x18\x02 \x01(\x0b\x32*.pkg.kannon.stats.types.StatsDataDeliveredH\x00\x12\x39\n\x06\x66\x61iled\x18\x03 \x01(\x0b\x32\'.pkg.kannon.stats.types.StatsDataFailedH\x00\x12;\n\x07\x62ounced\x18\x04 \x01(\x0b\x32(.pkg.kannon.stats.types.StatsDataBouncedH\x00\x12\x39\n\x06opened\x18\x05 \x01(\x0b\x32\'.pkg.kannon.stats.types.StatsDataOpenedH\x00\x12;\n\x07\x63licked\x18\x06 \x01(\x0b\x32(.pkg.kannon.stats.types.StatsDataClickedH\x00\x12=\n\x08rejected\x18\x07 \x01(\x0b\x32).pkg.kannon.stats.types.StatsDataRejectedH\x00\x12\x37\n\x05\x65rror\x18\x08 \x01(\x0b\x32&.pkg.kannon.stats.types.StatsDataErrorH\x00\x42\x06\n\x04\x64\x61ta\"\x13\n\x11StatsDataAccepted\"/\n\x12StatsDataDelivered\x12\x0c\n\x04\x63ode\x18\x14 \x01(\r\x12\x0b\n\x03msg\x18\x15 \x01(\t\"!\n\x0fStatsDataFailed\x12\x0e\n\x06reason\x18\x01 \x01(\t\"@\n\x10StatsDataBounced\x12\x11\n\tpermanent\x18\x01 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x02 \x01(\r\x12\x0b\n\x03msg\x18\x03 \x01(\t\"1\n\x0fStatsDataOpened\x12\x12\n\nuser_agent\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\"?\n\x10StatsDataClicked\x12\x12\n\nuser_agent\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\"#\n\x11StatsDataRejected\x12\x0e\n\x06reason\x18\x01 \x01(\t\"+\n\x0eStatsDataError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0b\n\x03msg\x18\x02 \x01(\t\"]\n\x0fStatsAggregated\x12\x0c\n\x04type\x18\x01 \x01(\t\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kannon.stats.types.stats_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_STATS_METADATAENTRY']._loaded_options = None
+  _globals['_STATS_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_STATS']._serialized_start=130
-  _globals['_STATS']._serialized_end=541
-  _globals['_EVENTPAGE']._serialized_start=543
-  _globals['_EVENTPAGE']._serialized_end=570
-  _globals['_STATSDATA']._serialized_start=573
-  _globals['_STATSDATA']._serialized_end=1080
-  _globals['_STATSDATAACCEPTED']._serialized_start=1082
-  _globals['_STATSDATAACCEPTED']._serialized_end=1101
-  _globals['_STATSDATADELIVERED']._serialized_start=1103
-  _globals['_STATSDATADELIVERED']._serialized_end=1150
-  _globals['_STATSDATAFAILED']._serialized_start=1152
-  _globals['_STATSDATAFAILED']._serialized_end=1185
-  _globals['_STATSDATABOUNCED']._serialized_start=1187
-  _globals['_STATSDATABOUNCED']._serialized_end=1251
-  _globals['_STATSDATAOPENED']._serialized_start=1253
-  _globals['_STATSDATAOPENED']._serialized_end=1302
-  _globals['_STATSDATACLICKED']._serialized_start=1304
-  _globals['_STATSDATACLICKED']._serialized_end=1367
-  _globals['_STATSDATAREJECTED']._serialized_start=1369
-  _globals['_STATSDATAREJECTED']._serialized_end=1404
-  _globals['_STATSDATAERROR']._serialized_start=1406
-  _globals['_STATSDATAERROR']._serialized_end=1449
-  _globals['_STATSAGGREGATED']._serialized_start=1451
-  _globals['_STATSAGGREGATED']._serialized_end=1544
+  _globals['_STATS']._serialized_end=666
+  _globals['_STATS_METADATAENTRY']._serialized_start=619
+  _globals['_STATS_METADATAENTRY']._serialized_end=666
+  _globals['_EVENTPAGE']._serialized_start=668
+  _globals['_EVENTPAGE']._serialized_end=695
+  _globals['_STATSDATA']._serialized_start=698
+  _globals['_STATSDATA']._serialized_end=1205
+  _globals['_STATSDATAACCEPTED']._serialized_start=1207
+  _globals['_STATSDATAACCEPTED']._serialized_end=1226
+  _globals['_STATSDATADELIVERED']._serialized_start=1228
+  _globals['_STATSDATADELIVERED']._serialized_end=1275
+  _globals['_STATSDATAFAILED']._serialized_start=1277
+  _globals['_STATSDATAFAILED']._serialized_end=1310
+  _globals['_STATSDATABOUNCED']._serialized_start=1312
+  _globals['_STATSDATABOUNCED']._serialized_end=1376
+  _globals['_STATSDATAOPENED']._serialized_start=1378
+  _globals['_STATSDATAOPENED']._serialized_end=1427
+  _globals['_STATSDATACLICKED']._serialized_start=1429
+  _globals['_STATSDATACLICKED']._serialized_end=1492
+  _globals['_STATSDATAREJECTED']._serialized_start=1494
+  _globals['_STATSDATAREJECTED']._serialized_end=1529
+  _globals['_STATSDATAERROR']._serialized_start=1531
+  _globals['_STATSDATAERROR']._serialized_end=1574
+  _globals['_STATSAGGREGATED']._serialized_start=1576
+  _globals['_STATSAGGREGATED']._serialized_end=1669
 # @@protoc_insertion_point(module_scope)

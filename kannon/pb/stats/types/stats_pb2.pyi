@@ -11,7 +11,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Stats(_message.Message):
-    __slots__ = ("message_id", "domain", "email", "timestamp", "type", "data", "tracking_mode", "event_id", "delivery_id", "attempt", "stage", "host", "enhanced_status", "tls", "retry_after_seconds", "suspected_machine")
+    __slots__ = ("message_id", "domain", "email", "timestamp", "type", "data", "tracking_mode", "event_id", "delivery_id", "attempt", "stage", "host", "enhanced_status", "tls", "retry_after_seconds", "suspected_machine", "tag", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     EMAIL_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +35,8 @@ class Stats(_message.Message):
     TLS_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
     SUSPECTED_MACHINE_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
     message_id: str
     domain: str
     email: str
@@ -44,7 +53,9 @@ class Stats(_message.Message):
     tls: str
     retry_after_seconds: int
     suspected_machine: bool
-    def __init__(self, message_id: _Optional[str] = ..., domain: _Optional[str] = ..., email: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., type: _Optional[str] = ..., data: _Optional[_Union[StatsData, _Mapping]] = ..., tracking_mode: _Optional[_Union[_tracking_pb2.TrackingMode, str]] = ..., event_id: _Optional[str] = ..., delivery_id: _Optional[int] = ..., attempt: _Optional[int] = ..., stage: _Optional[str] = ..., host: _Optional[str] = ..., enhanced_status: _Optional[str] = ..., tls: _Optional[str] = ..., retry_after_seconds: _Optional[int] = ..., suspected_machine: _Optional[bool] = ...) -> None: ...
+    tag: str
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, message_id: _Optional[str] = ..., domain: _Optional[str] = ..., email: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., type: _Optional[str] = ..., data: _Optional[_Union[StatsData, _Mapping]] = ..., tracking_mode: _Optional[_Union[_tracking_pb2.TrackingMode, str]] = ..., event_id: _Optional[str] = ..., delivery_id: _Optional[int] = ..., attempt: _Optional[int] = ..., stage: _Optional[str] = ..., host: _Optional[str] = ..., enhanced_status: _Optional[str] = ..., tls: _Optional[str] = ..., retry_after_seconds: _Optional[int] = ..., suspected_machine: _Optional[bool] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class EventPage(_message.Message):
     __slots__ = ("events",)
