@@ -9,7 +9,9 @@ protobuf.
 import asyncio
 import secrets
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -23,9 +25,11 @@ from kannon.db.batches import ONE_STATEMENT, NewBatch
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.mail import ids
-from kannon.mail.batch import Batch
+from kannon.mail.batch import Batch, Content
 from kannon.mail.bcc import with_copies
-from kannon.mail.send_check import check_rest, check_subject_and_sender, check_template
+from kannon.mail.message_id import make_message_id
+from kannon.mail.raw import prepare_raw
+from kannon.mail.send_check import check_raw_rest, check_rest, check_subject_and_sender, check_template
 from kannon.mail.send_request import Limits, SendRequest, SendResult, Tenant
 from kannon.metrics.null_metrics import NULL_METRICS
 
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 _SHARED_BYTES = 64 << 10
 """Of a request that shares its statement with others; a larger one gains nothing by it."""
 _SMALL_BYTES = 2 << 20
+_INLINE_RAW_BYTES = 256 << 10
+"""Checking them takes about a millisecond."""
 _NOTIFY_SECONDS = 1.0  # by then the validator polls
 log = structlog.get_logger(__name__)
 
@@ -126,14 +132,11 @@ class AcceptService:
             return await store(connection), not request.validate_only
 
     async def _store_batch(self, tenant: Tenant, request: SendRequest, size: int, store: Store) -> SendResult:
-        check_subject_and_sender(request.content, tenant)
-        if request.template_id is None:
-            html_bytes: int | None = len(request.content.html.encode())
+        if request.content.raw is not None:
+            request = await self._complete_raw(tenant, request, request.content.raw)
         else:
-            html_bytes = await store.template_bytes(request.template_id, tenant.domain)
-        check_template(request, html_bytes)
-        check_rest(request, tenant, self._limits, html_bytes or 0)
-        request = with_copies(request)
+            await self._check_content(tenant, request, store)
+            request = with_copies(request)
         rows, rejections = await check_recipients(request, tenant)
         if self._suppression and tenant.suppresses:
             rows = await leave_out_suppressed(store, request, tenant.domain, rows, rejections)
@@ -144,8 +147,35 @@ class AcceptService:
             now = datetime.now(UTC)
             due_at = max(request.scheduled_at or now, now)
             return SendResult("", request.template_id or "", due_at, len(rows), rejected)
-        new = NewBatch(_new_batch(tenant.domain, request), rows, rejected, new_template=request.template_id is None)
+        new_template = request.template_id is None and request.content.raw is None
+        new = NewBatch(_new_batch(tenant.domain, request), rows, rejected, new_template=new_template)
         return await store.insert(new, size)
+
+    async def _check_content(self, tenant: Tenant, request: SendRequest, store: Store) -> None:
+        check_subject_and_sender(request.content, tenant)
+        if request.template_id is None:
+            html_bytes: int | None = len(request.content.html.encode())
+        else:
+            html_bytes = await store.template_bytes(request.template_id, tenant.domain)
+        check_template(request, html_bytes)
+        check_rest(request, tenant, self._limits, html_bytes or 0)
+
+    async def _complete_raw(self, tenant: Tenant, request: SendRequest, message: bytes) -> SendRequest:
+        check_raw_rest(request, tenant, self._limits)
+        name = make_message_id(secrets.token_bytes(16), tenant.domain)
+        options = request.raw
+        prepare = partial(
+            prepare_raw,
+            message,
+            tenant.domain,
+            datetime.now(UTC),
+            name,
+            smtputf8=options.smtputf8,
+            remove=options.remove,
+            trace=options.trace,
+        )
+        raw = prepare() if len(message) <= _INLINE_RAW_BYTES else await asyncio.to_thread(prepare)
+        return replace(request, content=Content(sender_email=str(raw.sender), subject=raw.subject, raw=raw.content))
 
     async def _report(self, results: Sequence[SendResult]) -> None:
         for result in results:
@@ -174,8 +204,8 @@ def _is_large(request: SendRequest) -> bool:
 
 
 def _new_batch(domain: str, request: SendRequest) -> Batch:
-    template_id = request.template_id
-    if template_id is None:
+    template_id = request.template_id or ""
+    if request.template_id is None and request.content.raw is None:
         template_id = ids.template_id(domain, secrets.token_bytes(ids.DRAW_BYTES))
     return Batch(
         message_id=ids.batch_id(domain, secrets.token_bytes(ids.DRAW_BYTES)),

@@ -66,9 +66,19 @@ def check_rest(request: SendRequest, tenant: Tenant, limits: Limits, html_bytes:
     for key, value in content.global_fields.items():
         _forbid(key + value, _UNSTORABLE, "global_fields")
     _check_attachments(content.attachments)
+    size = html_bytes + len(content.text.encode()) + sum(encoded_size(len(a.content)) for a in content.attachments)
+    _check_labels_and_size(request, limits, size)
+
+
+def check_raw_rest(request: SendRequest, tenant: Tenant, limits: Limits) -> None:
+    """Of a raw message what `check_rest` checks of others. Raises InvalidArgument or LimitExceeded."""
+    _check_tracking(request.tracking, tenant.ceiling)
+    _check_labels_and_size(request, limits, len(request.content.raw or b""))
+
+
+def _check_labels_and_size(request: SendRequest, limits: Limits, size: int) -> None:
     check_tag(request.tag)
     check_metadata(request.metadata)
-    size = html_bytes + len(content.text.encode()) + sum(encoded_size(len(a.content)) for a in content.attachments)
     if size > limits.max_bytes:
         raise LimitExceeded(f"the message has {size} bytes, more than the {limits.max_bytes} allowed")
     recipient_count = len(request.recipients) + len(request.bcc)

@@ -29,8 +29,19 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RawOptions:
+    """`smtputf8`: the header may be UTF-8. `remove`: names of fields, in lower case, that are not passed on. `trace`: a
+    Received field with its CRLF, put in front."""
+
+    smtputf8: bool = False
+    remove: frozenset[str] = frozenset()
+    trace: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendRequest:
-    """One send. `template_id` names a stored template in place of the content's HTML. `scheduled_at` None is now.
+    """One send. `template_id` names a stored template in place of the content's HTML. A raw message is as submitted;
+    sender and subject are read from it, and `raw` says how it came. `scheduled_at` None is now.
     `recipients` may parse an item when it is asked for; `bcc` are further ones (kannon.mail.bcc). An empty
     `idempotency_key` is none. `validate_only`: check it, store nothing."""
 
@@ -43,6 +54,7 @@ class SendRequest:
     idempotency_key: str = ""
     validate_only: bool = False
     bcc: tuple[str, ...] = ()
+    raw: RawOptions = RawOptions()
     tag: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
 

@@ -12,8 +12,8 @@ from typing import overload
 
 from kannon.errors import InvalidArgument
 from kannon.mail.batch import Attachment, Content, Recipient
-from kannon.mail.send_request import RejectedRecipient, RejectReason, SendRequest, SendResult
-from kannon.mail.tracking import NOT_STATED, UnsupportedTracking
+from kannon.mail.send_request import RawOptions, RejectedRecipient, RejectReason, SendRequest, SendResult
+from kannon.mail.tracking import NOT_STATED, TrackingMode, TrackingPolicy, UnsupportedTracking
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2 as pb
 from kannon.pb.mailer.types import mailer_types_pb2 as types_pb
 from kannon.pb.mailer.v1 import mailer_pb2 as v1
@@ -36,6 +36,24 @@ def to_send_request(message: SendMessage, idempotency_key: str = "") -> SendRequ
         idempotency_key="" if message.validate_only else idempotency_key,
         validate_only=message.validate_only,
         bcc=tuple(message.headers.bcc),
+        tag=message.tag,
+        metadata=dict(message.metadata),
+    )
+
+
+def to_raw_request(message: v1.SendRawRequest, idempotency_key: str = "") -> SendRequest:
+    """Raises InvalidArgument. An axis of tracking that is not stated is off: the message stays as it is."""
+    stated = to_policy(message.tracking)
+    tracking = TrackingPolicy(stated.opens or TrackingMode.OFF, stated.links or TrackingMode.OFF)
+    return SendRequest(
+        content=Content(sender_email="", subject="", raw=message.message),
+        recipients=[Recipient(email) for email in message.recipients],
+        source=MessageSource(message),
+        scheduled_at=optional_time(message, "scheduled_time"),
+        tracking=tracking,
+        idempotency_key="" if message.validate_only else idempotency_key,
+        validate_only=message.validate_only,
+        raw=RawOptions(smtputf8=message.smtputf8),
         tag=message.tag,
         metadata=dict(message.metadata),
     )
@@ -100,7 +118,7 @@ def _to_recipient(message: types_pb.Recipient) -> Recipient:
 class MessageSource:
     """kannon.mail.send_request.Source."""
 
-    message: SendMessage
+    message: SendMessage | v1.SendRawRequest
 
     def size(self) -> int:
         return self.message.ByteSize()

@@ -34,7 +34,7 @@ from kannon.components.api.services.dead_letters import DeadLetterBus, DeadLette
 from kannon.components.api.services.destinations import DestinationMethods, SenderBus
 from kannon.components.api.services.dkim import DkimMethods, TxtLookup
 from kannon.components.api.services.health import Check, HZMethods
-from kannon.components.api.services.mailer import MailerMethods
+from kannon.components.api.services.mailer import MailerMethods, MailerV1Methods
 from kannon.components.api.services.nodes import NodeBus, NodeMethods
 from kannon.components.api.services.operations import OperationsMethods
 from kannon.components.api.services.stats import StatsV1Methods, StatsV2Methods
@@ -49,6 +49,7 @@ from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
 from kannon.pb.admin.v1 import destinations_pb2, dkim_pb2, nodes_pb2, operations_pb2, parked_pb2, suppressions_pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
+from kannon.pb.mailer.v1 import mailer_pb2
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
 from kannon.pb.stats.apiv2 import statsapiv2_pb2
 from kannon.wire.sends import SendResCodec
@@ -178,6 +179,7 @@ class Api:
         admin_methods = AdminMethods(fail_fast, self._settings.limits.max_bytes, tenants.clear)
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(accept), tenant),
+            Service(_service(mailer_pb2, "Mailer"), MailerV1Methods(accept, self._db, self._notify_dispatcher), tenant),
             Service(_service(adminapiv1_pb2, "Api"), admin_methods, admin),
             Service(_service(adminapiv1_pb2, "HZService"), HZMethods(self._checks), _open_to_anyone),
             Service(_service(statsapiv1_pb2, "StatsApiV1"), StatsV1Methods(self._db), admin),

@@ -14,6 +14,7 @@ from datetime import datetime
 from cachetools import LRUCache
 
 from kannon.mail.batch import Content, Delivery
+from kannon.mail.build.raw import RawTemplate
 from kannon.mail.build.template import BuildSettings, CompiledTemplate
 from kannon.mail.envelope import Envelope
 
@@ -45,7 +46,7 @@ class MissingTemplates:
     """The worker lacks some of the templates. Call it again with the sources of all."""
 
 
-Compiled = CompiledTemplate | str
+Compiled = CompiledTemplate | RawTemplate | str
 """A string is the reason why the template cannot be compiled."""
 
 
@@ -81,6 +82,8 @@ def _compile(source: TemplateSource | str) -> Compiled:
     if isinstance(source, str):
         return source
     try:
+        if source.content.raw is not None:
+            return RawTemplate(source.domain, source.content, source.settings)
         return CompiledTemplate(source.domain, source.content, source.settings)
     except Exception as error:  # any template or key: its error concerns its batches only
         return f"the batch cannot be built: {_one_line(error)}"

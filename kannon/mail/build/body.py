@@ -31,12 +31,18 @@ class Body:
             for position in positions:
                 wire[position], canonical[position] = piece.wire, piece.canonical
         digest = hashlib.sha256(b"".join(canonical[:-1]))
-        digest.update(canonical[-1])  # the end of the skeleton: with attachments it may be large, so it is not copied
+        for last_piece in canonical[-1:]:
+            digest.update(last_piece)  # the end of the skeleton: with attachments it may be large, so it is not copied
         return wire, digest.digest()
 
     def add_lines(self, lines: bytes) -> None:
         """Whole lines: a constant part of the body."""
         self._add(Encoded(lines, relax_body(lines)))
+
+    def add_last_lines(self, lines: bytes) -> None:
+        """Ends the body. RFC 6376 §3.4.4: empty lines at its end are not signed."""
+        canonical = relax_body(lines).rstrip(b"\r\n")
+        self._add(Encoded(lines, canonical + b"\r\n" if canonical or self._wire else b""))
 
     def add_text(self, parts: Sequence[str | Renderer]) -> None:
         for i, part in enumerate(parts, 1):

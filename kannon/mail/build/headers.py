@@ -139,10 +139,10 @@ def make_header(name: str, value: str) -> Header:
     data = value.encode("utf-8", "replace")
     lower = name.lower()
     wire = f"{name}: ".encode("ascii") + data + b"\r\n" if data else f"{name}:\r\n".encode("ascii")
-    return Header(lower, wire, f"{lower}:".encode("ascii") + _relax(data))
+    return Header(lower, wire, f"{lower}:".encode("ascii") + relax_value(data))
 
 
-def _relax(value: bytes) -> bytes:
+def relax_value(value: bytes) -> bytes:
     """RFC 6376 §3.4.2: unfolded, runs of white space reduced to a space, none at the ends."""
     if b"\r\n" in value or b"  " in value or b"\t" in value:
         value = _SPACES.sub(b" ", value.replace(b"\r\n", b""))

@@ -80,8 +80,7 @@ class CompiledTemplate:
         self._domain = domain
         self._settings = settings
         self._signers = [DkimSigner(key, domain) for key in settings.dkim_keys]
-        base_url = settings.base_url or f"https://stats.{domain}"
-        self._tracking = BatchTracking(TokenSigner(settings.token_key), base_url, domain, settings.token_ttl)
+        self._tracking = batch_tracking(domain, settings)
         self._subject = split_placeholders(content.subject)
         self._unsubscribe = split_placeholders(content.unsubscribe_url) if content.unsubscribe_url else None
         self._extra = [(name, split_placeholders(value)) for name, value in content.header_fields]
@@ -101,19 +100,8 @@ class CompiledTemplate:
         headers = self._fill_headers(str(address), fields, delivery, now)
         canonical = [(header.name, header.canonical) for header in headers]
         signatures = [signer.sign(canonical, body_hash, now) for signer in self._signers]
-        settings = self._settings
-        expires = issued_at(delivery.due_at, now, settings.bounce_ttl) + settings.bounce_ttl
-        return Envelope(
-            delivery_id=delivery.id,
-            message_id=delivery.message_id,
-            domain=delivery.domain,
-            mail_from=make_bounce_address(delivery.id, self._domain, settings.bounce_secret, expires),
-            rcpt_to=recipient.email,
-            body=b"".join([*signatures, *[header.wire for header in headers], b"\r\n", *wire]),
-            attempt=delivery.attempt,
-            due_at=delivery.due_at,
-            requeues=delivery.requeues,
-        )
+        mail = b"".join([*signatures, *[header.wire for header in headers], b"\r\n", *wire])
+        return make_envelope(delivery, self._domain, self._settings, mail, now)
 
     def _fill_headers(self, recipient: str, fields: dict[str, str], delivery: Delivery, now: datetime) -> list[Header]:
         """In the order of the mail; each field but the caller's own occurs once."""
@@ -134,6 +122,27 @@ class CompiledTemplate:
         for name, value in self._extra:
             headers.append(make_header(name, encode_field(fill_plain(value, fields), column=len(name) + 2)))
         return [*headers, constant["mime-version"], constant["content-type"]]
+
+
+def batch_tracking(domain: str, settings: BuildSettings) -> BatchTracking:
+    base_url = settings.base_url or f"https://stats.{domain}"
+    return BatchTracking(TokenSigner(settings.token_key), base_url, domain, settings.token_ttl)
+
+
+def make_envelope(delivery: Delivery, domain: str, settings: BuildSettings, mail: bytes, now: datetime) -> Envelope:
+    """`mail` is the signed mail, `domain` the tenant's."""
+    expires = issued_at(delivery.due_at, now, settings.bounce_ttl) + settings.bounce_ttl
+    return Envelope(
+        delivery_id=delivery.id,
+        message_id=delivery.message_id,
+        domain=delivery.domain,
+        mail_from=make_bounce_address(delivery.id, domain, settings.bounce_secret, expires),
+        rcpt_to=delivery.recipient.email,
+        body=mail,
+        attempt=delivery.attempt,
+        due_at=delivery.due_at,
+        requeues=delivery.requeues,
+    )
 
 
 def _constant_headers(content: Content, skeleton: MimeSkeleton) -> dict[str, Header]:
