@@ -5,15 +5,19 @@ from datetime import datetime
 from email.utils import parseaddr
 from functools import cached_property
 from types import MappingProxyType
+from typing import TypeVar
 
 from kannon.client.calls import Calls, timestamp
 from kannon.pb.mailer.apiv1.mailerapiv1_grpc import MailerStub
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes, SendTemplateReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
+from kannon.pb.mailer.v1 import mailer_pb2 as v1
+from kannon.pb.mailer.v1.mailer_grpc import MailerStub as MailerV1Stub
 
 NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 Recipients = Iterable[str] | Mapping[str, Mapping[str, str]]
-SendRequest = SendHTMLReq | SendTemplateReq
+SendRequest = SendHTMLReq | SendTemplateReq | v1.SendRequest | v1.SendRawRequest
+Filled = TypeVar("Filled", SendHTMLReq, SendTemplateReq)
 
 
 class SendCalls(Calls):
@@ -21,12 +25,42 @@ class SendCalls(Calls):
     def _mailer(self) -> MailerStub:
         return MailerStub(self._channel)
 
+    @cached_property
+    def _mailer_v1(self) -> MailerV1Stub:
+        return MailerV1Stub(self._channel)
+
     async def send(self, request: SendRequest, *, idempotency_key: str = "") -> SendRes:
         """Returns when the batch is committed. With an idempotency key the caller may repeat it after any failure."""
         metadata = self._tenant | ({"idempotency-key": idempotency_key} if idempotency_key else {})
         if isinstance(request, SendHTMLReq):
             return await self._call(self._mailer.SendHTML, request, metadata)
-        return await self._call(self._mailer.SendTemplate, request, metadata)
+        if isinstance(request, SendTemplateReq):
+            return await self._call(self._mailer.SendTemplate, request, metadata)
+        if isinstance(request, v1.SendRawRequest):
+            return await self._call(self._mailer_v1.SendRaw, request, metadata)
+        return await self._call(self._mailer_v1.Send, request, metadata)
+
+    async def send_raw(
+        self,
+        message: bytes,
+        recipients: Iterable[str],
+        *,
+        at: datetime | None = None,
+        tag: str = "",
+        metadata: Mapping[str, str] = NO_FIELDS,
+        idempotency_key: str = "",
+    ) -> SendRes:
+        """A complete message (RFC 5322, CRLF line ends) to the envelope's recipients. It is not tracked; for that and
+        other options build the request and `send` it."""
+        request = v1.SendRawRequest(
+            message=message, recipients=recipients, tag=tag, metadata=metadata, scheduled_time=timestamp(at)
+        )
+        return await self.send(request, idempotency_key=idempotency_key)
+
+    async def reschedule(self, message_id: str, at: datetime) -> v1.RescheduleResponse:
+        """Moves the deliveries of a batch that no sender has had."""
+        request = v1.RescheduleRequest(message_id=message_id, scheduled_time=timestamp(at))
+        return await self._call(self._mailer_v1.Reschedule, request, self._tenant)
 
     async def send_html(
         self,
@@ -61,13 +95,13 @@ class SendCalls(Calls):
 
 
 def _fill(
-    request: SendRequest,
+    request: Filled,
     sender: str,
     subject: str,
     recipients: Recipients,
     fields: Mapping[str, str],
     at: datetime | None,
-) -> SendRequest:
+) -> Filled:
     alias, address = parseaddr(sender)
     recipients = [recipients] if isinstance(recipients, str) else recipients
     pairs = recipients.items() if isinstance(recipients, Mapping) else ((each, NO_FIELDS) for each in recipients)

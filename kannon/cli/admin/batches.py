@@ -72,6 +72,23 @@ async def cancel(session: Session, message_id: MessageId) -> None:
     session.output.lines(text, response)
 
 
+@client_command(app, "reschedule")
+async def reschedule(
+    session: Session,
+    message_id: MessageId,
+    at: Annotated[str, typer.Option(help='The new time: "2h" from now, or an ISO time; now sends it at once.')],
+) -> None:
+    """Move a batch to another time: the deliveries that no sender has had yet, paused ones too."""
+    now = datetime.now(UTC)
+    when = now if at == "now" else parse_time(at, now, "--at", ahead=True)
+    domain = message_id.rpartition("@")[2]
+    response = await session.tenant(domain, "").reschedule(message_id, when)
+    left = f"; {response.left_count} stay as they are" if response.left_count else ""
+    session.output.lines(
+        f"moved {response.moved_count} deliveries to {local_time(response.scheduled_time)}{left}", response
+    )
+
+
 @client_command(app, "pause")
 async def pause(session: Session, message_id: MessageId) -> None:
     """Pause a batch: deliveries that no sender has yet wait."""

@@ -1,7 +1,8 @@
-"""`kannon send`: sends an HTML file or a template to recipients.
+"""`kannon send`: sends an HTML file, a template, a text or a complete message to recipients.
 
-In: files and options. Out: one batch per 10,000 recipients. Each call has its own idempotency key, so that a retry
-after a lost answer does not send twice. Without --key the admin token authenticates the calls.
+In: files and options. Out: one batch per 10,000 recipients, or one of a complete message. Each call has its own
+idempotency key, so that a retry after a lost answer does not send twice. Without --key the admin token authenticates
+the calls.
 """
 
 import secrets
@@ -15,16 +16,17 @@ from typing import Annotated
 
 import anyio
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from kannon.cli.admin.preview import render_preview
 from kannon.cli.admin.recipients import read_recipients, read_text
+from kannon.cli.admin.send_raw import Labels, raw_request
 from kannon.cli.connection import Session, client_command
 from kannon.cli.timeparse import parse_time
 from kannon.client import CallRefused, Client
 from kannon.errors import OperatorError, Unavailable
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import Attachment, SendHTMLReq, SendRes, SendTemplateReq
-from kannon.pb.mailer.types.mailer_types_pb2 import Headers, OneClickUnsubscribe, Recipient, Sender
+from kannon.pb.mailer.types.mailer_types_pb2 import HeaderField, Headers, OneClickUnsubscribe, Recipient, Sender
+from kannon.pb.mailer.v1.mailer_pb2 import SendRawRequest
 
 app = typer.Typer(add_completion=False)
 
@@ -38,10 +40,24 @@ SendRequest = SendHTMLReq | SendTemplateReq
 @client_command(app, "send")
 async def send(
     session: Session,
-    sender: Annotated[str, typer.Option("--from", help='The sender: "Name <address>".', show_default=False)],
-    subject: Annotated[str, typer.Option(help="The subject; may contain {{ placeholders }}.", show_default=False)],
+    sender: Annotated[str, typer.Option("--from", help='The sender: "Name <address>".', show_default=False)] = "",
+    subject: Annotated[str, typer.Option(help="The subject; may contain {{ placeholders }}.", show_default=False)] = "",
     html: Annotated[Path | None, typer.Option(help="An HTML file; - is standard input.", show_default=False)] = None,
     template: Annotated[str, typer.Option(help="A template id, instead of --html.")] = "",
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with the text part, alone or instead of the one made from the HTML.", show_default=False
+        ),
+    ] = None,
+    raw: Annotated[
+        Path | None,
+        typer.Option(
+            help="A complete message (.eml), instead of --html, --template and all that describes a mail; - is standard"
+            " input.",
+            show_default=False,
+        ),
+    ] = None,
     to: Annotated[list[str], typer.Option(help="A recipient; may be repeated.", show_default=False)] = [],  # noqa: B006
     recipients: Annotated[
         Path | None, typer.Option(help="A CSV or JSON lines file with email and fields; - is standard input.")
@@ -51,6 +67,10 @@ async def send(
     show_to: Annotated[list[str], typer.Option(help="The To header, instead of the recipient; may be repeated.")] = [],  # noqa: B006
     show_cc: Annotated[list[str], typer.Option(help="The Cc header; may be repeated.")] = [],  # noqa: B006
     reply_to: Annotated[list[str], typer.Option(help="Where replies go, instead of the sender; may be repeated.")] = [],  # noqa: B006
+    bcc: Annotated[list[str], typer.Option(help="A further recipient, not shown; may be repeated.")] = [],  # noqa: B006
+    header: Annotated[list[str], typer.Option(help='A further header field, "Name: value"; may be repeated.')] = [],  # noqa: B006
+    tag: Annotated[str, typer.Option(help="A tag, by which events are counted and lists filtered.")] = "",
+    metadata: Annotated[list[str], typer.Option(help="NAME=VALUE, repeated in every event; may be repeated.")] = [],  # noqa: B006
     unsubscribe_url: Annotated[
         str, typer.Option(help="One-click unsubscribe URL; may contain {{ placeholders }}.")
     ] = "",
@@ -62,8 +82,21 @@ async def send(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the first mail and send nothing.")] = False,
 ) -> None:
     """Send mail."""
-    if (html is None) == (not template):
-        raise typer.BadParameter("give either --html or --template")
+    labels = Labels(tag, _pairs(metadata, "--metadata"))
+    scheduled = parse_time(at, datetime.now(UTC), "--at", ahead=True) if at else None
+    if raw is not None:
+        if sender or subject or html or template or text or recipients:
+            raise typer.BadParameter("the message has its own sender, subject and text", param_hint="--raw")
+        message, from_domain = raw_request(raw, to, labels, scheduled)
+        if dry_run:
+            raise typer.BadParameter("a raw message has no preview", param_hint="--dry-run")
+        client = session.tenant(_ascii_domain(domain or from_domain, "--domain"), key)
+        _report(session, [await _send(client, message)])
+        return
+    if not sender or not subject.strip():
+        raise typer.BadParameter("give --from and --subject")
+    if (html is None) == (not template) and not (text and html is None and not template):
+        raise typer.BadParameter("give either --html or --template, or --text alone")
     alias, address = parseaddr(sender)
     if not all(address.rpartition("@")):
         raise typer.BadParameter(f'"{sender}" is not "Name <address>" or an address', param_hint="--from")
@@ -72,21 +105,28 @@ async def send(
     everyone = [Recipient(email=each) for each in to] + (read_recipients(recipients) if recipients else [])
     if not everyone:
         raise typer.BadParameter("give --to or --recipients")
-    request: SendRequest = SendHTMLReq(html=read_text(html)) if html else SendTemplateReq(template_id=template)
+    request: SendRequest = SendTemplateReq(template_id=template) if template else SendHTMLReq()
+    if isinstance(request, SendHTMLReq) and html:
+        request.html = read_text(html)
+    if text:
+        request.text = read_text(text)
+    request.tag = labels.tag
+    request.metadata.update(labels.metadata)
     request.sender.CopyFrom(Sender(email=address, alias=alias))
     request.subject = subject
-    request.global_fields.update(_fields(field))
+    request.global_fields.update(_pairs(field, "--field"))
     request.attachments.extend(_attachment(path) for path in attach)
-    if show_to or show_cc or reply_to:
-        request.headers.CopyFrom(Headers(to=show_to, cc=show_cc, reply_to=reply_to))
+    if show_to or show_cc or reply_to or bcc or header:
+        fields = [_header_field(each) for each in header]
+        request.headers.CopyFrom(Headers(to=show_to, cc=show_cc, reply_to=reply_to, bcc=bcc, fields=fields))
     if unsubscribe_url:
         request.one_click_unsubscribe.CopyFrom(OneClickUnsubscribe(url_template=unsubscribe_url))
-    if at:
-        _schedule(request, parse_time(at, datetime.now(UTC), "--at", ahead=True))
+    if scheduled is not None:
+        request.scheduled_time.FromDatetime(scheduled)
     if dry_run:
         request.recipients.extend(everyone[:1])
-        text = request.html if isinstance(request, SendHTMLReq) else (await session.admin.find_template(template)).html
-        session.output.lines(preview := render_preview(request, text, domain), {"preview": preview})
+        source = (await session.admin.find_template(template)).html if template else read_text(html) if html else ""
+        session.output.lines(preview := render_preview(request, source, domain), {"preview": preview})
         return
     try:
         answers = await _send_all(session.tenant(domain, key), request, everyone)
@@ -109,7 +149,7 @@ async def _send_all(client: Client, request: SendRequest, everyone: list[Recipie
     return answers
 
 
-async def _send(client: Client, request: SendRequest) -> SendRes:
+async def _send(client: Client, request: SendRequest | SendRawRequest) -> SendRes:
     key = secrets.token_urlsafe(24)
     for attempt in range(1, _TRIES):
         try:
@@ -144,14 +184,21 @@ def _ascii_domain(domain: str, option: str) -> str:
         raise typer.BadParameter(f'"{domain}" is not a domain', param_hint=option) from None
 
 
-def _fields(pairs: list[str]) -> dict[str, str]:
-    fields = {}
+def _pairs(pairs: list[str], option: str) -> dict[str, str]:
+    found = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise typer.BadParameter(f'"{pair}" is not NAME=VALUE', param_hint="--field")
-        fields[name] = value
-    return fields
+            raise typer.BadParameter(f'"{pair}" is not NAME=VALUE', param_hint=option)
+        found[name] = value
+    return found
+
+
+def _header_field(text: str) -> HeaderField:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise typer.BadParameter(f'"{text}" is not "Name: value"', param_hint="--header")
+    return HeaderField(name=name.strip(), value=value.strip())
 
 
 def _attachment(path: Path) -> Attachment:
@@ -159,12 +206,6 @@ def _attachment(path: Path) -> Attachment:
         return Attachment(filename=path.name, content=path.read_bytes())
     except OSError as error:
         raise OperatorError(f"{path}: {error.strerror}") from None
-
-
-def _schedule(request: SendRequest, at: datetime) -> None:
-    value = Timestamp()
-    value.FromDatetime(at)
-    request.scheduled_time.CopyFrom(value)
 
 
 @contextmanager

@@ -192,6 +192,40 @@ async def two_mails(kannon: Command) -> str:
     return message_id
 
 
+async def test_a_batch_is_moved_and_has_a_tag(kannon: Command) -> None:
+    await kannon("domains", "add", "example.com")
+    options = ("--tag", "news", "--metadata", "issue=7", "--header", "X-Issue: 7", "--bcc", "d@b.de", "--at", "2h")
+    sent = await kannon(
+        "send", "--from", "n@example.com", "--subject", "s", "--text", "-", "--to", "a@b.de", *options, stdin="Hi"
+    )
+    assert sent.out.startswith("accepted 2, rejected 0")
+    [row] = (await kannon("batches", "list", "example.com", "--tag", "news")).rows
+    assert row[1:] == [row[1], "s", "news", "2", "0", "2", ""]
+    assert (await kannon("batches", "list", "example.com", "--tag", "other")).rows == []
+    assert len((await kannon("queue", "list", "example.com", "--tag", "news")).rows) == 2
+    assert dict((await kannon("batches", "show", row[1])).rows)["metadata: issue"] == "7"
+    assert (await kannon("batches", "pause", row[1])).code == 0
+    moved = await kannon("batches", "reschedule", row[1], "--at", "2030-01-02T03:04:05+00:00", "--json")
+    assert (moved.code, moved.json["moved_count"]) == (0, "2")
+    assert moved.json["scheduled_time"] == "2030-01-02T03:04:05Z"
+    assert (await kannon("batches", "cancel", row[1])).code == 0
+    refused = await kannon("batches", "reschedule", row[1], "--at", "now")
+    assert (refused.code, "is cancelled" in refused.err) == (1, True)
+    assert (await kannon("batches", "reschedule", "msg_x@example.com", "--at", "1h")).code == 1
+
+
+async def test_a_complete_message_is_sent(kannon: Command) -> None:
+    await kannon("domains", "add", "example.com")
+    message = "From: N <n@example.com>\nTo: a@b.de, C <c@d.ef>\nBcc: e@b.de\nSubject: Hi\n\nText\n"
+    sent = await kannon("send", "--raw", "-", stdin=message)
+    assert (sent.code, sent.out[:22]) == (0, "accepted 3, rejected 0")
+    assert (await kannon("send", "--raw", "-", "--to", "x@b.de", stdin=message)).out[:10] == "accepted 1"
+    for wrong, said in (("Subject: x\n\n", "no From"), ("From: x@other.example\nTo: a@b.de\n\n", "other.example")):
+        refused = await kannon("send", "--raw", "-", stdin=wrong)
+        assert (refused.code, said in refused.err) == (1, True)
+    assert (await kannon("send", "--raw", "-", "--html", "-", stdin=message)).code == 2
+
+
 async def validate_all(db: Database) -> None:
     page = await claim_to_validate(db, page=100)
     await settle_validated(db, valid=[row.id for row in page], rejected=[])
