@@ -42,7 +42,7 @@ def with_copies(request: SendRequest) -> SendRequest:
         try:
             parse_address(email)
         except ValueError:
-            return request  # nobody gets the mail, so there is nothing to copy
+            return request  # the recipient is rejected later, so there is nothing to copy
         content = replace(content, header_to=(email,))
     # The copy shows the address of its original wherever the text does.
     fields = {"email": original.email.strip(), **original.fields} if original.email else original.fields

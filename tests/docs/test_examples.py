@@ -48,10 +48,14 @@ async def test_every_command_runs(api: RunningApi, db: Database, tmp_path: Path)
     sent = await api.mailer.SendHTML(a_send(), metadata=await api.create_key("example.com"))
     (tmp_path / "hello.html").write_text("<p>Hello {{ name }}</p>")
     (tmp_path / "list.csv").write_text("email,name\nbob@example.net,Bob\n")
+    (tmp_path / "hello.txt").write_text("Hello {{ name }}")
+    (tmp_path / "hello.eml").write_text("From: news@example.com\nTo: bob@example.net\nSubject: Hello\n\nHello\n")
     async with db.acquire() as connection:
         key_id = await connection.fetchval("SELECT id FROM api_keys")
     names = {
         "hello.html": str(tmp_path / "hello.html"),
+        "hello.txt": str(tmp_path / "hello.txt"),
+        "hello.eml": str(tmp_path / "hello.eml"),
         "list.csv": str(tmp_path / "list.csv"),
         "MESSAGE_ID": sent.message_id,
         "TEMPLATE_ID": sent.template_id,
