@@ -345,8 +345,10 @@ CASE
 END;
 CREATE INDEX stats_by_delivery ON ONLY public.stats USING btree (delivery_id) WHERE (delivery_id <> 0);
 CREATE INDEX stats_by_domain ON ONLY public.stats USING btree (domain, at DESC, event_id DESC);
+CREATE INDEX stats_by_email ON ONLY public.stats USING brin (lower(email) text_bloom_ops (n_distinct_per_range='1500', false_positive_rate='0.001')) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX stats_by_message ON ONLY public.stats USING btree (message_id, at);
 CREATE INDEX stats_by_tag ON ONLY public.stats USING btree (domain, tag, at DESC, event_id DESC) WHERE (tag <> ''::text);
+CREATE INDEX stats_by_type ON ONLY public.stats USING btree (domain, type, at DESC, event_id DESC) WHERE (type <> ALL (ARRAY['accepted'::text, 'delivered'::text]));
 CREATE INDEX suppressions_by_expiry ON public.suppressions USING btree (expires_at) WHERE (expires_at < 'infinity'::timestamp with time zone);
 CREATE INDEX templates_by_age ON public.templates USING brin (created_at);
 CREATE INDEX templates_by_domain ON public.templates USING btree (domain, created_at, template_id) WHERE (type = 'template'::text);

@@ -16,11 +16,10 @@ from hypothesis import settings
 from kannon.bus.bus import Bus
 from kannon.db.pool import Database, open_database
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
-from kannon.log import setup_logging
 from tests.support.built import build_executable
 from tests.support.databases import Databases
 from tests.support.effort import set_usual_examples
-from tests.support.logs import CurrentStderr
+from tests.support.logs import setup_test_logging
 from tests.support.servers import create_database, delete_streams, drop_database, make_template
 
 # No example has a deadline: a busy machine would fail it.
@@ -47,8 +46,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _logging() -> None:
-    """The program's own logging, at debug, shown with a test that fails."""
-    setup_logging("debug", stream=CurrentStderr())
+    """At debug, shown with a test that fails."""
+    setup_test_logging()
 
 
 @pytest.fixture(scope="session")

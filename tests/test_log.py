@@ -12,14 +12,15 @@ import structlog
 from pydantic import SecretStr
 
 from kannon.log import Format, Level, describe, render_plain, setup_logging
-from tests.support.logs import CurrentStderr
+from kannon.mail.verdict import Delivered, Reply
+from tests.support.logs import setup_test_logging
 
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     yield
     structlog.contextvars.clear_contextvars()
-    setup_logging("debug", stream=CurrentStderr())
+    setup_test_logging()
 
 
 def configured(level: Level = "info", form: Format = "console") -> io.StringIO:
@@ -152,6 +153,15 @@ def test_a_plain_line_is_as_structlog_renders_it(fields: dict[str, object]) -> N
         colors=False, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
     )
     assert render_plain(None, "info", dict(event)) == structlogs(None, "info", dict(event))
+
+
+@pytest.mark.parametrize(
+    "value", [Delivered(Reply(250, "ok"), "mx"), object(), ("a", 1), {"a": 1}, [("127.0.0.1", 25)]]
+)
+def test_the_tests_refuse_a_line_with_the_repr_of_an_object(value: object) -> None:
+    setup_test_logging()
+    with pytest.raises(TypeError, match="would show verdict="):
+        structlog.get_logger().debug("tried", verdict=value)
 
 
 def test_a_hidden_line_costs_almost_nothing() -> None:

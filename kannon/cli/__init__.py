@@ -3,6 +3,8 @@
 In: arguments. Out: exit codes: 0 done, 1 failed, 2 wrong usage, 69 unavailable, 77 not allowed, 78 wrong configuration.
 """
 
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from kannon import __version__
+from kannon.cli.usage import USAGE, UsageError, describe_usage_error
 
 COMMANDS = {
     "serve": "kannon.cli.server.serve:serve",
@@ -36,13 +39,21 @@ COMMANDS = {
     "doctor": "kannon.cli.doctor.command:app",
 }
 """Name → module and attribute: a typer application, or the function of a single command."""
+PANELS = {
+    "Run it": ("serve", "check", "demo", "sandbox", "health"),
+    "Send": ("domains", "keys", "templates", "send"),
+    "What became of it": ("batches", "queue", "stats", "suppressions", "dead-letters"),
+    "This machine": ("install", "uninstall", "backup", "restore", "migrate", "version"),
+}
+"""The panels of the help. A command that stands in none is in a panel of its own at the end."""
 RENAMED = {"parked": "dead-letters"}
 """Old name → new name. An old name still works, is not listed, and prints a note on standard error."""
 
 
 class _LazyGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
+        placed = [name for names in PANELS.values() for name in names if name in COMMANDS]
+        return placed + [name for name in COMMANDS if name not in placed]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         name = RENAMED.get(cmd_name, cmd_name)
@@ -53,8 +64,9 @@ class _LazyGroup(TyperGroup):
         if not isinstance(found, typer.Typer):
             function, found = found, typer.Typer(add_completion=False)
             found.command(name)(function)
-        command = typer.main.get_command(found)
+        command: Any = typer.main.get_command(found)
         command.name = name
+        command.rich_help_panel = next((panel for panel, names in PANELS.items() if name in names), None)
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -62,6 +74,30 @@ class _LazyGroup(TyperGroup):
             note = f"kannon: kannon {args[0]} is now kannon {RENAMED[args[0]]}; the old name will be removed"
             typer.echo(note, err=True)
         return super().resolve_command(ctx, args)
+
+    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **more: Any) -> Any:  # type: ignore[override]
+        """Wrong usage is one line, not the parser's box."""
+        if not standalone_mode:
+            return super().main(args, standalone_mode=False, **more)
+        try:
+            code = super().main(args, standalone_mode=False, **more)
+        except UsageError as error:
+            typer.echo(describe_usage_error(error, self._path(sys.argv[1:] if args is None else args)), err=True)
+            sys.exit(USAGE)
+        except typer.Abort:
+            sys.exit(130)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def _path(self, words: Sequence[str]) -> str:
+        """The command that these words name, as far as there is one."""
+        path = "kannon"
+        group: Any = self
+        for word in words:
+            found = group.get_command(None, word) if hasattr(group, "get_command") else None
+            if found is None:
+                break
+            path, group = f"{path} {word}", found
+        return path
 
 
 app = typer.Typer(
@@ -88,4 +124,4 @@ def _root(
 
 
 def main() -> None:
-    app()
+    app(prog_name="kannon")

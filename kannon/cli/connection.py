@@ -1,9 +1,9 @@
 """The connection of a client command: the server, the credentials and the output, and how errors of calls end it.
 
-In: --server, --token, --ca, --config and --json, else KANNON_SERVER, KANNON_TOKEN, KANNON_CA and KANNON_CONFIG, else
-the configuration and the token file in its data_dir, so that the server's own machine needs no option. Out: an open
-`Session`. A refused call prints one line on standard error and exits 1, or 77 for wrong credentials; an unreachable
-server exits 69.
+In: --server, --token, --ca, --config, --json and --utc, else KANNON_SERVER, KANNON_TOKEN, KANNON_CA and KANNON_CONFIG,
+else the configuration and the token file in its data_dir, so that the server's own machine needs no option. Out: an
+open `Session`. A refused call prints one line on standard error and exits 1, or 77 for wrong credentials; an
+unreachable server exits 69.
 """
 
 import inspect
@@ -20,9 +20,10 @@ import typer
 from grpclib.const import Status
 
 from kannon.cli.errors import EX_NOPERM, operator_errors
-from kannon.cli.options import ConfigOption, JsonOption
+from kannon.cli.options import SHARED, ConfigOption, JsonOption, UtcOption
 from kannon.cli.output import Output
 from kannon.client import CallRefused, Client, Tls
+from kannon.client.calls import CALL_SECONDS
 from kannon.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ _NOT_ALLOWED = (Status.UNAUTHENTICATED, Status.PERMISSION_DENIED)
 ServerOption = Annotated[
     str,
     typer.Option(
-        "--server", envvar="KANNON_SERVER", help="host:port, or https://host:port for TLS. Default: api.listen."
+        "--server",
+        envvar="KANNON_SERVER",
+        help="host:port, or https://host:port for TLS. Default: api.listen.",
+        rich_help_panel=SHARED,
     ),
 ]
 TokenOption = Annotated[
@@ -43,12 +47,16 @@ TokenOption = Annotated[
         "--token",
         envvar="KANNON_TOKEN",
         help="Admin token. Default: api.admin_token, else the file admin_token in data_dir.",
+        rich_help_panel=SHARED,
     ),
 ]
 CaOption = Annotated[
     Path | None,
     typer.Option(
-        "--ca", envvar="KANNON_CA", help="PEM file of certificate authorities to trust instead of the system's."
+        "--ca",
+        envvar="KANNON_CA",
+        help="PEM file of certificate authorities to trust instead of the system's.",
+        rich_help_panel=SHARED,
     ),
 ]
 
@@ -85,7 +93,14 @@ class Endpoint:
 
         return self.config.api.admin_token.get_secret_value() or read_admin_token(self.config.data_dir)
 
-    def client(self, *, admin_token: str = "", api_key: tuple[str, str] | None = None, send_as: str = "") -> Client:
+    def client(
+        self,
+        *,
+        admin_token: str = "",
+        api_key: tuple[str, str] | None = None,
+        send_as: str = "",
+        timeout_seconds: float = CALL_SECONDS,
+    ) -> Client:
         """Raises OperatorError that names the wrong option or key."""
         server, tls = self._address()
         try:
@@ -96,6 +111,7 @@ class Endpoint:
                 send_as=send_as,
                 attribution="kannon command",
                 tls=tls,
+                timeout_seconds=timeout_seconds,
             )
         except OSError as error:  # also ssl.SSLError
             option = "--ca" if self._ca else "api.tls_cert"
@@ -150,14 +166,14 @@ class Session:
 
 
 def client_command(app: typer.Typer, name: str) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Any]]:
-    """Registers `async def command(session, …)` with its own options and --server, --token, --ca, --config, --json."""
+    """Registers `async def command(session, …)` with its own options and those of _SHARED."""
 
     def register(function: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
         _, *own = inspect.signature(function).parameters.values()
 
         def run(**arguments: Any) -> None:
             endpoint = Endpoint(*(arguments.pop(each) for each in ("server", "token", "ca", "config")))
-            output = Output(as_json=arguments.pop("as_json"))
+            output = Output(as_json=arguments.pop("as_json"), utc=arguments.pop("utc"))
             with operator_errors(), _call_errors():
                 anyio.run(_run, endpoint, output, function, arguments)
 
@@ -177,6 +193,7 @@ _SHARED = [
     inspect.Parameter("ca", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=CaOption),
     inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigOption),
     inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption),
+    inspect.Parameter("utc", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=UtcOption),
 ]
 
 

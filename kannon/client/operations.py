@@ -68,10 +68,24 @@ class OperationCalls(Calls):
         skip: int = 0,
         take: int = 100,
         tag: str = "",
+        message_id: str = "",
+        email: str = "",
+        types: Sequence[str] = (),
+        page_token: str = "",
     ) -> stats_v1.GetStatsRes:
-        """Events in [from, to), the newest first, and their number. With a tag only the events that have it."""
+        """Events in [from, to), the newest first, and their number; those of a tag, a batch, a recipient and of some
+        types, if given. `page_token` is the next_page_token of an answer to the same request."""
         request = stats_v1.GetStatsReq(
-            domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time), skip=skip, take=take, tag=tag
+            domain=domain,
+            from_date=timestamp(from_time),
+            to_date=timestamp(to_time),
+            skip=skip,
+            take=take,
+            tag=tag,
+            message_id=message_id,
+            email=email,
+            types=types,
+            page_token=page_token,
         )
         return await self._rpc(self._stats_v1.GetStats, request)
 

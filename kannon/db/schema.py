@@ -54,6 +54,7 @@ class Schema:
             if self._backup is not None and pending[0].version > 1:
                 file = await self._backup(f"schema-{pending[0].version - 1}")
                 log.info("database backed up before its migration", file=str(file))
+            log.info("applying migrations", first=pending[0].name, count=len(pending))
             for migration in await migrate(self._url):
                 log.info("migration applied", migration=migration.name)
         task_status.started()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+import structlog
 from anyio import to_thread
 
 from kannon.embedded import executables, logfile
@@ -29,6 +30,8 @@ from kannon.embedded.server import Server
 from kannon.embedded.stale_process import read_pid, stop_stale
 from kannon.embedded.upgrade import Cluster, data_major, is_ready, program_major, upgrade
 from kannon.errors import OperatorError
+
+log = structlog.get_logger()
 
 _ROLE: Final = "kannon"
 _SOCKET: Final = ".s.PGSQL.5432"
@@ -180,6 +183,7 @@ class EmbeddedPostgres(Server):
             await to_thread.run_sync(partial(shutil.rmtree, left_over, ignore_errors=True))
         fresh = self._data_dir / f"postgres.new-{secrets.token_hex(4)}"
         give_to(run_as, fresh)
+        log.info("first start: creating the PostgreSQL cluster; this takes some seconds", folder=str(place))
         initdb = [str(self._bin / "initdb"), "-D", str(fresh)]
         await self._run_once(self._spec([*initdb, *_INITDB], run_as))
         single = [str(self._bin / "postgres"), "--single", "-D", str(fresh), "-c", "log_checkpoints=off", "postgres"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 import anyio
+import structlog
 from anyio.abc import TaskStatus
 
 from kannon.embedded import logfile
@@ -23,6 +24,8 @@ from kannon.errors import OperatorError, Unavailable
 _START_SECONDS: Final = 120.0
 """Long enough for a recovery after a crash, which reads max_wal_size of WAL, or the streams' files, once."""
 _POLL_SECONDS: Final = 0.01
+
+log = structlog.get_logger()
 
 
 class Server(ABC):
@@ -117,6 +120,7 @@ class Server(ABC):
             problem = f"{self._home} cannot be used: {error.strerror}"
             # A disk that is full at a restart may have room again soon.
             raise Unavailable(problem) if self._has_served else OperatorError(problem) from None
+        log.info(f"starting {self.title}; waiting until it answers")
         self._child = spawn(spec)
         try:
             await self._until_answering(self._child, offset)

@@ -124,11 +124,11 @@ def parse_mailbox(text: str) -> tuple[str, Address]:
 
 
 def check_recipient(email: str) -> str | None:
-    """The reason of a rejected event for a malformed address, or None."""
+    """The reason of a rejected event for a malformed address, which begins as the reason of a send does, or None."""
     try:
         parse_address(email)
     except ValueError as error:
-        return f"invalid address: {error}"
+        return f"invalid_email: {error}"
     return None
 
 

@@ -17,7 +17,7 @@ from kannon.config import Dns, Route, Sender, Smtp, split_listen
 from kannon.mail.destination import Destination, SenderView
 from kannon.mail.envelope import Envelope
 from kannon.mail.simulator import simulate
-from kannon.mail.verdict import Delivered, Verdict
+from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Verdict
 from kannon.maildir import make_maildir, write_mail
 from kannon.outbound.deliver import Deliverer
 from kannon.outbound.throttled import Throttled
@@ -99,7 +99,17 @@ class Sandbox:
             if isinstance(verdict, Delivered):
                 return
             await anyio.sleep(verdict.retry_in if isinstance(verdict, Throttled) else ANSWER_RETRY_SECONDS)
-        log.warning("cannot deliver the simulator's report", to=envelope.mail_from, verdict=verdict)
+        log.warning("cannot deliver the simulator's report", to=envelope.mail_from, why=_why(verdict))
+
+
+def _why(verdict: Verdict | Throttled) -> str:
+    match verdict:
+        case Throttled():
+            return "the inbound SMTP server cannot be reached"
+        case Delivered(reply) | Refused(reply) | Deferred(Reply() as reply):
+            return " ".join(filter(None, (str(reply.code), reply.enhanced, reply.text)))
+        case Deferred():
+            return f"{verdict.stage}: {verdict.reason}"
 
 
 def _route_to(smtp: Smtp) -> Route:

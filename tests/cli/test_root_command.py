@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from kannon import __version__
-from kannon.cli import COMMANDS, RENAMED, app
+from kannon.cli import COMMANDS, PANELS, RENAMED, app
 
 NOBODY = 65534
 
@@ -47,6 +47,47 @@ def test_every_command_and_option_has_a_help_text() -> None:
 
     visit("kannon", typer.main.get_command(app), list(COMMANDS))
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("frob", "kannon: no such command 'frob' (see kannon --help)"),
+        ("batches lst", "kannon batches: no such command 'lst'. Did you mean 'list'? (see kannon batches --help)"),
+        ("send", "kannon send: give --from and --subject (see kannon send --help)"),
+        ("send --from", "kannon send: option --from requires an argument (see kannon send --help)"),
+        ("queue why", "kannon queue why: missing argument ID|MESSAGE_ID (see kannon queue why --help)"),
+        ("queue cancel x", "kannon queue cancel: ID: not a number (see kannon queue cancel --help)"),
+        ("queue list --limit 0", "kannon queue list: --limit: must be 1 or more (see kannon queue list --help)"),
+        ("queue list --limit x", "kannon queue list: --limit: not a number (see kannon queue list --help)"),
+        (
+            "stats x --since never",
+            'kannon stats: --since: give a duration such as "2h" or an ISO time (see kannon stats --help)',
+        ),
+        (
+            "queue list --state x",
+            "kannon queue list: --state: 'x' is not one of 'to_validate', 'validating', 'scheduled', 'sending'"
+            " (see kannon queue list --help)",
+        ),
+        ("sandbox wait a@b.de --timeout x", None),
+        ("domains dns a.de --zone --verify", None),
+    ],
+)
+def test_wrong_usage_is_one_line_that_names_the_option(arguments: str, line: str | None) -> None:
+    result = CliRunner().invoke(app, arguments.split(), env={"KANNON_SERVER": "127.0.0.1:1", "KANNON_TOKEN": "x"})
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), result.output
+    assert line is None or result.stderr == line + "\n"
+
+
+def test_every_command_stands_in_a_panel_of_the_help() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    assert {name for names in PANELS.values() for name in names} == COMMANDS.keys()
+    for panel, names in PANELS.items():
+        section = shown.partition(f" {panel} ")[2].partition("╰")[0]
+        assert all(f" {name} " in section for name in names), panel
+    options = CliRunner().invoke(app, ["queue", "list", "--help"]).stdout.partition("Common options")[2]
+    assert "--server" in options
+    assert "--state" not in options
 
 
 @contextmanager

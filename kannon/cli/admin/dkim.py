@@ -10,15 +10,16 @@ from typing import Annotated
 
 import typer
 
+from kannon.cli.completion import complete_domain, complete_selector
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import local_time
+from kannon.cli.output import Output, Total
 from kannon.mail.dns.records import Kind, Purpose, Record
 from kannon.pb.admin.v1.dkim_pb2 import DkimKey
 
 app = typer.Typer(help="DKIM keys of a domain.", no_args_is_help=True, add_completion=False)
 
-Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
-Selector = Annotated[str, typer.Argument(metavar="SELECTOR", show_default=False)]
+Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False, autocompletion=complete_domain)]
+Selector = Annotated[str, typer.Argument(metavar="SELECTOR", show_default=False, autocompletion=complete_selector)]
 Unseen = Annotated[bool, typer.Option("--force", help="Activate the key without a check of the DNS.")]
 
 
@@ -33,8 +34,13 @@ class Algorithm(StrEnum):
 async def list_(session: Session, domain: Domain) -> None:
     """List a domain's keys, the oldest first, and whether to publish the record of each."""
     keys = await session.admin.list_dkim_keys(domain)
-    rows = [[key.selector, key.algorithm, key.state, local_time(key.created_at), _publish(key)] for key in keys]
-    session.output.table(["selector", "algorithm", "state", "created", "publish"], rows, {"keys": keys})
+    rows = [
+        [key.selector, key.algorithm, key.state, session.output.time(key.created_at), _publish(session.output, key)]
+        for key in keys
+    ]
+    columns = ["selector", "algorithm", "state", "created", "publish"]
+    session.output.table(columns, rows, {"keys": keys}, Total("key", "keys"))
+    session.output.next(f"kannon domains dns {domain}, or kannon domains dkim rotate {domain}")
 
 
 @client_command(app, "rotate")
@@ -66,6 +72,7 @@ async def delete(
     """Delete a key that is not active. Remove its record from the DNS afterwards."""
     key = await session.admin.delete_dkim_key(domain, selector, force=force)
     session.output.lines(f"{key.selector} is deleted; remove {key.record_name} from the DNS", key)
+    session.output.next(f"kannon domains dkim list {domain}")
 
 
 @client_command(app, "enable-ed25519")
@@ -85,8 +92,9 @@ async def disable_ed25519(session: Session, domain: Domain) -> None:
     changed = [await session.admin.retire_dkim_key(domain, key.selector) for key in keys if key.state == "active"]
     # The next key has signed no mail, so no verifier needs its record.
     changed += [await session.admin.delete_dkim_key(domain, key.selector) for key in keys if key.state == "next"]
-    text = "\n".join(f"{key.selector} is {key.state}; publish: {_publish(key)}" for key in changed)
+    text = "\n".join(f"{key.selector} is {key.state}; publish: {_publish(session.output, key)}" for key in changed)
     session.output.lines(text or "the domain has no ed25519-sha256 signature", {"keys": changed})
+    session.output.next(f"kannon domains dkim list {domain}")
 
 
 def record(key: DkimKey) -> Record:
@@ -113,12 +121,17 @@ async def _activate(session: Session, domain: str, selector: str, *, force: bool
     key = await session.admin.activate_dkim_key(domain, selector, force=force)
     former = [k for k in await session.admin.list_dkim_keys(domain) if k.state == "retired" and k.publish]
     lines = [f"{key.selector} is active; the builders use it within a minute"]
-    lines += [f"{k.selector} is retired; publish: {_publish(k)}" for k in former if k.algorithm == key.algorithm]
+    lines += [
+        f"{k.selector} is retired; publish: {_publish(session.output, k)}"
+        for k in former
+        if k.algorithm == key.algorithm
+    ]
     session.output.lines("\n".join(lines), key)
+    session.output.next(f"kannon domains dkim list {domain}")
 
 
-def _publish(key: DkimKey) -> str:
+def _publish(output: Output, key: DkimKey) -> str:
     """Whether its record belongs in the DNS. `kannon domains dns --verify` asks the DNS whether it is there."""
     if not key.publish:
         return "no" if key.state == "deleted" else "no longer needed"
-    return f"until {local_time(key.needed_until)}" if key.HasField("needed_until") else "yes"
+    return f"until {output.time(key.needed_until)}" if key.HasField("needed_until") else "yes"

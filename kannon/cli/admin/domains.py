@@ -11,8 +11,11 @@ import typer
 from anyio import to_thread
 
 from kannon.cli.admin import dkim
+from kannon.cli.completion import complete_domain
 from kannon.cli.connection import Session, client_command
 from kannon.cli.errors import EX_UNAVAILABLE
+from kannon.cli.output import Total
+from kannon.cli.table import prose
 from kannon.errors import Unavailable
 from kannon.hostname import name_host
 from kannon.mail.dns.records import Record, RecordCheck, ServerNames, check_record, name_warnings, records_for
@@ -26,7 +29,7 @@ app.add_typer(dkim.app, name="dkim")
 
 LOOKUP_FAILED = RecordCheck(False, "look-up failed", "check dns.nameservers, then run this again")
 
-Name = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False, autocompletion=complete_domain)]
 
 
 class Mode(StrEnum):
@@ -48,15 +51,16 @@ class Mode(StrEnum):
 async def add(session: Session, name: Name) -> None:
     """Add a domain and create its DKIM key."""
     domain = await session.admin.create_domain(name)
-    text = f"{domain.domain} is added. Next: kannon domains dns {domain.domain}, kannon keys create {domain.domain}"
-    session.output.lines(text, domain)
+    session.output.lines(f"{domain.domain} is added", domain)
+    session.output.next(f"kannon domains dns {domain.domain}", f"kannon keys create {domain.domain}")
 
 
 @client_command(app, "list")
 async def list_(session: Session) -> None:
     """List the domains."""
     domains = await session.admin.list_domains()
-    session.output.table(["domain", "opens", "links"], [_row(d) for d in domains], domains)
+    session.output.table(["domain", "opens", "links"], [_row(d) for d in domains], domains, Total("domain", "domains"))
+    session.output.next(f"kannon domains dns {domains[0].domain}" if domains else "kannon domains add DOMAIN")
 
 
 @client_command(app, "show")
@@ -64,7 +68,8 @@ async def show(session: Session, name: Name) -> None:
     """Show a domain."""
     domain = await session.admin.find_domain(name)
     rows = [("domain", domain.domain), ("opens", _row(domain)[1]), ("links", _row(domain)[2])]
-    session.output.table(["", ""], [*rows, ("dkim p=", domain.dkim_pub_key)], domain)
+    session.output.pairs([*rows, ("dkim p=", domain.dkim_pub_key)], domain)
+    session.output.next(f"kannon domains dns {domain.domain} --verify")
 
 
 @client_command(app, "tracking")
@@ -83,6 +88,8 @@ async def tracking(
             links=domain.tracking.links if links is None else links.message,
         )
     session.output.table(["domain", "opens", "links"], [_row(domain)], domain)
+    if opens is None and links is None:
+        session.output.next(f"kannon domains tracking {domain.domain} --opens anonymous --links off")
 
 
 @client_command(app, "dns")
@@ -116,6 +123,7 @@ async def dns(
         return
     if not verify:
         _print_records(session, records, [])
+        session.output.next(f"kannon domains dns {domain.domain} --verify, once they are published")
         return
     checks = await _check_records(records, config.dns.nameservers)
     _print_records(session, records, [check or LOOKUP_FAILED for check in checks])
@@ -145,11 +153,12 @@ async def _check_records(records: Sequence[Record], nameservers: Sequence[str]) 
 
 
 def _print_records(session: Session, records: Sequence[Record], checks: Sequence[RecordCheck]) -> None:
-    columns = ["for", "name", "type", "value"]
+    names = ["for", "name", "type", "value"]
     rows = [[r.purpose.value, r.name, r.kind.value, r.value] for r in records]
-    document: list[dict[str, object]] = [dict(zip(("purpose", *columns[1:]), row, strict=True)) for row in rows]
+    document: list[dict[str, object]] = [dict(zip(("purpose", *names[1:]), row, strict=True)) for row in rows]
+    columns = list(names)
     if checks:
-        columns += ["found", "what to do"]
+        columns += ["found", prose("what to do")]
         rows = [[*row, c.problem or "good", c.hint] for row, c in zip(rows, checks, strict=True)]
         for each, c in zip(document, checks, strict=True):
             each |= {"good": c.good, "problem": c.problem, "hint": c.hint}

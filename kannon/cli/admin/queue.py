@@ -4,41 +4,59 @@ from typing import Annotated, Any
 
 import typer
 
-from kannon.cli.admin.stats import detail
+from kannon.cli.admin.events import detail, merge_last_deferral
+from kannon.cli.completion import complete_batch, complete_delivery, complete_delivery_or_batch, complete_domain
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import local_time, printable
+from kannon.cli.output import Output, Total, printable
+from kannon.cli.table import prose
+from kannon.mail.delivery import State
 from kannon.pb.admin.v1.destinations_pb2 import Destination
 from kannon.pb.admin.v1.operations_pb2 import Delivery, GetTimelineResponse, Pause
 
 app = typer.Typer(help="Mail that has no outcome yet.", no_args_is_help=True, add_completion=False)
 
-BatchOption = Annotated[str, typer.Option("--batch", metavar="MESSAGE_ID", help="Only this batch.")]
-DomainOption = Annotated[str, typer.Option("--domain", metavar="DOMAIN", help="Only this sender domain.")]
+MOST = 10_000  # waiting deliveries that the server counts
+
+BatchOption = Annotated[
+    str,
+    typer.Option("--batch", metavar="MESSAGE_ID", help="Only this batch.", autocompletion=complete_batch),
+]
+DomainOption = Annotated[
+    str,
+    typer.Option("--domain", metavar="DOMAIN", help="Only this sender domain.", autocompletion=complete_domain),
+]
 DestinationOption = Annotated[str, typer.Option("--destination", metavar="DOMAIN", help="Only this recipient domain.")]
 
 
 @client_command(app, "list")
 async def list_(
     session: Session,
-    domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", show_default=False)] = "",
+    domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", show_default=False, autocompletion=complete_domain)] = "",
     batch: BatchOption = "",
     to: Annotated[str, typer.Option(metavar="ADDRESS", help="Only this recipient.")] = "",
-    state: Annotated[str, typer.Option(help="Only this state: to_validate, validating, scheduled or sending.")] = "",
+    state: Annotated[State | None, typer.Option(help="Only this state.", show_default=False)] = None,
     tag: Annotated[str, typer.Option(help="Only of batches with this tag; needs DOMAIN.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 20,
 ) -> None:
     """List waiting deliveries, the next due first."""
     if tag and not domain:
         raise typer.BadParameter("give a DOMAIN with --tag")
-    response = await session.admin.list_deliveries(domain, message_id=batch, email=to, state=state, take=limit, tag=tag)
-    columns = ["id", "address", "state", "next try", "tries", "last reply"]
-    session.output.table(columns, [_row(d) for d in response.deliveries], response)
+    response = await session.admin.list_deliveries(
+        domain, message_id=batch, email=to, state=state or "", take=limit, tag=tag
+    )
+    columns = ["id", "address", "state", "next try", "tries", prose("last reply", "yellow")]
+    rows = [_row(session.output, delivery) for delivery in response.deliveries]
+    session.output.table(columns, rows, response, Total("waiting mail", "waiting mails", response.total, MOST))
+    if rows:
+        session.output.next(f"kannon queue why {rows[0][0]}")
 
 
 @client_command(app, "why")
 async def why(
     session: Session,
-    which: Annotated[str, typer.Argument(metavar="ID|MESSAGE_ID", show_default=False)],
+    which: Annotated[
+        str, typer.Argument(metavar="ID|MESSAGE_ID", show_default=False, autocompletion=complete_delivery_or_batch)
+    ],
     address: Annotated[str, typer.Argument(metavar="[ADDRESS]", show_default=False)] = "",
 ) -> None:
     """Show why a mail has not arrived: the state and events of a delivery, given by ID or by batch and address."""
@@ -48,18 +66,25 @@ async def why(
         response = await session.admin.find_timeline(message_id=which, email=address)
     else:
         response = await session.admin.find_timeline(int(which))
-    if not session.output.as_json:
-        print(printable(summarize(response)))
+    output = session.output
+    if not output.as_json:
+        print(printable(summarize(response, output)))
     rows = [
-        [local_time(e.timestamp), e.type, detail(e), " ".join(filter(None, (e.stage, e.host)))] for e in response.events
+        [output.time(e.timestamp), e.type, detail(e), " ".join(filter(None, (e.stage, e.host)))]
+        for e in merge_last_deferral(response.events)
     ]
-    session.output.table(["time", "event", "detail", "where"], rows, response)
+    output.table(["time", "event", prose("detail"), "where"], rows, response)
+    if response.HasField("waiting"):
+        number = response.waiting.delivery_id
+        output.next(f"kannon queue retry {number}, or kannon queue cancel {number}")
 
 
 @client_command(app, "retry")
 async def retry(
     session: Session,
-    delivery_id: Annotated[int, typer.Argument(metavar="[ID]", min=0, show_default=False)] = 0,
+    delivery_id: Annotated[
+        int, typer.Argument(metavar="[ID]", min=0, show_default=False, autocompletion=complete_delivery)
+    ] = 0,
     batch: BatchOption = "",
     domain: DomainOption = "",
     destination: DestinationOption = "",
@@ -71,11 +96,15 @@ async def retry(
         delivery_id=delivery_id, message_id=batch, domain=domain, destination=destination
     )
     session.output.lines(f"{count} deliveries are retried now", {"count": count})
+    session.output.next(f"kannon queue why {delivery_id}" if delivery_id else "kannon queue list")
 
 
 @client_command(app, "cancel")
 async def cancel(
-    session: Session, delivery_id: Annotated[int, typer.Argument(metavar="ID", min=1, show_default=False)]
+    session: Session,
+    delivery_id: Annotated[
+        int, typer.Argument(metavar="ID", min=1, show_default=False, autocompletion=complete_delivery)
+    ],
 ) -> None:
     """Cancel a delivery for good."""
     response = await session.admin.cancel_delivery(delivery_id)
@@ -85,6 +114,7 @@ async def cancel(
         else "cancelled"
     )
     session.output.lines(text, response)
+    session.output.next(f"kannon queue why {delivery_id}")
 
 
 @client_command(app, "pause")
@@ -94,6 +124,7 @@ async def pause(
     """Pause a batch, a sender domain or a recipient domain. New mail is still accepted, and waits."""
     held = await session.admin.pause(**_one(batch, domain, destination))
     session.output.lines(f"{_subject(held)} is paused", held)
+    session.output.next(f"kannon queue resume --{_KINDS[held.WhichOneof('subject') or '']} {_subject(held)}")
 
 
 @client_command(app, "resume")
@@ -103,14 +134,18 @@ async def resume(
     """Resume what pause has paused."""
     count = await session.admin.resume(**_one(batch, domain, destination))
     session.output.lines(f"resumed; {count} deliveries are due now", {"released_count": count})
+    session.output.next("kannon queue list")
 
 
 @client_command(app, "pauses")
 async def pauses(session: Session) -> None:
     """List the pauses."""
     held = await session.admin.list_pauses()
-    rows = [[each.WhichOneof("subject") or "", _subject(each), local_time(each.since)] for each in held]
-    session.output.table(["kind", "name", "since"], rows, held)
+    time = session.output.time
+    rows = [[_KINDS[each.WhichOneof("subject") or ""], _subject(each), time(each.since)] for each in held]
+    session.output.table(["kind", "name", "since"], rows, held, Total("pause", "pauses"))
+    if rows:
+        session.output.next(f"kannon queue resume --{rows[0][0]} {rows[0][1]}")
 
 
 @client_command(app, "destinations")
@@ -121,11 +156,21 @@ async def destinations(
 ) -> None:
     """List the destination mail servers, or those with HOST in their names, the busiest first."""
     response = await session.admin.list_destinations(host, take=limit)
-    columns = ["mail servers", "waiting", "in flight", "connections", "TLS", "last verdict", "next probe", "sender"]
-    session.output.table(columns, [_destination_row(each) for each in response.destinations], response)
+    columns = [
+        "mail servers",
+        "waiting",
+        "in flight",
+        "connections",
+        "TLS",
+        prose("last verdict"),
+        "next probe",
+        "sender",
+    ]
+    rows = [_destination_row(each) for each in response.destinations]
+    session.output.table(columns, rows, response, Total("destination", "destinations", response.total))
 
 
-def summarize(timeline: GetTimelineResponse) -> str:
+def summarize(timeline: GetTimelineResponse, output: Output) -> str:
     """The state of a delivery in one line."""
     if not timeline.HasField("waiting"):
         last = [e for e in timeline.events if e.type in ("rejected", "delivered", "bounced", "failed")]
@@ -137,7 +182,7 @@ def summarize(timeline: GetTimelineResponse) -> str:
         times = "once" if delivery.attempts == 1 else f"{delivery.attempts} times"
         tried = f"tried {times}, last reply: {_last(delivery)}"
     if delivery.HasField("cancelled_at"):
-        return f"cancelled {local_time(delivery.cancelled_at)}; {tried}"
+        return f"cancelled {output.time(delivery.cancelled_at)}; {tried}"
     if delivery.state == "sending":
         return f"in flight; {tried}"
     if delivery.paused_by:
@@ -147,7 +192,10 @@ def summarize(timeline: GetTimelineResponse) -> str:
     if not delivery.HasField("next_attempt_at"):
         return f"its pause has just ended; {tried}"
     reason = f": {delivery.last_text}" if delivery.last_text and not delivery.attempts else ""
-    return f"waits until {local_time(delivery.next_attempt_at)}; {tried}{reason}"
+    return f"next try {output.time(delivery.next_attempt_at)}; {tried}{reason}"
+
+
+_KINDS = {"message_id": "batch", "domain": "domain", "destination": "destination", "": ""}
 
 
 def _one(batch: str, domain: str, destination: str) -> dict[str, Any]:
@@ -160,9 +208,9 @@ def _subject(pause: Pause) -> str:
     return pause.message_id or pause.domain or pause.destination
 
 
-def _row(delivery: Delivery) -> list[str]:
+def _row(output: Output, delivery: Delivery) -> list[str]:
     state = "cancelled" if delivery.HasField("cancelled_at") else delivery.state
-    when = local_time(delivery.next_attempt_at) if delivery.HasField("next_attempt_at") else ""
+    when = output.time(delivery.next_attempt_at) if delivery.HasField("next_attempt_at") else ""
     when = "paused" if delivery.paused_by else when
     return [str(delivery.delivery_id), delivery.email, state, when, str(delivery.attempts), _last(delivery)]
 

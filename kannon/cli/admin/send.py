@@ -2,7 +2,8 @@
 
 In: files and options. Out: one batch per 10,000 recipients, or one of a complete message. Each call has its own
 idempotency key, so that a retry after a lost answer does not send twice. Without --key the admin token authenticates
-the calls.
+the calls. With --dry-run the server checks the same calls and stores nothing, so it accepts exactly what a send
+accepts.
 """
 
 import secrets
@@ -20,11 +21,19 @@ import typer
 from kannon.cli.admin.preview import render_preview
 from kannon.cli.admin.recipients import read_recipients, read_text
 from kannon.cli.admin.send_raw import Labels, raw_request
+from kannon.cli.completion import complete_domain, complete_template
 from kannon.cli.connection import Session, client_command
+from kannon.cli.output import printable
 from kannon.cli.timeparse import parse_time
 from kannon.client import CallRefused, Client
 from kannon.errors import OperatorError, Unavailable
-from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import Attachment, SendHTMLReq, SendRes, SendTemplateReq
+from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import (
+    Attachment,
+    RejectedRecipient,
+    SendHTMLReq,
+    SendRes,
+    SendTemplateReq,
+)
 from kannon.pb.mailer.types.mailer_types_pb2 import HeaderField, Headers, OneClickUnsubscribe, Recipient, Sender
 from kannon.pb.mailer.v1.mailer_pb2 import SendRawRequest
 
@@ -33,6 +42,7 @@ app = typer.Typer(add_completion=False)
 BATCH = 10_000
 """Recipients of one call: about a megabyte, about half a second."""
 _TRIES = 4
+_NO_PREVIEW = "(no preview: a template's HTML can be read with the admin token only)"
 
 SendRequest = SendHTMLReq | SendTemplateReq
 
@@ -43,7 +53,9 @@ async def send(
     sender: Annotated[str, typer.Option("--from", help='The sender: "Name <address>".', show_default=False)] = "",
     subject: Annotated[str, typer.Option(help="The subject; may contain {{ placeholders }}.", show_default=False)] = "",
     html: Annotated[Path | None, typer.Option(help="An HTML file; - is standard input.", show_default=False)] = None,
-    template: Annotated[str, typer.Option(help="A template id, instead of --html.")] = "",
+    template: Annotated[
+        str, typer.Option(help="A template id, instead of --html.", autocompletion=complete_template)
+    ] = "",
     text: Annotated[
         Path | None,
         typer.Option(
@@ -78,8 +90,12 @@ async def send(
     key: Annotated[
         str, typer.Option(envvar="KANNON_KEY", help="API key. Default: the admin token authenticates the send.")
     ] = "",
-    domain: Annotated[str, typer.Option(help="The domain to send as. Default: the domain of --from.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the first mail and send nothing.")] = False,
+    domain: Annotated[
+        str, typer.Option(help="The domain to send as. Default: the domain of --from.", autocompletion=complete_domain)
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Let the server check the send, print the first mail, and send nothing.")
+    ] = False,
 ) -> None:
     """Send mail."""
     labels = Labels(tag, _pairs(metadata, "--metadata"))
@@ -88,10 +104,10 @@ async def send(
         if sender or subject or html or template or text or recipients:
             raise typer.BadParameter("the message has its own sender, subject and text", param_hint="--raw")
         message, from_domain = raw_request(raw, to, labels, scheduled)
-        if dry_run:
-            raise typer.BadParameter("a raw message has no preview", param_hint="--dry-run")
+        message.validate_only = dry_run
         client = session.tenant(_ascii_domain(domain or from_domain, "--domain"), key)
-        _report(session, [await _send(client, message)])
+        answers = [await _send(client, message)]
+        _report_check(session, answers, "") if dry_run else _report(session, answers)
         return
     if not sender or not subject.strip():
         raise typer.BadParameter("give --from and --subject")
@@ -123,18 +139,17 @@ async def send(
         request.one_click_unsubscribe.CopyFrom(OneClickUnsubscribe(url_template=unsubscribe_url))
     if scheduled is not None:
         request.scheduled_time.FromDatetime(scheduled)
-    if dry_run:
-        request.recipients.extend(everyone[:1])
-        source = (await session.admin.find_template(template)).html if template else read_text(html) if html else ""
-        session.output.lines(preview := render_preview(request, source, domain), {"preview": preview})
-        return
+    request.validate_only = dry_run
     try:
         answers = await _send_all(session.tenant(domain, key), request, everyone)
     except CallRefused as error:
         if str(error).startswith("x-kannon-domain"):
             raise OperatorError(f'{option}: the server has no domain "{domain}"; see kannon domains add') from None
         raise
-    _report(session, answers)
+    if dry_run:
+        _report_check(session, answers, await _preview(session, answers, request, everyone, domain))
+    else:
+        _report(session, answers)
 
 
 async def _send_all(client: Client, request: SendRequest, everyone: list[Recipient]) -> list[SendRes]:
@@ -159,15 +174,64 @@ async def _send(client: Client, request: SendRequest | SendRawRequest) -> SendRe
     return await client.send(request, idempotency_key=key)
 
 
-def _report(session: Session, answers: list[SendRes]) -> None:
-    accepted = sum(answer.accepted_count for answer in answers)
+def _counts(answers: list[SendRes]) -> tuple[int, list[RejectedRecipient]]:
     rejected = [each for answer in answers for each in answer.rejected_recipients]
+    return sum(answer.accepted_count for answer in answers), rejected
+
+
+async def _preview(
+    session: Session, answers: list[SendRes], request: SendRequest, everyone: list[Recipient], domain: str
+) -> str:
+    """The first mail that a send would make. Empty: it would make none."""
+    accepted, rejected = _counts(answers)
+    refused = {each.email for each in rejected if each.reason != "duplicate"}
+    del request.recipients[:]
+    request.recipients.extend([each for each in everyone if each.email not in refused][:1])
+    if not accepted or not request.recipients:
+        return ""
+    html = await _html(session, request)
+    return render_preview(request, html, domain) if html is not None else _NO_PREVIEW
+
+
+def _report_check(session: Session, answers: list[SendRes], preview: str) -> None:
+    """The preview, then what the server accepts."""
+    accepted, rejected = _counts(answers)
+    if session.output.as_json:
+        document = {"accepted_count": accepted, "rejected_count": len(rejected), "rejected_recipients": rejected}
+        session.output.json({"preview": preview} | document)
+    else:
+        if preview:
+            print(preview, end="\n\n")
+        print(f"checked, nothing is sent: {accepted} accepted, {len(rejected)} rejected")
+        _print_rejected(rejected)
+    if not accepted:
+        raise typer.Exit(1)
+
+
+async def _html(session: Session, request: SendRequest) -> str | None:
+    """None: a template, which the admin token alone can read."""
+    if isinstance(request, SendHTMLReq):
+        return request.html
+    try:
+        return (await session.admin.find_template(request.template_id)).html
+    except (OperatorError, CallRefused):
+        return None
+
+
+def _print_rejected(rejected: list[RejectedRecipient]) -> None:
+    for each in rejected:
+        print(printable(f"  {each.email}: {each.reason}"))
+
+
+def _report(session: Session, answers: list[SendRes]) -> None:
+    accepted, rejected = _counts(answers)
     if session.output.as_json:
         session.output.json({"accepted_count": accepted, "rejected_count": len(rejected), "batches": answers})
     else:
         print(f"accepted {accepted}, rejected {len(rejected)}: {', '.join(a.message_id for a in answers)}")
-        for each in rejected:
-            print(f"  {each.email}: {each.reason}")
+        _print_rejected(rejected)
+        if accepted:
+            session.output.next(f"kannon batches show {answers[0].message_id}")
     if not accepted:
         raise typer.Exit(1)
 

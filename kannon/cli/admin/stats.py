@@ -1,6 +1,5 @@
-"""`kannon stats`: shows the counts and events of a domain, once or continuously."""
+"""`kannon stats`: shows the counts and events of a domain, a batch or a recipient, once or continuously."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,9 +9,14 @@ import anyio
 import typer
 
 from kannon.cli.admin.chart import sparkline
+from kannon.cli.admin.events import ENDINGS, detail, merge_last_deferral
+from kannon.cli.completion import complete_batch, complete_domain
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import local_time, printable
+from kannon.cli.output import Output, Total, printable
+from kannon.cli.table import prose
 from kannon.cli.timeparse import parse_time
+from kannon.mail.event import EventType
+from kannon.pb.stats.apiv1.statsapiv1_pb2 import GetStatsRes
 from kannon.pb.stats.types.stats_pb2 import Stats, StatsAggregated
 
 if TYPE_CHECKING:
@@ -22,7 +26,9 @@ app = typer.Typer(add_completion=False)
 
 WATCH_SECONDS = 1.0
 _PAGE = 1000
-_COLUMNS = ["time", "type", "address", "detail", "message"]
+_COLUMNS = ("time", "type", "address", prose("detail"), "message")
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+MOST = 10_000  # events of a batch, or to an address, that the server counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +40,84 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """The events of a domain; with a tag only those that have it."""
+class Chosen:
+    """The events to show. Empty: all of the domain."""
 
     domain: str
-    tag: str
+    batch: str = ""
+    to: str = ""
+    types: tuple[str, ...] = ()
+    tag: str = ""
+
+    @property
+    def is_narrow(self) -> bool:
+        """No counter knows how many there are in an hour."""
+        return bool(self.batch or self.to)
+
+    async def list(self, session: Session, span: Span, limit: int) -> GetStatsRes:
+        """The newest, in calls of at most _PAGE."""
+        found = GetStatsRes()
+        while True:
+            answer = await session.admin.list_stats(
+                self.domain,
+                from_time=span.from_time,
+                to_time=span.to_time,
+                take=min(limit - len(found.stats), _PAGE),
+                message_id=self.batch,
+                email=self.to,
+                types=self.types,
+                tag=self.tag,
+                page_token=found.next_page_token,
+            )
+            found.total, found.next_page_token = answer.total, answer.next_page_token
+            found.stats.extend(answer.stats)
+            if not answer.next_page_token or len(found.stats) >= limit:
+                return found
+
+    async def count(self, session: Session, span: Span) -> Sequence[StatsAggregated]:
+        """By type and hour; nothing where no counter knows."""
+        if self.is_narrow:
+            return []
+        hours = await session.admin.count_stats(
+            self.domain, from_time=span.from_time, to_time=span.to_time, tag=self.tag
+        )
+        return [each for each in hours.stats if not self.types or each.type in self.types]
 
 
 @client_command(app, "stats")
 async def stats(
     session: Session,
-    domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", show_default=False)] = "",
-    since: Annotated[str, typer.Option(help='Only events at or after this time: "2h" (ago) or an ISO time.')] = "24h",
+    domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", show_default=False, autocompletion=complete_domain)] = "",
+    batch: Annotated[
+        str, typer.Option(metavar="MESSAGE_ID", help="Only this batch.", autocompletion=complete_batch)
+    ] = "",
+    kind: Annotated[
+        list[EventType] | None, typer.Option("--type", help="Only this type; may be repeated.", show_default=False)
+    ] = None,
+    to: Annotated[str, typer.Option(metavar="ADDRESS", help="Only this recipient.")] = "",
+    since: Annotated[
+        str,
+        typer.Option(
+            help='Only events at or after this time: "2h" (ago) or an ISO time. Default: 24h; all with --batch or --to.'
+        ),
+    ] = "",
     until: Annotated[str, typer.Option(help="Only events before this time. Same formats. Default: now.")] = "",
     tag: Annotated[str, typer.Option(help="Only events of batches with this tag.")] = "",
     limit: Annotated[int, typer.Option(min=0, max=10000, help="Show at most this many events.")] = 20,
     watch: Annotated[bool, typer.Option("--watch", help="Update until interrupted.")] = False,
 ) -> None:
-    """Show counts by type and hour, and the latest events. DOMAIN is optional if there is only one."""
+    """Show counts by type and hour, and the latest events. DOMAIN may be left out if there is only one."""
     now = datetime.now(UTC)
-    domain = domain or await _only_domain(session)
-    from_time = parse_time(since, now, "--since")
-    which = Filter(domain, tag)
-    if watch and sys.stdout.isatty() and not session.output.as_json:
-        await _watch(session, which, now - from_time, limit)
+    domain = domain or batch.rpartition("@")[2] or await _only_domain(session)
+    chosen = Chosen(domain, batch, to, tuple(each.value for each in kind or ()), tag)
+    begin = EARLIEST if chosen.is_narrow and not since else parse_time(since or "24h", now, "--since")
+    if watch and session.output.at_terminal:
+        await _watch(session, chosen, now - begin, limit)
     elif watch:
-        await _follow(session, which, now)
+        await _follow(session, chosen, now)
     else:
-        span = Span(from_time, parse_time(until, now, "--until") if until else now)
-        await _show_once(session, which, span, limit)
+        span = Span(begin, parse_time(until, now, "--until") if until else now)
+        await _show_once(session, chosen, span, limit)
 
 
 async def _only_domain(session: Session) -> str:
@@ -74,29 +129,29 @@ async def _only_domain(session: Session) -> str:
     return domains[0]
 
 
-async def _show_once(session: Session, which: Filter, span: Span, limit: int) -> None:
-    events = await session.admin.list_stats(
-        which.domain, from_time=span.from_time, to_time=span.to_time, take=limit, tag=which.tag
-    )
-    hours = await _count(session, which, span)
+async def _show_once(session: Session, chosen: Chosen, span: Span, limit: int) -> None:
+    output = session.output
+    events = await chosen.list(session, span, limit)
+    hours = await chosen.count(session, span)
     counts = [(name, total) for name, total, _ in _summary(hours, span)]
     document = {"counts": dict(counts), "hours": list(hours), "total": events.total, "stats": list(events.stats)}
-    if sys.stdout.isatty() and not session.output.as_json:
-        session.output.table(["type", "count", "by hour"], _chart(hours, span), document)
-        print()
-    elif not session.output.as_json:
+    shown = merge_last_deferral(events.stats)
+    if output.at_terminal:
+        if hours:
+            output.table(["type", "count", "by hour"], _chart(hours, span), document)
+            print()
+    elif not output.as_json and not chosen.is_narrow:
         print("  ".join(f"{name} {count}" for name, count in counts) or "no events")
-    session.output.table(_COLUMNS, [_row(event) for event in events.stats], document)
+    # A deferral that is merged with the end of its delivery is shown too.
+    total = Total("event", "events", events.total - len(events.stats) + len(shown), MOST if chosen.is_narrow else 0)
+    # At a terminal of 80 columns the batch needs a line of its own, which says nothing where it is given.
+    width = len(_COLUMNS) - 1 if chosen.batch and output.at_terminal else len(_COLUMNS)
+    output.table(_COLUMNS[:width], [_row(output, event)[:width] for event in shown], document, total)
+    if shown and (hint := next((e for e in shown if e.delivery_id and e.type in ("error", *ENDINGS)), None)):
+        output.next(f"kannon queue why {hint.delivery_id}")
 
 
-async def _count(session: Session, which: Filter, span: Span) -> Sequence[StatsAggregated]:
-    answer = await session.admin.count_stats(
-        which.domain, from_time=span.from_time, to_time=span.to_time, tag=which.tag
-    )
-    return answer.stats
-
-
-async def _watch(session: Session, which: Filter, back: timedelta, limit: int) -> None:
+async def _watch(session: Session, chosen: Chosen, back: timedelta, limit: int) -> None:
     """Redraws the chart and the latest events every second."""
     from rich.live import Live
 
@@ -104,12 +159,10 @@ async def _watch(session: Session, which: Filter, back: timedelta, limit: int) -
         while True:
             now = datetime.now(UTC)
             span = Span(now - back, now)
-            hours = await _count(session, which, span)
-            events = await session.admin.list_stats(
-                which.domain, from_time=span.from_time, take=min(limit, _PAGE), tag=which.tag
-            )
-            rows = [_row(event) for event in events.stats]
-            live.update(_dashboard(which.domain, _chart(hours, span), rows), refresh=True)
+            hours = await chosen.count(session, span)
+            events = await chosen.list(session, span, min(limit, _PAGE))
+            rows = [_row(session.output, event) for event in merge_last_deferral(events.stats)]
+            live.update(_dashboard(chosen.domain, _chart(hours, span), rows), refresh=True)
             await anyio.sleep(WATCH_SECONDS)
 
 
@@ -127,13 +180,13 @@ def _dashboard(domain: str, chart: Sequence[Sequence[str]], events: Sequence[Seq
     return Group(counts, "", latest)
 
 
-async def _follow(session: Session, which: Filter, start: datetime) -> None:
+async def _follow(session: Session, chosen: Chosen, start: datetime) -> None:
     """Prints each new event as a line. Polls every second; an event up to a minute late is shown too, once."""
     shown: dict[str, datetime] = {}
     while True:
         now = datetime.now(UTC)
         since = max(start, now - timedelta(minutes=1))
-        page = await session.admin.list_stats(which.domain, from_time=since, take=_PAGE, tag=which.tag)
+        page = await chosen.list(session, Span(since, now + timedelta(minutes=1)), _PAGE)
         for event in reversed(page.stats):
             if event.event_id not in shown:
                 shown[event.event_id] = event.timestamp.ToDatetime(UTC)
@@ -146,7 +199,7 @@ def _print_event(session: Session, event: Stats) -> None:
     if session.output.as_json:
         session.output.json(event)
     else:
-        print("  ".join(printable(cell) for cell in _row(event)), flush=True)
+        print("  ".join(printable(cell) for cell in _row(session.output, event)), flush=True)
 
 
 def _summary(hours: Sequence[StatsAggregated], span: Span) -> list[tuple[str, int, str]]:
@@ -161,26 +214,5 @@ def _chart(hours: Sequence[StatsAggregated], span: Span) -> list[list[str]]:
     return [[name, str(total), line] for name, total, line in _summary(hours, span)]
 
 
-def _row(event: Stats) -> list[str]:
-    return [local_time(event.timestamp), event.type, event.email, detail(event), event.message_id]
-
-
-def detail(event: Stats) -> str:
-    """The reply, reason or URL of an event in one line."""
-    data = event.data
-    match data.WhichOneof("data"):
-        case "delivered":
-            reply = f"{data.delivered.code or ''} {data.delivered.msg}".strip() or event.host
-            return f"{reply} ({event.tls})" if event.tls else reply
-        case "bounced":
-            return f"{data.bounced.code or ''} {data.bounced.msg}".strip()
-        case "error":
-            return f"{data.error.code or ''} {data.error.msg}".strip()
-        case "rejected":
-            return data.rejected.reason
-        case "failed":
-            return data.failed.reason
-        case "clicked":
-            return data.clicked.url
-        case _:
-            return event.host
+def _row(output: Output, event: Stats) -> list[str]:
+    return [output.time(event.timestamp), event.type, event.email, detail(event), event.message_id]

@@ -12,8 +12,10 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kannon.cli.admin.recipients import read_text
+from kannon.cli.completion import complete_domain
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import local_time
+from kannon.cli.output import Output, Total
+from kannon.cli.table import prose
 from kannon.cli.timeparse import parse_time
 from kannon.errors import InvalidArgument, OperatorError
 from kannon.mail.send_request import MAX_ADDRESS
@@ -26,7 +28,7 @@ _PAGE = 1000
 _MAX_NOTE = 500  # the server's limit
 _COLUMNS = ["email", "cause", "since", "expires_at", "note", "code", "enhanced_status", "text", "host", "message_id"]
 
-Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
+Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False, autocompletion=complete_domain)]
 Email = Annotated[str, typer.Argument(metavar="ADDRESS", show_default=False)]
 Emails = Annotated[list[str], typer.Argument(metavar="ADDRESS...", show_default=False)]
 
@@ -51,8 +53,14 @@ async def list_(
 ) -> None:
     """List a domain's suppressed addresses in alphabetical order."""
     response = await session.admin.list_suppressions(domain, cause=cause or "", after=after, take=limit)
-    rows = [[s.email, s.cause, local_time(s.since), _until(s), _reason(s)] for s in response.suppressions]
-    session.output.table(["address", "cause", "since", "until", "reason"], rows, response)
+    output = session.output
+    rows = [[s.email, s.cause, output.time(s.since), _until(output, s), _reason(s)] for s in response.suppressions]
+    columns = ["address", "cause", "since", "until", prose("reason")]
+    output.table(columns, rows, response, Total("suppressed address", "suppressed addresses", response.total))
+    if rows and response.total > len(rows):
+        output.next(f"kannon suppressions list {domain} --after {rows[-1][0]}")
+    elif rows:
+        output.next(f"kannon suppressions show {domain} {rows[0][0]}")
 
 
 @client_command(app, "show")
@@ -60,14 +68,17 @@ async def show(session: Session, domain: Domain, email: Email) -> None:
     """Show why an address is suppressed. Exits 1 if it is not."""
     found = await session.admin.find_suppression(domain, email)
     rows = [
-        ["address", found.email],
-        ["cause", found.cause],
-        ["since", local_time(found.since)],
-        ["until", _until(found)],
+        ("address", found.email),
+        ("cause", found.cause),
+        ("since", session.output.time(found.since)),
+        ("until", _until(session.output, found)),
     ]
     if found.event_id:
-        rows += [["delivery", str(found.delivery_id)], ["message", found.message_id], ["host", found.host]]
-    session.output.table(["", ""], [*rows, ["reason", _reason(found)]], found)
+        rows += [("delivery", str(found.delivery_id)), ("message", found.message_id), ("host", found.host)]
+    session.output.pairs([*rows, ("reason", _reason(found))], found)
+    if found.event_id:
+        session.output.next(f"kannon queue why {found.delivery_id}")
+    session.output.next(f"kannon suppressions remove {domain} {found.email}")
 
 
 @client_command(app, "add")
@@ -83,6 +94,7 @@ async def add(
     entries = [Suppression(email=email, note=note, expires_at=_timestamp(until)) for email in emails]
     count = await session.admin.add_suppressions(domain, entries)
     session.output.lines(f"{count} added", {"count": count})
+    session.output.next(f"kannon suppressions list {domain}")
 
 
 @client_command(app, "remove")
@@ -90,6 +102,7 @@ async def remove(session: Session, domain: Domain, emails: Emails) -> None:
     """Remove addresses from the list. Exits 1 if one was not suppressed."""
     removed = await session.admin.remove_suppressions(domain, emails)
     session.output.lines("\n".join(f"{email} is removed" for email in removed), {"removed": removed})
+    session.output.next(f"kannon suppressions list {domain}")
     if len(removed) < len({email.strip().lower() for email in emails}):
         raise OperatorError("some of these addresses were not suppressed")
 
@@ -108,6 +121,7 @@ async def import_(
     for start in range(0, len(entries), _PAGE):
         count += await session.admin.add_suppressions(domain, entries[start : start + _PAGE])
     session.output.lines(f"{count} of {len(entries)} added", {"count": count, "read": len(entries)})
+    session.output.next(f"kannon suppressions list {domain}")
 
 
 @client_command(app, "export")
@@ -135,6 +149,7 @@ async def policy(
         await session.admin.set_suppression(domain, enabled=enabled)
     state = await session.admin.suppression_enabled(domain)
     session.output.lines(f"suppression is {'on' if state else 'off'} for {domain}", {"enabled": state})
+    session.output.next(f"kannon suppressions policy {domain} --{'off' if state else 'on'}")
 
 
 async def _all(session: Session, domain: str) -> AsyncIterator[Suppression]:
@@ -200,8 +215,8 @@ def _iso(at: Timestamp) -> str:
     return at.ToDatetime(UTC).isoformat()
 
 
-def _until(suppression: Suppression) -> str:
-    return local_time(suppression.expires_at) if suppression.HasField("expires_at") else "never"
+def _until(output: Output, suppression: Suppression) -> str:
+    return output.time(suppression.expires_at) if suppression.HasField("expires_at") else "never"
 
 
 def _reason(suppression: Suppression) -> str:

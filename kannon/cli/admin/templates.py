@@ -6,14 +6,17 @@ from typing import Annotated
 import typer
 
 from kannon.cli.admin.recipients import read_text
+from kannon.cli.completion import complete_domain, complete_template
 from kannon.cli.connection import Session, client_command
+from kannon.cli.output import Total
+from kannon.cli.table import prose
 
 app = typer.Typer(help="Templates of a domain.", no_args_is_help=True, add_completion=False)
 
 _PAGE = 1000
 
-Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
-TemplateId = Annotated[str, typer.Argument(metavar="TEMPLATE_ID", show_default=False)]
+Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False, autocompletion=complete_domain)]
+TemplateId = Annotated[str, typer.Argument(metavar="TEMPLATE_ID", show_default=False, autocompletion=complete_template)]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An HTML file; - is standard input.", show_default=False)]
 
 
@@ -24,6 +27,9 @@ async def create(
     """Store a template and print its id."""
     template = await session.admin.create_template(domain, html=read_text(file), title=title)
     session.output.lines(template.template_id, template)
+    session.output.next(
+        f"kannon send --from you@{domain} --subject SUBJECT --template {template.template_id} --to ADDRESS"
+    )
 
 
 @client_command(app, "update")
@@ -39,6 +45,7 @@ async def update(
         title = (await session.admin.find_template(template_id)).title
     template = await session.admin.update_template(template_id, html=html, title=title)
     session.output.lines(f"{template.template_id} is updated", template)
+    session.output.next(f"kannon templates show {template.template_id}")
 
 
 @client_command(app, "list")
@@ -51,7 +58,10 @@ async def list_(session: Session, domain: Domain) -> None:
             break
         templates += page
     rows = [[t.template_id, t.title, f"{len(t.html.encode())} B"] for t in templates]
-    session.output.table(["id", "title", "size"], rows, {"templates": templates, "total": total})
+    document = {"templates": templates, "total": total}
+    session.output.table(["id", prose("title"), "size"], rows, document, Total("template", "templates", total))
+    if not rows:
+        session.output.next(f"kannon templates create {domain} FILE")
 
 
 @client_command(app, "show")

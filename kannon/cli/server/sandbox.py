@@ -16,9 +16,10 @@ from typing import Annotated
 import typer
 
 from kannon.cli.errors import operator_errors
-from kannon.cli.options import ConfigOption, JsonOption
-from kannon.cli.output import Output, printable
+from kannon.cli.options import ConfigOption, JsonOption, UtcOption
+from kannon.cli.output import Output, Total, printable
 from kannon.cli.server.sandbox_mail import SandboxMail, parse_sandbox_mail
+from kannon.cli.table import prose
 from kannon.errors import OperatorError
 from kannon.maildir import StoredMail, delete_mails, list_mails
 
@@ -37,13 +38,18 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
     config: ConfigOption = None,
     as_json: JsonOption = False,
+    utc: UtcOption = False,
 ) -> None:
     """List the mails, the newest first."""
     with operator_errors():
-        mails = [mail for each in _list(_folder(config))[:limit] if (mail := _read(each, HEADER_BYTES))]
-        rows = [[mail.id, mail.time, mail.sender, mail.recipient, mail.subject] for mail in mails]
-        columns = ["id", "time", "from", "to", "subject"]
-        Output(as_json).table(columns, rows, [mail.summary() for mail in mails])
+        output, stored = Output(as_json, utc), _list(_folder(config))
+        mails = [mail for each in stored[:limit] if (mail := _read(each, HEADER_BYTES))]
+        rows = [[mail.id, output.time(mail.at), mail.sender, mail.recipient, mail.subject] for mail in mails]
+        columns = ["id", "time", prose("from"), "to", prose("subject")]
+        total = Total("mail", "mails", len(stored))
+        output.table(columns, rows, [mail.summary() for mail in mails], total)
+        if mails:
+            output.next(f"kannon sandbox show {mails[0].id}")
 
 
 @app.command("show")

@@ -29,11 +29,6 @@ class SandboxMail:
     attachments: list[str]
     source: bytes
 
-    @property
-    def time(self) -> str:
-        """Local time, to the second."""
-        return self.at.astimezone().isoformat(sep=" ", timespec="seconds")
-
     def is_to(self, address: str) -> bool:
         return address_key(self.recipient) == address_key(address)
 

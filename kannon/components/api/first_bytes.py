@@ -14,6 +14,7 @@ import structlog
 
 from kannon.components.api.grpc.connection import FIRST_CALL_SECONDS, LINGER_SECONDS, Http2Connection, Shared
 from kannon.components.api.grpc.flood import PREFACE
+from kannon.peers import peer_key
 
 _TLS_HANDSHAKE = 0x16  # RFC 8446 §5.1: the content type of a client's first record
 _TEXT = b"This port speaks gRPC over HTTP/2.\n"
@@ -67,13 +68,20 @@ class FirstBytes(asyncio.Protocol):
         transport = cast(asyncio.Transport, self._transport)
         self._closed = True
         if self._data[0] == _TLS_HANDSHAKE:
-            log.info("TLS client on a port without TLS: connection is closed", peer=self.peer)
+            self._note("TLS client on a port without TLS: connection is closed")
             transport.abort()
             return
-        log.info("client does not speak HTTP/2: connection is closed", peer=self.peer)
+        self._note("client does not speak HTTP/2: connection is closed")
         transport.write(_HTTP1_RESPONSE)
         transport.pause_reading()
         self._loop.call_later(LINGER_SECONDS, transport.abort)
+
+    def _note(self, event: str) -> None:
+        """One line a minute for each peer: a health check or a scanner comes again and again."""
+        peer = peer_key(self.peer)
+        if peer not in self._shared.noted:
+            self._shared.noted[peer] = True
+            log.info(event, peer=self.peer)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._shared.connections.remove(self)

@@ -68,7 +68,8 @@ class InboundSmtp:
         server = await self._listen()
         try:
             self.addresses = [socket_.getsockname()[:2] for socket_ in server.sockets]
-            log.info("smtp is listening", addresses=self.addresses, hostname=self._hostname, tls=tls is not None)
+            listening = [f"{host}:{port}" for host, port in self.addresses]
+            log.info("smtp is listening", addresses=listening, hostname=self._hostname, tls=tls is not None)
             task_status.started()
             await stop.wait()
             server.close()

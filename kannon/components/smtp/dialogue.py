@@ -21,6 +21,7 @@ from aiosmtpd.smtp import SMTP, Envelope
 
 from kannon.components.smtp.handler import Recipient
 from kannon.components.smtp.limits import Limits
+from kannon.log import describe
 
 log = structlog.get_logger()
 
@@ -191,5 +192,5 @@ class Dialogue(SMTP):
 
 def _retrieve(task: "asyncio.Task[Any]") -> None:
     """A reset by the peer ends the task with an exception; asyncio logs one that is never retrieved."""
-    if not task.cancelled() and task.exception() is not None:
-        log.debug("SMTP session ended", reason=repr(task.exception()))
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.debug("SMTP session ended", reason=describe(error))

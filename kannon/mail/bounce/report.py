@@ -3,6 +3,7 @@
 `code` 0 and `enhanced_status` "" mean that the report has none; nothing is invented.
 """
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -25,7 +26,9 @@ class ReportKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`permanent` only where `kind` is FAILURE. `text` is the remote server's, one line of at most 1000 characters.
+    """`permanent` only where `kind` is FAILURE. `text` is the remote server's, one line of at most 1000 characters,
+    without the codes that begin it: as the text of a reply (kannon.mail.verdict.Reply), so that an event of a report
+    reads as one of a sender.
 
     `recipient` is the address in question, or empty; `host` is the author of `text`; `sent_at` (aware UTC) is the Date
     field, as untrusted as the rest. No string has control characters.
@@ -43,11 +46,22 @@ class Report:
     def cleaned(self, sent_at: datetime | None) -> "Report":
         return replace(
             self,
-            text=one_line(self.text),
+            text=one_line(without_codes(self.text, self.code)),
             recipient=one_line(self.recipient)[:MAX_ADDRESS],
             host=one_line(self.host)[:MAX_HOST],
             sent_at=sent_at,
         )
+
+
+def without_codes(text: str, code: int) -> str:
+    """The text of a reply without its code and enhanced status, which each line of a reply repeats (RFC 5321 §4.2.1),
+    and which Diagnostic-Code folds into one line."""
+    if not code:
+        return text
+    status = r"#?[245]\.\d{1,3}\.\d{1,3}(?![\w.])[ :;,-]{0,3}"
+    repeated = rf"(?<![\w.]){code}(?:[ -]{{1,3}}{status}|-(?=\w)[ ]?)"
+    leading = rf"(?:\A|(?<=: )){code}(?:[ :;,-]{{1,3}}|\Z)(?:{status})?"
+    return re.sub(rf"{leading}|{repeated}", "", " ".join(text[: MAX_TEXT * 4].split()))
 
 
 def one_line(text: str) -> str:

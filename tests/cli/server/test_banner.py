@@ -13,7 +13,7 @@ from kannon.app import Wired
 from kannon.cli.server.banner import Banner
 from kannon.config import Config, Log
 from kannon.log import setup_logging
-from tests.support.logs import CurrentStderr
+from tests.support.logs import setup_test_logging
 
 
 class Listening:
@@ -26,7 +26,7 @@ class Listening:
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     yield
-    setup_logging("debug", stream=CurrentStderr())
+    setup_test_logging()
 
 
 async def show(form: Literal["console", "json"]) -> str:

@@ -45,6 +45,14 @@ async def test_other_protocols_get_one_readable_answer(sent: bytes) -> None:
         await call_is_answered(host, port)
 
 
+async def test_a_peer_that_comes_again_and_again_is_one_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    async with serving() as (_, host, port):
+        for _ in range(5):
+            assert b"400" in await answer_to(host, port, GET)
+    [line] = capsys.readouterr().err.splitlines()
+    assert "[info] client does not speak HTTP/2" in line
+
+
 async def test_a_preface_that_arrives_in_pieces_is_http2() -> None:
     async with serving() as (_, host, port):
         reader, writer = await asyncio.open_connection(host, port)

@@ -51,6 +51,76 @@ async def emails(api: RunningApi, **arguments: Any) -> tuple[list[str], int]:
     return [s.email.split("@")[0] for s in response.stats], response.total
 
 
+async def test_events_are_filtered_and_paged_by_token(db: Database) -> None:
+    kinds = [EventType.DELIVERED, EventType.BOUNCED, EventType.OPENED]
+    events = [
+        event(
+            n, NOON - n // 4 * HOUR, type=kinds[n % 3], message_id=f"msg_{n % 2}@example.com", email=f"u{n % 5}@x.org"
+        )
+        for n in range(40)
+    ]
+
+    async def listed(api: RunningApi, take: int, **which: Any) -> tuple[list[str], int]:
+        """All pages of a list, and its total."""
+        found: list[str] = []
+        token = ""
+        while True:
+            request = GetStatsReq(domain="example.com", take=take, page_token=token, **which)
+            answer = await StatsApiV1Stub(api.channel).GetStats(request, metadata=ADMIN)
+            found += [each.event_id for each in answer.stats]
+            token = answer.next_page_token
+            if not token:
+                return found, answer.total
+
+    def expected(**which: Any) -> list[str]:
+        chosen = [
+            e
+            for e in events
+            if which.get("message_id", e.message_id) == e.message_id
+            and which.get("email", e.email).lower() == e.email
+            and e.type in which.get("types", kinds)
+            and which.get("from_date", stamp(NOON - 99 * HOUR)).ToDatetime(UTC) <= e.at
+        ]
+        return [e.event_id for e in sorted(chosen, key=lambda e: (e.at, e.event_id), reverse=True)]
+
+    async with running_api(db) as api:
+        await api.create_domain("example.com")
+        await api.create_domain("other.org")
+        await store(db, *events, event(99, NOON, domain="other.org", message_id="msg_0@example.com", email="u1@x.org"))
+        filters: list[dict[str, Any]] = [
+            {},
+            {"types": ["bounced"]},
+            {"types": ["delivered"]},
+            {"types": ["opened", "delivered", "opened"]},
+            {"types": ["complained"]},
+            {"message_id": "msg_1@example.com"},
+            {"message_id": "msg_1@example.com", "types": ["opened"]},
+            {"email": "U1@x.org"},
+            {"email": "u1@x.org", "message_id": "msg_0@example.com", "types": ["bounced", "opened"]},
+            {"email": "nobody@x.org"},
+        ]
+        for which in [*filters, *({**each, "from_date": stamp(NOON - 5 * HOUR)} for each in filters[::4])]:
+            wanted = expected(**which)
+            for take in (7, 100):
+                assert await listed(api, take, **which) == (wanted, len(wanted)), (which, take)
+
+
+async def test_a_filter_that_cannot_be_is_refused(db: Database) -> None:
+    async with running_api(db) as api:
+        await api.create_domain("example.com")
+        for changes, field in (
+            ({"types": ["delivered", "sent"]}, "types"),
+            ({"email": "a" * 400}, "email"),
+            ({"message_id": "a\0b"}, "message_id"),
+            ({"page_token": "7"}, "page_token"),
+            ({"page_token": "x.y"}, "page_token"),
+            ({"page_token": "9" * 40 + ".e"}, "page_token"),
+        ):
+            request = GetStatsReq(domain="example.com", take=1, **changes)
+            status, text = await refusal(StatsApiV1Stub(api.channel).GetStats(request, metadata=ADMIN))
+            assert (status, text.split(":")[0]) == (Status.INVALID_ARGUMENT, field), changes
+
+
 async def test_events_come_newest_first_in_pages(db: Database) -> None:
     async with running_api(db) as api:
         for domain in ("example.com", "other.org"):
@@ -214,12 +284,13 @@ async def busy_stats(db: Database) -> Database:
 async def test_a_tenants_page_reads_no_whole_table(busy_stats: Database, name: str) -> None:
     from kannon.db.queries import queries
 
-    arguments: dict[str, Any] = {"domain": "d7.com", "from_time": NOON, "to_time": NOON + 60 * 24 * HOUR}
-    if name == "list_stats":
-        arguments |= {"skip": 0, "take": 50}
+    end = NOON + 60 * 24 * HOUR
+    every: dict[str, Any] = {"domain": "d7.com", "from_time": NOON, "to_time": end, "types": []}
+    every |= {"before_at": end, "before_id": "", "skip": 0, "take": 50}
+    arguments = [every[variable] for variable in queries.driver_adapter.var_sorted[name]]
     statement: str = getattr(queries, name).sql
     async with busy_stats.acquire() as connection:
-        plan = await connection.fetch("EXPLAIN " + statement, *arguments.values())
+        plan = await connection.fetch("EXPLAIN " + statement, *arguments)
     text = "\n".join(row[0] for row in plan)
     assert "Seq Scan on stats_" not in text, text
     assert "Index" in text

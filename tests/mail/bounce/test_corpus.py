@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kannon.mail.bounce import ReportKind, read_report
+from kannon.mail.bounce.report import without_codes
 from tests.mail.bounce.corpus import CORPUS, Sample
 
 
@@ -38,7 +39,7 @@ def test_field_names_and_values_in_any_case_and_folded() -> None:
         )
     )
     assert (report.kind, report.permanent, report.code) == (ReportKind.FAILURE, True, 552)
-    assert (report.enhanced_status, report.text, report.recipient) == ("5.2.2", "552 5.2.2 full", "u@x.example")
+    assert (report.enhanced_status, report.text, report.recipient) == ("5.2.2", "full", "u@x.example")
     assert report.host == "mx.example"
 
 
@@ -46,7 +47,33 @@ def test_encoded_words_in_a_diagnostic() -> None:
     report = read_report(
         dsn("Action: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; =?utf-8?q?550_5=2E1=2E1_f=C3=BCr_niemand?=")
     )
-    assert (report.code, report.text) == (550, "550 5.1.1 für niemand")
+    assert (report.code, report.text) == (550, "für niemand")
+
+
+@pytest.mark.parametrize("sample", CORPUS, ids=lambda sample: sample.name)
+def test_the_text_begins_without_the_code(sample: Sample) -> None:
+    """As the text of a sender's event. The code has a field of its own."""
+    report = read_report(sample.raw)
+    assert not report.code or not report.text.startswith((str(report.code), report.enhanced_status or " ")), report.text
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "expected"),
+    [
+        ("550-5.1.1 No such user. 550-5.1.1 Please check 550 5.1.1 it", 550, "No such user. Please check it"),
+        ("550 no", 550, "no"),
+        ("550", 550, ""),
+        ("550-no", 550, "no"),
+        ("host mx[192.0.2.1] said: 550 5.1.1 <u>: no (in reply to RCPT TO command)", 550,
+         "host mx[192.0.2.1] said: <u>: no (in reply to RCPT TO command)"),
+        ("host mx said: 550 no", 550, "host mx said: no"),
+        ("554 4.4.7 expired <421 4.4.2 Connection timed out>", 421, "554 4.4.7 expired <Connection timed out>"),
+        ("552 5.2.2 552 users share 5520 bytes", 552, "552 users share 5520 bytes"),
+        ("smtp; 5.1.1", 0, "smtp; 5.1.1"),
+    ],
+)  # fmt: skip
+def test_codes_are_cut_from_the_text(text: str, code: int, expected: str) -> None:
+    assert without_codes(text, code) == expected
 
 
 def test_base64_status_part() -> None:
@@ -198,7 +225,7 @@ def test_no_control_characters_come_out() -> None:
             "Diagnostic-Code: smtp; =?utf-8?q?550_a=00=1B[2Jb?="
         )
     )
-    assert (report.text, report.recipient) == ("550 a[2Jb", "u@x")
+    assert (report.text, report.recipient) == ("a[2Jb", "u@x")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from functools import partial
 from typing import cast
 
 import structlog
+from cachetools import TTLCache
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.encoding.proto import ProtoCodec
 from grpclib.metadata import encode_grpc_message
@@ -39,6 +40,7 @@ LINGER_SECONDS = 1.0
 would make the kernel send a reset, which may overtake those words."""
 _FLUSH_SECONDS = 5.0  # for a client to take what has been written, once the connection is closed
 _WINDOW_BYTES = 4 << 20  # the most that one connection, authenticated or not, can make the server hold
+NOTED_PEERS, NOTED_SECONDS = 1024, 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +54,8 @@ class Shared:
     connections: ConnectionTable = field(default_factory=ConnectionTable)
     large_bodies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))
     draining: bool = False
+    noted: TTLCache[str, bool] = field(default_factory=lambda: TTLCache(NOTED_PEERS, NOTED_SECONDS))
+    """Peers whose wrong protocol is in the log already."""
 
 
 class Http2Connection(H2Protocol, AbstractHandler):

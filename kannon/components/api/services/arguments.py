@@ -11,6 +11,7 @@ from kannon.mail.address import canonical_domain
 
 MAX_PAGE = 1000
 """Rows in one answer. A larger `take` is cut to this."""
+MAX_MESSAGE_ID = 300  # msg_<24>@<domain of at most 253>
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 Value = TypeVar("Value")

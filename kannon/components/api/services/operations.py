@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from kannon.components.api.authenticator import Admin
-from kannon.components.api.services.arguments import BEGINNING, MAX_PAGE, domain_name, found, plain_text
+from kannon.components.api.services.arguments import BEGINNING, MAX_MESSAGE_ID, MAX_PAGE, domain_name, found, plain_text
 from kannon.db import cancellations, domains, inspect, pauses
 from kannon.db.inspect import DeliveryFilter
 from kannon.db.pool import Database
@@ -25,7 +25,6 @@ from kannon.wire.events import to_stats
 from kannon.wire.operations import to_batch, to_delivery, to_pause, to_progress
 from kannon.wire.times import optional_time
 
-MAX_MESSAGE_ID = 300  # msg_<24>@<domain of at most 253>
 _LARGEST_ID = 2**63 - 1
 _SCOPES = {"message_id": Scope.BATCH, "domain": Scope.DOMAIN, "destination": Scope.DESTINATION}
 log = structlog.get_logger(__name__)

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from kannon.pb.stats.types import stats_pb2 as kannon_dot_stats_dot_types_dot_stats__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#kannon/stats/apiv1/statsapiv1.proto\x12\x06kannon\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ekannon/stats/types/stats.proto\"\xa2\x01\n\x0bGetStatsReq\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12-\n\tfrom_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_date\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04skip\x18\x04 \x01(\r\x12\x0c\n\x04take\x18\x05 \x01(\r\x12\x0b\n\x03tag\x18\x14 \x01(\t\"J\n\x0bGetStatsRes\x12\r\n\x05total\x18\x01 \x01(\x03\x12,\n\x05stats\x18\x02 \x03(\x0b\x32\x1d.pkg.kannon.stats.types.Stats\"\x90\x01\n\x15GetStatsAggregatedReq\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12-\n\tfrom_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_date\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03tag\x18\x14 \x01(\t\"O\n\x15GetStatsAggregatedRes\x12\x36\n\x05stats\x18\x01 \x03(\x0b\x32\'.pkg.kannon.stats.types.StatsAggregated2\x96\x01\n\nStatsApiV1\x12\x34\n\x08GetStats\x12\x13.kannon.GetStatsReq\x1a\x13.kannon.GetStatsRes\x12R\n\x12GetStatsAggregated\x12\x1d.kannon.GetStatsAggregatedReq\x1a\x1d.kannon.GetStatsAggregatedResb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#kannon/stats/apiv1/statsapiv1.proto\x12\x06kannon\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ekannon/stats/types/stats.proto\"\xe8\x01\n\x0bGetStatsReq\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12-\n\tfrom_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_date\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04skip\x18\x04 \x01(\r\x12\x0c\n\x04take\x18\x05 \x01(\r\x12\x0b\n\x03tag\x18\x14 \x01(\t\x12\x12\n\nmessage_id\x18\x15 \x01(\t\x12\r\n\x05\x65mail\x18\x16 \x01(\t\x12\r\n\x05types\x18\x17 \x03(\t\x12\x12\n\npage_token\x18\x18 \x01(\t\"c\n\x0bGetStatsRes\x12\r\n\x05total\x18\x01 \x01(\x03\x12,\n\x05stats\x18\x02 \x03(\x0b\x32\x1d.pkg.kannon.stats.types.Stats\x12\x17\n\x0fnext_page_token\x18\x14 \x01(\t\"\x90\x01\n\x15GetStatsAggregatedReq\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12-\n\tfrom_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_date\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03tag\x18\x14 \x01(\t\"O\n\x15GetStatsAggregatedRes\x12\x36\n\x05stats\x18\x01 \x03(\x0b\x32\'.pkg.kannon.stats.types.StatsAggregated2\x96\x01\n\nStatsApiV1\x12\x34\n\x08GetStats\x12\x13.kannon.GetStatsReq\x1a\x13.kannon.GetStatsRes\x12R\n\x12GetStatsAggregated\x12\x1d.kannon.GetStatsAggregatedReq\x1a\x1d.kannon.GetStatsAggregatedResb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kannon.stats.apiv1.statsapi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETSTATSREQ']._serialized_start=113
-  _globals['_GETSTATSREQ']._serialized_end=275
-  _globals['_GETSTATSRES']._serialized_start=277
-  _globals['_GETSTATSRES']._serialized_end=351
-  _globals['_GETSTATSAGGREGATEDREQ']._serialized_start=354
-  _globals['_GETSTATSAGGREGATEDREQ']._serialized_end=498
-  _globals['_GETSTATSAGGREGATEDRES']._serialized_start=500
-  _globals['_GETSTATSAGGREGATEDRES']._serialized_end=579
-  _globals['_STATSAPIV1']._serialized_start=582
-  _globals['_STATSAPIV1']._serialized_end=732
+  _globals['_GETSTATSREQ']._serialized_end=345
+  _globals['_GETSTATSRES']._serialized_start=347
+  _globals['_GETSTATSRES']._serialized_end=446
+  _globals['_GETSTATSAGGREGATEDREQ']._serialized_start=449
+  _globals['_GETSTATSAGGREGATEDREQ']._serialized_end=593
+  _globals['_GETSTATSAGGREGATEDRES']._serialized_start=595
+  _globals['_GETSTATSAGGREGATEDRES']._serialized_end=674
+  _globals['_STATSAPIV1']._serialized_start=677
+  _globals['_STATSAPIV1']._serialized_end=827
 # @@protoc_insertion_point(module_scope)
