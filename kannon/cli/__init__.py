@@ -40,7 +40,7 @@ COMMANDS = {
 }
 """Name → module and attribute: a typer application, or the function of a single command."""
 PANELS = {
-    "Run it": ("serve", "check", "demo", "sandbox", "health"),
+    "Run it": ("serve", "check", "demo", "sandbox", "health", "nodes", "doctor"),
     "Send": ("domains", "keys", "templates", "send"),
     "What became of it": ("batches", "queue", "stats", "suppressions", "dead-letters"),
     "This machine": ("install", "uninstall", "backup", "restore", "migrate", "version"),

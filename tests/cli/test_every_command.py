@@ -28,7 +28,19 @@ from tests.support.many_commands import ManyCommands, Shown, many_commands
 from tests.support.patience import patience
 
 COMMON = {"--server", "--token", "--ca", "--config", "--json", "--utc", "--help"}
-LOCAL = {"serve", "check", "migrate", "backup", "restore", "install", "uninstall", "version", "demo", "sandbox"}
+LOCAL = {
+    "serve",
+    "check",
+    "migrate",
+    "backup",
+    "restore",
+    "install",
+    "uninstall",
+    "version",
+    "demo",
+    "sandbox",
+    "doctor",
+}
 """They talk to no server; test_local_commands has the commands among them that print something to read."""
 DOMAIN = "a-rather-long-name.of-a-sender.example.com"
 ADDRESS = f"somebody.with.a.long.name@inbox.{DOMAIN}"
@@ -122,6 +134,7 @@ ROWS = [
     Row("dead-letters retry {dead{n}}", reads=False),
     Row("dead-letters delete {buried{n}}", reads=False),
     Row("health", wrong_token=0),
+    Row("nodes"),
 ]
 WATCHED = {"stats --watch", "suppressions policy --off"}
 """--watch has test_watch.py; --off is --on's other name."""

@@ -3,7 +3,8 @@
 import typer
 
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import local_time
+from kannon.cli.output import Output, Total
+from kannon.cli.table import prose
 from kannon.pb.admin.v1.nodes_pb2 import Node
 
 app = typer.Typer(add_completion=False)
@@ -13,18 +14,29 @@ app = typer.Typer(add_completion=False)
 async def nodes(session: Session) -> None:
     """List the processes of all machines: what runs where, since when, how busy."""
     response = await session.admin.list_nodes()
-    columns = ["host", "process", "pid", "components", "not ready", "since", "cpu", "mails/s", "version"]
-    session.output.table(columns, [_row(node) for node in response.nodes], response)
+    columns = [
+        "host",
+        "process",
+        "pid",
+        prose("components"),
+        prose("not ready", "red"),
+        "since",
+        "cpu",
+        "mails/s",
+        "version",
+    ]
+    rows = [_row(session.output, node) for node in response.nodes]
+    session.output.table(columns, rows, response, Total("process", "processes"))
 
 
-def _row(node: Node) -> list[str]:
+def _row(output: Output, node: Node) -> list[str]:
     return [
         node.host,
         str(node.process),
         str(node.pid),
         " ".join(node.components),
         " ".join(node.not_ready),
-        local_time(node.started_at),
+        output.time(node.started_at),
         f"{node.cpu:.0%}",
         f"{node.attempts_per_second:.1f}",
         node.version,

@@ -12,6 +12,7 @@ from anyio import to_thread
 from kannon.cli.admin import dkim
 from kannon.cli.connection import Session, client_command
 from kannon.cli.doctor.finding import Finding, Level, bad, good, unknown
+from kannon.cli.table import prose
 from kannon.client import CallRefused
 from kannon.errors import KannonError
 
@@ -27,7 +28,7 @@ async def doctor(session: Session) -> None:
     """Examine this machine, its servers, its network and the DNS of its domains. Exits 1 if something is bad."""
     findings = await examine(session)
     rows = [[each.check, each.level.value, each.found, each.todo] for each in findings]
-    session.output.table(["check", "", "found", "what to do"], rows, [asdict(each) for each in findings])
+    session.output.table(["check", "state", prose("found"), "what to do"], rows, [asdict(each) for each in findings])
     if any(each.level is Level.BAD for each in findings):
         raise typer.Exit(1)
 
