@@ -17,7 +17,7 @@ _PROSE_WIDTH = 16  # of a prose column, before another column makes room for it
 _INDENT = "  "
 _STYLES = {
     **dict.fromkeys(("bounced", "failed", "rejected", "complained", "cancelled", "wrong", "missing", "bad"), "red"),
-    **dict.fromkeys(("error", "deferred", "paused", "look-up failed", "unknown"), "yellow"),
+    **dict.fromkeys(("error", "deferred", "paused", "look-up failed", "unknown", "warn"), "yellow"),
     **dict.fromkeys(("delivered", "good"), "green"),
 }
 """Refused is red, deferred is yellow."""

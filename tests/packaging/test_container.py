@@ -56,6 +56,22 @@ def test_the_dockerfile_follows_the_rules_for_containers() -> None:
     assert json.loads(FINAL.only("HEALTHCHECK").partition("CMD ")[2]) == ["kannon", "health"]
 
 
+def test_the_api_and_the_metrics_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
+    """They are in clear text and without access control. Inside the container they listen for the other containers."""
+    assert FINAL.env["KANNON_API__LISTEN"] == "0.0.0.0:50051"
+    assert FINAL.env["KANNON_METRICS__LISTEN"] == "0.0.0.0:9090"
+    ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
+    for file in ("packaging/Dockerfile", "README.md", "docs/operating.md"):
+        text = (ROOT / file).read_text().replace("\\\n", " ")
+        runs = re.findall(r"docker run [^\n`]*", text)
+        assert runs, file
+        ports += [port for run in runs for port in re.findall(r"-p (\S+)", run)]
+    inner = {"50051", "9090"}
+    published = [port for port in ports if port.rpartition(":")[2] in inner]
+    assert {port.rpartition(":")[2] for port in published} == inner
+    assert all(port.startswith("127.0.0.1:") for port in published), published
+
+
 def test_the_build_context_contains_its_sources() -> None:
     """Every source of the executable is in the build context."""
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
