@@ -123,7 +123,8 @@ async def test_the_command(api: RunningApi, bus: Bus, tmp_path: Path) -> None:
         said = await kannon("queue", "destinations")
         assert said.code == 0, said.err
         [row] = said.rows
-        assert row[:5] == [f"127.0.0.1:{port}", "0", "0", "1 of 3", "delivered: 250 queued as 1"], row
+        verdict = "delivered: 250 queued as 1"
+        assert row[:6] == [f"127.0.0.1:{port}", "0", "0", "1 of 3", "opportunistic: clear text", verdict], row
         as_json = (await kannon("queue", "destinations", "127.0", "--json")).json
         assert as_json["destinations"][0]["connections"] == 1
         assert (await kannon("queue", "destinations", "elsewhere")).out == ""
