@@ -94,14 +94,21 @@ ROWS = [
     ),
     Row(f"send {SEND} --html mail.html --to {ADDRESS} --dry-run", reads=False),
     Row(f"send {SEND} --html mail.html --to {ADDRESS} --key nonsense", code=77, reads=False),
+    Row(
+        f"send {SEND} --text mail.txt --to {ADDRESS} --bcc c@d.ef --tag news --metadata order=7 --header X-Issue:7",
+        reads=False,
+    ),
+    Row("send --raw mail.eml", reads=False),
+    Row("send --raw mail.eml --dry-run", reads=False),
     Row(f"batches list {DOMAIN}"),
-    Row(f"batches list {DOMAIN} --since 1d --until 1s --limit 1000"),
+    Row(f"batches list {DOMAIN} --since 1d --until 1s --limit 1000 --tag news"),
+    Row("batches reschedule {batch} --at 3h", reads=False),
     Row("batches show {batch}"),
     Row("batches pause {batch}"),
     Row("batches resume {batch}"),
     Row("batches cancel {cancelled}"),
     Row("queue list"),
-    Row(f"queue list {DOMAIN} --batch {{batch}} --to {ADDRESS} --state scheduled --limit 5"),
+    Row(f"queue list {DOMAIN} --batch {{batch}} --to {ADDRESS} --state scheduled --tag news --limit 5"),
     Row("queue why {delivery}"),
     Row(f"queue why {{batch}} {ADDRESS}"),
     Row("queue retry {delivery}"),
@@ -118,6 +125,7 @@ ROWS = [
     Row("queue cancel {delivery{n}}", reads=False),
     Row(f"stats {DOMAIN}"),
     Row(f"stats {DOMAIN} --since 1d --until 1s --limit 5 --type accepted --type bounced"),
+    Row(f"stats {DOMAIN} --tag news"),
     Row(f"stats --batch {{batch}} --to {ADDRESS}"),
     Row(f"suppressions add {DOMAIN} {ADDRESS} --note asked_by_phone --expires 90d"),
     Row(f"suppressions list {DOMAIN}"),
@@ -179,6 +187,8 @@ async def world(db: Database, bus: Bus, tmp_path: Path) -> AsyncIterator[tuple[d
     """Names of what is there, and the environment of a command that finds it."""
     (tmp_path / "mail.html").write_text("<p>Hello {{ name }}</p>")
     (tmp_path / "list.csv").write_text("email\n" + "".join(f"ann{n}@example.net\n" for n in range(6)))
+    (tmp_path / "mail.txt").write_text("Hello {{ name }}")
+    (tmp_path / "mail.eml").write_text(f"From: news@{DOMAIN}\nTo: {ADDRESS}\nSubject: Hello\n\nHello\n")
     await dead_letter(bus, 12)
     async with running_api(db, bus=bus) as api, serving_dns(DnsServer({})) as nameserver:
         config = f'[sender]\nhostname = "mx.example.net"\n[dns]\nnameservers = ["{nameserver}"]\n'
