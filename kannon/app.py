@@ -17,6 +17,7 @@ from anyio.abc import TaskStatus
 from prometheus_client import CollectorRegistry
 
 from kannon.bus.bus import Bus
+from kannon.clock import ClockWatch
 from kannon.component_table import COMPONENTS, ComponentEntry, Layer, Need, Parts, now
 from kannon.components.metrics import ComponentState, Gauges, Host, MetricsServer, Reading, Sources
 from kannon.components.node import NodeReply
@@ -105,7 +106,7 @@ async def wire(
 
     embedded = not config.postgres.url
     db, background = await _open_pools(postgres_url, config.postgres.pool_size, enabled)
-    bus = Bus(nats_url, replicas=config.nats.replicas)
+    bus = Bus(nats_url, replicas=config.nats.replicas, syncs=not config.nats.url)
     first_clock = FirstClock(background)
     processes: Processes | None = None
     if count > 1:
@@ -163,7 +164,7 @@ async def wire(
         chosen = "listen" in config.metrics.model_fields_set
         metrics = MetricsServer(reading, listen=config.metrics.listen, chosen=chosen)
     # The metrics start first, because they show how everything above fares while it does not start.
-    bottom: list[Component] = [part for part in (metrics, disk) if part is not None]
+    bottom: list[Component] = [part for part in (metrics, ClockWatch(), disk) if part is not None]
     layers: list[list[Component]] = [bottom, servers, [Connections(db, background, bus)], front, back]
     names.update(component.name for layer in layers for component in layer)
     return Wired([layer for layer in layers if layer], components, metrics)

@@ -16,7 +16,14 @@ from typing import Final
 from kannon.bus.bus import Bus
 from kannon.components.api import Api, ApiSettings
 from kannon.components.bump import Bump
-from kannon.components.dispatcher import Builder, BuildOptions, Dispatcher, Outcomes, Scheduler, SchedulerLimits
+from kannon.components.dispatcher import (
+    Builder,
+    BuildOptions,
+    Dispatcher,
+    Outcomes,
+    Scheduler,
+    SchedulerLimits,
+)
 from kannon.components.sender import Sender
 from kannon.components.smtp import InboundSmtp
 from kannon.components.smtp.registry import DatabaseRegistry
@@ -168,6 +175,7 @@ def _dispatcher(parts: Parts) -> Component:
         scheduler,
         outcomes,
         builder,
+        budget=budget,
         lease=config.dispatcher.lease,
         lost_before=parts.lost_before,
         alone=parts.alone,

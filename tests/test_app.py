@@ -92,7 +92,7 @@ async def names(folder: Path, *enabled: str) -> list[list[str]]:
 async def test_every_component_is_wired_under_its_own_name(tmp_path: Path) -> None:
     layers = await names(tmp_path, *COMPONENTS)
     assert layers == [
-        ["metrics", "disk"],
+        ["metrics", "clock", "disk"],
         ["postgres"],
         ["connections"],
         ["schema", "api", "sender", "smtp", "bump", "node"],

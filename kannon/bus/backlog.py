@@ -53,6 +53,11 @@ async def read_backlog(connection: Connection, stream: str) -> Backlog:
     return Backlog(state["messages"], state["bytes"], age)
 
 
+async def read_last_sequence(connection: Connection, stream: str) -> int:
+    """Raises Unavailable, soon: a stream that elects its leader does not reply."""
+    return int((await stream_info(connection, stream, seconds=1.0))["state"]["last_seq"])
+
+
 async def read_sending_queue(connection: Connection) -> Queue:
     """The sending stream as its consumer sees it. Raises Unavailable."""
     info = await consumer_info(connection, streams.SENDER)
@@ -92,17 +97,21 @@ async def list_subjects(connection: Connection, stream: str, subject: str) -> se
             return found
 
 
-async def stream_info(connection: Connection, stream: str, question: object = None) -> dict[str, Any]:
-    return await request(connection, f"$JS.API.STREAM.INFO.{stream}", question)
+async def stream_info(
+    connection: Connection, stream: str, question: object = None, *, seconds: float | None = None
+) -> dict[str, Any]:
+    return await request(connection, f"$JS.API.STREAM.INFO.{stream}", question, seconds=seconds)
 
 
 async def consumer_info(connection: Connection, spec: streams.ConsumerSpec) -> dict[str, Any]:
     return await request(connection, f"$JS.API.CONSUMER.INFO.{spec.stream}.{spec.name}")
 
 
-async def request(connection: Connection, subject: str, question: object = None) -> dict[str, Any]:
+async def request(
+    connection: Connection, subject: str, question: object = None, *, seconds: float | None = None
+) -> dict[str, Any]:
     payload = json.dumps(question).encode() if question else b""
-    reply: dict[str, Any] = json.loads((await connection.request(subject, payload)).data)
+    reply: dict[str, Any] = json.loads((await connection.request(subject, payload, seconds=seconds)).data)
     if "error" in reply:
         raise Unavailable(f"NATS {subject}: {reply['error'].get('description', 'refused')}")
     return reply

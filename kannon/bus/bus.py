@@ -13,7 +13,16 @@ import anyio
 import structlog
 
 from kannon.bus import gather, notify, policies, redelivered, senders, streams, throttled
-from kannon.bus.backlog import Backlog, Progress, Queue, purge_settled, read_backlog, read_progress, read_sending_queue
+from kannon.bus.backlog import (
+    Backlog,
+    Progress,
+    Queue,
+    purge_settled,
+    read_backlog,
+    read_last_sequence,
+    read_progress,
+    read_sending_queue,
+)
 from kannon.bus.bodies import Bodies
 from kannon.bus.connection import Connection, unavailable
 from kannon.bus.consume import Limits, PageHandler, consume
@@ -43,9 +52,11 @@ class Bus:
     """One connection of one process; safe to use from any task of its event loop. Every method may raise
     Unavailable."""
 
-    def __init__(self, url: str, *, replicas: int = 1, name: str = "kannon") -> None:
-        """`url`: one or several, separated by commas. `replicas`: on how many servers each stream is stored."""
+    def __init__(self, url: str, *, replicas: int = 1, syncs: bool = False, name: str = "kannon") -> None:
+        """`url`: one or several, separated by commas. `replicas`: on how many servers each stream is stored. `syncs`:
+        the server is embedded and syncs every message, but those of restorable streams."""
         self._replicas = replicas
+        self._syncs = syncs
         self._connection = Connection(url, name=name)
         self._bodies = Bodies(self._connection)
         self._dead_letters = DeadLetters(self._connection, self._publish, self._bodies)
@@ -59,7 +70,9 @@ class Bus:
             await self._connection.open()
             if not self._connection.ensured:
                 with unavailable():
-                    await streams.ensure_topology(self._connection.jetstream(), replicas=self._replicas)
+                    await streams.ensure_topology(
+                        self._connection.jetstream(), replicas=self._replicas, syncs=self._syncs
+                    )
                 await rewind_consumers(self._connection)
                 self._connection.ensure()
 
@@ -122,6 +135,16 @@ class Bus:
     async def purge_settled(self) -> None:
         """See `kannon.bus.backlog`."""
         await purge_settled(self._connection)
+
+    async def newest_envelope(self) -> int:
+        """The sequence of the envelope that was stored last."""
+        return await read_last_sequence(self._connection, streams.SENDER.stream)
+
+    @property
+    def restarts(self) -> int:
+        """How often the embedded server was connected to anew: it may have been killed, and then it has lost the
+        restorable messages of the last moment. Always 0 with external servers, which write each message."""
+        return self._connection.count if self._syncs else 0
 
     async def progress(self, spec: streams.ConsumerSpec) -> Progress:
         """How far a consumer has come in its stream."""

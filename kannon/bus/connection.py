@@ -80,6 +80,8 @@ class Connection:
         self._shut = False
         self._ensured: Client | None = None
         self._requests: set[anyio.CancelScope] = set()
+        self.count = 0
+        """Of the connections that were made."""
         self.client = Client()
         self.publisher: Publisher | None = None
         self.lost = anyio.Event()
@@ -149,6 +151,7 @@ class Connection:
         if self._last_error:
             log.info("NATS connection restored")
         self.client, self.publisher, self.lost, self._last_error = client, publisher, lost, ""
+        self.count += 1
 
     def _end_waits(self) -> None:
         """No reply and no acknowledgement will come over this connection."""

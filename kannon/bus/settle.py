@@ -64,6 +64,11 @@ class Message:
         tokens = self._raw.reply.split(".")
         return int(tokens[4] if len(tokens) == 9 else tokens[6])
 
+    @property
+    def sequence(self) -> int:
+        """In its stream."""
+        return _sequence(self._raw.reply)
+
     def keep(self) -> None:
         """The handler settles it, also if its page or its connection ends before."""
         self.kept = True

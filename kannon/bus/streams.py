@@ -15,6 +15,7 @@ from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
     DiscardPolicy,
+    PersistMode,
     RetentionPolicy,
     StorageType,
     StreamConfig,
@@ -67,8 +68,10 @@ class StreamSpec:
     max_age_seconds: float
     discard: DiscardPolicy = DiscardPolicy.NEW
     """NEW: a full stream refuses, and drops no unread mail."""
+    restorable: bool = False
+    """PostgreSQL can give its messages again: a server that syncs every message need not sync these."""
 
-    def config(self, replicas: int) -> StreamConfig:
+    def config(self, replicas: int, *, syncs: bool = False) -> StreamConfig:
         # Discard new: a full stream refuses new messages, and drops no unread mail.
         return StreamConfig(
             name=self.name,
@@ -81,7 +84,11 @@ class StreamSpec:
             duplicate_window=DUPLICATE_WINDOW_SECONDS,
             num_replicas=replicas,
             allow_direct=True,
+            persist_mode=self.persist_mode(syncs=syncs),
         )
+
+    def persist_mode(self, *, syncs: bool) -> PersistMode | None:
+        return PersistMode.ASYNC if syncs and self.restorable else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ class ConsumerSpec:
 
 
 STREAMS = (
-    StreamSpec("kannon_sending", (SENDING,), RetentionPolicy.WORK_QUEUE, 100_000, 72 * HOUR),
+    StreamSpec("kannon_sending", (SENDING,), RetentionPolicy.WORK_QUEUE, 100_000, 72 * HOUR, restorable=True),
     StreamSpec("kannon_stats", ("kannon.stats.*",), RetentionPolicy.INTEREST, 100_000, 168 * HOUR),
     StreamSpec("kannon_bounce", (BOUNCE,), RetentionPolicy.INTEREST, 10_000, 168 * HOUR),
     StreamSpec(DEAD_LETTERS_STREAM, ("kannon.parked.*",), RetentionPolicy.LIMITS, 10_000, 720 * HOUR),
@@ -130,12 +137,18 @@ BOUNCES_STATS = ConsumerSpec("kannon_bounce", "stats")
 CONSUMERS = (SENDER, STATS, OUTCOMES, BOUNCES_DISPATCHER, BOUNCES_STATS)
 
 
-async def ensure_topology(js: JetStreamContext, *, replicas: int = 1) -> None:
-    """Creates what is missing. Raises OperatorError where what exists differs, or cannot have that many replicas."""
+async def ensure_topology(js: JetStreamContext, *, replicas: int = 1, syncs: bool = False) -> None:
+    """Creates what is missing. `syncs`: the server is embedded and syncs every message. Raises OperatorError where what
+    exists differs, or cannot have that many replicas."""
     for stream in (*STREAMS, PING_STREAM):
-        wanted = stream.config(replicas)
+        wanted = stream.config(replicas, syncs=syncs)
         try:
             found = (await js.stream_info(stream.name)).config
+            if wanted.persist_mode is not None and found.persist_mode != wanted.persist_mode:
+                # The server does not change it. Dispatchers publish again what the stream held, as after its loss.
+                log.info("stream made anew: its messages are not synced from now on", stream=stream.name)
+                await js.delete_stream(stream.name)
+                raise NotFoundError
         except NotFoundError:
             with _too_few_servers(replicas):
                 await js.add_stream(wanted)

@@ -238,6 +238,16 @@ class FirstClock:
 
 
 @repeat_on_conflict
+async def bring_back(db: Database, *, first: timedelta, most: timedelta) -> int:
+    """After the clock went back: nothing waits longer than its retry delay (`first`, doubled up to `most`), or until
+    the time that a later clock wrote. Sends that were scheduled keep their time. The number of deliveries; the call may
+    be repeated."""
+    async with db.transaction() as connection:
+        await queries.date_claims_back(connection)
+        return _affected(await queries.bring_back(connection, first=first, most=most))
+
+
+@repeat_on_conflict
 async def reclaim_sending(db: Database, claimed_before: datetime) -> int:
     """Returns rows claimed before that time (by `read_clock`), whose envelope no longer exists; their number."""
     async with db.acquire() as connection:

@@ -44,8 +44,8 @@ jetstream {{
   store_dir: {store_dir}
   max_memory_store: 256MB
   max_file_store: 64GB
-  # What a power cut may lose; a crash of the process loses nothing. PostgreSQL is the source of truth: a delivery whose
-  # envelope or outcome is lost with that second is claimed again, so it may be sent twice, but is not lost.
+  # A power cut loses no outcome and no event. Streams with persist_mode async are not synced: PostgreSQL can give their
+  # messages again.
   sync_interval: {sync_interval}
 }}
 """
@@ -61,7 +61,7 @@ class EmbeddedNats(Server):
     title = "nats-server"
     stop_steps = ((signal.SIGTERM, 10.0),)
 
-    def __init__(self, data_dir: Path, *, sync_interval: str = "1s") -> None:
+    def __init__(self, data_dir: Path, *, sync_interval: str = "always") -> None:
         super().__init__(data_dir)
         self._settings = self._conf / "nats.conf"
         self._sync_interval = sync_interval

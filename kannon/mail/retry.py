@@ -36,6 +36,16 @@ class RetryBudget:
         # One last attempt takes place at the end of the window.
         return min(now + delay, deadline)
 
+    @property
+    def longest_first(self) -> timedelta:
+        """The first delay with the longest jitter."""
+        return self.first * (1 + JITTER)
+
+    @property
+    def longest(self) -> timedelta:
+        """Of all delays, unless the remote server requests a longer one."""
+        return self.max_delay * (1 + JITTER)
+
     def _delay(self, attempts: int) -> timedelta:
         """After so many attempts, without jitter."""
         doublings = min(attempts - 1, 30)  # longer than any window; avoids an overflow

@@ -191,6 +191,24 @@ WHERE id = ANY(ARRAY(SELECT id FROM placed));
 -- The clock of `claimed_at`.
 SELECT now();
 
+-- name: date_claims_back!
+-- The clock went back. A claim dated by the later clock would outlive its lease.
+UPDATE sending_pool_emails SET claimed_at = now()
+WHERE state IN ('validating', 'sending') AND claimed_at > now();
+
+-- name: bring_back!
+-- The clock went back. Deliveries that a later clock has dated: accepted by it, deferred or throttled. `due` is when each
+-- would be due at the latest; a delivery that was never due waits for the time that its sender has chosen.
+UPDATE sending_pool_emails p
+SET next_attempt_at = d.due,
+    due_at = CASE WHEN p.due_at <= p.created_at THEN least(p.due_at, now()) ELSE p.due_at END
+FROM (SELECT id, CASE WHEN attempts = 0 AND created_at > now() THEN now()
+                      ELSE now() + least(:most::interval, :first::interval * 2 ^ least(greatest(attempts - 1, 0), 30)) END AS due
+      FROM sending_pool_emails
+      WHERE state IN ('to_validate', 'validating', 'scheduled') AND next_attempt_at > now() AND next_attempt_at < 'infinity'
+        AND (attempts > 0 OR due_at <= greatest(now(), created_at))) d
+WHERE p.id = d.id AND p.next_attempt_at > d.due;
+
 -- name: reclaim_sending!
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, turn = turn + 1
 WHERE state = 'sending' AND claimed_at < :claimed_before;

@@ -4,6 +4,8 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nats.js.api import PersistMode
+
 from kannon.bus import streams
 from kannon.bus.bus import Bus
 from kannon.embedded import DataDir, EmbeddedNats
@@ -50,3 +52,22 @@ def delivered(number: int) -> Event:
     return Event(
         f"e{number}", EventType.DELIVERED, "example.com", "m@example.com", "a@example.org", NOW, delivery_id=number
     )
+
+
+async def test_the_embedded_server_syncs_outcomes_and_not_envelopes(tmp_path: Path) -> None:
+    """Also where an earlier version has made the stream: it is made anew, for the server does not change it."""
+    with DataDir.open(tmp_path) as data_dir:
+        server = EmbeddedNats(data_dir.path)
+        await server.start()
+        for syncs in (False, True, True):
+            bus = Bus(server.url, syncs=syncs)
+            await bus.publish_envelopes([an_envelope()])
+            info = await bus._connection.jetstream().stream_info("kannon_sending")
+            assert info.config.persist_mode == (PersistMode.ASYNC if syncs else None)
+            assert info.state.messages == 1
+            assert (await bus._connection.jetstream().stream_info("kannon_stats")).config.persist_mode is None
+            assert (await bus._connection.jetstream().consumer_info("kannon_sending", "sender")).num_pending == 1
+            await bus.close()
+        await server.stop()
+        server.close()
+        assert 'sync_interval: "always"' in (tmp_path / "conf" / "nats.conf").read_text()

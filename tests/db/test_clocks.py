@@ -18,6 +18,7 @@ from tests.support.pool import insert_batch
 from tests.support.skew import skewed
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 async def test_a_send_for_now_is_due_at_once_where_the_database_is_behind(postgres_url: str) -> None:
@@ -57,7 +58,7 @@ async def turns_after_a_start(db: Database, bus: Bus, *, lost_before: bool) -> d
         feed = Scheduler(db, bus, builder, limits, clock=now)
         outcomes = Outcomes(db, bus, budget=BUDGET, chance=lambda: 0.5)
         first = FirstClock(db) if lost_before else None
-        dispatcher = Dispatcher(db, bus, feed, outcomes, builder, lease=timedelta(seconds=60), lost_before=first)
+        dispatcher = Dispatcher(db, bus, feed, outcomes, builder, budget=BUDGET, lease=MINUTE, lost_before=first)
         stop = anyio.Event()
         with patience():
             async with anyio.create_task_group() as group:

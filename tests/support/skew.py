@@ -8,20 +8,41 @@ import asyncpg
 
 from kannon.db.pool import Database, open_database
 
+_SKEW = """
+CREATE SCHEMA IF NOT EXISTS skew;
+CREATE TABLE IF NOT EXISTS skew.clock (shift interval NOT NULL);
+INSERT INTO skew.clock SELECT interval '0' WHERE NOT EXISTS (SELECT FROM skew.clock);
+CREATE OR REPLACE FUNCTION skew.now() RETURNS timestamptz LANGUAGE sql STABLE AS
+    $$SELECT pg_catalog.now() + (SELECT shift FROM skew.clock)$$;
+ALTER TABLE sending_pool_emails ALTER created_at SET DEFAULT skew.now();
+"""
+"""A column's default is bound when it is set; this one is compared with other times."""
+
+
+async def install_skew(url: str) -> None:
+    """Connections that exist keep the true time."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(_SKEW)
+        name = await connection.fetchval("SELECT current_database()")
+        await connection.execute(f"ALTER DATABASE {name} SET search_path = skew, pg_catalog, public")
+    finally:
+        await connection.close()
+
+
+async def set_skew(url: str, by: timedelta) -> None:
+    """At once, for every connection."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("UPDATE skew.clock SET shift = $1", by)
+    finally:
+        await connection.close()
+
 
 @asynccontextmanager
 async def skewed(url: str, by: timedelta) -> AsyncIterator[Database]:
-    """Column defaults keep the true time, because they were bound when the tables were created."""
-    connection = await asyncpg.connect(url)
-    try:
-        name = await connection.fetchval("SELECT current_database()")
-        await connection.execute(
-            "CREATE SCHEMA skew; CREATE FUNCTION skew.now() RETURNS timestamptz LANGUAGE sql STABLE AS"
-            f" $$SELECT pg_catalog.now() + interval '{by.total_seconds()} seconds'$$;"
-            f" ALTER DATABASE {name} SET search_path = skew, pg_catalog, public"
-        )
-    finally:
-        await connection.close()
+    await install_skew(url)
+    await set_skew(url, by)
     db = await open_database(url)
     try:
         yield db

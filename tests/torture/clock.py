@@ -7,18 +7,14 @@ time, and so do all monotonic clocks. The product has no hook for it.
 import shutil
 import struct
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 
+from tests.support.skew import install_skew, set_skew
+
 _SOURCE = Path(__file__).with_name("clock.c")
-_SKEW = """
-CREATE SCHEMA IF NOT EXISTS skew;
-CREATE TABLE IF NOT EXISTS skew.clock (shift interval NOT NULL);
-INSERT INTO skew.clock SELECT interval '0' WHERE NOT EXISTS (SELECT FROM skew.clock);
-CREATE OR REPLACE FUNCTION skew.now() RETURNS timestamptz LANGUAGE sql STABLE AS
-    $$SELECT pg_catalog.now() + (SELECT shift FROM skew.clock)$$;
-"""
 
 
 class Clock:
@@ -41,11 +37,9 @@ class Clock:
 
     async def install(self, url: str) -> None:
         """New connections see the shifted clock; those that exist are cut."""
+        await install_skew(url)
         connection = await asyncpg.connect(url)
         try:
-            await connection.execute(_SKEW)
-            name = await connection.fetchval("SELECT current_database()")
-            await connection.execute(f"ALTER DATABASE {name} SET search_path = skew, pg_catalog, public")
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -54,10 +48,6 @@ class Clock:
             await connection.close()
 
     async def shift(self, url: str, seconds: int) -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(f"UPDATE skew.clock SET shift = interval '{seconds} seconds'")
-        finally:
-            await connection.close()
+        await set_skew(url, timedelta(seconds=seconds))
         with self._file.open("r+b") as file:
             file.write(struct.pack("l", seconds))

@@ -17,8 +17,9 @@ from anyio.abc import TaskStatus
 from kannon.bus.backlog import Backlog, Progress
 from kannon.bus.consume import Limits, PageHandler
 from kannon.bus.redelivered import DispatcherAnswer
-from kannon.bus.streams import BOUNCES_DISPATCHER, OUTCOMES, ConsumerSpec
+from kannon.bus.streams import BOUNCES_DISPATCHER, DUPLICATE_WINDOW_SECONDS, OUTCOMES, ConsumerSpec
 from kannon.bus.throttled import ThrottledHandler
+from kannon.components.dispatcher.clock import PoolClock
 from kannon.components.dispatcher.outcomes import Outcomes
 from kannon.components.dispatcher.redelivered import RedeliveredEnvelopes
 from kannon.components.dispatcher.scheduler import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, PAGE_SECONDS, Scheduler
@@ -28,6 +29,7 @@ from kannon.db.presence import DISPATCHER, watch_presence
 from kannon.db.queue import read_clock, reclaim_sending, release_recent
 from kannon.errors import KannonError, Unavailable
 from kannon.log import leaves
+from kannon.mail.retry import RetryBudget
 
 log = structlog.get_logger()
 
@@ -36,10 +38,15 @@ OUTCOME_BYTES = 4 << 20  # a message may have many events
 GATHER_SECONDS = 0.05  # a transaction costs as much as some dozens of its rows
 RECLAIM_SECONDS = 2.0
 GONE_SPAN = timedelta(seconds=2 * PAGE_SECONDS)  # a page, and the time to notice
+# Longer than the kernel keeps what is written from the disk. Shorter than the stream's memory of ids, which NATS reads
+# from the envelopes that it still has when it is restarted.
+LOST_SPAN = timedelta(seconds=DUPLICATE_WINDOW_SECONDS / 2)
 SWEEP_SECONDS = 2 * PAGE_SECONDS  # a page's bodies and its envelopes are published within PAGE_SECONDS
 
 
 class Bus(Protocol):
+    @property
+    def restarts(self) -> int: ...
     async def ready(self) -> None: ...
     async def purge_settled(self) -> None: ...
     async def backlog(self) -> Backlog: ...
@@ -65,6 +72,7 @@ class Dispatcher:
         outcomes: Outcomes,
         builder: AbstractAsyncContextManager[object],
         *,
+        budget: RetryBudget,
         lease: timedelta,
         lost_before: Callable[[], Awaitable[datetime]] | None = None,
         alone: bool = False,
@@ -76,18 +84,23 @@ class Dispatcher:
         self._builder = builder
         self._throttled = ThrottledDestinations(db)
         self._redelivered = RedeliveredEnvelopes(db, bus)
+        self._clock = PoolClock(db, budget, lease=lease)
         self._lease = lease
         self._read_lost_before = lost_before
         self._lost_before: datetime | None = None
         self._alone = alone
+        self._restarts: int | None = None  # of the bus; None: the claims from before the start are not looked at yet
         self._observed: tuple[datetime, int] | None = (
             None  # the last result of `_reclaim`: claims before this time, and the last outcome's sequence
         )
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         await self._bus.ready()
+        if not self._alone:
+            self._restarts = self._bus.restarts
         if self._read_lost_before is not None:
             self._lost_before = await self._read_lost_before()
+        await self._clock.read()
         await self._reclaim()
         await self._reclaim()  # the first call only observes
         async with self._builder, anyio.create_task_group() as group:
@@ -135,11 +148,13 @@ class Dispatcher:
 
     async def _reclaim_regularly(self) -> None:
         while True:
-            await anyio.sleep(RECLAIM_SECONDS)
             try:
+                if self._restarts != self._bus.restarts:
+                    await self._release_of_lost()
                 await self._reclaim()
             except KannonError as error:
                 log.warning("cannot reclaim deliveries; retrying", reason=str(error))
+            await anyio.sleep(RECLAIM_SECONDS)
 
     async def _sweep_regularly(self) -> None:
         while True:
@@ -160,6 +175,16 @@ class Dispatcher:
         if count := await release_recent(self._db, now, GONE_SPAN):
             log.warning("another dispatcher is gone; its claims return to the queue", deliveries=count)
 
+    async def _release_of_lost(self) -> None:
+        """Kannon or its nats-server was started. Some claims have no envelope: they were not published when Kannon was
+        killed, or not written when nats-server was, or the power failed. All return, as when a dispatcher is gone."""
+        restarts = self._bus.restarts
+        now = await read_clock(self._db)
+        await self._redelivered.outcomes_settled()
+        if count := await release_recent(self._db, now, LOST_SPAN):
+            log.info("claims from before the start return to the queue", deliveries=count)
+        self._restarts = restarts
+
     async def _reclaim(self) -> None:
         """Reclaims rows whose lease has ended and whose envelope is gone.
 
@@ -170,7 +195,11 @@ class Dispatcher:
 
         PostgreSQL dates claims and NATS dates envelopes, so only ages are compared, never times.
         """
-        now = await read_clock(self._db)
+        now, jump = await self._clock.read()
+        if jump:
+            self._observed = None  # by the other clock
+            if self._lost_before is not None:
+                self._lost_before += min(jump, timedelta(0))
         await self._bus.purge_settled()
         backlog = await self._bus.backlog()
         progress = await self._bus.progress(OUTCOMES)
@@ -180,9 +209,9 @@ class Dispatcher:
                 count := await reclaim_sending(self._db, before)
             ):
                 log.warning("reclaimed deliveries whose lease ended", deliveries=count)
-        before = now - self._lease
+        before = now - self._lease - self._clock.ahead
         if self._lost_before is not None:
             before = max(before, self._lost_before)
         if backlog.age is not None:
-            before = min(before, now - backlog.age - self._lease)
+            before = min(before, now - backlog.age - self._lease - self._clock.ahead)
         self._observed = before, progress.last_seq

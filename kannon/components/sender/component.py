@@ -1,13 +1,14 @@
 """sender: consumes envelopes, delivers them, and publishes the outcome of each attempt.
 
 In: kannon.sending. Out: kannon.stats.delivered, bounced (permanent) or error, one for each attempt. A throttled
-envelope goes back to the stream, or to the pool when it has to wait longer; this is no attempt. A redelivered envelope
-is sent only if other processes know of no outcome. Mails in flight belong to the sender's own task group and not to the
-consumer that delivered them: when NATS goes away meanwhile, they are finished, and their outcomes kept until it is
-back. It never touches PostgreSQL.
+envelope goes back to the stream, or to the pool when it has to wait longer; this is no attempt. An envelope that is
+redelivered, or was stored before this process consumed, is sent only if other processes know of no outcome. Mails in
+flight belong to the sender's own task group and not to the consumer that delivered them: when NATS goes away meanwhile,
+they are finished, and their outcomes kept until it is back. It never touches PostgreSQL.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -53,6 +54,7 @@ _LOGGED_AS = {EventType.DELIVERED: "delivered", EventType.ERROR: "deferred", Eve
 
 class Bus(Publisher, Asker, Protocol):
     async def ready(self) -> None: ...
+    async def newest_envelope(self) -> int: ...
     async def fetch_body(self, name: str) -> bytes: ...
     async def publish_throttled(self, page: Sequence[ThrottledDelivery]) -> None: ...
     async def serve_senders(self, answer: SenderAnswer) -> None: ...
@@ -105,6 +107,7 @@ class Sender:
         self._outcomes = Outcomes(bus, self._in_flight, metrics)
         self._throttled = ThrottledReturns(bus, self._in_flight)
         self._redelivered = Redelivered(bus, self._in_flight, self._start)
+        self._older_until = sys.maxsize  # sequences: another process may have sent these envelopes
         self._large = anyio.CapacityLimiter(LARGE_BODIES)
         self._group: asyncio.TaskGroup | None = None
 
@@ -129,6 +132,7 @@ class Sender:
             exchange = partial(self._bus.report_to_senders, seconds=REPORT_SECONDS)
             recorder.start_soon(exchange, self._deliverer.report, self._deliverer.hear)
             recorder.start_soon(self._cancel_waiters, stop)
+            self._older_until = await self._newest_envelope()
             # asyncio's task group: a task of anyio costs as much as sending a mail.
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -161,6 +165,15 @@ class Sender:
                 with anyio.move_on_after(delay):
                     await stop.wait()
                 delay = min(2 * delay, MAX_RECONNECT_SECONDS)
+                self._older_until = await self._newest_envelope()
+
+    async def _newest_envelope(self) -> int:
+        """At the start, and when NATS is back. While it cannot be read, every envelope is asked about."""
+        try:
+            return await self._bus.newest_envelope()
+        except Unavailable as error:
+            log.debug("cannot read the newest envelope", why=str(error))
+            return sys.maxsize
 
     async def _cancel_waiters(self, stop: anyio.Event) -> None:
         await stop.wait()
@@ -186,7 +199,9 @@ class Sender:
                 if work.body_object:  # a crash or an outage may have kept it from being deleted with its outcome
                     await self._outcomes.delete_body(work.body_object)
         elif arrival is Arrival.NEW:
-            if message.num_delivered > 1 and not self._in_flight.is_open(work.redelivered()):
+            # A power cut takes the consumer's progress: an envelope that was sent comes as if for the first time.
+            doubtful = message.num_delivered > 1 or message.sequence <= self._older_until
+            if doubtful and not self._in_flight.is_open(work.redelivered()):
                 self._redelivered.add(work, parsed)
             else:
                 self._start(work, parsed)

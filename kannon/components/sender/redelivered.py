@@ -1,18 +1,18 @@
-"""Redelivered: asks before an envelope is sent that the stream delivers again.
+"""Redelivered: asks before an envelope is sent that another process may have sent.
 
-In: envelopes in flight that this process has not sent, though some process may have. Out: those that are still open, to
-be sent. Closed ones are acked. Where another sender has the envelope in flight, or no answer comes, it returns to the
-stream and is asked about again when it comes: a mail is never sent on a guess while NATS is there.
+In: envelopes in flight that the stream delivers again, or held before this process consumed it. Out: those that are
+still open, to be sent. Closed ones are acked. Where another sender has the envelope in flight, or no answer comes, it
+returns to the stream and is asked about again when it comes: a mail is never sent on a guess while NATS is there.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import anyio
 import structlog
 
 from kannon.bus.redelivered import Held, Key
 from kannon.components.sender.inflight import InFlight, InFlightEnvelope
+from kannon.components.sender.pages import Pages
 from kannon.errors import Unavailable
 from kannon.mail.envelope import RedeliveredEnvelope
 from kannon.pb.mailer.types.mailer_types_pb2 import EmailToSend
@@ -21,6 +21,7 @@ log = structlog.get_logger()
 
 PAGE = 1000
 RETRY_SECONDS = 2.0
+UNANSWERED_SECONDS = 0.5  # at the start of a process its sender is ready before its dispatcher
 
 Envelopes = Sequence[tuple[InFlightEnvelope, EmailToSend]]
 
@@ -38,32 +39,29 @@ class Redelivered:
         self._bus = bus
         self._in_flight = in_flight
         self._send = send
-        self._gathered: list[tuple[InFlightEnvelope, EmailToSend]] = []
-        self._some = anyio.Event()
+        self._pages = Pages[tuple[InFlightEnvelope, EmailToSend]](PAGE)
 
     def add(self, work: InFlightEnvelope, parsed: EmailToSend) -> None:
-        self._gathered.append((work, parsed))
-        self._some.set()
+        self._pages.add((work, parsed))
 
     async def run(self) -> None:
         """Until cancelled. The next run asks again about what this one had gathered."""
         while True:
-            if not self._gathered:
-                self._some = anyio.Event()
-                await self._some.wait()
-            page = self._gathered[:PAGE]
+            page = await self._pages.next()
+            pause = RETRY_SECONDS
             try:
                 held, closed = await self._ask(page)
             except Unavailable as error:
                 log.warning("redelivered envelopes wait for an answer", count=len(page), why=str(error))
                 held, closed = dict.fromkeys((work.key for work, _ in page), Held.IN_FLIGHT), set[Key]()
-            del self._gathered[: len(page)]
+                pause = UNANSWERED_SECONDS
+            self._pages.remove(page)
             for work, parsed in page:
                 if work.key in closed or held.get(work.key) is Held.RECORDED:
                     await self._settle(work, parsed)
                 elif held.get(work.key) is Held.IN_FLIGHT:
                     self._in_flight.remove(work)
-                    await work.nak(RETRY_SECONDS)
+                    await work.nak(pause)
                 else:
                     self._send(work, parsed)
 

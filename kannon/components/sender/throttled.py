@@ -8,10 +8,10 @@ they return.
 from collections.abc import Sequence
 from typing import Protocol
 
-import anyio
 import structlog
 
 from kannon.components.sender.inflight import InFlight, InFlightEnvelope
+from kannon.components.sender.pages import Pages
 from kannon.errors import Unavailable
 from kannon.mail.envelope import ThrottledDelivery
 
@@ -32,29 +32,22 @@ class ThrottledReturns:
     def __init__(self, bus: Publisher, in_flight: InFlight) -> None:
         self._bus = bus
         self._in_flight = in_flight
-        self._gathered: list[tuple[InFlightEnvelope, ThrottledDelivery]] = []
-        self._some = anyio.Event()
+        self._pages = Pages[tuple[InFlightEnvelope, ThrottledDelivery]](PAGE, gather_seconds=GATHER_SECONDS)
 
     def add(self, work: InFlightEnvelope, delivery: ThrottledDelivery) -> None:
-        self._gathered.append((work, delivery))
-        self._some.set()
+        self._pages.add((work, delivery))
 
     async def run(self) -> None:
         """Until cancelled. The next run offers again what this one had gathered."""
         while True:
-            if not self._gathered:
-                self._some = anyio.Event()
-                await self._some.wait()
-                await anyio.sleep(GATHER_SECONDS)
-            page = self._gathered[:PAGE]
+            page = await self._pages.next()
             taken = await self._offer([delivery for _, delivery in page])
-            del self._gathered[: len(page)]
+            self._pages.remove(page)
             for work, delivery in page:
+                self._in_flight.remove(work)
                 if taken:
-                    self._in_flight.remove(work)
                     await work.ack()
-                else:
-                    self._in_flight.remove(work)  # a lost reply: the pool may have it all the same
+                else:  # after a lost reply the pool may have it all the same
                     await work.nak(min(delivery.seconds, RETRY_SECONDS))
 
     async def _offer(self, page: Sequence[ThrottledDelivery]) -> bool:

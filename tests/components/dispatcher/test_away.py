@@ -15,6 +15,7 @@ from kannon.bus.backlog import Queue
 from kannon.bus.bus import Bus
 from kannon.components.dispatcher import Builder, Dispatcher, Outcomes, Scheduler
 from kannon.db.pool import Database
+from kannon.db.queue import FirstClock
 from kannon.embedded import DataDir, EmbeddedNats
 from kannon.errors import Unavailable
 from kannon.mail.event import Event, EventType
@@ -39,7 +40,9 @@ class Watched(Bus):
 
 
 @asynccontextmanager
-async def running(db: Database, bus: Bus, *, lease: timedelta = timedelta(seconds=60)) -> AsyncIterator[None]:
+async def running(
+    db: Database, bus: Bus, *, lease: timedelta = timedelta(seconds=60), alone: bool = False
+) -> AsyncIterator[None]:
     """Fails where the dispatcher ends by itself."""
     builder = Builder(db, OPTIONS, workers=1, clock=now)
     budget = RetryBudget(timedelta(hours=1), timedelta(minutes=1), timedelta(minutes=10))
@@ -49,7 +52,10 @@ async def running(db: Database, bus: Bus, *, lease: timedelta = timedelta(second
         Scheduler(db, bus, builder, LIMITS, clock=now),
         Outcomes(db, bus, budget=budget, clock=now, chance=lambda: 0.5),
         builder,
+        budget=budget,
         lease=lease,
+        lost_before=FirstClock(db) if alone else None,
+        alone=alone,
     )
     stop = anyio.Event()
     async with anyio.create_task_group() as group:

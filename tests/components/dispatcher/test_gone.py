@@ -1,5 +1,6 @@
 """A dispatcher or validator that is killed: the others release its claims long before the lease ends."""
 
+import shutil
 import subprocess
 import sys
 from datetime import timedelta
@@ -11,8 +12,10 @@ import pytest
 from kannon.bus.bus import Bus
 from kannon.components.validator import Validator
 from kannon.db.pool import Database
+from kannon.embedded import DataDir, EmbeddedNats
 from tests.components.dispatcher.test_away import running, until_sent
 from tests.components.dispatcher.test_scheduler import insert_dkim_key
+from tests.support.envelopes import an_envelope
 from tests.support.patience import patience
 from tests.support.pool import insert_batch, states
 
@@ -112,3 +115,38 @@ async def test_the_claims_of_a_killed_validator_are_checked_by_another(
                 stop.set()
         finally:
             other.kill()
+
+
+async def test_claims_of_a_killed_process_are_published_beside_older_envelopes(db: Database, bus: Bus) -> None:
+    """Without further processes none watches. The stream has one of the two envelopes, and drops its second one."""
+    await insert_dkim_key(db)
+    ids = await insert_batch(db, ["a@x.org", "b@x.org"], state="sending")
+    await bus.publish_envelopes([an_envelope(delivery_id=ids[0])])
+    async with running(db, bus, lease=timedelta(days=1), alone=True):
+        await until_sent(bus, 2)
+        with patience():
+            while set((await states(db)).values()) != {"sending"}:
+                await anyio.sleep(0.02)
+    assert (await bus.backlog()).messages == 2
+
+
+async def test_envelopes_that_nats_had_not_written_when_it_was_killed_are_published_again(
+    db: Database, tmp_path: Path
+) -> None:
+    await insert_dkim_key(db)
+    [delivery] = await insert_batch(db, ["a@x.org"], state="scheduled")
+    with DataDir.open(tmp_path) as data_dir:
+        server = EmbeddedNats(data_dir.path)
+        await server.start()
+        bus = Bus(server.url, syncs=True)
+        async with running(db, bus, lease=timedelta(days=1)):
+            await until_sent(bus, 1)
+            await server.stop()
+            [messages] = tmp_path.glob("nats/jetstream/*/streams/kannon_sending/msgs")
+            shutil.rmtree(messages)
+            await server.start()
+            await until_sent(bus, 1)
+        assert await states(db) == {delivery: "sending"}
+        await bus.close()
+        await server.stop()
+        server.close()

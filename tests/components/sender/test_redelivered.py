@@ -90,9 +90,9 @@ async def test_without_a_dispatcher_nothing_is_sent_on_a_guess(db: Database, bus
     ids = await insert_batch(db, ["a@x.org"], state="sending")
     await bus.publish_envelopes([an_envelope(delivery_id=ids[0]), an_envelope(delivery_id=10_000)])
     await taken_by_a_sender_that_dies(bus, 2)
-    await bus.publish_envelopes([an_envelope(delivery_id=10_001)])
     peer = Peer()
     async with serving(peer) as port, running(a_sender(bus, port)):
+        await bus.publish_envelopes([an_envelope(delivery_id=10_001)])
         await eventually(lambda: len(peer.mails) == 1)  # the one that came for the first time
         await anyio.sleep(1.0)  # long enough for some questions
         assert len(peer.mails) == 1
@@ -100,6 +100,17 @@ async def test_without_a_dispatcher_nothing_is_sent_on_a_guess(db: Database, bus
         async with a_dispatcher(db, bus):
             await drained(bus)
     assert len(peer.mails) == 2  # 10,000 is no delivery of the pool
+
+
+async def test_an_envelope_from_before_this_process_is_asked_about(db: Database, bus: Bus) -> None:
+    """As after a power cut: the mail was sent, its outcome is settled, and the stream counts no earlier delivery."""
+    [waiting] = await insert_batch(db, ["a@x.org"], state="sending")
+    await bus.publish_envelopes([an_envelope(delivery_id=waiting), an_envelope(delivery_id=10_000)])
+    await bus.publish_events([outcome(waiting, EventType.DELIVERED)])
+    peer = Peer()
+    async with serving(peer) as port, running(a_sender(bus, port)), a_dispatcher(db, bus):
+        await drained(bus)
+    assert not peer.mails
 
 
 async def test_an_envelope_that_the_pool_has_replaced_is_not_sent(db: Database, bus: Bus) -> None:
@@ -119,8 +130,8 @@ async def test_a_sender_answers_for_what_it_has_in_flight_and_what_it_has_record
     gate = asyncio.Event()
     peer = Peer(gate=gate)
     question = [RedeliveredEnvelope(1, 1, 0, 2), RedeliveredEnvelope(2, 1, 0, 2)]
-    await bus.publish_envelopes([an_envelope()])
     async with serving(peer) as port, running(a_sender(bus, port)):
+        await bus.publish_envelopes([an_envelope()])
         await eventually(lambda: len(peer.mails) == 1)
         with patience():
             assert await asking.ask_senders(question) == {(1, 1): Held.IN_FLIGHT}

@@ -13,7 +13,7 @@ import structlog.testing
 
 from kannon.bus.bus import Bus
 from kannon.bus.publish import Outgoing
-from kannon.bus.streams import SENDERS, SENDING, STATS
+from kannon.bus.streams import SENDING, STATS
 from kannon.components.sender import Sender
 from kannon.components.sender.inflight import REMEMBERED, Arrival, InFlight, InFlightEnvelope
 from kannon.config import Dns
@@ -57,9 +57,11 @@ async def running(sender: Sender) -> AsyncIterator[anyio.Event]:
 
 @pytest.fixture
 async def bus(nats_url: str) -> AsyncIterator[Bus]:
+    """With a dispatcher: a sender asks one about each envelope that was in the stream before it."""
     bus = Bus(nats_url)
     await bus.ready()
-    yield bus
+    async with a_pool_that_waits(bus):
+        yield bus
     await bus.close()
 
 
@@ -253,17 +255,18 @@ class Unruly(Bus):
         self.deeds += [f"recorded {event.delivery_id}" for event in events]
 
     async def _record(self, subject: str, payload: bytes) -> None:
-        if subject != SENDERS:
+        if subject.startswith("$JS.ACK."):
             self.deeds.append(payload.decode())
         await self._send(subject, payload)
 
 
 @pytest.fixture
-async def unruly(nats_url: str) -> AsyncIterator[Unruly]:
-    bus = Unruly(nats_url)
-    await bus.ready()
-    yield bus
-    await bus.close()
+async def unruly(bus: Bus, nats_url: str) -> AsyncIterator[Unruly]:
+    """`bus` has the dispatcher."""
+    unruly = Unruly(nats_url)
+    await unruly.ready()
+    yield unruly
+    await unruly.close()
 
 
 async def test_the_outcome_is_recorded_before_the_envelope_is_acked(unruly: Unruly) -> None:
@@ -334,7 +337,7 @@ async def test_nats_going_away_in_the_middle_of_a_mail(tmp_path: Path) -> None:
         bus = Bus(nats.url)
         await bus.ready()
         await bus.publish_envelopes([an_envelope()])
-        async with serving(peer) as port, running(a_sender(bus, port)):
+        async with a_pool_that_waits(bus), serving(peer) as port, running(a_sender(bus, port)):
             await eventually(lambda: len(peer.mails) == 1)
             await nats.stop()
             gate.set()
@@ -358,7 +361,7 @@ async def test_an_outcome_that_nats_lost_with_its_store_is_published_again(tmp_p
         bus = Bus(nats.url)
         await bus.ready()
         await bus.publish_envelopes([an_envelope()])
-        async with serving(peer) as port, running(a_sender(bus, port)):
+        async with a_pool_that_waits(bus), serving(peer) as port, running(a_sender(bus, port)):
             await drained(bus)
             await nats.stop()
             for store in data_dir.path.rglob("jetstream"):
