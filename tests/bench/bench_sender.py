@@ -1,8 +1,9 @@
 """The speed of the sender alone: envelopes are in the stream, one destination, outcomes published on the bus.
 
 `python -m tests.bench.bench_sender [--mails 20000] [--connections 20] [--tls] [--uvloop]`. The peer is smtp-sink
-(Debian's postfix package) or, with --tls, tests.support.tls_sink; both run in separate processes. Prints mails a
-second and CPU time per mail of this process.
+(Debian's postfix package) or, with --tls, tests.support.tls_sink; both run in separate processes. A dispatcher without
+a pool answers that every envelope may be sent; it takes no throttled ones, which therefore come again from the stream.
+Prints mails a second and CPU time per mail of this process.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from kannon.components.sender import Sender
 from kannon.config import Dns, Limit, Route
 from kannon.config import Sender as SenderConfig
 from kannon.embedded import DataDir, EmbeddedNats
-from kannon.mail.envelope import Envelope
+from kannon.mail.envelope import Envelope, RedeliveredEnvelope
 from kannon.outbound import Deliverer
 
 BODY = b"From: a@b.example\r\nTo: c@d.example\r\nSubject: bench\r\n\r\n" + (b"x" * 76 + b"\r\n") * 50
@@ -34,6 +35,10 @@ def envelope(number: int) -> Envelope:
     return Envelope(
         number, "msg_bench@b.example", "b.example", "b-1@b.example", "c@d.example", BODY, 1, datetime.now(UTC)
     )
+
+
+async def find_closed(page: Sequence[RedeliveredEnvelope]) -> set[tuple[int, int]]:
+    return set()
 
 
 @contextlib.contextmanager
@@ -81,6 +86,7 @@ async def measure(url: str, port: int, args: argparse.Namespace) -> None:
     began = time.perf_counter()
     async with anyio.create_task_group() as group:
         await group.start(lambda *, task_status: sender.run(stop, task_status=task_status))
+        group.start_soon(bus.serve_dispatcher, find_closed, stop)
         while (await bus.backlog()).messages:
             await anyio.sleep(0.05)
         seconds = time.perf_counter() - began
