@@ -6,7 +6,7 @@ inputs.py      loads batches, templates and keys for a page at a time
 builder.py     gives build jobs to worker processes
 worker.py      the code of a worker
 outcomes.py    settles deliveries by their outcomes
-clock.py       reads PostgreSQL's clock, and mends the queue when it jumps
+clock.py       reads PostgreSQL's clock, and corrects the queue when it jumps
 dispatcher.py  runs all of these, and reclaims deliveries whose envelope is lost
 """
 

@@ -90,6 +90,7 @@ class Dispatcher:
         self._lost_before: datetime | None = None
         self._alone = alone
         self._restarts: int | None = None  # of the bus; None: the claims from before the start are not looked at yet
+        self._jumps = 0
         self._observed: tuple[datetime, int] | None = (
             None  # the last result of `_reclaim`: claims before this time, and the last outcome's sequence
         )
@@ -100,10 +101,10 @@ class Dispatcher:
             self._restarts = self._bus.restarts
         if self._read_lost_before is not None:
             self._lost_before = await self._read_lost_before()
-        await self._clock.read()
         await self._reclaim()
         await self._reclaim()  # the first call only observes
         async with self._builder, anyio.create_task_group() as group:
+            group.start_soon(self._clock.watch)
             group.start_soon(self._reclaim_regularly)
             group.start_soon(self._sweep_regularly)
             if not self._alone:
@@ -195,11 +196,9 @@ class Dispatcher:
 
         PostgreSQL dates claims and NATS dates envelopes, so only ages are compared, never times.
         """
-        now, jump = await self._clock.read()
-        if jump:
-            self._observed = None  # by the other clock
-            if self._lost_before is not None:
-                self._lost_before += min(jump, timedelta(0))
+        now = await self._clock.read()
+        if self._clock.jumps != self._jumps:
+            self._observed, self._jumps = None, self._clock.jumps  # it was by the other clock
         await self._bus.purge_settled()
         backlog = await self._bus.backlog()
         progress = await self._bus.progress(OUTCOMES)
@@ -211,7 +210,7 @@ class Dispatcher:
                 log.warning("reclaimed deliveries whose lease ended", deliveries=count)
         before = now - self._lease - self._clock.ahead
         if self._lost_before is not None:
-            before = max(before, self._lost_before)
+            before = max(before, self._lost_before - self._clock.back)
         if backlog.age is not None:
             before = min(before, now - backlog.age - self._lease - self._clock.ahead)
         self._observed = before, progress.last_seq
