@@ -29,7 +29,7 @@ from kannon.bus.consume import Limits, PageHandler, consume
 from kannon.bus.dead_letters import DeadLetter, DeadLetters
 from kannon.bus.events import pack
 from kannon.bus.publish import Outgoing
-from kannon.bus.rewind import rewind_consumers
+from kannon.bus.rewind import return_pending, rewind_consumers
 from kannon.bus.settle import Settlements
 from kannon.errors import Poison
 from kannon.mail.destination import SenderView
@@ -74,6 +74,8 @@ class Bus:
                         self._connection.jetstream(), replicas=self._replicas, syncs=self._syncs
                     )
                 await rewind_consumers(self._connection)
+                if self._syncs and self._connection.count == 1:
+                    await return_pending(self._connection)
                 self._connection.ensure()
 
     async def ping(self) -> None:

@@ -50,7 +50,7 @@ MAX_HOSTS_TRIED = 2  # hosts that a mail's transaction was begun with
 SHED_SECONDS = 0.75  # a waiter may be shed after this time, and comes back after the same time
 STORE_SECONDS = 2.0  # until mail is tried again that found no store of MTA-STS policies
 REFRESH_SECONDS = 3600.0  # between two looks at policies that get old
-MAX_TRANSACTION_SECONDS = 10.0  # then a transaction's permit goes to another mail
+MAX_TRANSACTION_SECONDS = 3.0  # then the permit of a transaction goes to another mail
 
 BAD_ADDRESS = Reply(550, "the recipient's domain is not a domain name", "5.1.2")
 

@@ -3,8 +3,8 @@
 In: `acquire` before a transaction and `release` after it; `wait` around every other wait of a delivery (DNS, another
 host). Out: a `Permit`, or None for a waiter that was shed. Proven destinations may use every permit. All other
 destinations together get half of them, and a quarter when one of them wants a second, so the rest is always free for
-destinations that accept mail. A transaction that lasts longer than the owner allows gives its permit up, to as many
-again as there are permits: a peer may hang for ten minutes (RFC 5321 §4.5.3.2.6), and waiting costs a socket, no work.
+destinations that accept mail. A transaction that lasts longer than the owner allows gives its permit up, as many as may
+wait: a peer may hang for ten minutes (RFC 5321 §4.5.3.2.6), which costs a socket and no work.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ class Limiter:
 
     def expire(self, before: float) -> None:
         """Permits granted at `before` or earlier no longer count."""
-        while self._permits and self._expired < self._max:
+        while self._permits and self._expired < self._max_waiters:
             oldest = next(iter(self._permits))
             if oldest.since > before:
                 break

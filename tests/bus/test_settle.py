@@ -148,3 +148,21 @@ async def test_a_kept_message_stays_alive_over_the_next_connection(
                 await anyio.sleep(0.02)
             group.cancel_scope.cancel()
     assert later.messages == []
+
+
+async def test_messages_of_a_killed_process_come_at_once_to_the_next_one(data_dir: DataDir) -> None:
+    """Both start the server; no ack wait ends within this test."""
+    killed, later = Handler(keep=True), Handler(keep=True)
+    with patience():
+        for handler in (killed, later):
+            server = EmbeddedNats(data_dir.path)
+            await server.start()
+            bus = Bus(server.url, syncs=True)
+            await bus.publish_envelopes([an_envelope(delivery_id=n) for n in (1, 2)])
+            async with anyio.create_task_group() as group:
+                group.start_soon(partial(consume_again, bus, handler, anyio.Event()))
+                await handler.arrived.wait()
+                await server.stop()
+                group.cancel_scope.cancel()
+            server.close()
+    assert {message.msg_id for message in later.messages} == {"1.1.0", "2.1.0"}

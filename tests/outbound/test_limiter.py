@@ -38,9 +38,9 @@ async def test_a_transaction_that_lasts_too_long_gives_its_permit_up() -> None:
     assert limiter.in_use == 0
 
 
-async def test_no_more_permits_expire_than_there_are() -> None:
-    limiter = a_limiter(2)
-    for _ in range(3):
+async def test_no_more_permits_expire_than_may_wait() -> None:
+    limiter = a_limiter(2, waiters=6)
+    for _ in range(5):
         permits = limiter.acquire_now(Priority.PROVEN), limiter.acquire_now(Priority.PROVEN)
         limiter.expire(before=float("inf"))
     assert permits == (None, None)

@@ -14,7 +14,7 @@ from tests.torture.ledger import Ledger
 
 FINAL = ("delivered", "bounced", "failed")
 SETTLE_SECONDS = 200.0
-"""Hostile destinations' mail ends with its retry window; the statistics follow within seconds."""
+"""The hostile destination's mail has retries of some seconds; the statistics follow within seconds."""
 
 
 async def audit(url: str, ledger: Ledger) -> list[str]:

@@ -7,7 +7,7 @@ recover by itself. A fault that a layout cannot have is not in its list.
 import os
 import shutil
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -41,13 +41,13 @@ def kill(*names: str) -> Run:
     return run
 
 
-def stop(*names: str) -> Run:
-    """SIGSTOP to one of these, and SIGCONT after up to eight seconds."""
+def stop(*names: str, seconds: Sequence[float] = (0.3, 2.0, 4.0, 8.0)) -> Run:
+    """SIGSTOP to one of these, and SIGCONT after a while."""
 
     async def run(layout: Layout, random: Random) -> None:
         stopped = layout.stop(random.choice(names))
         try:
-            await anyio.sleep(random.choice((0.3, 2.0, 4.0, 8.0)))
+            await anyio.sleep(random.choice(seconds))
         finally:
             wake(stopped)
 
@@ -197,7 +197,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault("stop-validator", stop("validator")),
         Fault("stop-stats", stop("stats")),
         Fault("stop-dispatcher", stop("dispatcher1", "dispatcher2")),
-        Fault("stop-sender", stop("sender1", "sender2")),
+        Fault("stop-sender", stop("sender1", "sender2", seconds=(0.3, 4.0, 14.0))),  # beyond the ack wait, too
         Fault("nats-leader", kill_leader),
         Fault("nats-stop", stop_leader),
         Fault("nats-store", lose_cluster_store),

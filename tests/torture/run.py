@@ -29,7 +29,7 @@ class Choice:
     only: Sequence[str] | None
     slack: float
     hostile: float = HOSTILE_SHARE
-    """The share of mail for a hostile destination. The campaign ends with their retry window."""
+    """The share of mail for a hostile destination. It recovers at the end, and all its mail is settled then."""
 
 
 async def torture(folder: Path, name: str, choice: Choice, *, json: bool) -> bool:
@@ -50,6 +50,7 @@ async def torture(folder: Path, name: str, choice: Choice, *, json: bool) -> boo
                 print(report.as_json(result) if json else report.row(result), flush=True)
                 if result.lost:
                     break
+            destinations.recover()
             problems = await audit(layout.database_url, ledger)
         finally:
             mailings.close()

@@ -46,6 +46,7 @@ class Destinations:
         self._ledger = ledger
         self._random = random
         self._seen: set[str] = set()
+        self._trouble = TROUBLE
         self.good = tuple(f"good{number}.test" for number in range(GOOD))
         self.routes: list[dict[str, Any]] = []
 
@@ -62,6 +63,10 @@ class Destinations:
                 self.routes.append({"domain": domain, "host": host, "port": port, "tls": "none"})
             yield
 
+    def recover(self) -> None:
+        """The hostile destination behaves from now on."""
+        self._trouble = 0.0
+
     async def _accept(self, visit: Visit) -> str:
         dot = self._ledger.dot(visit.recipient_address, time.monotonic())
         await asyncio.sleep(DOT_SECONDS)
@@ -77,7 +82,7 @@ class Destinations:
 
     def _maybe(self, behaviours: tuple[Behaviour, ...]) -> Callable[[Visit], Any]:
         async def behave(visit: Visit) -> str | None:
-            if self._random.random() >= TROUBLE:
+            if self._random.random() >= self._trouble:
                 return None
             return await _behave(self._random.choice(behaviours), visit)
 
@@ -86,11 +91,11 @@ class Destinations:
     async def _accept_or_not(self, visit: Visit) -> str | None:
         """Misbehaves before the 250, or right after it, or not at all."""
         chance = self._random.random()
-        if chance < TROUBLE:
+        if chance < self._trouble:
             self._ledger.dot(visit.recipient_address, time.monotonic())
             return await _behave(self._random.choice(AT_DOT), visit)
         reply = await self._accept(visit)
-        return reply if chance >= 2 * TROUBLE else await _behave(closing(reply), visit)
+        return reply if chance >= 2 * self._trouble else await _behave(closing(reply), visit)
 
 
 async def _behave(behaviour: Behaviour, visit: Visit) -> str | None:

@@ -103,7 +103,7 @@ class Dispatcher:
             self._lost_before = await self._read_lost_before()
         await self._reclaim()
         await self._reclaim()  # the first call only observes
-        async with self._builder, anyio.create_task_group() as group:
+        async with anyio.create_task_group() as group:
             group.start_soon(self._clock.watch)
             group.start_soon(self._reclaim_regularly)
             group.start_soon(self._sweep_regularly)
@@ -120,12 +120,14 @@ class Dispatcher:
                 for spec in (OUTCOMES, BOUNCES_DISPATCHER):
                     consume = partial(self._bus.consume, spec, self._outcomes.handle_page, limits, stop=stop)
                     work.start_soon(self._run_again, spec.stream, consume, stop)
-                work.start_soon(self._run_again, "scheduler", partial(self._scheduler.run, stop), stop)
                 take = partial(self._bus.take_throttled, self._throttled.on_throttled, stop)
                 work.start_soon(self._run_again, "throttled", take, stop)
                 answer = partial(self._bus.serve_dispatcher, self._redelivered.find_closed, stop)
                 work.start_soon(self._run_again, "redelivered", answer, stop)
-                task_status.started()
+                # The workers take seconds to start. Senders wait for answers about the envelopes of a killed process.
+                async with self._builder:
+                    task_status.started()
+                    await self._run_again("scheduler", partial(self._scheduler.run, stop), stop)
             group.cancel_scope.cancel()
 
     async def _run_again(self, part: str, run: Callable[[], Awaitable[None]], stop: anyio.Event) -> None:

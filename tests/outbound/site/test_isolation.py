@@ -58,6 +58,15 @@ async def test_many_tarpits_with_all_their_mail_in_front(stage: Stage) -> None:
     assert [len(peer.mails) for peer in peers[20:]] == [MAILS_EACH] * 5
 
 
+async def test_more_destinations_hang_than_there_are_permits() -> None:
+    """Forty that hang at the dot, where a server may take ten minutes. Those that are new and behind them go on."""
+    bad: Bad = dict.fromkeys(range(40), (Stage.DOT, smtp_peer.hang))
+    numbers = [n for n in range(40) for _ in range(5)] + [n for n in range(40, 45) for _ in range(MAILS_EACH)]
+    async with destinations(45, bad, concurrency=15, timeout_scale=0.3) as (deliverer, peers):
+        await run_of(deliverer, numbers, bad)
+    assert [len(peer.mails) for peer in peers[40:]] == [MAILS_EACH] * 5
+
+
 async def test_a_hanging_name_server_holds_up_its_own_domains_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("QUERY_SECONDS", "LIFETIME_SECONDS"):
         monkeypatch.setattr(resolver, name, 2 * PATIENCE_SECONDS)
