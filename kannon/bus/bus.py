@@ -99,7 +99,7 @@ class Bus:
         await self._publish(pack(events, lambda _: streams.BOUNCE))
 
     async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None:
-        """To kannon.sending, ids "<delivery>.<attempt>.<requeues>"; bodies over max_payload to the object store."""
+        """To kannon.sending.*, ids "<delivery>.<attempt>.<requeues>"; bodies over max_payload to the object store."""
         limit = self._connection.client.max_payload - ENVELOPE_OVERHEAD
         messages = []
         for envelope in envelopes:
@@ -108,7 +108,13 @@ class Bus:
             if len(envelope.body) > limit:
                 await self._bodies.put(msg_id, envelope.body)
                 body_object = msg_id
-            messages.append(Outgoing(streams.SENDING, msg_id, encode_envelope(envelope, body_object=body_object)))
+            messages.append(
+                Outgoing(
+                    streams.sending_subject(envelope.delivery_id),
+                    msg_id,
+                    encode_envelope(envelope, body_object=body_object),
+                )
+            )
         await self._publish(messages)
 
     async def _publish(self, messages: Sequence[Outgoing]) -> None:

@@ -27,6 +27,7 @@ MAX_REASON = 500
 
 
 def _dead_letter_subject(subject: str) -> str:
+    subject = streams.without_partition(subject)
     return f"{streams.DEAD_LETTERS}.{subject.removeprefix('kannon.').replace('.', '_')}"
 
 
@@ -65,7 +66,7 @@ def decode_dead_letter(message: RawStreamMsg) -> DeadLetter:
 
 def body_object(letter: DeadLetter) -> str:
     """The name of an envelope's body in the object store; empty for every other message."""
-    if letter.subject != streams.SENDING:
+    if streams.without_partition(letter.subject) != streams.SENDING:
         return ""
     try:
         return parse_envelope(letter.payload).body_object

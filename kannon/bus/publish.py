@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from kannon.bus.streams import without_partition
 from kannon.errors import Unavailable
 
 ACK_SECONDS = 5.0
@@ -104,7 +105,7 @@ class Publisher:
                     )
                 await burst.done
         except TimeoutError:
-            self._unacknowledged[messages[0].subject] = time.monotonic()
+            self._unacknowledged[without_partition(messages[0].subject)] = time.monotonic()
             raise Unavailable(
                 f"NATS {messages[0].subject}: {burst.left} of {len(messages)} messages not acknowledged"
             ) from None
@@ -114,7 +115,7 @@ class Publisher:
             del self._bursts[name]
         if burst.lost:
             raise Unavailable(f"NATS {messages[0].subject}: connection lost")
-        self._unacknowledged.pop(messages[0].subject, None)
+        self._unacknowledged.pop(without_partition(messages[0].subject), None)
         if burst.problem:
             raise Unavailable(f"NATS {messages[0].subject}: refused: {burst.problem}")
 

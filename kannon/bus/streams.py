@@ -29,7 +29,10 @@ log = structlog.get_logger()
 
 HOUR = 3600.0
 
-SENDING = "kannon.sending"
+SENDING = "kannon.sending"  # what senders read; a version before the partitions publishes to it
+SENDING_PARTITIONS = 64
+"""The last token of an envelope's subject is its delivery id modulo this, so that a stream can become several, each
+with some of the subjects and a consumer of its own (docs/scaling.md), while a repeated publish stays in the same one."""
 BOUNCE = "kannon.bounce"
 STATS_SUBJECTS: dict[EventType, str] = {
     event_type: "kannon.stats." + {EventType.OPENED: "open", EventType.CLICKED: "click"}.get(event_type, event_type)
@@ -52,6 +55,16 @@ BODIES = "kannon_bodies"
 BODIES_MAX_AGE_SECONDS = 96 * HOUR
 POLICIES = "kannon_mta_sts"
 POLICIES_MAX_AGE_SECONDS = 8766 * HOUR  # RFC 8461 §3.2: the longest max_age; using a policy stores it anew
+
+
+def sending_subject(delivery_id: int) -> str:
+    return f"{SENDING}.{delivery_id % SENDING_PARTITIONS}"
+
+
+def without_partition(subject: str) -> str:
+    """`kannon.sending.17` → `kannon.sending`; another subject as it is."""
+    return SENDING if subject.startswith(f"{SENDING}.") else subject
+
 
 # Longer than the time in which a publish is repeated: minutes at most; a process killed with -9 recovers within one.
 DUPLICATE_WINDOW_SECONDS = 600.0
@@ -112,7 +125,14 @@ class ConsumerSpec:
 
 
 STREAMS = (
-    StreamSpec("kannon_sending", (SENDING,), RetentionPolicy.WORK_QUEUE, 100_000, 72 * HOUR, restorable=True),
+    StreamSpec(
+        "kannon_sending",
+        (SENDING, f"{SENDING}.*"),
+        RetentionPolicy.WORK_QUEUE,
+        100_000,
+        72 * HOUR,
+        restorable=True,
+    ),
     StreamSpec("kannon_stats", ("kannon.stats.*",), RetentionPolicy.INTEREST, 100_000, 168 * HOUR),
     StreamSpec("kannon_bounce", (BOUNCE,), RetentionPolicy.INTEREST, 10_000, 168 * HOUR),
     StreamSpec(DEAD_LETTERS_STREAM, ("kannon.parked.*",), RetentionPolicy.LIMITS, 10_000, 720 * HOUR),
@@ -153,6 +173,7 @@ async def ensure_topology(js: JetStreamContext, *, replicas: int = 1, syncs: boo
             with _too_few_servers(replicas):
                 await js.add_stream(wanted)
         else:
+            found = await _add_subjects(js, found, wanted)
             _refuse_drift(f"stream {stream.name}", wanted, found, _STREAM_KEYS)
             await _follow_replicas(js, found, replicas)
     for consumer in CONSUMERS:
@@ -181,6 +202,17 @@ async def ensure_topology(js: JetStreamContext, *, replicas: int = 1, syncs: boo
             await js.create_key_value(bucket=POLICIES, ttl=POLICIES_MAX_AGE_SECONDS, replicas=replicas)
     else:
         await _follow_replicas(js, (await bucket.status()).stream_info.config, replicas)
+
+
+async def _add_subjects(js: JetStreamContext, found: StreamConfig, wanted: StreamConfig) -> StreamConfig:
+    """Of a stream that an older version made; its messages and consumers stay."""
+    ours, theirs = wanted.subjects or [], found.subjects or []
+    if not set(theirs) < set(ours):
+        return found
+    found = replace(found, subjects=ours)
+    await js.update_stream(found)
+    log.info("stream has more subjects", stream=found.name, subjects=ours)
+    return found
 
 
 async def _follow_replicas(js: JetStreamContext, found: StreamConfig, replicas: int) -> None:

@@ -28,7 +28,7 @@ ThrottledHandler = Callable[[list[ThrottledDelivery], Callable[[], Awaitable[Non
 async def request_return(connection: Connection, page: Sequence[ThrottledDelivery]) -> None:
     """Returns when one dispatcher has committed the rows. Raises Unavailable where that is not certain; the call may be
     repeated."""
-    text = json.dumps([[p.delivery_id, p.requeues, p.seconds, p.rate] for p in page])
+    text = json.dumps([[p.delivery_id, p.requeues, p.seconds, p.rate, p.domain] for p in page])
     reply = await connection.request(streams.THROTTLED, text.encode(), seconds=REPLY_SECONDS)
     if reply.data != COMMITTED:
         raise Unavailable(f"no dispatcher could return {len(page)} throttled deliveries to the queue")

@@ -28,12 +28,14 @@ class Envelope:
 @dataclass(frozen=True, slots=True)
 class ThrottledDelivery:
     """An envelope that the sender returns unsent: its destination accepts no mail for `seconds`. `rate` is the number
-    of mails per second that it accepts, 0 if unknown."""
+    of mails per second that it accepts, 0 if unknown. `domain` is the sender domain, "" from an older sender: whatever
+    names a delivery names its tenant too, so that tenants can be divided between databases (docs/scaling.md)."""
 
     delivery_id: int
     requeues: int
     seconds: float
     rate: float = 0.0
+    domain: str = ""
 
 
 class RedeliveredEnvelope(NamedTuple):

@@ -18,6 +18,21 @@ class Usage:
     written: int = 0
 
 
+@dataclass(frozen=True)
+class Machine:
+    """CPU seconds of all cores since the boot: used by anything, and idle."""
+
+    used: float
+    idle: float
+
+
+def machine() -> Machine:
+    # proc(5), stat: user nice system idle iowait irq softirq steal; the rest is part of user and nice.
+    fields = [int(each) / TICKS for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle = fields[3] + fields[4]
+    return Machine(sum(fields) - idle, idle)
+
+
 def usage(root: int) -> dict[str, Usage]:
     found: dict[str, Usage] = {}
     for pid in tree(root):

@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.bench.processes import Usage, usage
+from tests.bench.processes import Usage, machine, usage
 from tests.bench.shared_parts import per_mail, read_shared
 from tests.bench.workloads import DOMAIN, WORKLOADS, Workload, request, send_all
 from tests.support.kannon_process import Client, Kannon, free_port
@@ -136,7 +136,7 @@ async def _measure(
     database = await asyncpg.connect(kannon.postgres_url())
     counted = await _settled_counters(database)
     last = await database.fetchval("SELECT coalesce(max(delivery_id), 0) FROM stats")
-    before, shared_before = usage(pid), await read_shared(database)
+    before, machine_before, shared_before = usage(pid), machine(), await read_shared(database)
     sunk_before = sink.count()
     profiler = (
         subprocess.Popen([PY_SPY, "record", "-r", "200", "-f", "raw", "-o", settings.profile, "-p", str(pid)])
@@ -150,7 +150,7 @@ async def _measure(
     if profiler is not None:
         profiler.send_signal(signal.SIGINT)
         profiler.wait()
-    after = usage(pid)
+    after, machine_after, elapsed = usage(pid), machine(), time.monotonic() - began
     await asyncio.sleep(0.5)  # smtp-sink prints its counters at the end of a session
     sunk = sink.count() - sunk_before
     times = await _accept_to_delivery(database, last)
@@ -160,8 +160,12 @@ async def _measure(
     counters = await _by_name(database, COUNTERS)
     await database.close()
     cpu = {name: round((after[name].cpu - before.get(name, Usage()).cpu) / mails * 1000, 3) for name in after}
+    kannon_cores = sum(cpu.values()) * mails / 1000 / elapsed
     return {
         "mails": mails,
+        "cores": os.cpu_count(),
+        "cores_of_others": round((machine_after.used - machine_before.used) / elapsed - kannon_cores, 3),
+        "cores_idle": round((machine_after.idle - machine_before.idle) / elapsed, 3),
         "mails_per_second": round(mails / seconds, 1),
         "seconds": round(seconds, 2),
         "stages_mails_per_second": {name: round(mails / value, 1) for name, value in stages.items()},

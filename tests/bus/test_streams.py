@@ -4,12 +4,16 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import nats
+import pytest
 from nats.js.api import PersistMode
 
 from kannon.bus import streams
 from kannon.bus.bus import Bus
 from kannon.embedded import DataDir, EmbeddedNats
+from kannon.errors import OperatorError
 from kannon.mail.event import Event, EventType
+from kannon.wire.envelopes import encode_envelope, parse_envelope
 from tests.support.consume import take
 from tests.support.envelopes import an_envelope
 
@@ -34,6 +38,44 @@ async def test_consumers_follow_a_stream_that_a_power_cut_has_shortened(tmp_path
         await publish_and_take(server.url, range(100, 103))
         await server.stop()
         server.close()
+
+
+async def test_the_subject_of_an_envelope_has_the_partition_of_its_delivery(bus: Bus, nats_url: str) -> None:
+    await bus.publish_envelopes([an_envelope(delivery_id=number) for number in (1, 64, 65, 130)])
+    client = await nats.connect(nats_url)
+    state = (await client.jetstream().stream_info("kannon_sending", subjects_filter=">")).state
+    await client.close()
+    assert state.subjects == {"kannon.sending.1": 2, "kannon.sending.0": 1, "kannon.sending.2": 1}
+
+
+async def test_a_stream_of_an_older_version_gets_the_partitions_and_keeps_its_envelopes(nats_url: str) -> None:
+    client = await nats.connect(nats_url)
+    js = client.jetstream()
+    old = streams.STREAMS[0].config(replicas=1)
+    old.subjects = [streams.SENDING]
+    await js.add_stream(old)
+    payload = encode_envelope(an_envelope(delivery_id=7))
+    await js.publish(streams.SENDING, payload, headers={"Nats-Msg-Id": "7.1.0"})
+    bus = Bus(nats_url)
+    await bus.ready()
+    await bus.publish_envelopes([an_envelope(delivery_id=8)])
+    await js.publish(streams.SENDING, encode_envelope(an_envelope(delivery_id=9)))  # a dispatcher that still runs
+    found = await take(bus, streams.SENDER, 3)
+    assert [int(parse_envelope(message.payload).email_id) for message in found] == [7, 8, 9]
+    await bus.close()
+    await client.close()
+
+
+async def test_a_stream_with_foreign_subjects_is_refused(nats_url: str) -> None:
+    client = await nats.connect(nats_url)
+    foreign = streams.STREAMS[0].config(replicas=1)
+    foreign.subjects = [streams.SENDING, "other"]
+    await client.jetstream().add_stream(foreign)
+    bus = Bus(nats_url)
+    with pytest.raises(OperatorError, match="stream kannon_sending has subjects"):
+        await bus.ready()
+    await bus.close()
+    await client.close()
 
 
 async def publish_and_take(url: str, numbers: range) -> None:

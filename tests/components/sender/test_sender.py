@@ -468,7 +468,7 @@ async def test_an_envelope_throttled_for_long_returns_to_the_pool(bus: Bus) -> N
                 await anyio.sleep(0.01)
             stop.set()
     given_back = [p for page in got for p in page]
-    expected = [ThrottledDelivery(1, 0, 30.0), ThrottledDelivery(2, 0, 30.0)]
+    expected = [ThrottledDelivery(n, 0, 30.0, domain="sender.test") for n in (1, 2)]
     assert sorted(given_back, key=lambda p: p.delivery_id) == expected
 
 
