@@ -2,8 +2,8 @@
 
 import multiprocessing
 
-from kannon.cli import main
-
 if __name__ == "__main__":
     multiprocessing.freeze_support()  # a build worker of the single executable starts here too
+    from kannon.cli import main  # not for build workers, which import this module under another name
+
     main()

@@ -139,6 +139,7 @@ async def wire(
         counted,
         lost_before=first_clock if embedded else None,
         alone=embedded and count == 1,
+        only_sender=not config.nats.url and count == 1,
         disk=disk,
         lacking=lacking,
     )

@@ -68,6 +68,8 @@ class Parts:
     lost_before: Callable[[], Awaitable[datetime]] | None = None
     alone: bool = False
     """Nothing else claims deliveries of this database."""
+    only_sender: bool = False
+    """No other sender is on this NATS."""
     disk: DiskWatch | None = None
     """None: no server is embedded."""
     lacking: Callable[[], Sequence[str]] = tuple
@@ -189,7 +191,14 @@ def _sender(parts: Parts) -> Component:
         deliverer = Sandbox(parts.data_dir.path / "sandbox", config.sender, config.smtp)
     else:
         deliverer = Deliverer(config.sender, config.dns, policies=parts.bus)
-    return Sender(deliverer, parts.bus, clock=now, max_bytes=config.sender.max_bytes_in_flight, metrics=parts.metrics)
+    return Sender(
+        deliverer,
+        parts.bus,
+        clock=now,
+        max_bytes=config.sender.max_bytes_in_flight,
+        alone=parts.only_sender,
+        metrics=parts.metrics,
+    )
 
 
 def _smtp(parts: Parts) -> Component:

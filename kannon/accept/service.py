@@ -41,7 +41,7 @@ _SHARED_BYTES = 64 << 10
 _SMALL_BYTES = 2 << 20
 _INLINE_RAW_BYTES = 256 << 10
 """Checking them takes about a millisecond."""
-_NOTIFY_SECONDS = 1.0  # by then the validator polls
+_NOTIFY_SECONDS = 1.0  # the validator looks by itself a few seconds later
 log = structlog.get_logger(__name__)
 
 

@@ -32,6 +32,7 @@ SERVER_PAUSE_SECONDS = 0.05  # between two attempts at the same server within on
 FIRST_PAUSE_SECONDS = 0.25
 MAX_PAUSE_SECONDS = 4.0
 RENEW_SECONDS = 0.5  # how soon a subscription notices that its client is closed
+RENEW_IDLE_SECONDS = 5.0  # while the client is connected
 END_SECONDS = 2.0
 
 Callback = Callable[[Msg], Awaitable[None]]
@@ -230,6 +231,8 @@ class Connection:
         async def renew() -> None:
             nonlocal subscription
             while True:
+                with anyio.move_on_after(RENEW_IDLE_SECONDS):
+                    await self.lost.wait()
                 await anyio.sleep(RENEW_SECONDS)
                 if subscription._conn.is_closed:
                     with suppress(Unavailable):

@@ -32,7 +32,7 @@ HOUR = 3600.0
 SENDING = "kannon.sending"  # what senders read; a version before the partitions publishes to it
 SENDING_PARTITIONS = 64
 """The last token of an envelope's subject is its delivery id modulo this, so that a stream can become several, each
-with some of the subjects and a consumer of its own (docs/scaling.md), while a repeated publish stays in the same one."""
+with some of the subjects and a consumer of its own (docs/scaling.md). A repeated publish stays in the same one."""
 BOUNCE = "kannon.bounce"
 STATS_SUBJECTS: dict[EventType, str] = {
     event_type: "kannon.stats." + {EventType.OPENED: "open", EventType.CLICKED: "click"}.get(event_type, event_type)

@@ -34,7 +34,7 @@ from kannon.metrics.null_metrics import NULL_METRICS
 log = structlog.get_logger()
 
 PAGE = 500
-POLL_SECONDS = 1.0  # a notification may be lost
+POLL_SECONDS = 5.0  # a notification may be lost, when the connection to NATS is
 GATHER_SECONDS_PER_ROW = 0.002  # of the last page: an idle validator does not wait
 GATHER_SECONDS = 0.05
 LEASE = timedelta(seconds=60)  # a page takes well under a second

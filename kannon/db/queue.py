@@ -1,6 +1,7 @@
 """The queue of deliveries: claims, settlements and reclaims, a page at a time."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -159,6 +160,20 @@ async def claim_due(db: Database, page: int, cursor: ClaimCursor | None = None) 
         claimed = [_delivery(row) for row in rows if not row["held"]]
         if claimed or not rows:
             return claimed
+
+
+async def seconds_to_next_due(db: Database) -> float:
+    """Until the next delivery is due, negative where one is; infinite where none is scheduled."""
+    async with db.acquire() as connection:
+        seconds: float | None = await queries.seconds_to_next_due(connection)
+    return math.inf if seconds is None else seconds
+
+
+async def any_sending(db: Database) -> bool:
+    """Whether a delivery is claimed by a dispatcher, or is in the streams behind it."""
+    async with db.acquire() as connection:
+        found: bool = await queries.any_sending(connection)
+    return found
 
 
 def _delivery(row: Any) -> Delivery:

@@ -29,7 +29,8 @@ from kannon.errors import Unavailable
 
 _HOST: Final = "127.0.0.1"
 _USER: Final = "kannon"
-_HEALTH_SECONDS: Final = 1.0
+_HEALTH_SECONDS: Final = 5.0
+_REFUSING_SECONDS: Final = 1.0
 _ROOM_BYTES: Final = 32 << 20  # a restart writes the state of the streams anew
 _SETTINGS: Final = """\
 # Written by Kannon at every start.
@@ -102,13 +103,14 @@ class EmbeddedNats(Server):
         """Returns when streams refuse writes and a restart can help: the disk has room."""
         refused = ""
         while True:
-            await anyio.sleep(_HEALTH_SECONDS)
+            await anyio.sleep(_REFUSING_SECONDS if refused else _HEALTH_SECONDS)
             try:
                 problem = await ask_health(_HOST, self._port, self._password)
             except Unavailable as error:
                 log.debug("cannot read the health of nats-server", why=str(error))
                 continue
             if "write error" not in problem:
+                refused = ""
                 continue
             if problem != refused:
                 log.warning("nats-server refuses writes", why=problem)

@@ -209,6 +209,14 @@ FROM (SELECT id, CASE WHEN attempts = 0 AND created_at > now() THEN now()
         AND (attempts > 0 OR due_at <= greatest(now(), created_at))) d
 WHERE p.id = d.id AND p.next_attempt_at > d.due;
 
+-- name: seconds_to_next_due$
+SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM sending_pool_emails
+WHERE CASE WHEN cancelled_at IS NULL AND next_attempt_at < 'infinity' THEN state = 'scheduled' ELSE false END
+ORDER BY next_attempt_at LIMIT 1; -- the predicate of the index sending_pool_oldest, word for word
+
+-- name: any_sending$
+SELECT EXISTS (SELECT FROM sending_pool_emails WHERE state = 'sending');
+
 -- name: reclaim_sending!
 UPDATE sending_pool_emails SET state = 'scheduled', claimed_at = NULL, turn = turn + 1
 WHERE state = 'sending' AND claimed_at < :claimed_before;

@@ -3,6 +3,7 @@
 Out: lines of text on standard error, or one log event where `log.format` is json.
 """
 
+import ctypes
 import gc
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ class Banner:
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         gc.collect()
         gc.freeze()  # objects made at start-up live as long as the process, so later collections skip them
+        _return_memory()
         if self._config.log.format == "json":
             log.info("Kannon is ready", **self.fields())
         else:
@@ -65,6 +67,13 @@ class Banner:
                 lines.append(f"  admin token: in {self._data_dir}/admin_token (the kannon command finds it there)")
             lines.append("Next: kannon domains add example.com && kannon keys create example.com")
         return "\n".join(lines)
+
+
+def _return_memory() -> None:
+    """What the start has freed goes back to the system (malloc_trim(3), which glibc has)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def show_address(host: str, port: int) -> str:

@@ -3,8 +3,7 @@
 scheduler.py   claims due deliveries, has them built, publishes the envelopes
 throttle.py    delays deliveries to throttled destinations
 inputs.py      loads batches, templates and keys for a page at a time
-builder.py     gives build jobs to worker processes
-worker.py      the code of a worker
+builder.py     gives build jobs to worker processes, which run kannon.components.build_worker
 outcomes.py    settles deliveries by their outcomes
 clock.py       reads PostgreSQL's clock, and corrects the queue when it jumps
 dispatcher.py  runs all of these, and reclaims deliveries whose envelope is lost

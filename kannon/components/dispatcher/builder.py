@@ -21,8 +21,8 @@ from typing import Self
 import structlog
 from cachetools import LRUCache
 
+from kannon.components.build_worker import BuildJob, MissingTemplates, TemplateSource, become_worker, build
 from kannon.components.dispatcher.inputs import BuildInput, BuildInputs, BuildOptions
-from kannon.components.dispatcher.worker import BuildJob, MissingTemplates, TemplateSource, become_worker, build
 from kannon.db.pool import Database
 from kannon.errors import Unavailable
 from kannon.mail.batch import Delivery

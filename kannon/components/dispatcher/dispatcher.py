@@ -26,7 +26,7 @@ from kannon.components.dispatcher.scheduler import FIRST_PAUSE_SECONDS, MAX_PAUS
 from kannon.components.dispatcher.throttle import ThrottledDestinations
 from kannon.db.pool import Database
 from kannon.db.presence import DISPATCHER, watch_presence
-from kannon.db.queue import read_clock, reclaim_sending, release_recent
+from kannon.db.queue import any_sending, read_clock, reclaim_sending, release_recent
 from kannon.errors import KannonError, Unavailable
 from kannon.log import leaves
 from kannon.mail.retry import RetryBudget
@@ -37,6 +37,7 @@ OUTCOME_PAGE = 500  # messages
 OUTCOME_BYTES = 4 << 20  # a message may have many events
 GATHER_SECONDS = 0.05  # a transaction costs as much as some dozens of its rows
 RECLAIM_SECONDS = 2.0
+IDLE_PURGE_SECONDS = 20.0
 GONE_SPAN = timedelta(seconds=2 * PAGE_SECONDS)  # a page, and the time to notice
 # Longer than the kernel keeps what is written from the disk. Shorter than the stream's memory of ids, which NATS reads
 # from the envelopes that it still has when it is restarted.
@@ -91,6 +92,7 @@ class Dispatcher:
         self._alone = alone
         self._restarts: int | None = None  # of the bus; None: the claims from before the start are not looked at yet
         self._jumps = 0
+        self._purge_at = float("-inf")
         self._observed: tuple[datetime, int] | None = (
             None  # the last result of `_reclaim`: claims before this time, and the last outcome's sequence
         )
@@ -201,6 +203,12 @@ class Dispatcher:
         now = await self._clock.read()
         if self._clock.jumps != self._jumps:
             self._observed, self._jumps = None, self._clock.jumps  # it was by the other clock
+        if not await any_sending(self._db):
+            self._observed = None
+            if anyio.current_time() >= self._purge_at:
+                self._purge_at = anyio.current_time() + IDLE_PURGE_SECONDS
+                await self._bus.purge_settled()
+            return
         await self._bus.purge_settled()
         backlog = await self._bus.backlog()
         progress = await self._bus.progress(OUTCOMES)

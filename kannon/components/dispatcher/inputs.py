@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from cachetools import TTLCache
 
-from kannon.components.dispatcher.worker import TemplateSource
+from kannon.components.build_worker import TemplateSource
 from kannon.db.batches import StoredBatch, find_attachments, find_batches, find_raw_messages
 from kannon.db.dkim_keys import list_active_dkim_keys
 from kannon.db.keys import NewStatsKey, bounce_secrets, current_stats_key

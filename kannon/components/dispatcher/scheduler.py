@@ -23,7 +23,7 @@ from kannon.bus.streams import KEYS_CHANGED, NOTIFY_DISPATCHER
 from kannon.components.dispatcher.builder import BuildFailure
 from kannon.db.claims import claim_or_release, release_claimed
 from kannon.db.pool import Database
-from kannon.db.queue import ClaimCursor, claim_due, release_sending
+from kannon.db.queue import ClaimCursor, claim_due, release_sending, seconds_to_next_due
 from kannon.errors import KannonError, Unavailable
 from kannon.mail.batch import Delivery
 from kannon.mail.envelope import Envelope
@@ -34,7 +34,8 @@ from kannon.metrics.null_metrics import NULL_METRICS
 log = structlog.get_logger()
 
 KEYS_POLL_SECONDS = 60.0
-POLL_SECONDS = 1.0  # in case a notification is lost; also the resolution of retry times
+POLL_SECONDS = 1.0  # while rows are due that cannot be claimed
+IDLE_SECONDS = 5.0  # a notification may be lost, when the connection to NATS is; due times are known before
 ROOM_POLL_SECONDS = 0.05
 BACKLOG_SECONDS = 0.5  # a mail that becomes due waits for all that is claimed or in the stream before it
 MIN_PAGE = 50  # a claim costs as much as building a few mails
@@ -166,7 +167,8 @@ class Scheduler:
         until = anyio.current_time() + PAGE_SECONDS  # the lease counts from the beginning of the claim
         page = await self._claim(min(room, self._page_size()))
         if not page:
-            return POLL_SECONDS
+            due_in = await seconds_to_next_due(self._db)
+            return min(IDLE_SECONDS, due_in) if due_in > 0 else POLL_SECONDS
         self._unpublished += len(page)
         group.start_soon(self._work, page, until)
         return 0.0

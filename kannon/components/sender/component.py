@@ -95,13 +95,16 @@ class Sender:
         *,
         clock: Callable[[], datetime],
         max_bytes: int = 0,
+        alone: bool = False,
         metrics: Metrics = NULL_METRICS,
     ) -> None:
-        """`max_bytes`: of all envelopes in flight; 0: the deliverer's capacity is the only limit."""
+        """`max_bytes`: of all envelopes in flight; 0: the deliverer's capacity is the only limit. `alone`: no other
+        sender is on this NATS, so there are no limits to share."""
         self._deliverer = deliverer
         self._bus = bus
         self._clock = clock
         self._max_bytes = max_bytes
+        self._alone = alone
         self._metrics = metrics
         self._in_flight = InFlight()
         self._outcomes = Outcomes(bus, self._in_flight, metrics)
@@ -127,10 +130,11 @@ class Sender:
             recorder.start_soon(self._redelivered.run)
             recorder.start_soon(self._bus.serve_senders, self._in_flight.held)
             recorder.start_soon(self._bus.serve_destinations, self._view)
-            # Before the first mail: other senders' shares of the limits hold from the beginning.
-            await self._bus.meet_senders(self._deliverer.report(), self._deliverer.hear)
-            exchange = partial(self._bus.report_to_senders, seconds=REPORT_SECONDS)
-            recorder.start_soon(exchange, self._deliverer.report, self._deliverer.hear)
+            if not self._alone:
+                # Before the first mail: other senders' shares of the limits hold from the beginning.
+                await self._bus.meet_senders(self._deliverer.report(), self._deliverer.hear)
+                exchange = partial(self._bus.report_to_senders, seconds=REPORT_SECONDS)
+                recorder.start_soon(exchange, self._deliverer.report, self._deliverer.hear)
             recorder.start_soon(self._cancel_waiters, stop)
             self._older_until = await self._newest_envelope()
             # asyncio's task group: a task of anyio costs as much as sending a mail.

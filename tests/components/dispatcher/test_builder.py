@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kannon.components.dispatcher import Builder, BuildOptions, inputs, worker
+from kannon.components import build_worker as worker
+from kannon.components.dispatcher import Builder, BuildOptions, inputs
 from kannon.components.dispatcher.builder import BuildFailure
 from kannon.db.batches import FoundBatches, find_batches
 from kannon.db.dkim_keys import activate_dkim_key, insert_dkim_key

@@ -1,5 +1,7 @@
 """The code of a build worker: renders and signs deliveries of several batches. Pure functions over plain data.
 
+It stands apart from the dispatcher, whose imports would double the memory of each worker.
+
 In: BuildJobs, and the sources of templates that the worker may lack. Out: envelopes. Between calls a worker keeps
 compiled templates only, by the key of their source; when it lacks one it builds nothing and says which.
 """
