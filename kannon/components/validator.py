@@ -48,6 +48,7 @@ class Notification(Protocol):
 class Bus(Protocol):
     async def ready(self) -> None: ...
     async def publish_events(self, events: Sequence[Event]) -> None: ...
+    async def notify_validator(self) -> None: ...
     async def notify_dispatcher(self) -> None: ...
     def listen(self, subject: str, stop: anyio.Event) -> AbstractAsyncContextManager[Notification]: ...
 
@@ -132,12 +133,14 @@ class Validator:
         """Another validator is gone. A page that is checked twice publishes the same event ids."""
         if count := await reclaim_validating(self._db, timedelta(0)):
             log.warning("another validator is gone; its claims return to the queue", deliveries=count)
+            await self._bus.notify_validator()
 
     async def _reclaim(self) -> None:
         while True:
             await anyio.sleep(RECLAIM_SECONDS)
             if count := await reclaim_validating(self._db, LEASE):
                 log.warning("reclaimed deliveries whose lease ended", deliveries=count)
+                await self._bus.notify_validator()
 
 
 def _event(row: UnvalidatedDelivery, problem: str | None) -> Event:

@@ -23,7 +23,7 @@ from kannon.bus.streams import KEYS_CHANGED, NOTIFY_DISPATCHER
 from kannon.components.dispatcher.builder import BuildFailure
 from kannon.db.claims import claim_or_release, release_claimed
 from kannon.db.pool import Database
-from kannon.db.queue import ClaimCursor, claim_due, release_sending, seconds_to_next_due
+from kannon.db.queue import ClaimCursor, any_sending, claim_due, release_sending, seconds_to_next_due
 from kannon.errors import KannonError, Unavailable
 from kannon.mail.batch import Delivery
 from kannon.mail.envelope import Envelope
@@ -34,7 +34,7 @@ from kannon.metrics.null_metrics import NULL_METRICS
 log = structlog.get_logger()
 
 KEYS_POLL_SECONDS = 60.0
-POLL_SECONDS = 1.0  # while rows are due that cannot be claimed
+POLL_SECONDS = 1.0  # while deliveries are under way, or due and not to be claimed
 IDLE_SECONDS = 5.0  # a notification may be lost, when the connection to NATS is; due times are known before
 ROOM_POLL_SECONDS = 0.05
 BACKLOG_SECONDS = 0.5  # a mail that becomes due waits for all that is claimed or in the stream before it
@@ -167,11 +167,17 @@ class Scheduler:
         until = anyio.current_time() + PAGE_SECONDS  # the lease counts from the beginning of the claim
         page = await self._claim(min(room, self._page_size()))
         if not page:
-            due_in = await seconds_to_next_due(self._db)
-            return min(IDLE_SECONDS, due_in) if due_in > 0 else POLL_SECONDS
+            return await self._idle_seconds()
         self._unpublished += len(page)
         group.start_soon(self._work, page, until)
         return 0.0
+
+    async def _idle_seconds(self) -> float:
+        """Until a row may be due: any time where deliveries are under way, for they come back."""
+        due_in = await seconds_to_next_due(self._db)
+        if due_in <= 0:
+            return POLL_SECONDS
+        return min(due_in, POLL_SECONDS if await any_sending(self._db) else IDLE_SECONDS)
 
     async def _claim(self, count: int) -> list[Delivery]:
         return await claim_or_release(partial(claim_due, self._db, count, self._cursor), self._release)
