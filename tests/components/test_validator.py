@@ -1,12 +1,16 @@
 """The validator's cycle, over real PostgreSQL and NATS."""
 
+from typing import Any
+
 import anyio
+import asyncpg
 import pytest
 
 from kannon.bus import streams
 from kannon.bus.bus import Bus
 from kannon.components.validator import Validator
-from kannon.db.pool import Database
+from kannon.db.pool import Database, Permits
+from kannon.db.queries import queries
 from kannon.db.queue import ClaimCursor, FirstClock, UnvalidatedDelivery, claim_to_validate, settle_validated
 from kannon.errors import Unavailable
 from tests.support.consume import events_of
@@ -23,6 +27,30 @@ async def test_good_addresses_are_scheduled_and_bad_ones_rejected(db: Database, 
     assert events[bad].text
     assert events[good].message_id == "msg_1@example.com"
     assert await Validator(db, bus).cycle() == 0
+
+
+@pytest.mark.parametrize("batches", [1, 20])
+async def test_a_page_of_many_batches_takes_as_many_statements_as_one_of_one_batch(
+    db: Database, bus: Bus, batches: int
+) -> None:
+    names = {getattr(queries, name).sql: name for name in queries.available_queries}
+    asked: list[str] = []
+
+    def count(record: Any) -> None:
+        if record.query in names:  # not what asyncpg itself asks a new connection
+            asked.append(names[record.query].removesuffix("_cursor"))
+
+    async def watch(connection: Any) -> None:
+        connection.add_query_logger(count)
+
+    for number in range(batches):
+        addresses = [f"a{n}@example.org" for n in range(200 // batches - 1)]
+        await insert_batch(db, [*addresses, "not an address"], name=str(number), domain=f"t{number}.test")
+    pool = await asyncpg.create_pool(db.url, min_size=0, max_size=2, setup=watch)
+    assert await Validator(Database(pool, Permits(2)), bus).cycle() == 200
+    await pool.close()
+    settle = ["keep_to_indexes", "settle_validated", "delete_validated"]
+    assert asked == ["keep_to_indexes", "claim_to_validate", *settle]
 
 
 async def test_every_tenant_has_its_turn_where_they_are_more_than_a_page_has_places(
