@@ -238,6 +238,7 @@ class Bus:
 
     async def serve_node(self, describe: Callable[[], Node]) -> None:
         """Replies to `gather_nodes`, until cancelled."""
+        await self._connection.open()
         await gather.reply_to_gather(self._connection, streams.GATHER_NODES, lambda: encode_node(describe()))
 
     async def gather_nodes(self) -> list[nodes_pb2.Node]:

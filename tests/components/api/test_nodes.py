@@ -101,3 +101,10 @@ async def test_every_process_says_what_it_runs_and_how_busy_it_is(
         assert "sender" in rows[1][4]
         assert (await kannon("nodes", "--json")).json["nodes"][1]["not_ready"] == ["sender"]
     await subscription.unsubscribe()
+
+
+async def test_a_process_answers_whose_components_have_not_connected_yet(api: RunningApi, nats_url: str) -> None:
+    own = Bus(nats_url)
+    async with running(own, 1, ["stats"]):
+        assert [list(each.components) for each in await listed(api, 1)] == [["stats"]]
+    await own.close()
