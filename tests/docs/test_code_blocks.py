@@ -94,7 +94,7 @@ def test_prometheus_accepts_its_configuration(block: Block, tmp_path: Path) -> N
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """As after the installation: what make looks at, and the environment."""
-    for name in (".venv", "Makefile", "pyproject.toml", "requirements.lock", "setup.py", "kannon", "sql"):
+    for name in (".venv", "Makefile", "pyproject.toml", "requirements.lock", "packaging", "setup.py", "kannon", "sql"):
         (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
