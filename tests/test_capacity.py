@@ -44,9 +44,11 @@ def test_runs_are_compared_with_the_costs_of_the_first_and_what_others_left_of_t
     assert check([first, second]) is close
 
 
-def test_the_document_shows_what_the_program_prints() -> None:
+@pytest.mark.parametrize("arguments", [["tests/bench/reference.json"], ["--check", "tests/bench/reference_runs.json"]])
+def test_the_document_shows_what_the_program_prints(arguments: list[str]) -> None:
+    """Also that the check holds."""
     printed = subprocess.run(
-        [sys.executable, "tools/capacity.py", "tests/bench/reference.json"],
+        [sys.executable, "tools/capacity.py", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
