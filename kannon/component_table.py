@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 from kannon.bus.bus import Bus
 from kannon.components.api import Api, ApiSettings
@@ -29,19 +30,22 @@ from kannon.components.smtp import InboundSmtp
 from kannon.components.smtp.registry import DatabaseRegistry
 from kannon.components.stats import Stats
 from kannon.components.validator import Validator
+from kannon.components.webhooks import Webhooks
 from kannon.config import Config, split_listen
 from kannon.db import keys
 from kannon.db.pool import ACQUIRE_TIMEOUT_SECONDS, Database
 from kannon.db.schema import check_schema
 from kannon.disk import DiskWatch
-from kannon.dns_lookup import make_txt_lookup
+from kannon.dns_lookup import make_lookup, make_txt_lookup
 from kannon.embedded import DataDir
 from kannon.errors import Unavailable
+from kannon.mail.dns.records import Kind, ServerNames
 from kannon.mail.retry import RetryBudget
 from kannon.mail.send_request import Limits
 from kannon.mail.suppression import SuppressionRule
 from kannon.metrics.metrics import Metrics
 from kannon.outbound import Deliverer, Sandbox
+from kannon.outbound.http_post import Poster
 from kannon.runner import Component
 
 BOUNCE_GRACE: Final = timedelta(days=30)  # a bounce may arrive this long after the end of the retry window
@@ -120,6 +124,7 @@ def _api(parts: Parts) -> Component:
         retention=config.stats.retention,
         tls_cert=config.api.tls_cert,
         tls_key=config.api.tls_key,
+        webhooks_allow_http=config.webhooks.allow_http,
     )
     checks: dict[str, Callable[[], Awaitable[None]]] = {
         "postgres": partial(check_schema, parts.background.fail_fast()),
@@ -229,6 +234,35 @@ def _stats(parts: Parts) -> Component:
     )
 
 
+def _webhooks(parts: Parts) -> Component:
+    config = parts.config
+    look_up = make_lookup(config.dns.nameservers)
+
+    async def resolve(name: str) -> list[str]:
+        try:
+            return await look_up(name, Kind.ADDRESS)
+        except Unavailable as error:
+            raise OSError(str(error)) from None
+
+    poster = Poster(
+        allow_private=config.webhooks.allow_private,
+        ca_file=config.webhooks.tls_ca_file,
+        resolve=resolve if config.dns.nameservers else None,
+    )
+    servers = ServerNames(config.sender.hostname, config.smtp.hostname, urlsplit(config.bump.base_url).hostname or "")
+    return Webhooks(
+        parts.background,
+        parts.bus,
+        poster,
+        owner=secrets.token_hex(8),
+        chance=random.random,
+        # Mail in a sandbox needs no records.
+        records=(look_up, servers) if config.sender.mode == "direct" else None,
+        lost_before=parts.lost_before,
+        metrics=parts.metrics,
+    )
+
+
 BOTH: Final = frozenset({Need.POSTGRES, Need.NATS})
 COMPONENTS: Final = (
     ComponentEntry("api", Layer.FRONT, BOTH, _api, label="gRPC API"),
@@ -238,5 +272,6 @@ COMPONENTS: Final = (
     ComponentEntry("smtp", Layer.FRONT, BOTH, _smtp, label="bounces (SMTP)", gauge="inbound_sessions"),
     ComponentEntry("bump", Layer.FRONT, BOTH, _bump, label="opens and clicks (HTTP)", gauge="engagement"),
     ComponentEntry("stats", Layer.BACK, BOTH, _stats),
+    ComponentEntry("webhooks", Layer.BACK, BOTH, _webhooks),
 )
 """Every name that `components.enabled` accepts (a test compares the two), in the order of the mail's way."""

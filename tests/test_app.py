@@ -96,13 +96,19 @@ async def test_every_component_is_wired_under_its_own_name(tmp_path: Path) -> No
         ["postgres"],
         ["connections"],
         ["schema", "api", "sender", "smtp", "bump", "node"],
-        ["validator", "dispatcher", "stats"],
+        ["validator", "dispatcher", "stats", "webhooks"],
     ]
 
 
 async def test_further_processes_are_a_component_of_the_first(tmp_path: Path) -> None:
     wired = await wired_once(Config(runner=Runner(processes=3)), tmp_path)
-    assert [component.name for component in wired.layers[-1]] == ["validator", "dispatcher", "stats", "processes"]
+    assert [component.name for component in wired.layers[-1]] == [
+        "validator",
+        "dispatcher",
+        "stats",
+        "webhooks",
+        "processes",
+    ]
 
 
 @pytest.mark.parametrize("name", COMPONENTS)

@@ -24,6 +24,7 @@ from kannon.accept.store import OwnStore, SharedStore, Store
 from kannon.db.batches import ONE_STATEMENT, NewBatch
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
+from kannon.errors import InvalidArgument
 from kannon.mail import ids
 from kannon.mail.batch import Batch, Content
 from kannon.mail.bcc import with_copies
@@ -159,6 +160,11 @@ class AcceptService:
             html_bytes = await store.template_bytes(request.template_id, tenant.domain)
         check_template(request, html_bytes)
         check_rest(request, tenant, self._limits, html_bytes or 0)
+        if request.content.unsubscribe_url == "" and not (self._suppression and tenant.suppresses):
+            raise InvalidArgument(
+                "one_click_unsubscribe.url_template",
+                "must be given while suppression is off: Kannon's own link suppresses the address",
+            )
 
     async def _complete_raw(self, tenant: Tenant, request: SendRequest, message: bytes) -> SendRequest:
         check_raw_rest(request, tenant, self._limits)

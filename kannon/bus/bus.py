@@ -195,6 +195,10 @@ class Bus:
         """Never raises."""
         await notify.notify(self._connection, streams.NOTIFY_DISPATCHER)
 
+    async def notify_webhooks(self) -> None:
+        """Never raises."""
+        await notify.notify(self._connection, streams.NOTIFY_WEBHOOKS)
+
     async def notify_keys_changed(self) -> None:
         """To every dispatcher. Never raises."""
         await notify.notify(self._connection, streams.KEYS_CHANGED)

@@ -40,6 +40,7 @@ STATS_SUBJECTS: dict[EventType, str] = {
 }
 NOTIFY_VALIDATOR = "kannon.wake.validator"
 NOTIFY_DISPATCHER = "kannon.wake.dispatcher"
+NOTIFY_WEBHOOKS = "kannon.wake.webhooks"
 KEYS_CHANGED = "kannon.changed.keys"  # core NATS, to every dispatcher: a DKIM key signs now, or no longer
 THROTTLED = "kannon.postponed"  # core NATS, a sender's request to one dispatcher
 ASK_SENDERS = "kannon.ask.senders"  # core NATS, every sender replies

@@ -33,6 +33,7 @@ COMMANDS = {
     "queue": "kannon.cli.admin.queue:app",
     "stats": "kannon.cli.admin.stats:app",
     "suppressions": "kannon.cli.admin.suppressions:app",
+    "webhooks": "kannon.cli.admin.webhooks:app",
     "dead-letters": "kannon.cli.admin.dead_letters:app",
     "nodes": "kannon.cli.admin.nodes:app",
     "health": "kannon.cli.admin.health:app",

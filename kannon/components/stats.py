@@ -38,6 +38,7 @@ REDELIVERY = timedelta(days=8)  # a little longer than the bus keeps an event (1
 class Bus(Protocol):
     async def ready(self) -> None: ...
     async def consume(self, spec: ConsumerSpec, handle: PageHandler, limits: Limits, *, stop: anyio.Event) -> None: ...
+    async def notify_webhooks(self) -> None: ...
 
 
 class Metrics(Protocol):
@@ -106,6 +107,8 @@ class Stats:
         except Unavailable:
             self._weeks.clear()  # the partitions may have changed when PostgreSQL is back
             raise
+        if stored.queued:
+            await self._bus.notify_webhooks()
         now = self._clock()
         dated = [event for event in events if event.stage != REPORT]  # a report has the date of a remote server's clock
         waited = [max(0.0, (now - event.at).total_seconds()) for event in dated]

@@ -179,6 +179,12 @@ class Suppression(Section):
     complaint_expiry: Duration = timedelta(0)
 
 
+class Webhooks(Section):
+    allow_http: bool = False
+    allow_private: bool = False
+    tls_ca_file: str = ""
+
+
 class Metrics(Section):
     listen: Annotated[str, AfterValidator(lambda value: value and check_listen(value))] = "127.0.0.1:9090"
 
@@ -223,6 +229,7 @@ class Config(BaseSettings):
     tracking: Tracking = Tracking()
     stats: Stats = Stats()
     suppression: Suppression = Suppression()
+    webhooks: Webhooks = Webhooks()
     message: Message = Message()
     metrics: Metrics = Metrics()
     log: Log = Log()

@@ -103,6 +103,7 @@ async def _insert(
         header_fields=[json.dumps(content.header_fields) for content in contents],
         global_fields=[json.dumps(dict(content.global_fields)) for content in contents],
         unsubscribe_urls=[content.unsubscribe_url or "" for content in contents],
+        own_unsubscribes=[content.unsubscribe_url == "" for content in contents],
         tags=[new.batch.tag for new in batches],
         metadata=[json.dumps(dict(new.batch.metadata)) for new in batches],
         scheduled_at=[new.batch.scheduled_at for new in batches],
@@ -224,7 +225,7 @@ def _batch(row: Any, html: str) -> Batch:
         reply_to=tuple(row["header_reply_to"]),
         header_fields=tuple((name, value) for name, value in json.loads(row["header_fields"])),
         global_fields=json.loads(row["global_fields"]),
-        unsubscribe_url=row["unsubscribe_url"] or None,
+        unsubscribe_url=row["unsubscribe_url"] or ("" if row["own_unsubscribe"] else None),
         raw=None if row["raw_bytes"] is None else b"",
     )
     return Batch(

@@ -33,10 +33,12 @@ _UNLOCK_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The new events of a page, counted by domain and type, and the ids of those that suppressed an address."""
+    """The new events of a page, counted by domain and type, the ids of those that suppressed an address, and the number
+    of events queued for webhook endpoints."""
 
     fresh: Counter[tuple[str, EventType]]
     suppressed: frozenset[str] = frozenset()
+    queued: int = 0
 
 
 @repeat_on_conflict
@@ -84,7 +86,7 @@ async def insert_events(db: Database, events: Sequence[Event], suppressions: Seq
             # A type is an EventType, so the check that failed is the partition's: there is none for the row.
             raise Unavailable(f"PostgreSQL: {describe(error)}") from error
         fresh = Counter({(domain, EventType(kind)): count for domain, kind, count in row["fresh"]})
-        return Stored(fresh, frozenset(row["suppressed"]))
+        return Stored(fresh, frozenset(row["suppressed"]), row["queued"])
 
 
 def week_of(at: datetime) -> date:

@@ -27,7 +27,8 @@ class Content:
     `html` is empty in a request that names a stored template. An empty `text` is made from the HTML; without any HTML
     the mail has the text part only. `header_to` and `header_cc` replace the recipient in To and Cc where they are
     given; `reply_to` is Reply-To; `header_fields` are further names and values. `unsubscribe_url` None: no one-click
-    unsubscribe. `raw` is a complete message in place of everything but sender and subject, which it repeats for lists.
+    unsubscribe; empty: by Kannon's own link. `raw` is a complete message in place of everything but sender and subject,
+    which it repeats for lists.
     """
 
     sender_email: str

@@ -24,6 +24,7 @@ class EventType(StrEnum):
     OPENED = "opened"
     CLICKED = "clicked"
     COMPLAINED = "complained"
+    UNSUBSCRIBED = "unsubscribed"
 
 
 TERMINAL = frozenset({EventType.REJECTED, EventType.DELIVERED, EventType.BOUNCED, EventType.FAILED})

@@ -33,6 +33,10 @@ def api_key_id(draw: bytes) -> str:
     return f"key_{_text(draw, _LOWER, _ID_LENGTH)}"
 
 
+def webhook_endpoint_id(draw: bytes) -> str:
+    return f"whe_{_text(draw, _LOWER, _ID_LENGTH)}"
+
+
 def api_key_secret(draw: bytes) -> str:
     return f"k_{_text(draw, _MIXED, _SECRET_LENGTH)}"
 

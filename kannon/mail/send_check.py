@@ -61,7 +61,7 @@ def check_rest(request: SendRequest, tenant: Tenant, limits: Limits, html_bytes:
     check_header_fields(content.header_fields)
     check_bcc(request)
     _check_tracking(request.tracking, tenant.ceiling)
-    if content.unsubscribe_url is not None:
+    if content.unsubscribe_url:
         _check_unsubscribe_url(content.unsubscribe_url)
     for key, value in content.global_fields.items():
         _forbid(key + value, _UNSTORABLE, "global_fields")
@@ -150,7 +150,7 @@ class RecipientChecker:
         self._global_fields = content.global_fields
         headers = [content.subject, *(value for _, value in content.header_fields)]
         self._header_fields = frozenset(key for text in headers for key in placeholders_in(text))
-        self._unsubscribe_url = content.unsubscribe_url
+        self._unsubscribe_url = content.unsubscribe_url or None
         self._ceiling = tenant.ceiling
         self._batch_policy = effective_policy(tenant.ceiling, request.tracking)
         self._seen: set[str] = set()

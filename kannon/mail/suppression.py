@@ -1,7 +1,7 @@
 """Suppression: the addresses that a domain no longer sends to, and why.
 
-In: a bounced or complained event. Out: the suppression that it causes, or None. Hard bounces suppress
-(kannon.mail.bounce.hard), complaints always do. A domain that does not exist takes two bounces, days apart. No event
+In: an event. Out: the suppression that it causes, or None. Hard bounces suppress (kannon.mail.bounce.hard), complaints
+and unsubscribes always do. A domain that does not exist takes two bounces, days apart. No event
 suppresses an address of the simulator: it works again.
 """
 
@@ -27,6 +27,7 @@ class Cause(StrEnum):
     BOUNCED = "bounced"
     COMPLAINED = "complained"
     MANUAL = "manual"
+    UNSUBSCRIBED = "unsubscribed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,14 @@ class SuppressionRule:
 
     def apply(self, event: Event) -> Suppression | None:
         """The suppression that an event causes. The same event always has the same result."""
-        if not self.enabled or not event.email or simulated_name(event.email):
+        if not event.email or simulated_name(event.email):
             return None
-        if event.type is EventType.COMPLAINED:
+        if event.type is EventType.UNSUBSCRIBED:
+            # Kept in any case, and never expires: the recipient has decided.
+            cause, expiry = Cause.UNSUBSCRIBED, timedelta(0)
+        elif not self.enabled:
+            return None
+        elif event.type is EventType.COMPLAINED:
             cause, expiry = Cause.COMPLAINED, self.complaint_expiry
         elif is_hard_bounce(event):
             cause, expiry = Cause.BOUNCED, self.bounce_expiry

@@ -1,4 +1,4 @@
-"""Tracking tokens in the pixel and the links of a mail: JWTs signed with Ed25519 (RFC 7519, RFC 8037).
+"""Tokens in the pixel, the links and the unsubscribe link of a mail: JWTs signed with Ed25519 (RFC 7519, RFC 8037).
 
 `TokenSigner.sign` returns a token as short as the format allows, since it is part of a URL. `parse_token` takes
 untrusted text. It refuses everything that this module does not write: other algorithms and headers, claims that are
@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from json.encoder import encode_basestring as _quote
@@ -32,6 +32,8 @@ from kannon.mail.message_id import anonymous_address, tracking_address
 from kannon.mail.tracking import TrackingMode
 
 MAX_TOKEN = 8192
+UNSUBSCRIBE_TTL = timedelta(days=90)
+"""At least so long an unsubscribe link works; tracking.token_ttl may be longer. Laws ask for 30 days."""
 _MAX_VERIFIED = 2048
 # The signature has 64 octets: its last character has only two significant bits, and the others must be zero.
 _SHAPE = re.compile(r"([A-Za-z0-9_-]{1,256})\.([A-Za-z0-9_-]{1,8000})\.([A-Za-z0-9_-]{85}[AQgw])")
@@ -46,6 +48,7 @@ class Channel(StrEnum):
 
     OPEN = "o"
     CLICK = "c"
+    UNSUBSCRIBE = "u"
 
 
 @dataclass(frozen=True, slots=True)

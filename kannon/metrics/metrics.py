@@ -26,6 +26,7 @@ CALL_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 """Seconds: a call that takes longer than the last one has a client that uploads slowly."""
 TLS_VERIFIED = ("dane", "mta-sts", "verified", "unverified", "clear_text")
 """As the last word of an event's `tls`; "clear_text" where that is empty."""
+WEBHOOK_RESULTS = ("posted", "failed")
 OUTCOMES = [*sorted(TERMINAL), EventType.COMPLAINED]
 AT_ONCE = 25  # domains that have a label from their first outcome on; the others need a hundred
 
@@ -49,7 +50,7 @@ class Metrics:
             return {value: histogram.labels(value) for value in values}
 
         self._recipients = count_by([ACCEPTED, *RejectReason], names.RECIPIENTS)
-        self._stages = time_by(["validate", "dispatch", "deliver", "store"], names.STAGE_SECONDS)
+        self._stages = time_by(["validate", "dispatch", "deliver", "store", "webhook"], names.STAGE_SECONDS)
         self._work = time_by(["build", "send"], names.WORK_SECONDS)
         self._built = count(names.BUILT)
         self._build_failures = count(names.BUILD_FAILURES)
@@ -57,10 +58,14 @@ class Metrics:
         self._events = count_by(list(EventType), names.EVENTS)
         self._known = count(names.EVENTS_KNOWN)
         self._reports = count_by(list(ReportKind), names.REPORTS)
-        self._suppressed = count_by([Cause.BOUNCED, Cause.COMPLAINED], names.SUPPRESSED)
+        self._suppressed = count_by([Cause.BOUNCED, Cause.COMPLAINED, Cause.UNSUBSCRIBED], names.SUPPRESSED)
         self._sessions = count_by(list(SessionResult), names.INBOUND_SESSIONS)
         self._bump_answers = count(names.BUMP_ANSWERS)
         self._bump_answer = {status: self._bump_answers.labels(str(status)) for status in (200, 307, 404, 405, 503)}
+        self._webhook_requests = count_by(WEBHOOK_RESULTS, names.WEBHOOK_REQUESTS)
+        self._webhook_events = count_by(WEBHOOK_RESULTS, names.WEBHOOK_EVENTS)
+        self._webhook_gave_up = count(names.WEBHOOK_GAVE_UP)
+        self._webhook_disabled = count(names.WEBHOOK_DISABLED)
         self._calls = time(names.API_CALL_SECONDS, CALL_BUCKETS)
         self._call: dict[tuple[str, str], Histogram] = {}
         self._tls = count_by(TLS_VERIFIED, names.TLS_MAILS)
@@ -150,6 +155,17 @@ class Metrics:
     def suppressed(self, suppressions: Sequence[Suppression]) -> None:
         for suppression in suppressions:
             self._suppressed[suppression.cause].inc()
+
+    def webhook_posted(self, events: int, result: str, waited: Sequence[float]) -> None:
+        self._webhook_requests[result].inc()
+        self._webhook_events[result].inc(events)
+        _observe(self._stages["webhook"], waited)
+
+    def webhook_gave_up(self, events: int) -> None:
+        self._webhook_gave_up.inc(events)
+
+    def webhook_disabled(self) -> None:
+        self._webhook_disabled.inc()
 
 
 def _observe(histogram: Histogram, seconds: Sequence[float]) -> None:

@@ -62,6 +62,11 @@ SUPPRESSED: Final = Spec("kannon_suppressed", "Addresses suppressed by events.",
 BUMP_ANSWERS: Final = Spec("kannon_bump_answers", "HTTP answers of bump, by status.", ("status",))
 INBOUND_SESSIONS: Final = Spec("kannon_inbound_sessions", "Inbound SMTP sessions that ended, by result.", ("result",))
 
+WEBHOOK_REQUESTS: Final = Spec("kannon_webhook_requests", "Requests to webhook endpoints, by result.", ("result",))
+WEBHOOK_EVENTS: Final = Spec("kannon_webhook_events", "Events in these requests, by result.", ("result",))
+WEBHOOK_GAVE_UP: Final = Spec("kannon_webhook_gave_up", "Webhook events given up after their last attempt.")
+WEBHOOK_DISABLED: Final = Spec("kannon_webhook_disabled", "Webhook endpoints that Kannon switched off.")
+
 # Read at each scrape
 
 COMPONENT_READY: Final = Spec("kannon_component_ready", "Whether a component serves.", ("component",))
@@ -82,6 +87,12 @@ CERTIFICATE_EXPIRY: Final = Spec(
 BACKUP_AGE: Final = Spec(
     "kannon_backup_age_seconds", "Time since kannon backup last wrote this data directory's database."
 )
+WEBHOOKS_WAITING: Final = Spec("kannon_webhooks_waiting", "Events that wait for a webhook endpoint.")
+WEBHOOKS_OVERDUE: Final = Spec(
+    "kannon_webhooks_overdue_seconds", "Time since the first event for an endpoint that is on was due."
+)
+WEBHOOK_ENDPOINTS: Final = Spec("kannon_webhook_endpoints", "Webhook endpoints, by state.", ("is",))
+BROKEN_DOMAINS: Final = Spec("kannon_broken_domains", "Domains whose published DNS records are broken.")
 UP: Final = Spec("kannon_up", "Whether a dependency answers.", ("dependency",))
 DELIVERIES: Final = Spec("kannon_deliveries", "Deliveries without an outcome.", ("state",))
 OVERDUE_SECONDS: Final = Spec("kannon_overdue_seconds", "Time since the first one was due.", ("state",))

@@ -59,5 +59,15 @@ class NullMetrics:
     def suppressed(self, suppressions: Sequence[Suppression]) -> None:
         """stats: addresses that events suppressed."""
 
+    def webhook_posted(self, events: int, result: str, waited: Sequence[float]) -> None:
+        """webhooks: a request ended, `posted` or `failed`; seconds from storing to posting each event that had no
+        attempt before."""
+
+    def webhook_gave_up(self, events: int) -> None:
+        """webhooks: events whose last attempt failed."""
+
+    def webhook_disabled(self) -> None:
+        """webhooks: an endpoint was switched off."""
+
 
 NULL_METRICS = NullMetrics()

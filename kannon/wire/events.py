@@ -79,8 +79,8 @@ def _fill_data(data: StatsData, event: Event) -> None:
             data.clicked.user_agent = event.user_agent
             data.clicked.ip = event.ip
             data.clicked.url = event.url
-        case EventType.COMPLAINED:
-            pass  # Kannon's own type: no data in the public contract
+        case EventType.COMPLAINED | EventType.UNSUBSCRIBED:
+            pass  # Kannon's own types: no data in the public contract
 
 
 def encode_event(event: Event) -> bytes:

@@ -15,8 +15,10 @@ SELECT set_config('idle_in_transaction_session_timeout', '10s', true), pg_adviso
 -- Of anonymous opens and clicks (tracking_mode 2) only the id is stored. A new event that calls for it suppresses its
 -- address in the same transaction, so a redelivery does not restore an entry that an operator has removed. One that needs
 -- a second bounce is noted in first_bounces, and suppresses where an earlier page noted another delivery, :second_after
--- to :first_kept before it; a delivery in between ends the note. Returns the number of new events by domain and type, and
--- the ids of those that suppressed an address.
+-- to :first_kept before it; a delivery in between ends the note.
+-- Each new event is queued for the webhook endpoints of its domain that want its type, and so is each suppression; a batch
+-- is noted where an endpoint wants to know its end. Returns the number of new events by domain and type, the ids of those
+-- that suppressed an address, and the number of queued events.
 WITH labelled AS MATERIALIZED (
     SELECT message_id, tag, metadata FROM messages
     WHERE message_id = ANY(:message_ids::text[]) AND (tag <> '' OR metadata <> '{}')
@@ -51,9 +53,9 @@ WITH labelled AS MATERIALIZED (
     ON CONFLICT DO NOTHING
     RETURNING event_id
 ), fresh AS (
-    SELECT domain, at, type, tag, 0 AS anonymous FROM kept
+    SELECT event_id, domain, at, type, tag, 0 AS anonymous FROM kept
     UNION ALL
-    SELECT p.domain, p.at, p.type, p.tag, 1 FROM page p JOIN anonymous USING (event_id)
+    SELECT event_id, p.domain, p.at, p.type, p.tag, 1 FROM page p JOIN anonymous USING (event_id)
 ), counted AS (
     INSERT INTO aggregated_stats AS a (domain, hour, type, count, anonymous)
     SELECT domain, date_trunc('hour', at, 'UTC'), type, count(*), sum(anonymous) FROM fresh
@@ -71,7 +73,7 @@ WITH labelled AS MATERIALIZED (
     FROM unnest(:suppress_event_ids::text[], :suppress_addresses::text[], :suppress_expiries::timestamptz[],
                 :suppress_needs_second::boolean[]) AS n(event_id, address, expires_at, needs_second)
     JOIN kept USING (event_id) JOIN page p USING (event_id) JOIN domains d ON d.domain = p.domain
-    WHERE d.suppression_enabled
+    WHERE d.suppression_enabled OR p.type = 'unsubscribed'
 ), ended AS (
     DELETE FROM first_bounces f USING page p
     WHERE p.type = 'delivered' AND f.domain = p.domain AND f.address = lower(p.email)
@@ -98,11 +100,32 @@ WITH labelled AS MATERIALIZED (
         expires_at = greatest(s.expires_at, excluded.expires_at), event_id = excluded.event_id,
         message_id = excluded.message_id, delivery_id = excluded.delivery_id, code = excluded.code,
         enhanced_status = excluded.enhanced_status, text = excluded.text, host = excluded.host
-    WHERE excluded.expires_at > s.expires_at OR (s.cause = 'bounced' AND excluded.cause = 'complained')
-    RETURNING event_id
+    WHERE excluded.expires_at > s.expires_at
+       OR (s.cause = 'bounced' AND excluded.cause IN ('complained', 'unsubscribed'))
+    RETURNING s.event_id, s.domain, s.since, to_jsonb(s) AS entry
+), endpoint AS MATERIALIZED (
+    SELECT id, domain, types FROM webhook_endpoints WHERE enabled AND domain = ANY(:domains::text[])
+), wanted AS (
+    SELECT e.id, e.types, 'delivery.' || CASE f.type WHEN 'error' THEN 'deferred' ELSE f.type END AS name, p.*
+    FROM endpoint e JOIN fresh f ON f.domain = e.domain JOIN page p ON p.event_id = f.event_id
+), queued AS (
+    INSERT INTO webhook_outbox (endpoint_id, event_id, type, at, data)
+    SELECT id, event_id, name, at, to_jsonb(wanted) - '{id,types,name}'::text[] FROM wanted
+    WHERE types = '{}' OR name = ANY(types)
+    UNION ALL
+    SELECT e.id, s.event_id || '.suppressed', 'address.suppressed', s.since, s.entry
+    FROM endpoint e JOIN suppressed s ON s.domain = e.domain
+    WHERE e.types = '{}' OR 'address.suppressed' = ANY(e.types)
+    RETURNING id
+), noted_batch AS (
+    INSERT INTO webhook_batches (message_id, domain)
+    SELECT DISTINCT m.message_id, m.domain FROM wanted w JOIN messages m USING (message_id)
+    WHERE w.type IN ('accepted', 'rejected') AND (w.types = '{}' OR 'batch.finished' = ANY(w.types))
+    ON CONFLICT DO NOTHING
 )
 SELECT array(SELECT (domain, type, count(*)) FROM fresh GROUP BY domain, type) AS fresh,
-       array(SELECT event_id FROM suppressed) AS suppressed;
+       array(SELECT event_id FROM suppressed) AS suppressed,
+       (SELECT count(*) FROM queued) AS queued;
 
 -- name: delete_old_anonymous_events!
 DELETE FROM anonymous_events WHERE at < :before;

@@ -197,7 +197,6 @@ BAD_SENDS: dict[str, tuple[dict[str, Any], Status, str]] = {
     ),
 }
 BAD_URLS = [
-    "",
     "http://example.com/u",
     "https://",
     "https:///u",

@@ -80,8 +80,13 @@ CASES: dict[str, list[dict[str, object]]] = {
     "find_stats_page": [SPAN | {"skip": 5000}],
     "find_tagged_stats_page": [SPAN | TAGGED | {"skip": 5000}],
     "find_waiting": [{"delivery_id": 7}],
+    "insert_webhook_replay": [
+        {"endpoint_id": "whe_1", "types": [], **SPAN},
+        {"endpoint_id": "whe_1", "types": ["delivery.bounced"], **SPAN},
+    ],
     "list_batches": [SPAN | {"skip": 0, "take": 20}],
     "list_dkim_keys": [{"switch": timedelta(seconds=1), "domain": TENANT}],
+    "list_finished_batches": [{"page": 100, "patience": timedelta(hours=1)}],
     "list_stats": [PAGE, PAGE | {"before_at": NOW - timedelta(days=40), "before_id": "e7"}],
     "list_stats_of_batch": [PAGE | {"message_id": MESSAGE, "email": "", "tag": "", "types": ["bounced"]}],
     "list_stats_of_types": [
@@ -94,6 +99,15 @@ CASES: dict[str, list[dict[str, object]]] = {
     "lock_cancelled": [{"page": 100}],
     "mark_cancelled": [{"message_id": MESSAGE, "delivery_id": 0}, {"message_id": "", "delivery_id": 7}],
     "reschedule_batch": [{"message_id": MESSAGE, "domain": TENANT, "scheduled_at": NOW}],
+    "queue_replayed_webhook_events": [
+        {
+            "endpoint_id": "whe_1",
+            "next_at": NOW - timedelta(days=40),
+            "next_event_id": "",
+            "to_time": NOW,
+            "page": 500,
+        }
+    ],
     "release_held": [{"after": 0, "page": 100}],
     "template_is_needed": [{"template_id": "template_7@t7.test"}],
 }
@@ -137,6 +151,15 @@ async def undone(db: Database, setting: str) -> "AsyncIterator[Connection]":
 @pytest.fixture
 async def grown(db: Database) -> Database:
     await grow(db, Size(ROWS, ROWS, tenants=30))
+    async with db.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO webhook_endpoints (id, domain, url, secret) VALUES ('whe_1', $1, 'https://x.test/', 'whsec_')",
+            TENANT,
+        )
+        await connection.execute(
+            "INSERT INTO webhook_batches (message_id, domain) SELECT message_id, domain FROM messages"
+            " ORDER BY message_id LIMIT 20"
+        )
     return db
 
 

@@ -18,7 +18,9 @@ from kannon.bus.bus import Bus
 from kannon.cli import app
 from kannon.db.pool import Database
 from tests.support.api import TOKEN, RunningApi, a_send, running_api
+from tests.support.endpoint import endpoint
 from tests.support.services import SERVICES
+from tests.support.webhooks import add_endpoint, make, running
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "api.md").read_text()
@@ -42,7 +44,7 @@ def test_every_call_has_a_command() -> None:
     assert sorted(ROWS) == sorted(METHODS)
 
 
-async def test_every_command_runs(api: RunningApi, db: Database, tmp_path: Path) -> None:
+async def test_every_command_runs(api: RunningApi, db: Database, bus: Bus, tmp_path: Path) -> None:
     """The server may refuse a call; the command itself must be valid."""
     await api.create_domain("example.com")
     sent = await api.mailer.SendHTML(a_send(), metadata=await api.create_key("example.com"))
@@ -66,13 +68,15 @@ async def test_every_command_runs(api: RunningApi, db: Database, tmp_path: Path)
     }
     env = {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_TOKEN": TOKEN}
     said = {}
-    for call, command in ROWS.items():
-        program, *arguments = shlex.split(command)
-        if program == "kannon":
-            words = [names.get(word, word) for word in arguments if word != "--watch"]
-            result = await anyio.to_thread.run_sync(partial(CliRunner().invoke, app, words, env=env))
-            assert isinstance(result.exception, SystemExit | None), call
-            said[call] = (result.exit_code, result.output)
+    async with endpoint() as at, running(make(db, bus)):
+        names["ENDPOINT_ID"] = (await add_endpoint(db, at.url)).id
+        for call, command in ROWS.items():
+            program, *arguments = shlex.split(command)
+            if program == "kannon":
+                words = [names.get(word, word) for word in arguments if word != "--watch"]
+                result = await anyio.to_thread.run_sync(partial(CliRunner().invoke, app, words, env=env))
+                assert isinstance(result.exception, SystemExit | None), call
+                said[call] = (result.exit_code, result.output)
     assert {call: answer for call, answer in said.items() if answer[0] != (1 if call in REFUSED else 0)} == {}
 
 

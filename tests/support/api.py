@@ -56,6 +56,9 @@ class NoBus:
     async def notify_keys_changed(self) -> None:
         self.key_changes += 1
 
+    async def notify_webhooks(self) -> None:
+        pass
+
     async def publish_events(self, events: Sequence[Event]) -> None:
         raise Unavailable("NATS: not connected")
 

@@ -17,12 +17,16 @@ class Response:
     body: bytes
 
 
-async def request(port: int, target: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Response:
+async def request(
+    port: int, target: str, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
+) -> Response:
     lines = [f"{method} {target} HTTP/1.1", "Host: stats.example", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in (headers or {"User-Agent": "Mozilla/5.0 (a browser)"}).items()]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
     with patience():
         async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-            await stream.send(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"))
+            await stream.send(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8") + body)
             received = b""
             try:
                 while True:

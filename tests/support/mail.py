@@ -77,7 +77,7 @@ def batch(
     cc: tuple[str, ...] = (),
     reply_to: tuple[str, ...] = (),
     fields: Mapping[str, str] | None = None,
-    unsubscribe: str = "",
+    unsubscribe: str | None = None,
     attachments: tuple[Attachment, ...] = (),
 ) -> Batch:
     content = Content(
@@ -89,7 +89,7 @@ def batch(
         header_cc=cc,
         reply_to=reply_to,
         global_fields=fields or {},
-        unsubscribe_url=unsubscribe or None,
+        unsubscribe_url=unsubscribe,
         attachments=attachments,
     )
     return Batch(message_id=MESSAGE_ID, domain=DOMAIN, template_id=TEMPLATE_ID, content=content)

@@ -83,6 +83,9 @@ async def send(
     header: Annotated[list[str], typer.Option(help='A further header field, "Name: value"; may be repeated.')] = [],  # noqa: B006
     tag: Annotated[str, typer.Option(help="A tag, by which events are counted and lists filtered.")] = "",
     metadata: Annotated[list[str], typer.Option(help="NAME=VALUE, repeated in every event; may be repeated.")] = [],  # noqa: B006
+    one_click_unsubscribe: Annotated[
+        bool, typer.Option(help="Add Kannon's own one-click unsubscribe link, which suppresses the address.")
+    ] = False,
     unsubscribe_url: Annotated[
         str, typer.Option(help="One-click unsubscribe URL; may contain {{ placeholders }}.")
     ] = "",
@@ -135,7 +138,7 @@ async def send(
     if show_to or show_cc or reply_to or bcc or header:
         fields = [_header_field(each) for each in header]
         request.headers.CopyFrom(Headers(to=show_to, cc=show_cc, reply_to=reply_to, bcc=bcc, fields=fields))
-    if unsubscribe_url:
+    if unsubscribe_url or one_click_unsubscribe:
         request.one_click_unsubscribe.CopyFrom(OneClickUnsubscribe(url_template=unsubscribe_url))
     if scheduled is not None:
         request.scheduled_time.FromDatetime(scheduled)

@@ -39,6 +39,7 @@ class CauseName(StrEnum):
     BOUNCED = "bounced"
     COMPLAINED = "complained"
     MANUAL = "manual"
+    UNSUBSCRIBED = "unsubscribed"
 
 
 @client_command(app, "list")

@@ -39,6 +39,7 @@ from kannon.components.api.services.nodes import NodeBus, NodeMethods
 from kannon.components.api.services.operations import OperationsMethods
 from kannon.components.api.services.stats import StatsV1Methods, StatsV2Methods
 from kannon.components.api.services.suppressions import SuppressionMethods
+from kannon.components.api.services.webhooks import WebhookMethods
 from kannon.components.api.tenant_cache import TenantCache
 from kannon.db import api_keys
 from kannon.db.pool import Database
@@ -47,7 +48,15 @@ from kannon.errors import AddressInUse, ConfigError, Unavailable
 from kannon.mail.send_request import Limits, Tenant
 from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
-from kannon.pb.admin.v1 import destinations_pb2, dkim_pb2, nodes_pb2, operations_pb2, parked_pb2, suppressions_pb2
+from kannon.pb.admin.v1 import (
+    destinations_pb2,
+    dkim_pb2,
+    nodes_pb2,
+    operations_pb2,
+    parked_pb2,
+    suppressions_pb2,
+    webhooks_pb2,
+)
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
 from kannon.pb.mailer.v1 import mailer_pb2
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
@@ -73,6 +82,7 @@ class ApiSettings:
     retention: timedelta = timedelta(days=365)
     tls_cert: str = ""
     tls_key: str = ""
+    webhooks_allow_http: bool = False
 
 
 class ApiBus(Notifier, OutcomeBus, DeadLetterBus, SenderBus, NodeBus, Protocol):
@@ -80,6 +90,7 @@ class ApiBus(Notifier, OutcomeBus, DeadLetterBus, SenderBus, NodeBus, Protocol):
 
     async def notify_dispatcher(self) -> None: ...
     async def notify_keys_changed(self) -> None: ...
+    async def notify_webhooks(self) -> None: ...
 
 
 class Metrics(accept_service.Metrics, rpc.Metrics, Protocol):
@@ -177,6 +188,9 @@ class Api:
         tenants = TenantCache(find_tenant, clock=self._clock)
         tenant = TenantAuthenticator(tenants.find, failed, admin_authenticator, find_tenant_of_domain).authenticate
         admin_methods = AdminMethods(fail_fast, self._settings.limits.max_bytes, tenants.clear)
+        webhooks = WebhookMethods(
+            fail_fast, allow_http=self._settings.webhooks_allow_http, notify=self._bus.notify_webhooks
+        )
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(accept), tenant),
             Service(_service(mailer_pb2, "Mailer"), MailerV1Methods(accept, self._db, self._notify_dispatcher), tenant),
@@ -190,6 +204,7 @@ class Api:
             Service(_service(destinations_pb2, "Destinations"), DestinationMethods(self._bus), admin),
             Service(_service(nodes_pb2, "Nodes"), NodeMethods(self._bus), admin),
             Service(_service(dkim_pb2, "Dkim"), dkim, admin),
+            Service(_service(webhooks_pb2, "Webhooks"), webhooks, admin),
         ]
         table = standard_methods(
             [service.descriptor.full_name for service in services],

@@ -1,11 +1,14 @@
 """The ASGI application of bump.
 
 `GET /o/<token>`: 200 and a transparent GIF. `GET /c/<token>`: 307 to the target. HEAD gets the same answer without an
-event; other methods are 405. A token with a wrong signature, of another channel or expired is 404, without an event. A
-valid token gets its answer even when its event is lost. `GET /healthz`: 200.
+event; other methods are 405. `POST /u/<token>`: the recipient unsubscribes; `GET` shows a page with a form that posts.
+A token with a wrong signature, of another channel or expired is 404, without an event. A valid token of an open or
+click gets its answer even when its event is lost; an unsubscribe is answered once its event is stored. `GET /healthz`:
+200.
 """
 
 import base64
+import html
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +37,20 @@ _URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
 _MAX_USER_AGENT = 512
 _NO_STORE = (b"cache-control", b"no-store")
 _EVENT_TYPES = {Channel.OPEN: EventType.OPENED, Channel.CLICK: EventType.CLICKED}
+_MAX_FORM = 64 << 10
+_POLICY = b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex"><title>Unsubscribe</title></head>
+<body style="font: 1.1em/1.5 sans-serif; max-width: 36em; margin: 4em auto; padding: 0 1em">{content}</body></html>
+"""
+_ASK = (
+    "<p>Should <b>{email}</b> get no more mail from <b>{domain}</b>?</p>"
+    '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
+    '<button style="font: inherit; padding: .4em 1em">Unsubscribe</button></form>'
+)
+_DONE = "<p><b>{email}</b> is unsubscribed. <b>{domain}</b> sends no more mail to it.</p>"
+_TRY_LATER = "<p>This did not work just now. Please try again in a minute.</p>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +64,7 @@ _NOT_FOUND = _Answer(404, [(b"content-type", b"text/plain"), _NO_STORE], b"not f
 _NOT_ALLOWED = _Answer(405, [(b"allow", b"GET, HEAD")])
 _UNAVAILABLE = _Answer(503, [(b"retry-after", b"5"), _NO_STORE])
 _HEALTHY = _Answer(200, [(b"content-type", b"text/plain"), _NO_STORE], b"ok\n")
+_FORM_NOT_ALLOWED = _Answer(405, [(b"allow", b"GET, HEAD, POST")])
 _PIXEL = _Answer(200, [(b"content-type", b"image/gif"), _NO_STORE], PIXEL)
 
 
@@ -81,17 +99,19 @@ class BumpApp:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close"})
         elif scope["type"] == "http":
-            answer = await self._answer(scope)
+            answer = await self._answer(scope, receive)
             self._metrics.answered(answer.status)
             length = (b"content-length", str(len(answer.body)).encode("ascii"))
             await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, length]})
             await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
-    async def _answer(self, scope: Scope) -> _Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
         path = scope["raw_path"].decode("ascii", "replace").removeprefix(self._base_path)
         route, token = path[:3], path[3:]
-        if path != "/healthz" and route not in ("/o/", "/c/"):
+        if path != "/healthz" and route not in ("/o/", "/c/", "/u/"):
             return _NOT_FOUND
+        if route == "/u/":
+            return await self._answer_unsubscribe(token, scope, receive)
         if scope["method"] not in ("GET", "HEAD"):
             return _NOT_ALLOWED
         if path == "/healthz":
@@ -107,6 +127,41 @@ class BumpApp:
             return _PIXEL
         location = quote(claims.url, safe=_URL_CHARACTERS).encode("ascii")
         return _Answer(307, [(b"location", location), _NO_STORE])
+
+    async def _answer_unsubscribe(self, token: str, scope: Scope, receive: Receive) -> _Answer:
+        """RFC 8058 §3.2: a POST unsubscribes, without cookies or other credentials, and is not redirected. What it
+        posts does not matter: the token says all. §3.1: a GET, which link scanners send too, changes nothing."""
+        method = scope["method"]
+        if method not in ("GET", "HEAD", "POST"):
+            return _FORM_NOT_ALLOWED
+        try:
+            claims = await self._read(token, Channel.UNSUBSCRIBE)
+        except Unavailable:
+            return _page(503, _TRY_LATER)
+        if claims is None:
+            return _NOT_FOUND
+        if method != "POST":
+            return _page(200, _ASK, claims)
+        await _read_form(receive)
+        # Order of effects: the event is stored, then the answer says so.
+        return _page(200, _DONE, claims) if await self._record_unsubscribe(claims) else _page(503, _TRY_LATER)
+
+    async def _record_unsubscribe(self, claims: Claims) -> bool:
+        """One event a minute: a repeated POST is the same one, and a later one takes effect again if the address was
+        removed from the suppressions meanwhile."""
+        now = self._clock()
+        return await self._outbox.put(
+            Event(
+                event_id=f"{claims.delivery_id}.{int(now.timestamp()) // 60}.{EventType.UNSUBSCRIBED}",
+                type=EventType.UNSUBSCRIBED,
+                domain=claims.domain,
+                message_id=claims.message_id,
+                email=claims.email,
+                at=now,
+                tracking_mode=claims.mode,
+                delivery_id=claims.delivery_id,
+            )
+        )
 
     async def _read(self, token: str, channel: Channel) -> Claims | None:
         sealed = parse_token(token)
@@ -142,6 +197,32 @@ class BumpApp:
                 suspected_machine=bot,
             )
         )
+
+
+async def _read_form(receive: Receive) -> None:
+    """To its end, so that the connection can be used again; of a longer one only the beginning."""
+    size, more = 0, True
+    while more and size < _MAX_FORM:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+
+
+def _page(status: int, content: str, claims: Claims | None = None) -> _Answer:
+    """No script, nothing from elsewhere, in no frame: a click on it is the recipient's own."""
+    if claims is not None:
+        content = content.format(email=html.escape(claims.email), domain=html.escape(claims.domain))
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-security-policy", _POLICY),
+        (b"referrer-policy", b"no-referrer"),
+        _NO_STORE,
+    ]
+    if status == 503:
+        headers.append((b"retry-after", b"60"))
+    return _Answer(status, headers, _PAGE.format(content=content).encode())
 
 
 def client_ip(peer: str, headers: Sequence[tuple[bytes, bytes]], trusted: Sequence[Network]) -> str:

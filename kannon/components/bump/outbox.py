@@ -42,18 +42,20 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def put(self, event: Event) -> None:
-        """Returns when the bus has stored the event, or after WAIT_SECONDS; it then waits here."""
+    async def put(self, event: Event) -> bool:
+        """True when the bus has stored the event; False after WAIT_SECONDS. It then waits here, unless there is no
+        room."""
         if len(self._waiting) >= MAX_WAITING:
             self.dropped += 1
             if self.dropped % 1000 == 1:
                 log.error("outbox is full; events dropped", dropped=self.dropped)
-            return
+            return False
         published = anyio.Event()
         self._waiting.append((event, published))
         self._wake.set()
         with anyio.move_on_after(WAIT_SECONDS):
             await published.wait()
+        return published.is_set()
 
     def close(self) -> None:
         """No further events come; `run` returns once it has published the rest."""

@@ -21,7 +21,7 @@ from kannon.db.pool import Database
 from kannon.mail.batch import Batch
 from kannon.mail.build.dkim import DkimKey
 from kannon.mail.build.template import BuildSettings
-from kannon.mail.token import TokenKey, generate_token_key
+from kannon.mail.token import UNSUBSCRIBE_TTL, TokenKey, generate_token_key
 
 CACHE_SECONDS = 60.0  # a changed template takes effect within this time; a changed key too if its notification is lost
 CACHE_BYTES = 32 << 20  # of batches with their HTML
@@ -167,7 +167,7 @@ class BuildInputs:
                 self._db,
                 now=self._clock(),
                 sign_for=SIGN_FOR,
-                token_ttl=self._options.token_ttl,
+                token_ttl=max(self._options.token_ttl, UNSUBSCRIBE_TTL),
                 generate=_new_stats_key,
             )
             bounce_secret = (await bounce_secrets(self._db, generate=secrets.token_bytes))[0]

@@ -17,6 +17,7 @@ from kannon.bus.streams import CONSUMERS, DEAD_LETTERS_STREAM, STREAMS, Consumer
 from kannon.components.metrics.host import Host, read_host
 from kannon.db.metrics import count_connections, count_deliveries, count_suppressions
 from kannon.db.pool import Database
+from kannon.db.webhook_outbox import count_webhooks
 from kannon.errors import KannonError
 from kannon.mail.delivery import State
 from kannon.metrics import names
@@ -181,7 +182,7 @@ class Gauges:
             overdue.add_metric([state.value], row.overdue_seconds if row else 0.0)
         suppressions = names.SUPPRESSIONS.gauge()
         suppressions.add_metric([], await count_suppressions(db.fail_fast()))
-        return [deliveries, overdue, suppressions]
+        return [deliveries, overdue, suppressions, *await self._of_webhooks(db)]
 
     def _of_connections(self) -> list[Metric]:
         connections = names.POSTGRES_CONNECTIONS.gauge()
@@ -190,6 +191,20 @@ class Gauges:
                 for name, count in count_connections(database).items():
                     connections.add_metric([pool, name], count)
         return [connections] if connections.samples else []
+
+    async def _of_webhooks(self, db: Database) -> list[Metric]:
+        counts = await count_webhooks(db.fail_fast())
+        waiting = names.WEBHOOKS_WAITING.gauge()
+        waiting.add_metric([], counts.waiting)
+        overdue = names.WEBHOOKS_OVERDUE.gauge()
+        overdue.add_metric([], counts.overdue_seconds)
+        endpoints = names.WEBHOOK_ENDPOINTS.gauge()
+        endpoints.add_metric(["working"], counts.working)
+        endpoints.add_metric(["failing"], counts.failing)
+        endpoints.add_metric(["off"], counts.disabled)
+        broken = names.BROKEN_DOMAINS.gauge()
+        broken.add_metric([], counts.broken_domains)
+        return [waiting, overdue, endpoints, broken]
 
     async def _of_streams(self) -> list[Metric]:
         messages = names.STREAM_MESSAGES.gauge()

@@ -83,6 +83,7 @@ class CompiledTemplate:
         self._tracking = batch_tracking(domain, settings)
         self._subject = split_placeholders(content.subject)
         self._unsubscribe = split_placeholders(content.unsubscribe_url) if content.unsubscribe_url else None
+        self._own_unsubscribe = content.unsubscribe_url == ""
         self._extra = [(name, split_placeholders(value)) for name, value in content.header_fields]
         skeleton = build_skeleton(domain, content.attachments, has_html=bool(content.html) or not content.text)
         self._headers = _constant_headers(content, skeleton)
@@ -96,14 +97,17 @@ class CompiledTemplate:
         recipient = delivery.recipient
         address = parse_address(recipient.email)
         fields = fields_for(recipient.email, global_fields, recipient.fields)
-        wire, body_hash = self._body.fill(RenderContext(fields, TrackingUrls(self._tracking, delivery, now)))
-        headers = self._fill_headers(str(address), fields, delivery, now)
+        urls = TrackingUrls(self._tracking, delivery, now)
+        wire, body_hash = self._body.fill(RenderContext(fields, urls))
+        headers = self._fill_headers(str(address), fields, urls, delivery, now)
         canonical = [(header.name, header.canonical) for header in headers]
         signatures = [signer.sign(canonical, body_hash, now) for signer in self._signers]
         mail = b"".join([*signatures, *[header.wire for header in headers], b"\r\n", *wire])
         return make_envelope(delivery, self._domain, self._settings, mail, now)
 
-    def _fill_headers(self, recipient: str, fields: dict[str, str], delivery: Delivery, now: datetime) -> list[Header]:
+    def _fill_headers(
+        self, recipient: str, fields: dict[str, str], urls: TrackingUrls, delivery: Delivery, now: datetime
+    ) -> list[Header]:
         """In the order of the mail; each field but the caller's own occurs once."""
         constant = self._headers
         subject = encode_unstructured(fill_plain(self._subject, fields), column=len("Subject: "))
@@ -117,8 +121,13 @@ class CompiledTemplate:
             make_header("Message-ID", f"<{make_message_id(delivery.secret, self._domain)}>"),
             make_header("X-Pool-Message-Id", delivery.message_id),
         ]
-        if self._unsubscribe is not None and (url := fill_url(self._unsubscribe, fields)) is not None:
-            headers += [make_header("List-Unsubscribe", format_url(url)), constant["list-unsubscribe-post"]]
+        url = urls.unsubscribe_url() if self._own_unsubscribe else None
+        if self._unsubscribe is not None:
+            url = fill_url(self._unsubscribe, fields)
+        if url is not None:
+            headers.append(make_header("List-Unsubscribe", format_url(url)))
+            if url.startswith("https:"):  # RFC 8058 §3.1; a test server's own link is http
+                headers.append(constant["list-unsubscribe-post"])
         for name, value in self._extra:
             headers.append(make_header(name, encode_field(fill_plain(value, fields), column=len(name) + 2)))
         return [*headers, constant["mime-version"], constant["content-type"]]

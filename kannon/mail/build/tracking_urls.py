@@ -1,8 +1,9 @@
-"""The tracking URLs of one delivery: of its pixel and its links.
+"""The URLs of one delivery that lead to bump: of its pixel, its links, and its unsubscribe link.
 
 In: the delivery and its tracking policy. Out: URLs `<base>/o/<token>` and `<base>/c/<token>`. The mode decides whom a
 token identifies: the recipient (identified, full), a pseudonym that all URLs of the delivery share, or no one
-(anonymous): then all recipients of the batch have the same URL.
+(anonymous): then all recipients of the batch have the same URL. The unsubscribe link `<base>/u/<token>` identifies the
+recipient in any case: it is a request of theirs.
 """
 
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from functools import lru_cache
 
 from kannon.mail.batch import Delivery
 from kannon.mail.message_id import anonymous_address, issued_at, make_pseudonym, tracking_address
-from kannon.mail.token import Channel, Claims, TokenSigner
+from kannon.mail.token import UNSUBSCRIBE_TTL, Channel, Claims, TokenSigner
 from kannon.mail.tracking import TrackingMode
 
 _MAX_ANONYMOUS = 10_000  # tokens kept; those of a batch differ only if a link contains placeholders
@@ -54,6 +55,22 @@ class TrackingUrls:
     def link_url(self, target: str) -> str | None:
         """None where links are not tracked."""
         return self._url(Channel.CLICK, self._delivery.recipient.tracking.links, target)
+
+    def unsubscribe_url(self) -> str:
+        email, lifetime = self._delivery.recipient.email, max(self._batch.lifetime, UNSUBSCRIBE_TTL)
+        token = self._batch.sign(
+            Claims(
+                channel=Channel.UNSUBSCRIBE,
+                mode=TrackingMode.IDENTIFIED,
+                domain=self._batch.domain,
+                message_id=self._delivery.message_id,
+                email=email,
+                issued=self._issued,
+                expires=self._issued + int(lifetime.total_seconds()),
+                delivery_id=self._delivery.id,
+            )
+        )
+        return f"{self._batch.base_url}/{Channel.UNSUBSCRIBE}/{token}"
 
     def _url(self, channel: Channel, mode: TrackingMode, target: str = "") -> str | None:
         if mode in (TrackingMode.OFF, TrackingMode.UNSPECIFIED):
