@@ -7,22 +7,27 @@ finishes it.
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
+from kannon.db.webhooks import queue_event
 from kannon.mail.pauses import Pause, Scope, name_variants
+from kannon.mail.webhook import WebhookEvent, WebhookType
 
 _PAGE = 2000
 
 
 @repeat_on_conflict
 async def insert_pause(db: Database, scope: Scope, subject: str) -> Pause:
-    """A second call changes nothing."""
-    async with db.acquire() as connection:
+    """A second call changes nothing. A batch's new pause is an event for webhooks."""
+    async with db.transaction() as connection:
         since: datetime = await queries.insert_pause(
             connection, scope=scope, subject=subject, spellings=name_variants(scope, subject)
         )
+        if scope is Scope.BATCH and (row := await queries.find_paused_batch(connection, subject=subject)) is not None:
+            await queue_event(connection, row["domain"], _paused_event(row))
     return Pause(scope, subject, since)
 
 
@@ -55,6 +60,12 @@ async def finish_pauses(db: Database) -> int:
     for pause in ended:
         await _delete_pause(db, pause)
     return released
+
+
+def _paused_event(row: Any) -> WebhookEvent:
+    data = {"domain": row["domain"], "message_id": row["message_id"], "tag": row["tag"]}
+    event_id = f"{row['message_id']}.paused.{int(row['since'].timestamp() * 1000)}"
+    return WebhookEvent(event_id, WebhookType.BATCH_PAUSED, row["since"], data)
 
 
 @repeat_on_conflict

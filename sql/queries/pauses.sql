@@ -8,6 +8,11 @@ ON CONFLICT (scope, spelling) DO UPDATE
 SET since = CASE WHEN p.ended_at IS NULL THEN p.since ELSE now() END, ended_at = NULL
 RETURNING since;
 
+-- name: find_paused_batch^
+-- The batch, where this transaction has just paused it.
+SELECT m.message_id, m.domain, m.tag, p.since FROM messages m JOIN pauses p ON p.scope = 'batch' AND p.subject = m.message_id
+WHERE m.message_id = :subject AND p.since = now();
+
 -- name: list_pauses
 SELECT DISTINCT scope, subject, since FROM pauses WHERE ended_at IS NULL ORDER BY scope, subject;
 
