@@ -6,8 +6,9 @@ import anyio
 
 from kannon.bus.bus import Bus
 from kannon.components.dispatcher import Builder, Dispatcher, Outcomes, Scheduler, SchedulerLimits
+from kannon.db.inspect import DeliveryFilter, retry_now
 from kannon.db.pool import Database
-from kannon.db.queue import FirstClock
+from kannon.db.queue import FirstClock, claim_due
 from kannon.mail.event import EventType
 from kannon.wire.times import optional_time
 from tests.components.dispatcher.test_outcomes import BUDGET, EventLog, handle, outcome
@@ -15,7 +16,7 @@ from tests.components.dispatcher.test_scheduler import OPTIONS, now
 from tests.support.api import a_send, running_api
 from tests.support.patience import patience
 from tests.support.pool import insert_batch
-from tests.support.skew import skewed
+from tests.support.skew import set_skew, skewed
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -66,6 +67,20 @@ async def turns_after_a_start(db: Database, bus: Bus, *, lost_before: bool) -> d
                 stop.set()
     async with db.acquire() as connection:
         return {r["id"]: r["turn"] for r in await connection.fetch("SELECT id, turn FROM sending_pool_emails")}
+
+
+async def test_queue_retry_makes_future_dated_mail_due(postgres_url: str) -> None:
+    """Accepted and deferred while the clock was an hour ahead, and no dispatcher ran when it went back."""
+    async with skewed(postgres_url, HOUR) as db:
+        ids = await insert_batch(db, ["a@example.org"], name="1", state="scheduled", due=HOUR)
+        ids += await insert_batch(db, ["b@example.org"], name="2", state="sending", due=HOUR)
+        await handle(
+            Outcomes(db, EventLog(), budget=BUDGET, chance=lambda: 0.5), [outcome(ids[1], EventType.ERROR, code=451)]
+        )
+        await set_skew(postgres_url, timedelta(0))
+        assert await claim_due(db, 10) == []
+        assert await retry_now(db, DeliveryFilter(domain="example.com")) == 2
+        assert {delivery.id for delivery in await claim_due(db, 10)} == set(ids)
 
 
 async def test_a_deferral_waits_as_long_as_it_says_where_the_database_is_behind(postgres_url: str) -> None:
