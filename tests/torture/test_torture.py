@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.torture.run import Choice, torture
 
-FAULTS = ("kill-kannon", "kill-nats", "kill-postgres", "stop-kannon")
+FAULTS = ("kill-kannon", "kill-nats", "kill-postgres")
 SLACK = 20.0  # nothing here is measured by the clock; `make torture` does that
 
 
