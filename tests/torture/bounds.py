@@ -47,7 +47,7 @@ BOUNDS: dict[str, Bound] = {
     "stop-validator": Bound(still=6, last=10),
     "stop-stats": CALM,
     "stop-dispatcher": Bound(still=6, last=12),
-    "stop-sender": Bound(still=6, last=20),
+    "stop-sender": Bound(still=6, last=20, copies=1.0),  # another sender has its mail after the ack wait
     "nats-leader": Bound(still=10, last=15),
     "nats-stop": Bound(still=10, last=15),
     "nats-store": Bound(still=15, last=75, copies=2.0),
