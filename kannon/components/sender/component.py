@@ -20,7 +20,7 @@ import structlog
 from anyio.abc import TaskStatus
 
 from kannon.bus.consume import MAX_FAILURES, Limits, PageHandler
-from kannon.bus.redelivered import SenderAnswer
+from kannon.bus.redelivered import Held, SenderAnswer
 from kannon.bus.settle import Message
 from kannon.bus.streams import SENDER, ConsumerSpec
 from kannon.components.sender import outcomes
@@ -31,7 +31,7 @@ from kannon.components.sender.throttled import ThrottledReturns
 from kannon.errors import Poison, Unavailable
 from kannon.hostname import process_name
 from kannon.mail.destination import Destination, SenderView
-from kannon.mail.envelope import Envelope, ThrottledDelivery
+from kannon.mail.envelope import Envelope, RedeliveredEnvelope, ThrottledDelivery
 from kannon.mail.event import Event, EventType
 from kannon.mail.verdict import Delivered, Verdict
 from kannon.metrics.null_metrics import NULL_METRICS
@@ -128,7 +128,7 @@ class Sender:
             recorder.start_soon(self._outcomes.run)
             recorder.start_soon(self._throttled.run)
             recorder.start_soon(self._redelivered.run)
-            recorder.start_soon(self._bus.serve_senders, self._in_flight.held)
+            recorder.start_soon(self._bus.serve_senders, self._held)
             recorder.start_soon(self._bus.serve_destinations, self._view)
             if not self._alone:
                 # Before the first mail: other senders' shares of the limits hold from the beginning.
@@ -148,10 +148,20 @@ class Sender:
 
     async def handle_page(self, page: list[Message]) -> None:
         """Returns when every message of the page is settled."""
+        if self._older_until == sys.maxsize:
+            self._older_until = await self._newest_envelope()
         progress = Page(len(page))
         for message in page:
             await self._begin(message, progress)
         await progress.settled.wait()
+
+    def _held(self, asked: RedeliveredEnvelope) -> Held | None:
+        """The reply to another sender, which acknowledges the envelope of a recorded outcome. If NATS has lost the
+        outcome, it is published again: else the pool would wait for it, and ask with another envelope."""
+        key = asked.delivery_id, asked.attempt
+        if event := self._in_flight.lost_outcome(key, asked.requeues):
+            self._outcomes.add(InFlightEnvelope(key, asked.requeues, "", []), event)
+        return self._in_flight.held(asked)
 
     async def _consume(self, stop: anyio.Event) -> None:
         """Until stop. Unavailable is not raised, because mails are in flight: it waits for NATS."""
@@ -196,7 +206,7 @@ class Sender:
         message.keep()
         arrival = self._in_flight.add(work)
         if arrival is Arrival.RECORDED:
-            if event := self._in_flight.lost_outcome(work):
+            if event := self._in_flight.lost_outcome(work.key, work.requeues):
                 self._outcomes.add(work, event)
             else:
                 await work.ack()

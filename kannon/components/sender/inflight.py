@@ -104,10 +104,10 @@ class InFlight:
         known.messages += work.messages
         return Arrival.IN_FLIGHT
 
-    def lost_outcome(self, work: InFlightEnvelope) -> Event | None:
-        """For a RECORDED arrival: the outcome to publish again, if NATS has lost it."""
-        requeues, event = self._recorded[work.key]
-        return event if work.requeues > requeues else None
+    def lost_outcome(self, key: Key, requeues: int) -> Event | None:
+        """The outcome to publish again, if the pool has put another envelope in place of the one that it belongs to."""
+        before, event = self._recorded.get(key, (requeues, None))
+        return event if requeues > before else None
 
     def recorded(self, work: InFlightEnvelope, event: Event) -> None:
         self.remove(work)

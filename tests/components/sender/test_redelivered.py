@@ -1,7 +1,7 @@
 """Redelivered envelopes: the sender asks the other senders and a dispatcher before it sends one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -17,7 +17,7 @@ from kannon.components.dispatcher import Outcomes
 from kannon.components.dispatcher.redelivered import RedeliveredEnvelopes
 from kannon.db.pool import Database
 from kannon.mail.envelope import RedeliveredEnvelope
-from kannon.mail.event import EventType
+from kannon.mail.event import Event, EventType
 from tests.components.dispatcher.test_outcomes import BUDGET, outcome
 from tests.components.sender.test_sender import a_sender, drained, running
 from tests.support.envelopes import an_envelope
@@ -123,6 +123,36 @@ async def test_an_envelope_that_the_pool_has_replaced_is_not_sent(db: Database, 
     async with serving(peer) as port, running(a_sender(bus, port)), a_dispatcher(db, bus):
         await drained(bus)
     assert not peer.mails
+
+
+class Publishing(Bus):
+    """Remembers the events that it published."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.published: list[str] = []
+
+    async def publish_events(self, events: Sequence[Event]) -> None:
+        await super().publish_events(events)
+        self.published += [event.event_id for event in events]
+
+
+async def test_a_sender_publishes_a_lost_outcome_again_when_another_asks(bus: Bus, nats_url: str) -> None:
+    """NATS has lost its store, and the pool's new envelope went to a sender that has not sent the mail."""
+    own = Publishing(nats_url)
+    peer = Peer()
+    async with serving(peer) as port, running(a_sender(own, port)):
+        await bus.publish_envelopes([an_envelope()])
+        await eventually(lambda: own.published == ["1.1.delivered"])
+        with patience():
+            assert await bus.ask_senders([RedeliveredEnvelope(1, 1, 0, 2)]) == {(1, 1): Held.RECORDED}
+            assert await bus.ask_senders([RedeliveredEnvelope(1, 1, 1, 1)]) == {(1, 1): Held.RECORDED}
+        await eventually(lambda: own.published == ["1.1.delivered"] * 2)
+        with patience():
+            assert await bus.ask_senders([RedeliveredEnvelope(1, 1, 1, 2)]) == {(1, 1): Held.RECORDED}
+    assert own.published == ["1.1.delivered"] * 2
+    assert len(peer.mails) == 1
+    await own.close()
 
 
 async def test_a_sender_answers_for_what_it_has_in_flight_and_what_it_has_recorded(bus: Bus, nats_url: str) -> None:
