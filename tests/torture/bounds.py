@@ -50,6 +50,8 @@ BOUNDS: dict[str, Bound] = {
     "stop-sender": Bound(still=6, last=20, copies=1.0),  # another sender has its mail after the ack wait
     "nats-leader": Bound(still=10, last=15),
     "nats-stop": Bound(still=10, last=15),
-    "nats-store": Bound(still=15, last=75, copies=2.0),
+    "nats-store": Bound(
+        still=70, last=75, copies=2.0
+    ),  # what no envelope and no outcome is left of waits for its lease
     "postgres-restart": Bound(still=6, last=12),
 }

@@ -158,8 +158,8 @@ class Sender:
     def _held(self, asked: RedeliveredEnvelope) -> Held | None:
         """The reply to another sender, which acknowledges the envelope of a recorded outcome. If NATS has lost the
         outcome, it is published again: else the pool would wait for it, and ask with another envelope."""
-        key = asked.delivery_id, asked.attempt
-        if event := self._in_flight.lost_outcome(key, asked.requeues):
+        if event := self._in_flight.lost_outcome(asked):
+            key = asked.delivery_id, asked.attempt
             self._outcomes.add(InFlightEnvelope(key, asked.requeues, "", []), event)
         return self._in_flight.held(asked)
 
@@ -206,7 +206,7 @@ class Sender:
         message.keep()
         arrival = self._in_flight.add(work)
         if arrival is Arrival.RECORDED:
-            if event := self._in_flight.lost_outcome(work.key, work.requeues):
+            if event := self._in_flight.lost_outcome(work.redelivered()):
                 self._outcomes.add(work, event)
             else:
                 await work.ack()

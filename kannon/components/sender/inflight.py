@@ -104,10 +104,11 @@ class InFlight:
         known.messages += work.messages
         return Arrival.IN_FLIGHT
 
-    def lost_outcome(self, key: Key, requeues: int) -> Event | None:
-        """The outcome to publish again, if the pool has put another envelope in place of the one that it belongs to."""
-        before, event = self._recorded.get(key, (requeues, None))
-        return event if requeues > before else None
+    def lost_outcome(self, asked: RedeliveredEnvelope) -> Event | None:
+        """The outcome to publish again, if NATS may have lost it: the pool has put another envelope in place of the one
+        that it belongs to, or the same one is delivered for the first time, so the stream has forgotten it."""
+        before, event = self._recorded.get((asked.delivery_id, asked.attempt), (0, None))
+        return event if asked.requeues > before or asked.deliveries == 1 else None
 
     def recorded(self, work: InFlightEnvelope, event: Event) -> None:
         self.remove(work)

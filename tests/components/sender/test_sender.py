@@ -352,7 +352,8 @@ async def test_nats_going_away_in_the_middle_of_a_mail(tmp_path: Path) -> None:
     assert len(peer.mails) == 1
 
 
-async def test_an_outcome_that_nats_lost_with_its_store_is_published_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("requeues", [0, 1])
+async def test_an_outcome_that_nats_lost_with_its_store_is_published_again(requeues: int, tmp_path: Path) -> None:
     """The pool finds neither envelope nor outcome and publishes the envelope again. The mail has been sent."""
     peer = Peer()
     with DataDir.open(tmp_path) as data_dir:
@@ -369,7 +370,7 @@ async def test_an_outcome_that_nats_lost_with_its_store_is_published_again(tmp_p
             await nats.start()
             await reconnected(bus)
             assert (await bus.backlog("kannon_stats")).messages == 0
-            await bus.publish_envelopes([an_envelope(requeues=1)])
+            await bus.publish_envelopes([an_envelope(requeues=requeues)])
             await drained(bus)
         assert [event.event_id for event in await events_of(bus, STATS, 1)] == ["1.1.delivered"]
         await bus.close()
