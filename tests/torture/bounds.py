@@ -16,6 +16,8 @@ class Bound:
     still: float
     last: float
     copies: float | None = None
+    events_lost: bool = False
+    """Events of the last moment before it may be missing in the statistics."""
 
 
 CALM = Bound(still=3, last=10)
@@ -33,7 +35,7 @@ BOUNDS: dict[str, Bound] = {
     "stop-postgres": Bound(still=6, last=12),
     "kill-nats": Bound(still=6, last=10),
     "stop-nats": Bound(still=6, last=15),
-    "store-loss": Bound(still=10, last=75),
+    "store-loss": Bound(still=10, last=75, events_lost=True),
     "full-disk": Bound(still=12, last=15),
     "power-cut": Bound(still=8, last=75, copies=2.0),
     "clock-ahead": CALM,
@@ -50,8 +52,7 @@ BOUNDS: dict[str, Bound] = {
     "stop-sender": Bound(still=6, last=20, copies=1.0),  # another sender has its mail after the ack wait
     "nats-leader": Bound(still=10, last=15),
     "nats-stop": Bound(still=10, last=15),
-    "nats-store": Bound(
-        still=70, last=75, copies=2.0
-    ),  # what no envelope and no outcome is left of waits for its lease
+    # A delivery of which neither envelope nor outcome is left waits for its lease.
+    "nats-store": Bound(still=70, last=75, copies=2.0, events_lost=True),
     "postgres-restart": Bound(still=6, last=12),
 }

@@ -23,6 +23,8 @@ from tests.torture.sink import HOSTILE
 POLL_SECONDS = 0.05
 GIVE_UP_SECONDS = 120.0
 """Mail that has not moved for so long is reported as lost."""
+EVENTS_SECONDS = 5.0
+"""In which an event is stored in PostgreSQL on a busy machine."""
 UNSETTLED = f"SELECT count(*) FROM sending_pool_emails WHERE email NOT LIKE '%@{HOSTILE}'"
 
 
@@ -51,6 +53,8 @@ class Campaign:
         self._random = random
         self._slack = slack
         self._spans: list[Span] = []
+        self.events_lost: list[Span] = []
+        """Events of mails that were accepted or delivered within them may be missing in the statistics."""
 
     async def run(self, faults: Callable[[], Fault | None]) -> AsyncIterator[Result]:
         """Until `faults` gives none."""
@@ -71,6 +75,8 @@ class Campaign:
         ended = time.monotonic()
         if bound.copies is not None:
             self._spans.append(Span(struck - bound.copies, ended))
+        if bound.events_lost:
+            self.events_lost.append(Span(struck - EVENTS_SECONDS, ended + EVENTS_SECONDS))
         settled = await self._until_settled()
         return self._judge(fault.name, bound, (began, struck, ended, settled), before)
 

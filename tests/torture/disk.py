@@ -11,6 +11,7 @@ import fcntl
 import os
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from tests.support.mounts import fill
 
 SIZE = "700m"
+UNMOUNT_SECONDS = 10.0
 _EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 _NO_LOG_FLUSH = 2
 
@@ -74,7 +76,12 @@ class Disk:
 
     def unmount(self) -> None:
         if self.kind != "folder":
-            _run("umount", str(self.place)) or _run("umount", "--lazy", str(self.place))
+            deadline = time.monotonic() + UNMOUNT_SECONDS
+            while not _run("umount", str(self.place)):
+                if time.monotonic() > deadline:  # a process holds it
+                    _run("umount", "--lazy", str(self.place))
+                    return
+                time.sleep(0.1)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ async def torture(folder: Path, name: str, choice: Choice, *, json: bool) -> boo
                 if result.lost:
                     break
             destinations.recover()
-            problems = await audit(layout.database_url, ledger)
+            problems = await audit(layout.database_url, ledger, campaign.events_lost)
         finally:
             mailings.close()
     if not json:
