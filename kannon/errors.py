@@ -97,3 +97,11 @@ class FailedPrecondition(CallerError):
 
 class LimitExceeded(CallerError):
     """The call exceeds a configured limit (RESOURCE_EXHAUSTED)."""
+
+
+class QuotaExceeded(LimitExceeded):
+    """The mails of a key or a domain are used up. `retry_after` is in seconds; None: this send is always too large."""
+
+    def __init__(self, problem: str, retry_after: float | None = None) -> None:
+        super().__init__(problem)
+        self.retry_after = retry_after

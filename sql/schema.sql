@@ -77,7 +77,16 @@ CREATE TABLE public.api_keys (
     secret_sha256 bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone,
-    deactivated_at timestamp with time zone
+    deactivated_at timestamp with time zone,
+    scopes text[] DEFAULT '{send}'::text[] NOT NULL,
+    networks cidr[] DEFAULT '{}'::cidr[] NOT NULL,
+    per_second integer DEFAULT 0 NOT NULL,
+    per_day bigint DEFAULT 0 NOT NULL,
+    last_used_at timestamp with time zone,
+    last_used_from text DEFAULT ''::text NOT NULL,
+    CONSTRAINT api_keys_per_day_check CHECK ((per_day >= 0)),
+    CONSTRAINT api_keys_per_second_check CHECK ((per_second >= 0)),
+    CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ '{send,read,suppressions,templates,webhooks}'::text[])))
 );
 CREATE TABLE public.attachments (
     message_id text NOT NULL,
@@ -130,8 +139,12 @@ CREATE TABLE public.domains (
     opens_ceiling smallint DEFAULT 4 NOT NULL,
     links_ceiling smallint DEFAULT 4 NOT NULL,
     suppression_enabled boolean DEFAULT true NOT NULL,
+    per_second integer DEFAULT 0 NOT NULL,
+    per_day bigint DEFAULT 0 NOT NULL,
     CONSTRAINT domains_links_ceiling_check CHECK (((links_ceiling >= 1) AND (links_ceiling <= 5))),
-    CONSTRAINT domains_opens_ceiling_check CHECK (((opens_ceiling >= 1) AND (opens_ceiling <= 5)))
+    CONSTRAINT domains_opens_ceiling_check CHECK (((opens_ceiling >= 1) AND (opens_ceiling <= 5))),
+    CONSTRAINT domains_per_day_check CHECK ((per_day >= 0)),
+    CONSTRAINT domains_per_second_check CHECK ((per_second >= 0))
 );
 CREATE TABLE public.first_bounces (
     domain text NOT NULL,
@@ -170,6 +183,13 @@ CREATE TABLE public.messages (
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     own_unsubscribe boolean DEFAULT false NOT NULL
 );
+CREATE TABLE public.quota_usage (
+    subject text NOT NULL,
+    day date DEFAULT '-infinity'::date NOT NULL,
+    used bigint DEFAULT 0 NOT NULL,
+    busy_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
 CREATE TABLE public.record_checks (
     domain text NOT NULL,
     check_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -241,7 +261,8 @@ CREATE TABLE public.stats (
     url text DEFAULT ''::text NOT NULL,
     suspected_machine boolean DEFAULT false NOT NULL,
     tag text DEFAULT ''::text NOT NULL,
-    metadata jsonb DEFAULT '{}'::jsonb NOT NULL
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    "position" bigint DEFAULT 0 NOT NULL
 )
 PARTITION BY RANGE (at);
 CREATE TABLE public.stats_keys (
@@ -252,6 +273,12 @@ CREATE TABLE public.stats_keys (
     sign_until timestamp with time zone NOT NULL,
     verify_until timestamp with time zone NOT NULL
 );
+CREATE SEQUENCE public.stats_position
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
 CREATE TABLE public.suppressions (
     domain text NOT NULL,
     address text NOT NULL,
@@ -402,6 +429,8 @@ ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (message_id);
 ALTER TABLE ONLY public.pauses
     ADD CONSTRAINT pauses_pkey PRIMARY KEY (scope, spelling);
+ALTER TABLE ONLY public.quota_usage
+    ADD CONSTRAINT quota_usage_pkey PRIMARY KEY (subject);
 ALTER TABLE ONLY public.record_checks
     ADD CONSTRAINT record_checks_pkey PRIMARY KEY (domain);
 ALTER TABLE ONLY public.schema_migrations
@@ -454,8 +483,11 @@ CASE
 END;
 CREATE INDEX stats_by_delivery ON ONLY public.stats USING btree (delivery_id) WHERE (delivery_id <> 0);
 CREATE INDEX stats_by_domain ON ONLY public.stats USING btree (domain, at DESC, event_id DESC);
+CREATE INDEX stats_by_domain_position ON ONLY public.stats USING btree (domain, "position") WHERE ("position" > 0);
 CREATE INDEX stats_by_email ON ONLY public.stats USING brin (lower(email) text_bloom_ops (n_distinct_per_range='1500', false_positive_rate='0.001')) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX stats_by_message ON ONLY public.stats USING btree (message_id, at);
+CREATE INDEX stats_by_message_position ON ONLY public.stats USING btree (message_id, "position") WHERE ("position" > 0);
+CREATE INDEX stats_by_position ON ONLY public.stats USING btree ("position") WHERE ("position" > 0);
 CREATE INDEX stats_by_tag ON ONLY public.stats USING btree (domain, tag, at DESC, event_id DESC) WHERE (tag <> ''::text);
 CREATE INDEX stats_by_type ON ONLY public.stats USING btree (domain, type, at DESC, event_id DESC) WHERE (type <> ALL (ARRAY['accepted'::text, 'delivered'::text]));
 CREATE INDEX suppressions_by_expiry ON public.suppressions USING btree (expires_at) WHERE (expires_at < 'infinity'::timestamp with time zone);

@@ -19,6 +19,7 @@ import structlog
 
 from kannon.accept.idempotency import KeyedLock, ResultCodec, store_once
 from kannon.accept.limiter import SendLimiter
+from kannon.accept.quotas import Quotas
 from kannon.accept.recipients import check_recipients, leave_out_malformed, leave_out_suppressed
 from kannon.accept.store import OwnStore, SharedStore, Store
 from kannon.db.batches import ONE_STATEMENT, NewBatch
@@ -70,8 +71,10 @@ class AcceptService:
         suppression: bool = True,
         metrics: Metrics = NULL_METRICS,
         check_disk: Callable[[], None] = lambda: None,
+        background: Database | None = None,
     ) -> None:
-        """`check_disk` raises DiskLow while there is no room for another send."""
+        """`check_disk` raises DiskLow while there is no room for another send. `background`: connections to count with,
+        beside those that sends hold while they are counted."""
         self._db = db
         self._limits = limits
         self._notifier = notifier
@@ -81,6 +84,7 @@ class AcceptService:
         self._metrics = metrics
         self._check_disk = check_disk
         self._calls = KeyedLock()
+        self._quotas = Quotas((background or db).fail_fast())
         self._shared = SharedStore(db.fail_fast(), self._report)
 
     async def run(self) -> None:
@@ -88,6 +92,7 @@ class AcceptService:
         async with anyio.create_task_group() as group:
             for part in self._shared.parts:
                 group.start_soon(part.run)
+            group.start_soon(self._quotas.run)
 
     async def accept(self, tenant: Tenant, request: SendRequest) -> SendResult:
         """Raises CallerError or Unavailable; then nothing is stored. `run` is under way. With `validate_only` the same
@@ -150,7 +155,18 @@ class AcceptService:
             return SendResult("", request.template_id or "", due_at, len(rows), rejected)
         new_template = request.template_id is None and request.content.raw is None
         new = NewBatch(_new_batch(tenant.domain, request), rows, rejected, new_template=new_template)
-        return await store.insert(new, size)
+        return await self._insert(tenant, store, new, size)
+
+    async def _insert(self, tenant: Tenant, store: Store, new: NewBatch, size: int) -> SendResult:
+        """Counts, then stores. A crash in between counts mails that are not sent."""
+        if not tenant.quotas or not new.rows:
+            return await store.insert(new, size)
+        await self._quotas.take(tenant.quotas, len(new.rows))
+        try:
+            return await store.insert(new, size)
+        except Exception:
+            self._quotas.give_back(tenant.quotas, len(new.rows))
+            raise
 
     async def _check_content(self, tenant: Tenant, request: SendRequest, store: Store) -> None:
         check_subject_and_sender(request.content, tenant)

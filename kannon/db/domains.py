@@ -8,7 +8,7 @@ from typing import Any
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
-from kannon.mail.tenants import Domain
+from kannon.mail.tenants import Domain, Limits
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 
 
@@ -42,6 +42,23 @@ async def update_tracking(db: Database, name: str, tracking: TrackingPolicy) -> 
             connection, domain=name, opens=int(tracking.opens), links=int(tracking.links)
         )
     return updated is not None
+
+
+async def find_limits(db: Database, name: str) -> Limits | None:
+    """Of all its mails together. None where there is no such domain."""
+    async with db.acquire() as connection:
+        row = await queries.find_domain_limits(connection, domain=name)
+    return None if row is None else Limits(**row)
+
+
+@repeat_on_conflict
+async def update_limits(db: Database, name: str, limits: Limits) -> Limits | None:
+    """None where there is no such domain."""
+    async with db.acquire() as connection:
+        row = await queries.update_domain_limits(
+            connection, domain=name, per_second=limits.per_second, per_day=limits.per_day
+        )
+    return None if row is None else Limits(**row)
 
 
 def _domain(row: Any) -> Domain:

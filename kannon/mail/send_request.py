@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from kannon.mail.batch import Content, Recipient
+from kannon.mail.quota import Quota
 from kannon.mail.tracking import NOT_STATED, TrackingPolicy
 
 MAX_ADDRESS = 320
@@ -67,6 +68,8 @@ class Tenant:
     domain: str
     ceiling: TrackingPolicy
     suppresses: bool = False
+    quotas: tuple[Quota, ...] = ()
+    """Of the key and of the domain, those that have a limit."""
 
 
 @dataclass(frozen=True, slots=True)

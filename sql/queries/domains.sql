@@ -21,3 +21,10 @@ ORDER BY d.domain;
 
 -- name: update_tracking$
 UPDATE domains SET opens_ceiling = :opens, links_ceiling = :links WHERE domain = :domain RETURNING domain;
+
+-- name: find_domain_limits^
+SELECT per_second, per_day FROM domains WHERE domain = :domain;
+
+-- name: update_domain_limits^
+UPDATE domains SET per_second = :per_second::integer, per_day = :per_day::bigint WHERE domain = :domain
+RETURNING per_second, per_day;

@@ -1,8 +1,9 @@
 -- Events into rows and counters.
 
 -- name: lock_stats$
--- One page at a time: a page sees all events that earlier pages stored. A process that stops in the middle of its
--- transaction loses its connection, and with it the lock.
+-- One page at a time: a page sees all events that earlier pages stored, and their positions are lower than its own, for
+-- the lock is released after the commit. A process that stops in the middle of its transaction loses its connection, and
+-- with it the lock.
 SELECT set_config('idle_in_transaction_session_timeout', '10s', true), pg_advisory_xact_lock(1802006125);
 
 -- name: insert_events^
@@ -35,10 +36,10 @@ WITH labelled AS MATERIALIZED (
 ), kept AS (
     INSERT INTO stats (event_id, at, type, domain, message_id, email, delivery_id, attempt, tracking_mode, permanent,
                        code, enhanced_status, text, stage, host, tls, retry_after_seconds, user_agent, ip, url,
-                       suspected_machine, tag, metadata)
+                       suspected_machine, tag, metadata, position)
     SELECT event_id, at, type, domain, message_id, email, delivery_id, attempt, tracking_mode, permanent, code,
            enhanced_status, text, stage, host, tls, retry_after_seconds, user_agent, ip, url, suspected_machine, tag,
-           metadata
+           metadata, nextval('stats_position')
     FROM page p
     WHERE tracking_mode <> 2
       AND CASE WHEN stage = 'report'

@@ -36,10 +36,10 @@ FROM generate_series($1::bigint, $3 - 1) r, LATERAL (SELECT r / {BATCH}) AS batc
      LATERAL (SELECT 't' || {_TENANT} || '.test', now() + interval '1 second' * (n - 1000)) AS each (domain, due)
 """
 _EVENTS = f"""
-INSERT INTO stats (event_id, at, type, domain, message_id, email, delivery_id, attempt, code, text, host)
+INSERT INTO stats (event_id, at, type, domain, message_id, email, delivery_id, attempt, code, text, host, position)
 SELECT e || '.1.' || type, $4::timestamptz + interval '1 day' * $5::float8 * (e - $1) / ($3 - $1), type, domain,
        'msg_' || e / {BATCH} || '@' || domain, 'reader' || e || '@inbox' || e % 50 || '.test', e, 1, 250,
-       '2.0.0 Ok: queued as 4b2C3d4E5f6a7b8c9', 'mx1.inbox' || e % 50 || '.test'
+       '2.0.0 Ok: queued as 4b2C3d4E5f6a7b8c9', 'mx1.inbox' || e % 50 || '.test', nextval('stats_position')
 FROM generate_series($1::bigint, $3 - 1) e, LATERAL (SELECT e / {BATCH}) AS batch (n),
      LATERAL (SELECT 't' || {_TENANT} || '.test',
                      (ARRAY['accepted', 'delivered', 'opened', 'accepted', 'delivered'])[1 + e % 5])

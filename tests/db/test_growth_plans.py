@@ -52,6 +52,22 @@ FILTERS: tuple[dict[str, object], ...] = (
 )
 LISTS: tuple[dict[str, object], ...] = (*FILTERS, {"state": "scheduled", "skip": 5000}, {"state": "to_validate"})
 
+EVENTS: dict[str, object] = {
+    "domain": "",
+    "message_id": "",
+    "email": "",
+    "types": [],
+    "tag": "",
+    "scan": 10_000,
+    "take": 100,
+}
+EVENT_LISTS: tuple[dict[str, object], ...] = (
+    {},
+    {"domain": TENANT, "types": ["opened"]},
+    {"domain": "t0.test", "types": ["complained"]},
+    {"domain": TENANT, "message_id": MESSAGE},
+)
+
 PLANNED: dict[str, list[dict[str, object]]] = {
     "count_waiting": [COUNT | each for each in FILTERS],
     "list_waiting": [LIST | each for each in LISTS],
@@ -75,6 +91,7 @@ CASES: dict[str, list[dict[str, object]]] = {
     "count_waiting_by_state": [{"message_id": MESSAGE}],
     "delete_unneeded_batches": [{"ids": [MESSAGE]}],
     "estimate_deliveries": [{"pages": 100}],
+    "find_newest_position": [{}],
     "find_batch_summary": [{"message_id": MESSAGE}],
     "find_delivery_id": [{"message_id": MESSAGE, "email": "reader7@inbox7.test"}],
     "find_stats_page": [SPAN | {"skip": 5000}],
@@ -93,6 +110,9 @@ CASES: dict[str, list[dict[str, object]]] = {
         PAGE | {"types": types}
         for types in (["bounced"], ["opened", "complained"], ["delivered"], ["accepted", "clicked"])
     ],
+    "list_events": [EVENTS | each | {"after": after} for each in EVENT_LISTS for after in (0, 50_000)],
+    "list_events_newest_first": [EVENTS | each | {"before": 50_000} for each in EVENT_LISTS],
+    "list_new_events": [{"after": 90_000, "take": 1000}],
     "list_tagged_batches": [SPAN | TAGGED | {"skip": 0, "take": 20}],
     "list_tagged_stats": [PAGE | TAGGED | {"types": []}, PAGE | TAGGED | {"types": ["bounced"]}],
     "list_timeline": [{"delivery_id": 7, "take": 1000}],

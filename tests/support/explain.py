@@ -50,10 +50,11 @@ class Explained:
 
 async def explain(connection: "Connection", name: str, **parameters: object) -> Explained:
     """Runs the statement, with the settings that the connection has. The effect stays."""
-    literals = ", ".join(_literal(parameters[key]) for key in queries.driver_adapter.var_sorted[name])
+    literals = ", ".join(_literal(parameters[key]) for key in queries.driver_adapter.var_sorted.get(name, ()))
+    arguments = f"({literals})" if literals else ""
     await connection.execute(f"PREPARE explained AS {getattr(queries, name).sql}")
     try:
-        text = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained ({literals})")
+        text = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained {arguments}")
     finally:
         await connection.execute("DEALLOCATE explained")
     [explained] = json.loads(text)

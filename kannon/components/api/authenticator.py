@@ -1,6 +1,7 @@
 """Authenticates callers: the administrator by a token, a tenant by an API key.
 
-In: metadata and the peer's address. Out: `Admin`, `TenantCaller`, or Unauthenticated with one text for every reason.
+In: metadata and the peer's address. Out: `Admin`, `KeyCaller`, `TenantCaller`, or Unauthenticated with one text for
+every reason. A valid key that the peer may not use, or without the scope, is PermissionDenied.
 After a burst of failed logins, a peer gets a few answers a second; valid credentials are never delayed.
 """
 
@@ -16,10 +17,11 @@ import structlog
 from cachetools import LRUCache
 
 from kannon.components.api.rpc import CallMetadata
-from kannon.components.api.tenant_cache import FindTenant
-from kannon.errors import InvalidArgument, NotFound, Unauthenticated
+from kannon.components.api.tenant_cache import FindGrant
+from kannon.errors import InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from kannon.mail.address import canonical_domain
 from kannon.mail.send_request import Tenant
+from kannon.mail.tenants import KeyGrant, Scope
 
 MAX_ATTRIBUTION_BYTES = 256
 MAX_IDEMPOTENCY_KEY = 255
@@ -35,6 +37,27 @@ class Admin:
     """`attribution` is the name that the caller gives itself: logged, never checked."""
 
     attribution: str
+
+    @property
+    def domain(self) -> str:
+        """Empty: the administrator sees every domain."""
+        return ""
+
+    async def check(self) -> None:
+        """A key may end during a long call; the administrator's token does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCaller:
+    """An API key in a call that its scope allows, for its `domain` alone. `attribution` names it in the log."""
+
+    domain: str
+    attribution: str
+    check: Callable[[], Awaitable[None]]
+    """Raises Unauthenticated or PermissionDenied where the key has ended or changed since."""
+
+
+Caller = Admin | KeyCaller
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,34 +110,48 @@ class AdminAuthenticator:
         return Admin(_attribution(call))
 
 
-class TenantAuthenticator:
-    """`authorization: Basic base64(domain:key)`, or the admin token with `x-kannon-domain`.
+class KeyAuthenticator:
+    """`authorization: Basic base64(domain:key)`. `used` hears of each valid use: the key's id and the peer.
 
     Malformed credentials are looked up too, so timing reveals nothing.
     """
 
-    def __init__(
-        self,
-        find_tenant: FindTenant,
-        failed: FailedLogins,
-        admin: AdminAuthenticator,
-        find_tenant_of_domain: FindTenantOfDomain,
-    ) -> None:
-        self._find_tenant = find_tenant
+    def __init__(self, find_grant: FindGrant, failed: FailedLogins, used: Callable[[str, str], None]) -> None:
+        self._find_grant = find_grant
         self._failed = failed
+        self._used = used
+
+    async def authenticate(self, scope: Scope, call: CallMetadata) -> KeyGrant:
+        domain, secret = parse_basic(call.metadata.get("authorization", ""))
+        grant = await self._find_grant(domain, hashlib.sha256(secret.encode()).digest())
+        if grant is None:
+            await anyio.sleep(self._failed.charge(call.peer))
+            log.warning("wrong API key", peer=call.peer, domain=domain)
+            raise Unauthenticated("invalid or wrong auth")
+        try:
+            grant.check(scope, call.peer)
+        except PermissionDenied as error:
+            log.warning("API key refused", peer=call.peer, domain=domain, key=grant.key_id, reason=str(error))
+            raise
+        self._used(grant.key_id, call.peer)
+        return grant
+
+
+class TenantAuthenticator:
+    """An API key with the scope `send`, or the admin token with `x-kannon-domain`."""
+
+    def __init__(
+        self, keys: KeyAuthenticator, admin: AdminAuthenticator, find_tenant_of_domain: FindTenantOfDomain
+    ) -> None:
+        self._keys = keys
         self._admin = admin
         self._find_tenant_of_domain = find_tenant_of_domain
 
     async def authenticate(self, call: CallMetadata) -> TenantCaller:
         if "authorization" not in call.metadata and "x-kannon-domain" in call.metadata:
             return await self._authenticate_admin(call)
-        domain, secret = parse_basic(call.metadata.get("authorization", ""))
-        tenant = await self._find_tenant(domain, hashlib.sha256(secret.encode()).digest())
-        if tenant is None:
-            await anyio.sleep(self._failed.charge(call.peer))
-            log.warning("wrong API key", peer=call.peer, domain=domain)
-            raise Unauthenticated("invalid or wrong auth")
-        return TenantCaller(tenant, _idempotency_key(call))
+        grant = await self._keys.authenticate(Scope.SEND, call)
+        return TenantCaller(grant.tenant, _idempotency_key(call))
 
     async def _authenticate_admin(self, call: CallMetadata) -> TenantCaller:
         caller = await self._admin.authenticate(call)
@@ -127,6 +164,25 @@ class TenantAuthenticator:
             raise NotFound(f'x-kannon-domain: no domain "{given}"')
         log.info("admin sends for a domain", domain=tenant.domain, by=caller.attribution)
         return TenantCaller(tenant, _idempotency_key(call))
+
+
+class ScopeAuthenticator:
+    """The admin token, or an API key with the scope."""
+
+    def __init__(self, scope: Scope, keys: KeyAuthenticator, admin: AdminAuthenticator) -> None:
+        self._scope = scope
+        self._keys = keys
+        self._admin = admin
+
+    async def authenticate(self, call: CallMetadata) -> Caller:
+        if "x-kannon-admin-token" in call.metadata or "authorization" not in call.metadata:
+            return await self._admin.authenticate(call)
+        grant = await self._keys.authenticate(self._scope, call)
+
+        async def check() -> None:
+            await self._keys.authenticate(self._scope, call)
+
+        return KeyCaller(grant.tenant.domain, f"API key {grant.key_id}", check)
 
 
 def parse_basic(header: str) -> tuple[str, str]:

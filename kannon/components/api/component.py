@@ -22,10 +22,18 @@ from kannon.accept import service as accept_service
 from kannon.accept.limiter import PLACES, SendLimiter
 from kannon.accept.service import AcceptService, Notifier
 from kannon.components.api import rpc
-from kannon.components.api.authenticator import AdminAuthenticator, FailedLogins, TenantAuthenticator
+from kannon.components.api.access import open_to_keys
+from kannon.components.api.authenticator import (
+    AdminAuthenticator,
+    FailedLogins,
+    KeyAuthenticator,
+    TenantAuthenticator,
+)
 from kannon.components.api.cancel_worker import CancelWorker, OutcomeBus
+from kannon.components.api.event_tail import EventTail
 from kannon.components.api.grpc.method import GrpcMethod
 from kannon.components.api.grpc.standard import standard_methods
+from kannon.components.api.key_usage import KeyUsage
 from kannon.components.api.retention import Retention
 from kannon.components.api.rpc import CallMetadata, Service
 from kannon.components.api.server import Server
@@ -33,7 +41,9 @@ from kannon.components.api.services.admin import AdminMethods
 from kannon.components.api.services.dead_letters import DeadLetterBus, DeadLetterMethods
 from kannon.components.api.services.destinations import DestinationMethods, SenderBus
 from kannon.components.api.services.dkim import DkimMethods, TxtLookup
+from kannon.components.api.services.events import EventMethods
 from kannon.components.api.services.health import Check, HZMethods
+from kannon.components.api.services.keys import KeyMethods
 from kannon.components.api.services.mailer import MailerMethods, MailerV1Methods
 from kannon.components.api.services.nodes import NodeBus, NodeMethods
 from kannon.components.api.services.operations import OperationsMethods
@@ -41,16 +51,18 @@ from kannon.components.api.services.stats import StatsV1Methods, StatsV2Methods
 from kannon.components.api.services.suppressions import SuppressionMethods
 from kannon.components.api.services.webhooks import WebhookMethods
 from kannon.components.api.tenant_cache import TenantCache
-from kannon.db import api_keys
+from kannon.db import api_keys, events
 from kannon.db.pool import Database
 from kannon.db.schema import check_schema
 from kannon.errors import AddressInUse, ConfigError, Unavailable
 from kannon.mail.send_request import Limits, Tenant
+from kannon.mail.tenants import KeyGrant
 from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
 from kannon.pb.admin.v1 import (
     destinations_pb2,
     dkim_pb2,
+    keys_pb2,
     nodes_pb2,
     operations_pb2,
     parked_pb2,
@@ -61,6 +73,7 @@ from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
 from kannon.pb.mailer.v1 import mailer_pb2
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
 from kannon.pb.stats.apiv2 import statsapiv2_pb2
+from kannon.pb.stats.v1 import events_pb2
 from kannon.wire.sends import SendResCodec
 
 _CLOSE_SECONDS = 10.0
@@ -132,13 +145,23 @@ class Api:
         tls = _tls(self._settings)
         cancel_worker = CancelWorker(self._background, self._bus)
         accept = self._accept_service()
-        server = Server(self._methods(cancel_worker, accept), max_message_bytes=self._settings.max_request_bytes)
+        usage = KeyUsage(self._background.fail_fast())
+        background = self._background.fail_fast()
+        tail = EventTail(
+            lambda after, take: events.list_new_events(background, after=after, take=take),
+            partial(events.find_last_position, background),
+        )
+        server = Server(
+            self._methods(cancel_worker, accept, usage, tail), max_message_bytes=self._settings.max_request_bytes
+        )
         try:
             self.addresses = await self._listen(server, tls)
             log.info("api is listening", addresses=[f"{host}:{port}" for host, port in self.addresses])
             async with anyio.create_task_group() as group:
                 group.start_soon(server.serve)
                 group.start_soon(accept.run)
+                group.start_soon(usage.run)
+                group.start_soon(tail.run)
                 group.start_soon(cancel_worker.run)
                 group.start_soon(Retention(self._background, self._settings.retention).run)
                 task_status.started()
@@ -167,15 +190,18 @@ class Api:
             suppression=self._settings.suppression,
             metrics=self._metrics,
             check_disk=self._check_disk,
+            background=self._background,
         )
 
-    def _methods(self, cancel_worker: CancelWorker, accept: AcceptService) -> dict[str, Handler]:
+    def _methods(
+        self, cancel_worker: CancelWorker, accept: AcceptService, usage: KeyUsage, tail: EventTail
+    ) -> dict[str, Handler]:
         fail_fast = self._db.fail_fast()
         failed = FailedLogins()
         admin_authenticator = AdminAuthenticator(self._settings.admin_token, failed)
         admin = admin_authenticator.authenticate
 
-        async def find_tenant(domain: str, secret_sha256: bytes) -> Tenant | None:
+        async def find_grant(domain: str, secret_sha256: bytes) -> KeyGrant | None:
             return await api_keys.find_tenant(fail_fast, domain, secret_sha256)
 
         async def find_tenant_of_domain(domain: str) -> Tenant | None:
@@ -185,8 +211,9 @@ class Api:
             self._db, notify_cancel_worker=cancel_worker.notify, notify_dispatcher=self._notify_dispatcher
         )
         dkim = DkimMethods(fail_fast, self._look_up, self._settings.retry_window, self._bus.notify_keys_changed)
-        tenants = TenantCache(find_tenant, clock=self._clock)
-        tenant = TenantAuthenticator(tenants.find, failed, admin_authenticator, find_tenant_of_domain).authenticate
+        tenants = TenantCache(find_grant, clock=self._clock)
+        keys = KeyAuthenticator(tenants.find, failed, usage.used)
+        tenant = TenantAuthenticator(keys, admin_authenticator, find_tenant_of_domain).authenticate
         admin_methods = AdminMethods(fail_fast, self._settings.limits.max_bytes, tenants.clear)
         webhooks = WebhookMethods(
             fail_fast, allow_http=self._settings.webhooks_allow_http, notify=self._bus.notify_webhooks
@@ -205,12 +232,16 @@ class Api:
             Service(_service(nodes_pb2, "Nodes"), NodeMethods(self._bus), admin),
             Service(_service(dkim_pb2, "Dkim"), dkim, admin),
             Service(_service(webhooks_pb2, "Webhooks"), webhooks, admin),
+            Service(_service(keys_pb2, "Keys"), KeyMethods(fail_fast, tenants.clear), admin),
+            Service(_service(events_pb2, "Events"), EventMethods(self._db, tail), admin),
         ]
         table = standard_methods(
             [service.descriptor.full_name for service in services],
             partial(check_schema, self._background.fail_fast()),
         )
-        rpcs = [rpc for service in services for rpc in service.rpcs(self._metrics)]
+        rpcs = [
+            open_to_keys(rpc, keys, admin_authenticator) for service in services for rpc in service.rpcs(self._metrics)
+        ]
         return table | {rpc.path: GrpcMethod(rpc).handler() for rpc in rpcs}
 
     async def _notify_dispatcher(self) -> None:

@@ -6,6 +6,7 @@ caller, before a byte of the body is read. Errors become statuses here and nowhe
 and the client sees INTERNAL without its text.
 """
 
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
@@ -27,6 +28,7 @@ from kannon.errors import (
     LimitExceeded,
     NotFound,
     PermissionDenied,
+    QuotaExceeded,
     Throttled,
     Unauthenticated,
     Unavailable,
@@ -53,12 +55,19 @@ class Metrics(Protocol):
 
 
 class Refusal(Exception):
-    """A call that gets no answer but a status, and a text that is fit for the client."""
+    """A call that gets no answer but a status, and a text that is fit for the client. `retry_after` is in seconds, None
+    where waiting is not known to help."""
 
-    def __init__(self, status: Status, text: str) -> None:
+    def __init__(self, status: Status, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.retry_after = retry_after
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """For the client. RFC 9110 §10.2.3: whole seconds."""
+        return {} if self.retry_after is None else {"retry-after": str(max(1, math.ceil(self.retry_after)))}
 
 
 class ClientGone(Exception):
@@ -190,6 +199,8 @@ def refusal(error: Exception, call: str) -> Exception:
     if isinstance(error, Unavailable):
         log.warning("call refused: unavailable", call=call, reason=str(error))
         return Refusal(Status.UNAVAILABLE, "a service this call needs is away; try again")
+    if isinstance(error, QuotaExceeded):
+        return Refusal(Status.RESOURCE_EXHAUSTED, str(error), error.retry_after)
     if isinstance(error, KannonError) and type(error) in STATUSES:
         return Refusal(STATUSES[type(error)], str(error))
     if isinstance(error, DecodeError):

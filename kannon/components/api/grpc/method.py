@@ -40,7 +40,11 @@ class GrpcMethod:
                 outcome.status = Status.OK
             except Refusal as refused:
                 outcome.status = refused.status
-                raise GRPCError(refused.status, refused.text) from None
+                if not refused.metadata:
+                    raise GRPCError(refused.status, refused.text) from None
+                await stream.send_trailing_metadata(
+                    status=refused.status, status_message=refused.text, metadata=refused.metadata
+                )
             except ClientGone as gone:
                 raise cast(StreamTerminatedError, gone.__cause__) from None
             finally:

@@ -4,7 +4,6 @@ In: requests. Out: results of kannon.db. An invalid name is InvalidArgument, an 
 logged with its caller.
 """
 
-import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -12,9 +11,11 @@ from datetime import UTC, datetime
 import anyio.to_thread
 import structlog
 
-from kannon.components.api.authenticator import Admin
+from kannon.components.api.authenticator import Admin, Caller
 from kannon.components.api.services.arguments import MAX_PAGE, domain_name, found, plain_text
+from kannon.components.api.services.keys import create_key
 from kannon.db import api_keys, domains, templates
+from kannon.db.api_keys import SENDS
 from kannon.db.pool import Database
 from kannon.errors import AlreadyExists, InvalidArgument, LimitExceeded, NotFound
 from kannon.mail import ids, tenants
@@ -79,7 +80,7 @@ class TemplateMethods:
         self._db = db
         self._max_html_bytes = max_html_bytes
 
-    async def CreateTemplate(self, caller: Admin, request: pb.CreateTemplateReq) -> pb.CreateTemplateRes:
+    async def CreateTemplate(self, caller: Caller, request: pb.CreateTemplateReq) -> pb.CreateTemplateRes:
         domain = domain_name(request.domain)
         self._check(request.title, request.html)
         template = await templates.insert_template(
@@ -93,7 +94,7 @@ class TemplateMethods:
         log.info("template created", template=template.template_id, by=caller.attribution)
         return pb.CreateTemplateRes(template=to_template(template))
 
-    async def UpdateTemplate(self, caller: Admin, request: pb.UpdateTemplateReq) -> pb.UpdateTemplateRes:
+    async def UpdateTemplate(self, caller: Caller, request: pb.UpdateTemplateReq) -> pb.UpdateTemplateRes:
         template_id = _template_id(request.template_id)
         self._check(request.title, request.html)
         template = await templates.update_template(self._db, template_id, title=request.title, html=request.html)
@@ -101,18 +102,18 @@ class TemplateMethods:
         log.info("template updated", template=template_id, by=caller.attribution)
         return pb.UpdateTemplateRes(template=to_template(template))
 
-    async def DeleteTemplate(self, caller: Admin, request: pb.DeleteTemplateReq) -> pb.DeleteTemplateRes:
+    async def DeleteTemplate(self, caller: Caller, request: pb.DeleteTemplateReq) -> pb.DeleteTemplateRes:
         template_id = _template_id(request.template_id)
         template = found(await templates.delete_template(self._db, template_id), _no_template(template_id))
         log.info("template deleted", template=template_id, by=caller.attribution)
         return pb.DeleteTemplateRes(template=to_template(template))
 
-    async def GetTemplate(self, caller: Admin, request: pb.GetTemplateReq) -> pb.GetTemplateRes:
+    async def GetTemplate(self, caller: Caller, request: pb.GetTemplateReq) -> pb.GetTemplateRes:
         template_id = _template_id(request.template_id)
         template = found(await templates.find_template(self._db, template_id), _no_template(template_id))
         return pb.GetTemplateRes(template=to_template(template))
 
-    async def GetTemplates(self, caller: Admin, request: pb.GetTemplatesReq) -> pb.GetTemplatesRes:
+    async def GetTemplates(self, caller: Caller, request: pb.GetTemplatesReq) -> pb.GetTemplatesRes:
         domain = domain_name(request.domain)
         found(await domains.find_domain(self._db, domain), f'domain: no domain "{domain}"')
         page, total = await templates.list_templates(
@@ -144,17 +145,7 @@ class ApiKeyMethods:
         expires_at = optional_time(request, "expires_at")
         if expires_at is not None and expires_at <= _now():
             raise InvalidArgument("expires_at", "is in the past")
-        secret = ids.api_key_secret(secrets.token_bytes(ids.DRAW_BYTES))
-        key = await api_keys.insert_api_key(
-            self._db,
-            ids.api_key_id(secrets.token_bytes(ids.DRAW_BYTES)),
-            domain,
-            name=request.name,
-            prefix=secret[: ids.PREFIX_LENGTH],
-            secret_sha256=hashlib.sha256(secret.encode()).digest(),
-            expires_at=expires_at,
-        )
-        key = found(key, f'domain: no domain "{domain}"')
+        key, secret = await create_key(self._db, domain, request.name, expires_at, SENDS)
         log.info("API key created", domain=domain, key=key.id, by=caller.attribution)
         return pb.CreateAPIKeyResponse(api_key=to_api_key(key, _now()), key=secret)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from kannon.components.api.authenticator import Admin
+from kannon.components.api.authenticator import Admin, Caller
 from kannon.components.api.services.arguments import BEGINNING, MAX_MESSAGE_ID, MAX_PAGE, domain_name, found, plain_text
 from kannon.db import cancellations, domains, inspect, pauses
 from kannon.db.inspect import DeliveryFilter
@@ -44,7 +44,7 @@ class OperationsMethods:
         self._notify_cancel_worker = notify_cancel_worker
         self._notify_dispatcher = notify_dispatcher
 
-    async def ListBatches(self, caller: Admin, request: pb.ListBatchesRequest) -> pb.ListBatchesResponse:
+    async def ListBatches(self, caller: Caller, request: pb.ListBatchesRequest) -> pb.ListBatchesResponse:
         domain = domain_name(request.domain)
         from_time = optional_time(request, "from_date") or BEGINNING
         to_time = optional_time(request, "to_date") or datetime.now(UTC) + timedelta(days=1)
@@ -60,12 +60,12 @@ class OperationsMethods:
         )
         return pb.ListBatchesResponse(batches=[to_batch(b) for b in page], total=total)
 
-    async def GetBatch(self, caller: Admin, request: pb.GetBatchRequest) -> pb.GetBatchResponse:
+    async def GetBatch(self, caller: Caller, request: pb.GetBatchRequest) -> pb.GetBatchResponse:
         message_id = _message_id(request.message_id)
         progress = await inspect.find_batch_progress(self._fail_fast, message_id)
         return to_progress(found(progress, _no_batch(message_id)))
 
-    async def ListDeliveries(self, caller: Admin, request: pb.ListDeliveriesRequest) -> pb.ListDeliveriesResponse:
+    async def ListDeliveries(self, caller: Caller, request: pb.ListDeliveriesRequest) -> pb.ListDeliveriesResponse:
         if request.state and request.state not in frozenset(State):
             raise InvalidArgument("state", f"is none of {', '.join(State)}")
         plain_text(request.message_id, "message_id", longest=MAX_MESSAGE_ID)
@@ -90,16 +90,17 @@ class OperationsMethods:
         )
         return pb.ListDeliveriesResponse(deliveries=[to_delivery(d) for d in page], total=total)
 
-    async def GetTimeline(self, caller: Admin, request: pb.GetTimelineRequest) -> pb.GetTimelineResponse:
-        delivery_id = await self._delivery_of(request)
+    async def GetTimeline(self, caller: Caller, request: pb.GetTimelineRequest) -> pb.GetTimelineResponse:
+        delivery_id = await self._delivery_of(caller, request)
         events, waiting = await inspect.find_timeline(self._fail_fast, delivery_id)
-        if waiting is None and not events:
+        domains_found = {each.domain for each in (*events, waiting) if each is not None}
+        if not domains_found or (caller.domain and domains_found != {caller.domain}):
             raise NotFound(_no_delivery(delivery_id))
         return pb.GetTimelineResponse(
             events=[to_stats(event) for event in events], waiting=None if waiting is None else to_delivery(waiting)
         )
 
-    async def _delivery_of(self, request: pb.GetTimelineRequest) -> int:
+    async def _delivery_of(self, caller: Caller, request: pb.GetTimelineRequest) -> int:
         if request.delivery_id:
             return _delivery_id(request.delivery_id)
         if not request.message_id:
@@ -108,7 +109,9 @@ class OperationsMethods:
         if not email:
             raise InvalidArgument("email", "must not be empty")
         plain_text(email, "email", longest=MAX_ADDRESS)
-        delivery_id = await inspect.find_delivery_id(self._fail_fast, message_id, email)
+        delivery_id = None
+        if not caller.domain or message_id.rpartition("@")[2] == caller.domain:
+            delivery_id = await inspect.find_delivery_id(self._fail_fast, message_id, email)
         return found(delivery_id, f'email: no delivery to "{email}" in batch "{message_id}"')
 
     async def CancelBatch(self, caller: Admin, request: pb.CancelBatchRequest) -> pb.CancelBatchResponse:

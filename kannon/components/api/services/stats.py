@@ -5,7 +5,7 @@ In: a domain and a span of time [from, to). Out: pages of events, newest first, 
 
 from datetime import UTC, datetime, timedelta
 
-from kannon.components.api.authenticator import Admin
+from kannon.components.api.authenticator import Caller
 from kannon.components.api.services.arguments import BEGINNING, MAX_MESSAGE_ID, domain_name, found, plain_text
 from kannon.db import domains, stats_read
 from kannon.db.pool import Database
@@ -32,7 +32,7 @@ class StatsV1Methods:
     def __init__(self, db: Database) -> None:
         self._db, self._fail_fast = db, db.fail_fast()
 
-    async def GetStats(self, caller: Admin, request: v1.GetStatsReq) -> v1.GetStatsRes:
+    async def GetStats(self, caller: Caller, request: v1.GetStatsReq) -> v1.GetStatsRes:
         domain, span = await self._domain_and_span(request)
         take = min(request.take, MAX_EVENTS)
         which, after = _filter(request), _cursor(request.page_token)
@@ -42,7 +42,7 @@ class StatsV1Methods:
         more = _page_token(page[-1]) if page and len(page) == take else ""
         return v1.GetStatsRes(total=total, stats=[to_stats(event) for event in page], next_page_token=more)
 
-    async def GetStatsAggregated(self, caller: Admin, request: v1.GetStatsAggregatedReq) -> v1.GetStatsAggregatedRes:
+    async def GetStatsAggregated(self, caller: Caller, request: v1.GetStatsAggregatedReq) -> v1.GetStatsAggregatedRes:
         domain, span = await self._domain_and_span(request)
         counts = await stats_read.count_stats_by_hour(self._db, domain, span, request.tag)
         return v1.GetStatsAggregatedRes(stats=[to_aggregated(count) for count in counts])
@@ -62,7 +62,7 @@ class StatsV2Methods:
     def __init__(self, db: Database) -> None:
         self._db, self._fail_fast = db, db.fail_fast()
 
-    async def GetAggregatedStats(self, caller: Admin, request: v2.GetAggregatedStatsReq) -> v2.GetAggregatedStatsRes:
+    async def GetAggregatedStats(self, caller: Caller, request: v2.GetAggregatedStatsReq) -> v2.GetAggregatedStatsRes:
         domain = domain_name(request.domain)
         check_tag(request.tag)
         span = Span(required_time(request, "from_date"), required_time(request, "to_date"))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from kannon.components.api.authenticator import Admin
+from kannon.components.api.authenticator import Admin, Caller
 from kannon.components.api.services.arguments import MAX_PAGE, domain_name, found, plain_text
 from kannon.db import suppressions
 from kannon.db.pool import Database
@@ -30,7 +30,9 @@ class SuppressionMethods:
         self._db = db
         self._tenants_changed = tenants_changed
 
-    async def ListSuppressions(self, caller: Admin, request: pb.ListSuppressionsRequest) -> pb.ListSuppressionsResponse:
+    async def ListSuppressions(
+        self, caller: Caller, request: pb.ListSuppressionsRequest
+    ) -> pb.ListSuppressionsResponse:
         domain = await self._domain(request.domain)
         plain_text(request.after, "after", longest=MAX_ADDRESS)
         page, total = await suppressions.list_suppressions(
@@ -38,7 +40,7 @@ class SuppressionMethods:
         )
         return pb.ListSuppressionsResponse(suppressions=[to_suppression(s) for s in page], total=total)
 
-    async def GetSuppression(self, caller: Admin, request: pb.GetSuppressionRequest) -> pb.GetSuppressionResponse:
+    async def GetSuppression(self, caller: Caller, request: pb.GetSuppressionRequest) -> pb.GetSuppressionResponse:
         domain = await self._domain(request.domain)
         _check_address(request.email, "email")
         suppression = await suppressions.find_suppression(self._db, domain, request.email)
@@ -46,7 +48,7 @@ class SuppressionMethods:
             suppression=to_suppression(found(suppression, f'email: "{request.email}" is not suppressed'))
         )
 
-    async def AddSuppressions(self, caller: Admin, request: pb.AddSuppressionsRequest) -> pb.AddSuppressionsResponse:
+    async def AddSuppressions(self, caller: Caller, request: pb.AddSuppressionsRequest) -> pb.AddSuppressionsResponse:
         domain = await self._domain(request.domain)
         _check_count(len(request.suppressions))
         now = datetime.now(UTC)
@@ -58,7 +60,7 @@ class SuppressionMethods:
         return pb.AddSuppressionsResponse(count=count)
 
     async def RemoveSuppressions(
-        self, caller: Admin, request: pb.RemoveSuppressionsRequest
+        self, caller: Caller, request: pb.RemoveSuppressionsRequest
     ) -> pb.RemoveSuppressionsResponse:
         domain = await self._domain(request.domain)
         _check_count(len(request.emails))
@@ -69,7 +71,7 @@ class SuppressionMethods:
         return pb.RemoveSuppressionsResponse(removed=removed)
 
     async def GetSuppressionPolicy(
-        self, caller: Admin, request: pb.GetSuppressionPolicyRequest
+        self, caller: Caller, request: pb.GetSuppressionPolicyRequest
     ) -> pb.GetSuppressionPolicyResponse:
         domain = domain_name(request.domain)
         enabled = await suppressions.find_suppression_enabled(self._db, domain)
