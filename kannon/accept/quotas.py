@@ -88,10 +88,10 @@ class Quotas:
             try:
                 await self._take(quota, count)
             except BaseException:
-                self.give_back(quotas[:position], count)
+                self.refund(quotas[:position], count)
                 raise
 
-    def give_back(self, quotas: Sequence[Quota], count: int) -> None:
+    def refund(self, quotas: Sequence[Quota], count: int) -> None:
         """Mails that were counted and not sent."""
         for quota in quotas:
             self._lease(quota).left += count
@@ -108,7 +108,7 @@ class Quotas:
             return
 
         def change(quota: Quota, usage: Usage, at: datetime) -> tuple[None, Usage]:
-            return None, rule.give_back(quota, usage, at, left[quota.subject].left)
+            return None, rule.refund(quota, usage, at, left[quota.subject].left)
 
         try:
             await change_usage(self._db, {s: lease.quota for s, lease in left.items()}, change)

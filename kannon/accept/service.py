@@ -165,7 +165,7 @@ class AcceptService:
         try:
             return await store.insert(new, size)
         except Exception:
-            self._quotas.give_back(tenant.quotas, len(new.rows))
+            self._quotas.refund(tenant.quotas, len(new.rows))
             raise
 
     async def _check_content(self, tenant: Tenant, request: SendRequest, store: Store) -> None:

@@ -7,7 +7,8 @@ unreachable or unavailable server.
 import base64
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Self, TypeVar
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from grpclib.client import Channel, UnaryUnaryMethod
+from grpclib.client import Channel, UnaryStreamMethod, UnaryUnaryMethod
 from grpclib.config import Configuration
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
@@ -80,6 +81,8 @@ class Calls:
         if attribution:
             self._admin["x-kannon-attribution"] = attribution
         self._tenant = {} if api_key is None else _basic(*api_key)
+        # A reading key sees its own domain without the token.
+        self._reader = self._admin if admin_token else self._tenant
         if send_as:
             self._tenant = self._admin | {"x-kannon-domain": send_as}
         self._channel = Channel(
@@ -106,8 +109,23 @@ class Calls:
     async def _call(
         self, method: UnaryUnaryMethod[Request, Response], request: Request, metadata: Mapping[str, str]
     ) -> Response:
-        try:
+        with self._errors():
             return await method(request, timeout=self._timeout, metadata=metadata)
+
+    async def _stream(
+        self, method: UnaryStreamMethod[Request, Response], request: Request
+    ) -> AsyncGenerator[Response, None]:
+        """The answers, without an end of its own and without a time limit."""
+        with self._errors():
+            async with method.open(metadata=self._reader) as stream:
+                await stream.send_message(request, end=True)
+                async for response in stream:
+                    yield response
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
         except GRPCError as error:
             if error.status is Status.UNAVAILABLE:
                 raise Unavailable(f"{self._server}: {error.message or 'unavailable'}") from None

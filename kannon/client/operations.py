@@ -1,11 +1,15 @@
 """Statistics, batches, deliveries, pauses, suppressions, dead letters, destinations, nodes, health: for
 the administrator."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 
-from kannon.client.calls import Calls, timestamp
+from grpclib.const import Status
+
+from kannon.client.calls import CallRefused, Calls, timestamp
+from kannon.errors import Unavailable
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub
 from kannon.pb.admin.v1 import destinations_pb2 as destinations
@@ -22,6 +26,8 @@ from kannon.pb.stats.apiv1 import statsapiv1_pb2 as stats_v1
 from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
 from kannon.pb.stats.apiv2 import statsapiv2_pb2 as stats_v2
 from kannon.pb.stats.apiv2.statsapiv2_grpc import StatsApiV2Stub
+from kannon.pb.stats.v1 import events_pb2 as events
+from kannon.pb.stats.v1.events_grpc import EventsStub
 
 
 class OperationCalls(Calls):
@@ -32,6 +38,10 @@ class OperationCalls(Calls):
     @cached_property
     def _stats_v2(self) -> StatsApiV2Stub:
         return StatsApiV2Stub(self._channel)
+
+    @cached_property
+    def _events(self) -> EventsStub:
+        return EventsStub(self._channel)
 
     @cached_property
     def _operations(self) -> OperationsStub:
@@ -99,6 +109,61 @@ class OperationCalls(Calls):
         return await self._rpc(self._stats_v2.GetAggregatedStats, request)
 
     # Batches and deliveries
+
+    async def list_events(
+        self,
+        domain: str = "",
+        *,
+        types: Sequence[str] = (),
+        message_id: str = "",
+        email: str = "",
+        tag: str = "",
+        cursor: str = "",
+        take: int = 100,
+        newest_first: bool = False,
+    ) -> events.ListEventsResponse:
+        """A page in the order in which they are stored; read on with its cursor while there are more."""
+        request = events.ListEventsRequest(
+            domain=domain,
+            types=types,
+            message_id=message_id,
+            email=email,
+            tag=tag,
+            cursor=cursor,
+            take=take,
+            newest_first=newest_first,
+        )
+        return await self._call(self._events.List, request, self._reader)
+
+    async def watch_events(
+        self,
+        domain: str = "",
+        *,
+        types: Sequence[str] = (),
+        message_id: str = "",
+        email: str = "",
+        tag: str = "",
+        cursor: str = "",
+        retry_seconds: float = 1.0,
+    ) -> AsyncGenerator[events.WatchEventsResponse, None]:
+        """Events as they are stored, each once, without end. After an interruption, or where this program was too slow,
+        it goes on from the last cursor. The first connection may raise Unavailable."""
+        began = False
+        while True:
+            request = events.WatchEventsRequest(
+                domain=domain, types=types, message_id=message_id, email=email, tag=tag, cursor=cursor
+            )
+            try:
+                async for response in self._stream(self._events.Watch, request):
+                    began, cursor = True, response.cursor
+                    yield response
+            except Unavailable:
+                if not began:
+                    raise
+                await asyncio.sleep(retry_seconds)
+            except CallRefused as error:
+                if error.status is not Status.RESOURCE_EXHAUSTED or not began:
+                    raise
 
     async def list_batches(
         self,

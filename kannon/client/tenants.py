@@ -1,5 +1,6 @@
 """Domains and what belongs to them, for the administrator: DKIM keys, API keys, templates."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 
@@ -7,7 +8,9 @@ from kannon.client.calls import Calls, timestamp
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub
 from kannon.pb.admin.v1 import dkim_pb2 as dkim
+from kannon.pb.admin.v1 import keys_pb2 as keys
 from kannon.pb.admin.v1.dkim_grpc import DkimStub
+from kannon.pb.admin.v1.keys_grpc import KeysStub
 from kannon.pb.tracking.types.tracking_pb2 import TrackingMode, TrackingPolicy
 
 
@@ -19,6 +22,10 @@ class TenantCalls(Calls):
     @cached_property
     def _dkim(self) -> DkimStub:
         return DkimStub(self._channel)
+
+    @cached_property
+    def _keys(self) -> KeysStub:
+        return KeysStub(self._channel)
 
     # Domains
 
@@ -79,6 +86,68 @@ class TenantCalls(Calls):
         request = admin.ListAPIKeysRequest(domain=domain, only_active=only_active, limit=limit, offset=offset)
         response = await self._rpc(self._api.ListAPIKeys, request)
         return list(response.api_keys), response.total
+
+    async def create_key(
+        self,
+        domain: str,
+        name: str,
+        *,
+        expires_at: datetime | None = None,
+        scopes: Sequence[str] = (),
+        networks: Sequence[str] = (),
+        quota: keys.Quota | None = None,
+    ) -> tuple[keys.Key, str]:
+        """Returns the key and its secret, which the server does not return again. Without scopes it only sends."""
+        request = keys.CreateKeyRequest(
+            domain=domain,
+            name=name,
+            expires_at=timestamp(expires_at),
+            scopes=scopes,
+            networks=networks,
+            quota=quota,
+        )
+        response = await self._rpc(self._keys.CreateKey, request)
+        return response.key, response.secret
+
+    async def update_key(
+        self,
+        domain: str,
+        key_id: str,
+        *,
+        name: str | None = None,
+        scopes: Sequence[str] | None = None,
+        networks: Sequence[str] | None = None,
+        quota: keys.Quota | None = None,
+    ) -> keys.Key:
+        """None: stays as it is."""
+        request = keys.UpdateKeyRequest(
+            domain=domain,
+            id=key_id,
+            name=name,
+            scopes=None if scopes is None else keys.Scopes(scopes=scopes),
+            networks=None if networks is None else keys.Networks(networks=networks),
+            quota=quota,
+        )
+        return (await self._rpc(self._keys.UpdateKey, request)).key
+
+    async def find_key(self, domain: str, key_id: str) -> keys.Key:
+        return (await self._rpc(self._keys.GetKey, keys.GetKeyRequest(domain=domain, id=key_id))).key
+
+    async def list_keys(
+        self, domain: str, *, only_active: bool = False, skip: int = 0, take: int = 100
+    ) -> tuple[list[keys.Key], int]:
+        request = keys.ListKeysRequest(domain=domain, only_active=only_active, skip=skip, take=take)
+        response = await self._rpc(self._keys.ListKeys, request)
+        return list(response.keys), response.total
+
+    async def find_domain_quota(self, domain: str) -> keys.Quota:
+        return (await self._rpc(self._keys.GetDomainQuota, keys.GetDomainQuotaRequest(domain=domain))).quota
+
+    async def set_domain_quota(self, domain: str, *, per_second: int, per_day: int) -> keys.Quota:
+        """0: no limit."""
+        quota = keys.Quota(per_second=per_second, per_day=per_day)
+        request = keys.SetDomainQuotaRequest(domain=domain, quota=quota)
+        return (await self._rpc(self._keys.SetDomainQuota, request)).quota
 
     async def find_api_key(self, domain: str, key_id: str) -> admin.APIKey:
         return (await self._rpc(self._api.GetAPIKey, admin.GetAPIKeyRequest(domain=domain, id=key_id))).api_key

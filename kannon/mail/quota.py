@@ -61,7 +61,7 @@ def take(quota: Quota, usage: Usage, now: datetime, *, first: int, wanted: int) 
     return (0, usage) if granted < first else (granted, _charge(quota, usage, now, granted))
 
 
-def give_back(quota: Quota, usage: Usage, now: datetime, count: int) -> Usage:
+def refund(quota: Quota, usage: Usage, now: datetime, count: int) -> Usage:
     """Mails that were taken and not sent."""
     usage = _today(usage, now)
     busy_until = max(usage.busy_until, now) - _time(quota, count)

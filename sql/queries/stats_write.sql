@@ -12,6 +12,7 @@ SELECT set_config('idle_in_transaction_session_timeout', '10s', true), pg_adviso
 -- for them no event of that id may exist at all. The primary key does not ensure that, for it contains the time: an
 -- outcome that is published again after a crash has another one. A scalar subquery, not EXISTS: joined, a table that
 -- has no statistics yet would be read whole.
+-- Positions follow the events' times within a page.
 -- `labelled`: the tags and metadata of the page's batches; an index of those alone makes it cheap where there are none.
 -- Of anonymous opens and clicks (tracking_mode 2) only the id is stored. A new event that calls for it suppresses its
 -- address in the same transaction, so a redelivery does not restore an entry that an operator has removed. One that needs
@@ -37,15 +38,17 @@ WITH labelled AS MATERIALIZED (
     INSERT INTO stats (event_id, at, type, domain, message_id, email, delivery_id, attempt, tracking_mode, permanent,
                        code, enhanced_status, text, stage, host, tls, retry_after_seconds, user_agent, ip, url,
                        suspected_machine, tag, metadata, position)
-    SELECT event_id, at, type, domain, message_id, email, delivery_id, attempt, tracking_mode, permanent, code,
-           enhanced_status, text, stage, host, tls, retry_after_seconds, user_agent, ip, url, suspected_machine, tag,
-           metadata, nextval('stats_position')
-    FROM page p
-    WHERE tracking_mode <> 2
-      AND CASE WHEN stage = 'report'
-               THEN (SELECT true FROM stats s WHERE s.event_id = p.event_id LIMIT 1)
-               ELSE (SELECT true FROM stats s WHERE s.event_id = p.event_id AND s.at >= p.at - :apart::interval
-                                                AND s.at <= p.at + :apart::interval LIMIT 1) END IS NULL
+    SELECT n.*, nextval('stats_position')
+    FROM (SELECT event_id, at, type, domain, message_id, email, delivery_id, attempt, tracking_mode, permanent, code,
+                 enhanced_status, text, stage, host, tls, retry_after_seconds, user_agent, ip, url, suspected_machine,
+                 tag, metadata
+          FROM page p
+          WHERE tracking_mode <> 2
+            AND CASE WHEN stage = 'report'
+                     THEN (SELECT true FROM stats s WHERE s.event_id = p.event_id LIMIT 1)
+                     ELSE (SELECT true FROM stats s WHERE s.event_id = p.event_id AND s.at >= p.at - :apart::interval
+                                                      AND s.at <= p.at + :apart::interval LIMIT 1) END IS NULL
+          ORDER BY at, event_id) n
     ON CONFLICT DO NOTHING
     RETURNING event_id, domain, at, type, tag
 ), anonymous AS (

@@ -5,7 +5,8 @@
 The server runs in a separate process on a durable embedded PostgreSQL; the clients run here. Out: for 10,000 and
 100,000 recipients with two fields, the seconds, the growth of the server's memory and the longest block of its event
 loop; the same for one mail with an attachment of 18 MB, with and without an idempotency key; then the median time of a
-call of one client that sends single mails, and the calls per second of 50 of them with the processor time of each call.
+call of one client that sends single mails, and the calls per second of 50 of them with the processor time of each call;
+the last two with a key that has no quota and with one that has.
 `--single` leaves out the large sends.
 """
 
@@ -32,6 +33,7 @@ from kannon.dns_lookup import make_txt_lookup
 from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.log import setup_logging
 from kannon.mail.send_request import Limits
+from kannon.pb.admin.v1.keys_pb2 import Quota
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
 from tests.bench.plain_client import PlainClient
@@ -79,7 +81,7 @@ async def _serve(pipe: Connection) -> None:
             async with anyio.create_task_group() as group:
                 await group.start(api.run, stop)
                 group.start_soon(stillness.watch)
-                pipe.send(api.addresses[0][1])
+                pipe.send((api.addresses[0][1], postgres.url))
                 while await asyncio.to_thread(pipe.recv) == "measure":
                     pipe.send((stillness.longest, _peak_kib()))
                     stillness.longest = 0.0
@@ -146,7 +148,7 @@ async def single_mails(host: str, port: int, key: tuple[str, str]) -> float:
 
 
 async def measure(pipe: Connection, pid: int) -> None:
-    host, port = "127.0.0.1", int(pipe.recv())
+    host, (port, _) = "127.0.0.1", pipe.recv()
     server = f"{host}:{port}"
 
     def marks() -> tuple[float, int]:
@@ -156,11 +158,21 @@ async def measure(pipe: Connection, pid: int) -> None:
 
     async with Client(server, admin_token=TOKEN) as admin:
         await admin.create_domain("example.com")
-        _, secret = await admin.create_api_key("example.com", "bench")
-    key = ("example.com", secret)
+        secrets = {"": (await admin.create_api_key("example.com", "bench"))[1]}
+        quota = Quota(per_second=20_000, per_day=100_000_000)
+        secrets[", with a quota"] = (await admin.create_key("example.com", "limited", quota=quota))[1]
     if "--single" not in sys.argv:
-        await large_sends(server, key, marks)
-    print(f"1 client, single mails: {await lone_call_milliseconds(host, port, key):.2f} ms, the median of {LONE_CALLS}")
+        await large_sends(server, ("example.com", secrets[""]), marks)
+    for note, secret in secrets.items():
+        await small_sends(host, port, ("example.com", secret), pid, marks, note)
+    pipe.send("stop")
+
+
+async def small_sends(
+    host: str, port: int, key: tuple[str, str], pid: int, marks: Callable[[], tuple[float, int]], note: str
+) -> None:
+    milliseconds = await lone_call_milliseconds(host, port, key)
+    print(f"1 client, single mails{note}: {milliseconds:.2f} ms, the median of {LONE_CALLS}")
     marks()
     before = usage(pid)
     rate = await single_mails(host, port, key)
@@ -168,10 +180,9 @@ async def measure(pipe: Connection, pid: int) -> None:
     longest, _ = marks()
     cpu = {name: (after[name].cpu - before.get(name, Usage()).cpu) / CALLS * 1000 for name in ("kannon", "postgres")}
     print(
-        f"{CLIENTS} clients, single mails: {rate:.0f} calls/s, {cpu['kannon']:.2f} ms of the server's CPU and "
+        f"{CLIENTS} clients, single mails{note}: {rate:.0f} calls/s, {cpu['kannon']:.2f} ms of the server's CPU and "
         f"{cpu['postgres']:.2f} ms of PostgreSQL's each, loop stood still {longest * 1000:.0f} ms at most"
     )
-    pipe.send("stop")
 
 
 async def large_sends(server: str, key: tuple[str, str], marks: Callable[[], tuple[float, int]]) -> None:

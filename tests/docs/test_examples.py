@@ -73,7 +73,7 @@ async def test_every_command_runs(api: RunningApi, db: Database, bus: Bus, tmp_p
         for call, command in ROWS.items():
             program, *arguments = shlex.split(command)
             if program == "kannon":
-                words = [names.get(word, word) for word in arguments if word != "--watch"]
+                words = [names.get(word, word) for word in arguments if word not in ("--watch", "--follow")]
                 result = await anyio.to_thread.run_sync(partial(CliRunner().invoke, app, words, env=env))
                 assert isinstance(result.exception, SystemExit | None), call
                 said[call] = (result.exit_code, result.output)
@@ -87,6 +87,7 @@ async def test_the_python_example_runs(api: RunningApi, tmp_path: Path) -> None:
     done = await anyio.run_process([sys.executable, "-W", "error", str(program)], env=env, check=False)
     assert done.returncode == 0, done.stderr.decode()
     called = set(re.findall(r"\.([A-Z][A-Za-z]+)\($", re.sub(r"\((?=[^\n])", "(\n", PYTHON), re.M))
+    called |= set(re.findall(r"\.([A-Z][A-Za-z]+)\.open\(", PYTHON))
     assert set(METHODS) <= called | {"DeleteParked", "RetryParked"}
 
 

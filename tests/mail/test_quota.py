@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kannon.mail.quota import Quota, Usage, give_back, retry_after, take
+from kannon.mail.quota import Quota, Usage, refund, retry_after, take
 
 NOW = datetime(2026, 3, 4, 18, 0, tzinfo=UTC)
 UNUSED = Usage(date.min, 0, datetime(1, 1, 1, tzinfo=UTC))
@@ -53,7 +53,7 @@ def test_a_day_is_strict_and_begins_at_midnight_utc() -> None:
 def test_what_comes_back_can_be_granted_again() -> None:
     quota = Quota("key_1", 10, 10)
     _, usage = take(quota, UNUSED, NOW, first=10, wanted=10)
-    usage = give_back(quota, usage, NOW, 4)
+    usage = refund(quota, usage, NOW, 4)
     assert take(quota, usage, NOW, first=4, wanted=4)[0] == 4
     assert take(quota, usage, NOW, first=5, wanted=5)[0] == 0
 

@@ -171,3 +171,22 @@ def _row(domain: Domain) -> tuple[str, str, str]:
 
 def _mode(mode: TrackingMode) -> str:
     return TrackingMode.Name(mode).removeprefix("TRACKING_MODE_").lower()
+
+
+@client_command(app, "quota")
+async def quota(
+    session: Session,
+    name: Name,
+    rate: Annotated[int | None, typer.Option(help="Mails a second. 0: no limit.", show_default=False)] = None,
+    daily: Annotated[int | None, typer.Option(help="Mails a day (UTC). 0: no limit.", show_default=False)] = None,
+) -> None:
+    """Show how many mails a domain may send, or set it. Holds for all its keys together."""
+    limits = await session.admin.find_domain_quota(name)
+    if rate is not None or daily is not None:
+        limits = await session.admin.set_domain_quota(
+            name,
+            per_second=limits.per_second if rate is None else rate,
+            per_day=limits.per_day if daily is None else daily,
+        )
+    a_second, a_day = (str(each or "no limit") for each in (limits.per_second, limits.per_day))
+    session.output.table(["what", "value"], [["mails a second", a_second], ["mails a day", a_day]], limits)

@@ -1,5 +1,7 @@
 """`kannon stats`: shows the counts and events of a domain, a batch or a recipient, once or continuously."""
 
+import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +14,7 @@ from kannon.cli.admin.chart import sparkline
 from kannon.cli.admin.events import ENDINGS, detail, merge_last_deferral
 from kannon.cli.completion import complete_batch, complete_domain
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import Output, Total, printable
+from kannon.cli.output import Output, Total, plain, printable
 from kannon.cli.table import prose
 from kannon.cli.timeparse import parse_time
 from kannon.mail.event import EventType
@@ -105,16 +107,21 @@ async def stats(
     tag: Annotated[str, typer.Option(help="Only events of batches with this tag.")] = "",
     limit: Annotated[int, typer.Option(min=0, max=10000, help="Show at most this many events.")] = 20,
     watch: Annotated[bool, typer.Option("--watch", help="Update until interrupted.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Print each event as it is stored, a line each. Without DOMAIN of all.")
+    ] = False,
 ) -> None:
     """Show counts by type and hour, and the latest events. DOMAIN may be left out if there is only one."""
     now = datetime.now(UTC)
-    domain = domain or batch.rpartition("@")[2] or await _only_domain(session)
+    domain = domain or batch.rpartition("@")[2]
+    if not domain and not follow:
+        domain = await _only_domain(session)
     chosen = Chosen(domain, batch, to, tuple(each.value for each in kind or ()), tag)
     begin = EARLIEST if chosen.is_narrow and not since else parse_time(since or "24h", now, "--since")
-    if watch and session.output.at_terminal:
+    if watch and not follow and session.output.at_terminal:
         await _watch(session, chosen, now - begin, limit)
-    elif watch:
-        await _follow(session, chosen, now)
+    elif watch or follow:
+        await _follow(session, chosen)
     else:
         span = Span(begin, parse_time(until, now, "--until") if until else now)
         await _show_once(session, chosen, span, limit)
@@ -180,26 +187,18 @@ def _dashboard(domain: str, chart: Sequence[Sequence[str]], events: Sequence[Seq
     return Group(counts, "", latest)
 
 
-async def _follow(session: Session, chosen: Chosen, start: datetime) -> None:
-    """Prints each new event as a line. Polls every second; an event up to a minute late is shown too, once."""
-    shown: dict[str, datetime] = {}
-    while True:
-        now = datetime.now(UTC)
-        since = max(start, now - timedelta(minutes=1))
-        page = await chosen.list(session, Span(since, now + timedelta(minutes=1)), _PAGE)
-        for event in reversed(page.stats):
-            if event.event_id not in shown:
-                shown[event.event_id] = event.timestamp.ToDatetime(UTC)
-                _print_event(session, event)
-        shown = {event_id: at for event_id, at in shown.items() if at >= since}
-        await anyio.sleep(WATCH_SECONDS)
-
-
-def _print_event(session: Session, event: Stats) -> None:
-    if session.output.as_json:
-        session.output.json(event)
-    else:
-        print("  ".join(printable(cell) for cell in _row(session.output, event)), flush=True)
+async def _follow(session: Session, chosen: Chosen) -> None:
+    """Prints each event as a line when it is stored, once, also across interruptions."""
+    stream = session.admin.watch_events(
+        chosen.domain, types=chosen.types, message_id=chosen.batch, email=chosen.to, tag=chosen.tag
+    )
+    async for response in stream:
+        for event in response.events:
+            if session.output.as_json:
+                print(json.dumps(plain(event), ensure_ascii=False))
+            else:
+                print("  ".join(printable(cell) for cell in _row(session.output, event)))
+        sys.stdout.flush()
 
 
 def _summary(hours: Sequence[StatsAggregated], span: Span) -> list[tuple[str, int, str]]:

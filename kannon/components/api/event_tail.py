@@ -1,6 +1,6 @@
 """Reads new events once for all watchers of this process.
 
-In: events of `stats`, as they are stored. Out: each watcher's share of them, in order. While nobody watches, PostgreSQL
+In: events of `stats`, as they are stored. Out: each watcher's share of them, in order. Without watchers PostgreSQL
 is not asked. A watcher that lets MAX_WAITING events wait is cut, so that memory is bounded.
 """
 
@@ -70,7 +70,7 @@ class EventTail:
 
     @property
     def head(self) -> int:
-        """Every watcher has what is stored up to here; 0 while nobody watches. All of it is visible to every reader."""
+        """Every watcher has what is stored up to here; 0 without watchers. All of it is visible to every reader."""
         return self._head if self._watchers else 0
 
     def join(self, watcher: Watcher) -> bool:

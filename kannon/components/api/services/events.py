@@ -37,7 +37,7 @@ class EventMethods:
         self._clock = clock
 
     async def List(self, caller: Caller, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
-        wanted = await self._filter(request, request.email)
+        wanted = await self._filter(request)
         cursor = await self._cursor(request.cursor)
         take = min(request.take or DEFAULT_TAKE, MAX_PAGE)
         page = await events.list_events(self._db, wanted, cursor=cursor, take=take, newest_first=request.newest_first)
@@ -87,15 +87,15 @@ class EventMethods:
                 after, told = watcher.upto, now
                 yield pb.WatchEventsResponse(cursor=str(after))
 
-    async def _filter(self, request: pb.ListEventsRequest | pb.WatchEventsRequest, email: str = "") -> EventFilter:
+    async def _filter(self, request: pb.ListEventsRequest | pb.WatchEventsRequest) -> EventFilter:
         domain = domain_name(request.domain) if request.domain else ""
         plain_text(request.message_id, "message_id", longest=_MAX_MESSAGE_ID)
-        plain_text(email, "email", longest=MAX_ADDRESS)
+        plain_text(request.email, "email", longest=MAX_ADDRESS)
         check_tag(request.tag)
         types = frozenset(_event_type(text) for text in request.types)
         if domain:
             found(await domains.find_domain(self._db, domain), f'domain: no domain "{domain}"')
-        return EventFilter(domain, types, request.message_id, email.strip(), request.tag)
+        return EventFilter(domain, types, request.message_id, request.email.strip(), request.tag)
 
     async def _cursor(self, text: str) -> int | None:
         """A position. Raises InvalidArgument, also for a position that no event has yet: it is another database's, or

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from kannon.pb.stats.types import stats_pb2 as kannon_dot_stats_dot_types_dot_stats__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckannon/stats/v1/events.proto\x12\x0fkannon.stats.v1\x1a\x1ekannon/stats/types/stats.proto\"\x96\x01\n\x11ListEventsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\r\n\x05types\x18\x02 \x03(\t\x12\x12\n\nmessage_id\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0b\n\x03tag\x18\x05 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\t\x12\x0c\n\x04take\x18\x07 \x01(\r\x12\x14\n\x0cnewest_first\x18\x08 \x01(\x08\"f\n\x12ListEventsResponse\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.pkg.kannon.stats.types.Stats\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x0c\n\x04more\x18\x03 \x01(\x08\"d\n\x12WatchEventsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\r\n\x05types\x18\x02 \x03(\t\x12\x12\n\nmessage_id\x18\x03 \x01(\t\x12\x0b\n\x03tag\x18\x04 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\"T\n\x13WatchEventsResponse\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.pkg.kannon.stats.types.Stats\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t2\xaf\x01\n\x06\x45vents\x12O\n\x04List\x12\".kannon.stats.v1.ListEventsRequest\x1a#.kannon.stats.v1.ListEventsResponse\x12T\n\x05Watch\x12#.kannon.stats.v1.WatchEventsRequest\x1a$.kannon.stats.v1.WatchEventsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckannon/stats/v1/events.proto\x12\x0fkannon.stats.v1\x1a\x1ekannon/stats/types/stats.proto\"\x96\x01\n\x11ListEventsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\r\n\x05types\x18\x02 \x03(\t\x12\x12\n\nmessage_id\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0b\n\x03tag\x18\x05 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\t\x12\x0c\n\x04take\x18\x07 \x01(\r\x12\x14\n\x0cnewest_first\x18\x08 \x01(\x08\"f\n\x12ListEventsResponse\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.pkg.kannon.stats.types.Stats\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x0c\n\x04more\x18\x03 \x01(\x08\"s\n\x12WatchEventsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\r\n\x05types\x18\x02 \x03(\t\x12\x12\n\nmessage_id\x18\x03 \x01(\t\x12\x0b\n\x03tag\x18\x04 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\x12\r\n\x05\x65mail\x18\x06 \x01(\t\"T\n\x13WatchEventsResponse\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.pkg.kannon.stats.types.Stats\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t2\xaf\x01\n\x06\x45vents\x12O\n\x04List\x12\".kannon.stats.v1.ListEventsRequest\x1a#.kannon.stats.v1.ListEventsResponse\x12T\n\x05Watch\x12#.kannon.stats.v1.WatchEventsRequest\x1a$.kannon.stats.v1.WatchEventsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,9 +37,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTEVENTSRESPONSE']._serialized_start=234
   _globals['_LISTEVENTSRESPONSE']._serialized_end=336
   _globals['_WATCHEVENTSREQUEST']._serialized_start=338
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=438
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=440
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=524
-  _globals['_EVENTS']._serialized_start=527
-  _globals['_EVENTS']._serialized_end=702
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=453
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=455
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=539
+  _globals['_EVENTS']._serialized_start=542
+  _globals['_EVENTS']._serialized_end=717
 # @@protoc_insertion_point(module_scope)

@@ -38,18 +38,20 @@ class ListEventsResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[_stats_pb2.Stats, _Mapping]]] = ..., next_cursor: _Optional[str] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class WatchEventsRequest(_message.Message):
-    __slots__ = ("domain", "types", "message_id", "tag", "cursor")
+    __slots__ = ("domain", "types", "message_id", "tag", "cursor", "email")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
     domain: str
     types: _containers.RepeatedScalarFieldContainer[str]
     message_id: str
     tag: str
     cursor: str
-    def __init__(self, domain: _Optional[str] = ..., types: _Optional[_Iterable[str]] = ..., message_id: _Optional[str] = ..., tag: _Optional[str] = ..., cursor: _Optional[str] = ...) -> None: ...
+    email: str
+    def __init__(self, domain: _Optional[str] = ..., types: _Optional[_Iterable[str]] = ..., message_id: _Optional[str] = ..., tag: _Optional[str] = ..., cursor: _Optional[str] = ..., email: _Optional[str] = ...) -> None: ...
 
 class WatchEventsResponse(_message.Message):
     __slots__ = ("events", "cursor")
