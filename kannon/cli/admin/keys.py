@@ -47,9 +47,8 @@ async def create(
     )
     session.output.lines(secret, {"api_key": key, "key": secret})
     if "send" in key.scopes:
-        session.output.next(
-            f"kannon send --from you@{domain} --subject SUBJECT --html FILE --to ADDRESS --key THIS_KEY"
-        )
+        send = f"kannon send --from you@{domain} --subject SUBJECT --html FILE --to ADDRESS --key THIS_KEY"
+        session.output.next(send)
 
 
 @client_command(app, "list")

@@ -30,6 +30,7 @@ from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.v1 import keys_pb2 as pb
 from kannon.pb.admin.v1 import operations_pb2 as operations
 from kannon.pb.admin.v1 import suppressions_pb2 as suppressions
+from kannon.pb.admin.v1 import webhooks_pb2 as webhooks
 from kannon.pb.admin.v1.keys_grpc import KeysStub
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
 from kannon.pb.stats.apiv1 import statsapiv1_pb2 as v1
@@ -38,6 +39,7 @@ from kannon.pb.stats.v1 import events_pb2 as events
 from tests.support.api import ADMIN, RunningApi, a_send, basic, refusal, running_api
 from tests.support.pool import insert_domain
 from tests.support.services import SERVICES
+from tests.support.webhooks import add_endpoint
 
 OWN, OTHER = "own.example", "other.example"
 READ, SUPPRESSIONS, TEMPLATES = Scope.READ, Scope.SUPPRESSIONS, Scope.TEMPLATES
@@ -60,8 +62,9 @@ ACCESS: dict[str, str] = {
     "kannon.admin.v1.Parked": "ListParked:admin RetryParked:admin DeleteParked:admin",
     "kannon.admin.v1.Destinations": "ListDestinations:admin",
     "kannon.admin.v1.Nodes": "ListNodes:admin",
-    "kannon.admin.v1.Webhooks": "CreateEndpoint:webhooks ListEndpoints:webhooks GetEndpoint:admin ListAttempts:admin"
-    " RotateSecret:admin TestEndpoint:admin ReplayEvents:admin SetEndpointEnabled:admin DeleteEndpoint:admin",
+    "kannon.admin.v1.Webhooks": "CreateEndpoint:webhooks ListEndpoints:webhooks GetEndpoint:webhooks"
+    " ListAttempts:webhooks RotateSecret:webhooks TestEndpoint:webhooks ReplayEvents:webhooks"
+    " SetEndpointEnabled:webhooks DeleteEndpoint:webhooks",
     "kannon.admin.v1.Dkim": "ListDkimKeys:admin CreateDkimKey:admin ActivateDkimKey:admin RetireDkimKey:admin"
     " DeleteDkimKey:admin",
     "kannon.admin.v1.Keys": "CreateKey:admin UpdateKey:admin GetKey:admin ListKeys:admin GetDomainQuota:admin"
@@ -138,6 +141,7 @@ async def tenants(db: Database) -> AsyncIterator[Tenants]:
                 delivery_id=found.deliveries[domain],
             )
             await insert_events(db, [event])
+            await add_endpoint(db, f"https://{domain}.test/", name=domain, domain=domain)
             entry = Suppression(domain, "gone@example.net", Cause.MANUAL, now)
             await insert_suppressions(db, domain, [entry])
         yield found
@@ -175,6 +179,7 @@ async def test_all_scopes_together_open_no_method_of_the_administrator(tenants: 
 def of_domain(tenants: Tenants, domain: str) -> dict[str, list[Any]]:
     """For each method that keys may call: requests for what belongs to a domain."""
     message, template = tenants.messages[domain], tenants.templates[domain]
+    endpoint = f"whe_{domain}"
     a_span = v2.GetAggregatedStatsReq(domain=domain)
     a_span.from_date.FromDatetime(datetime(2020, 1, 1, tzinfo=UTC))
     a_span.to_date.FromDatetime(datetime(2100, 1, 1, tzinfo=UTC))
@@ -205,6 +210,19 @@ def of_domain(tenants: Tenants, domain: str) -> dict[str, list[Any]]:
             suppressions.RemoveSuppressionsRequest(domain=domain, emails=["gone@example.net"])
         ],
         "/kannon.admin.v1.Suppressions/GetSuppressionPolicy": [suppressions.GetSuppressionPolicyRequest(domain=domain)],
+        "/kannon.admin.v1.Webhooks/CreateEndpoint": [
+            webhooks.CreateEndpointRequest(domain=domain, url="https://hooks.test/")
+        ],
+        "/kannon.admin.v1.Webhooks/ListEndpoints": [webhooks.ListEndpointsRequest(domain=domain)],
+        "/kannon.admin.v1.Webhooks/GetEndpoint": [webhooks.GetEndpointRequest(id=endpoint)],
+        "/kannon.admin.v1.Webhooks/ListAttempts": [webhooks.ListAttemptsRequest(id=endpoint, take=10)],
+        "/kannon.admin.v1.Webhooks/RotateSecret": [webhooks.RotateSecretRequest(id=endpoint)],
+        "/kannon.admin.v1.Webhooks/TestEndpoint": [webhooks.TestEndpointRequest(id=endpoint)],
+        "/kannon.admin.v1.Webhooks/ReplayEvents": [
+            webhooks.ReplayEventsRequest(id=endpoint, from_date=a_span.from_date)
+        ],
+        "/kannon.admin.v1.Webhooks/SetEndpointEnabled": [webhooks.SetEndpointEnabledRequest(id=endpoint, enabled=True)],
+        "/kannon.admin.v1.Webhooks/DeleteEndpoint": [webhooks.DeleteEndpointRequest(id=endpoint)],
         "/pkg.kannon.admin.apiv1.Api/CreateTemplate": [admin.CreateTemplateReq(domain=domain, html="x")],
         "/pkg.kannon.admin.apiv1.Api/UpdateTemplate": [admin.UpdateTemplateReq(template_id=template, html="y")],
         "/pkg.kannon.admin.apiv1.Api/GetTemplate": [admin.GetTemplateReq(template_id=template)],

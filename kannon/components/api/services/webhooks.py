@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from kannon.components.api.authenticator import Admin
+from kannon.components.api.authenticator import Caller
 from kannon.components.api.services.arguments import domain_name, found, plain_text
 from kannon.db import webhooks
 from kannon.db.pool import Database
@@ -41,7 +41,7 @@ class WebhookMethods:
         self._allow_http = allow_http
         self._notify = notify
 
-    async def CreateEndpoint(self, caller: Admin, request: pb.CreateEndpointRequest) -> pb.CreateEndpointResponse:
+    async def CreateEndpoint(self, caller: Caller, request: pb.CreateEndpointRequest) -> pb.CreateEndpointResponse:
         domain = domain_name(request.domain)
         plain_text(request.url, "url", longest=MAX_URL)
         if problem := url_problem(request.url, allow_http=self._allow_http):
@@ -57,29 +57,29 @@ class WebhookMethods:
         log.info("webhook endpoint created", endpoint=endpoint.id, domain=domain, by=caller.attribution)
         return pb.CreateEndpointResponse(endpoint=to_endpoint(endpoint), secret=wanted.secret)
 
-    async def ListEndpoints(self, caller: Admin, request: pb.ListEndpointsRequest) -> pb.ListEndpointsResponse:
+    async def ListEndpoints(self, caller: Caller, request: pb.ListEndpointsRequest) -> pb.ListEndpointsResponse:
         domain = domain_name(request.domain) if request.domain else ""
         endpoints = await webhooks.list_endpoints(self._db, domain, MAX_LISTED)
         return pb.ListEndpointsResponse(endpoints=[to_endpoint(each) for each in endpoints])
 
-    async def GetEndpoint(self, caller: Admin, request: pb.GetEndpointRequest) -> pb.GetEndpointResponse:
-        endpoint, waiting = await self._find(request.id)
+    async def GetEndpoint(self, caller: Caller, request: pb.GetEndpointRequest) -> pb.GetEndpointResponse:
+        endpoint, waiting = await self._find(caller, request.id)
         return pb.GetEndpointResponse(endpoint=to_endpoint(endpoint), waiting=waiting)
 
-    async def ListAttempts(self, caller: Admin, request: pb.ListAttemptsRequest) -> pb.ListAttemptsResponse:
-        endpoint, _ = await self._find(request.id)
+    async def ListAttempts(self, caller: Caller, request: pb.ListAttemptsRequest) -> pb.ListAttemptsResponse:
+        endpoint, _ = await self._find(caller, request.id)
         attempts = await webhooks.list_attempts(self._db, endpoint.id, min(request.take, MAX_ATTEMPTS))
         return pb.ListAttemptsResponse(attempts=[to_attempt(each) for each in attempts])
 
-    async def RotateSecret(self, caller: Admin, request: pb.RotateSecretRequest) -> pb.RotateSecretResponse:
-        endpoint, _ = await self._find(request.id)
+    async def RotateSecret(self, caller: Caller, request: pb.RotateSecretRequest) -> pb.RotateSecretResponse:
+        endpoint, _ = await self._find(caller, request.id)
         secret = _new_secret()
         endpoint = _there(await webhooks.rotate_secret(self._db, endpoint.id, secret), request.id)
         log.info("webhook secret rotated", endpoint=endpoint.id, domain=endpoint.domain, by=caller.attribution)
         return pb.RotateSecretResponse(endpoint=to_endpoint(endpoint), secret=secret)
 
-    async def TestEndpoint(self, caller: Admin, request: pb.TestEndpointRequest) -> pb.TestEndpointResponse:
-        endpoint, _ = await self._find(request.id)
+    async def TestEndpoint(self, caller: Caller, request: pb.TestEndpointRequest) -> pb.TestEndpointResponse:
+        endpoint, _ = await self._find(caller, request.id)
         if not endpoint.enabled:
             raise FailedPrecondition(f"id: the endpoint is off ({endpoint.disabled_reason}); enable it first")
         event_id = f"test_{secrets.token_hex(12)}"
@@ -88,8 +88,8 @@ class WebhookMethods:
         await self._notify()
         return pb.TestEndpointResponse(event_id=event_id)
 
-    async def ReplayEvents(self, caller: Admin, request: pb.ReplayEventsRequest) -> pb.ReplayEventsResponse:
-        endpoint, _ = await self._find(request.id)
+    async def ReplayEvents(self, caller: Caller, request: pb.ReplayEventsRequest) -> pb.ReplayEventsResponse:
+        endpoint, _ = await self._find(caller, request.id)
         from_time = optional_time(request, "from_date")
         if from_time is None:
             raise InvalidArgument("from_date", "must be given")
@@ -106,9 +106,9 @@ class WebhookMethods:
         return pb.ReplayEventsResponse(count=count)
 
     async def SetEndpointEnabled(
-        self, caller: Admin, request: pb.SetEndpointEnabledRequest
+        self, caller: Caller, request: pb.SetEndpointEnabledRequest
     ) -> pb.SetEndpointEnabledResponse:
-        endpoint, _ = await self._find(request.id)
+        endpoint, _ = await self._find(caller, request.id)
         if request.enabled:
             changed = await webhooks.enable_endpoint(self._db, endpoint.id)
             await self._notify()
@@ -117,17 +117,17 @@ class WebhookMethods:
         log.info("webhook endpoint switched", endpoint=endpoint.id, enabled=request.enabled, by=caller.attribution)
         return pb.SetEndpointEnabledResponse(endpoint=to_endpoint(_there(changed, request.id)))
 
-    async def DeleteEndpoint(self, caller: Admin, request: pb.DeleteEndpointRequest) -> pb.DeleteEndpointResponse:
-        endpoint, _ = await self._find(request.id)
+    async def DeleteEndpoint(self, caller: Caller, request: pb.DeleteEndpointRequest) -> pb.DeleteEndpointResponse:
+        endpoint, _ = await self._find(caller, request.id)
         if not await webhooks.delete_endpoint(self._db, endpoint.id):
             raise _missing(request.id)
         log.info("webhook endpoint deleted", endpoint=endpoint.id, domain=endpoint.domain, by=caller.attribution)
         return pb.DeleteEndpointResponse()
 
-    async def _find(self, endpoint_id: str) -> tuple[Endpoint, int]:
+    async def _find(self, caller: Caller, endpoint_id: str) -> tuple[Endpoint, int]:
         plain_text(endpoint_id, "id", longest=_MAX_ID)
         result = await webhooks.find_endpoint(self._db, endpoint_id)
-        if result is None:
+        if result is None or (caller.domain and result[0].domain != caller.domain):
             raise _missing(endpoint_id)
         return result
 
