@@ -256,7 +256,7 @@ async def test_another_domains_mail_does_not_exist_for_a_key(tenants: Tenants) -
             absent = type(request)()
             absent.ParseFromString(request.SerializeToString().replace(OTHER.encode(), b"ether.example"))
             if absent != request:
-                status, expected = await tenants.status(path, absent, ADMIN)
+                status, expected = await tenants.status(path, absent, key)
                 assert (status, expected.replace("ether.example", OTHER)) == (Status.NOT_FOUND, text), path
     for path, several in of_domain(tenants, OTHER).items():
         for request in several:
