@@ -74,7 +74,7 @@ async def serve(
     config.read_timeout = int(_IDLE_SECONDS)
     config.h11_max_incomplete_size = 64 * 1024  # the application answers overlong URLs
     async with anyio.create_task_group() as group:
-        connections = _Connections(_close_after_ambiguous(application), config, max_connections, group)
+        connections = _Connections(close_after_ambiguous(application), config, max_connections, group)
         server = await asyncio.start_server(connections.accept, sock=listener, backlog=_BACKLOG)
         try:
             task_status.started()
@@ -85,7 +85,7 @@ async def serve(
         group.cancel_scope.cancel()
 
 
-def _close_after_ambiguous(application: Application) -> Application:
+def close_after_ambiguous(application: Application) -> Application:
     """Closes the connection after the answer to a request with both Content-Length and Transfer-Encoding."""
 
     async def run(scope: Any, receive: Any, send: Any) -> None:

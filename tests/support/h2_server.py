@@ -14,7 +14,7 @@ from tests.support.h2_client import grpc_headers, h2_client
 @asynccontextmanager
 async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Server, str, int]]:
     """The server, its host and its port."""
-    server = Server({}, max_message_bytes=1000)
+    server = Server({}, no_application, max_message_bytes=1000)
     [(host, port)] = await server.listen("127.0.0.1", 0, tls)
     async with anyio.create_task_group() as group:
         group.start_soon(server.serve)
@@ -23,6 +23,10 @@ async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Serv
         finally:
             await server.close()
             group.cancel_scope.cancel()
+
+
+async def no_application(connection: object, scope: object, receive: object, send: object) -> None:
+    raise NotImplementedError
 
 
 async def call_is_answered(host: str, port: int) -> None:

@@ -6,7 +6,7 @@ are UNAVAILABLE. A taken address (AddressInUse) or an unreadable certificate (Co
 
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -16,7 +16,6 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 from google.protobuf.descriptor import ServiceDescriptor
-from grpclib.const import Handler
 
 from kannon.accept import service as accept_service
 from kannon.accept.limiter import PLACES, SendLimiter
@@ -33,9 +32,11 @@ from kannon.components.api.cancel_worker import CancelWorker, OutcomeBus
 from kannon.components.api.event_tail import EventTail
 from kannon.components.api.grpc.method import GrpcMethod
 from kannon.components.api.grpc.standard import standard_methods
+from kannon.components.api.http.connect import Calls
+from kannon.components.api.http.router import Router
 from kannon.components.api.key_usage import KeyUsage
 from kannon.components.api.retention import Retention
-from kannon.components.api.rpc import CallMetadata, Service
+from kannon.components.api.rpc import CallMetadata, Rpc, Service
 from kannon.components.api.server import Server
 from kannon.components.api.services.admin import AdminMethods
 from kannon.components.api.services.dead_letters import DeadLetterBus, DeadLetterMethods
@@ -96,6 +97,7 @@ class ApiSettings:
     tls_cert: str = ""
     tls_key: str = ""
     webhooks_allow_http: bool = False
+    cors_origins: Sequence[str] = ()
 
 
 class ApiBus(Notifier, OutcomeBus, DeadLetterBus, SenderBus, NodeBus, Protocol):
@@ -151,9 +153,7 @@ class Api:
             lambda after, take: events.list_new_events(background, after=after, take=take),
             partial(events.find_last_position, background),
         )
-        server = Server(
-            self._methods(cancel_worker, accept, usage, tail), max_message_bytes=self._settings.max_request_bytes
-        )
+        server = self._server(self._rpcs(cancel_worker, accept, usage, tail))
         try:
             self.addresses = await self._listen(server, tls)
             log.info("api is listening", addresses=[f"{host}:{port}" for host, port in self.addresses])
@@ -193,9 +193,9 @@ class Api:
             background=self._background,
         )
 
-    def _methods(
+    def _rpcs(
         self, cancel_worker: CancelWorker, accept: AcceptService, usage: KeyUsage, tail: EventTail
-    ) -> dict[str, Handler]:
+    ) -> list[Rpc[Any]]:
         fail_fast = self._db.fail_fast()
         failed = FailedLogins()
         admin_authenticator = AdminAuthenticator(self._settings.admin_token, failed)
@@ -235,14 +235,20 @@ class Api:
             Service(_service(keys_pb2, "Keys"), KeyMethods(fail_fast, tenants.clear), admin),
             Service(_service(events_pb2, "Events"), EventMethods(self._db, tail), admin),
         ]
-        table = standard_methods(
-            [service.descriptor.full_name for service in services],
-            partial(check_schema, self._background.fail_fast()),
+        rpcs = [each for service in services for each in service.rpcs(self._metrics)]
+        return [open_to_keys(each, keys, admin_authenticator) for each in rpcs]
+
+    def _server(self, rpcs: list[Rpc[Any]]) -> Server:
+        """Each method once for gRPC and once for HTTP."""
+        ready = partial(check_schema, self._background.fail_fast())
+        names = dict.fromkeys(each.descriptor.containing_service.full_name for each in rpcs)
+        standard = standard_methods(list(names), ready)
+        max_bytes = self._settings.max_request_bytes
+        return Server(
+            standard | {each.path: GrpcMethod(each).handler() for each in rpcs},
+            Router(Calls(rpcs, max_message_bytes=max_bytes), {}, {}, self._settings.cors_origins),
+            max_message_bytes=max_bytes,
         )
-        rpcs = [
-            open_to_keys(rpc, keys, admin_authenticator) for service in services for rpc in service.rpcs(self._metrics)
-        ]
-        return table | {rpc.path: GrpcMethod(rpc).handler() for rpc in rpcs}
 
     async def _notify_dispatcher(self) -> None:
         """Saves the time until its next poll."""
@@ -266,8 +272,8 @@ def _tls(settings: ApiSettings) -> ssl.SSLContext | None:
     if not settings.tls_cert:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    # RFC 9113 §3.3: HTTP/2 over TLS is "h2".
-    context.set_alpn_protocols(["h2"])
+    # RFC 9113 §3.2: HTTP/2 over TLS is "h2". A browser offers both and gets HTTP/1.1; a gRPC client offers "h2" only.
+    context.set_alpn_protocols(["http/1.1", "h2"])
     try:
         context.load_cert_chain(settings.tls_cert, settings.tls_key)
     except (OSError, ssl.SSLError) as error:

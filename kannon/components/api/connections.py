@@ -19,6 +19,14 @@ MAX_PER_PEER = 100
 """A fifth of all: a program with a pool of connections, or several machines behind one address, needs fewer. Loopback
 may have all of them: a proxy speaks for many clients."""
 
+FIRST_CALL_SECONDS = 30.0
+"""A connection that has not made its first call by then is closed."""
+IDLE_SECONDS = 600.0
+"""So is one without a call for this long; clients reconnect by themselves."""
+LINGER_SECONDS = 1.0
+"""From the last words of the server to the end of the connection. Closing at once, with unread bytes in the socket,
+would make the kernel send a reset, which may overtake those words."""
+
 log = structlog.get_logger(__name__)
 
 

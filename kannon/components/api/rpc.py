@@ -83,16 +83,10 @@ class CallMetadata:
 
 
 class Incoming(Protocol):
-    """One call, as its protocol presents it."""
-
-    @property
-    def metadata(self) -> CallMetadata: ...
-
-    def on_authenticated(self) -> None:
-        """The credentials are valid."""
+    """The request of one call, as its protocol presents it."""
 
     async def read(self) -> Message:
-        """The request. Raises Refusal (its size, its form), DecodeError, ClientGone."""
+        """Raises Refusal (its size, its form), DecodeError, KannonError, ClientGone."""
 
 
 @dataclass(slots=True)
@@ -135,31 +129,30 @@ class Rpc(Generic[Caller]):
             metrics,
         )
 
-    async def answer(self, incoming: Incoming) -> Message:
+    async def admit(self, metadata: CallMetadata) -> Caller:
+        """The caller, before a byte of the body is read. Raises Refusal."""
+        try:
+            return await self.authenticate(metadata)
+        except Exception as error:
+            raise refusal(error, self.name) from None
+
+    async def answer(self, caller: Caller, incoming: Incoming) -> Message:
         """The response of a unary method. Raises Refusal, ClientGone."""
         try:
-            caller, request = await self._begin(incoming)
-            response: Message = await self.method(caller, request)
+            response: Message = await self.method(caller, await incoming.read())
         except Exception as error:
             raise refusal(error, self.name) from None
         return response
 
-    async def answers(self, incoming: Incoming) -> AsyncGenerator[Message]:
+    async def answers(self, caller: Caller, incoming: Incoming) -> AsyncGenerator[Message]:
         """The responses of a streaming method. Raises Refusal, ClientGone."""
         try:
-            caller, request = await self._begin(incoming)
-            responses: AsyncGenerator[Message] = self.method(caller, request)
+            responses: AsyncGenerator[Message] = self.method(caller, await incoming.read())
             async with aclosing(responses):
                 async for response in responses:
                     yield response
         except Exception as error:
             raise refusal(error, self.name) from None
-
-    async def _begin(self, incoming: Incoming) -> tuple[Caller, Message]:
-        caller = await self.authenticate(incoming.metadata)
-        if caller is not None:
-            incoming.on_authenticated()
-        return caller, await incoming.read()
 
     @contextmanager
     def measured(self) -> Iterator[Outcome]:

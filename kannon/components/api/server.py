@@ -1,6 +1,7 @@
 """The API's listener: connections accepted within their limits, watched, and drained when the process stops.
 
-In: an address and the table of methods. Out: one connection for each client (first_bytes.py, then connection.py).
+In: an address, the methods of gRPC and the application of HTTP. Out: one connection for each client (first_bytes.py,
+then grpc/ or http/).
 Unlike grpclib's own Server it limits connections in all and per peer, also during the TLS handshake, closes those that
 idle, and on `drain` lets running calls complete while new ones get UNAVAILABLE.
 """
@@ -16,7 +17,7 @@ from anyio.abc import TaskGroup
 from grpclib.const import Handler
 
 from kannon.components.api.first_bytes import FirstBytes
-from kannon.components.api.grpc.connection import Shared
+from kannon.components.api.shared import HttpApplication, Shared
 
 _BACKLOG = 1024
 _ACCEPT_AT_ONCE = 16
@@ -31,8 +32,8 @@ log = structlog.get_logger(__name__)
 class Server:
     """`listen`, then `serve` in a task of the caller's, at the end `drain` and `close`."""
 
-    def __init__(self, methods: Mapping[str, Handler], *, max_message_bytes: int) -> None:
-        self._shared = Shared(dict(methods), max_message_bytes)
+    def __init__(self, methods: Mapping[str, Handler], application: HttpApplication, *, max_message_bytes: int) -> None:
+        self._shared = Shared(dict(methods), application, max_message_bytes)
         self._connections = self._shared.connections
         self._tls: ssl.SSLContext | None = None
         self._listeners: list[socket.socket] = []
@@ -87,7 +88,7 @@ class Server:
             accepted.setblocking(False)
             peer = str(address[0])
             if self._connections.admit(peer):
-                first = FirstBytes(self._shared, accepted, peer)
+                first = FirstBytes(self._shared, accepted, peer, group)
                 self._connections.add(first)
                 group.start_soon(self._open, first, accepted)
             else:

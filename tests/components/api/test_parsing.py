@@ -8,7 +8,8 @@ import pytest
 from google.protobuf.message import DecodeError, Message
 from grpclib.const import Status
 
-from kannon.components.api.grpc.parsing import PIECE_BYTES, LateCodec, Unparsed, pieces
+from kannon.components.api.grpc.codecs import LateCodec
+from kannon.components.api.parsing import PIECE_BYTES, Unparsed, pieces
 from kannon.db.pool import Database
 from kannon.mail.send_request import Limits
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq

@@ -7,6 +7,7 @@ every method.
 """
 
 import asyncio
+import struct
 from collections.abc import Callable
 from typing import cast
 
@@ -14,19 +15,34 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 from grpclib.protocol import Buffer
 
+from kannon.components.api.inflate import inflate
+from kannon.errors import InvalidArgument, LimitExceeded
+
 STALL_SECONDS = 60.0
 """Longest silence inside a message that has begun."""
 LARGE_BYTES = 2 << 20
-LARGE_AT_ONCE = 8
-"""It keeps the memory of all bodies below a few hundred MiB."""
+
+
+_PREFIX = struct.Struct(">BI")  # gRPC over HTTP/2, "Length-Prefixed-Message": compressed, length
+_INFLATE_HERE_BYTES = 4 << 10  # a hundredfold of it takes 1 ms
 
 
 class BoundedBuffer(Buffer):
     """Flow control bounds what is held: a frame is acknowledged when the message being read takes it. `large_bodies`
     gives the permits. `close` when the call has ended, and not before: its message is in memory until then."""
 
-    def __init__(self, acknowledge: Callable[[int], None], limit: int, large_bodies: asyncio.Semaphore) -> None:
+    def __init__(
+        self,
+        acknowledge: Callable[[int], None],
+        limit: int,
+        large_bodies: asyncio.Semaphore,
+        *,
+        gzipped: bool = False,
+    ) -> None:
+        """`gzipped`: the call's messages may be."""
         super().__init__(acknowledge)
+        self._gzipped = gzipped
+        self._inflated: bytes | None = None
         self._large_bodies = large_bodies
         self._has_permit = False
         self._acknowledge = acknowledge
@@ -45,7 +61,28 @@ class BoundedBuffer(Buffer):
         self._arrived.set()
 
     async def read(self, size: int) -> bytes:
-        """Raises GRPCError; `b""` at a clean end of the stream."""
+        """Raises GRPCError; `b""` at a clean end of the stream. grpclib reads the prefix of a message, then as many
+        bytes as it announces. Of a gzipped message it gets both as if the message had come without gzip."""
+        if self._inflated is not None:
+            message, self._inflated = self._inflated, None
+            return message
+        data = await self._read(size)
+        if self._gzipped and size == _PREFIX.size and len(data) == size and data[0] == 1:
+            self._inflated = await self._inflate(await self._read(_PREFIX.unpack(data)[1]))
+            return _PREFIX.pack(0, len(self._inflated))
+        return data
+
+    async def _inflate(self, message: bytes) -> bytes:
+        try:
+            if len(message) < _INFLATE_HERE_BYTES:
+                return inflate(message, self._limit)
+            return await asyncio.to_thread(inflate, message, self._limit)
+        except LimitExceeded as error:
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, str(error)) from None
+        except InvalidArgument as error:
+            raise GRPCError(Status.INVALID_ARGUMENT, str(error)) from None
+
+    async def _read(self, size: int) -> bytes:
         if size > self._limit:
             text = f"the message has {size} bytes, more than the {self._limit} allowed"
             raise GRPCError(Status.RESOURCE_EXHAUSTED, text)

@@ -6,15 +6,14 @@ malformed headers instead of closing the connection; closes it with GOAWAY (ENHA
 
 import asyncio
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
 import structlog
-from cachetools import TTLCache
 from grpclib.const import Cardinality, Handler, Status
+from grpclib.encoding.base import CodecBase
 from grpclib.encoding.proto import ProtoCodec
 from grpclib.metadata import encode_grpc_message
 from grpclib.protocol import AbstractHandler, H2Protocol, Stream
@@ -23,39 +22,19 @@ from h2.config import H2Configuration
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
-from kannon.components.api.connections import ConnectionTable
+from kannon.components.api.connections import FIRST_CALL_SECONDS, IDLE_SECONDS, LINGER_SECONDS
 from kannon.components.api.grpc import grpclib_private
-from kannon.components.api.grpc.bodies import LARGE_AT_ONCE, BoundedBuffer
+from kannon.components.api.grpc.bodies import BoundedBuffer
+from kannon.components.api.grpc.codecs import JsonCodec, LateCodec
 from kannon.components.api.grpc.flood import Flood, FrameReader
 from kannon.components.api.grpc.headers import Headers, malformed, trimmed
 from kannon.components.api.grpc.method import GrpcMethod
-from kannon.components.api.grpc.parsing import LateCodec
+from kannon.components.api.shared import Shared
 
-FIRST_CALL_SECONDS = 30.0
-"""A connection that has not made its first call by then is closed."""
-IDLE_SECONDS = 600.0
-"""So is one without a call for this long; clients reconnect by themselves."""
-LINGER_SECONDS = 1.0
-"""From the last words of the server to the end of the connection. Closing at once, with unread bytes in the socket,
-would make the kernel send a reset, which may overtake those words."""
 _FLUSH_SECONDS = 5.0  # for a client to take what has been written, once the connection is closed
 _WINDOW_BYTES = 4 << 20  # the most that one connection, authenticated or not, can make the server hold
-NOTED_PEERS, NOTED_SECONDS = 1024, 60.0
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass
-class Shared:
-    """What the connections of one server have in common."""
-
-    methods: Mapping[str, Handler]
-    max_message_bytes: int
-    connections: ConnectionTable = field(default_factory=ConnectionTable)
-    large_bodies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))
-    draining: bool = False
-    noted: TTLCache[str, bool] = field(default_factory=lambda: TTLCache(NOTED_PEERS, NOTED_SECONDS))
-    """Peers whose wrong protocol is in the log already."""
 
 
 class Http2Connection(H2Protocol, AbstractHandler):
@@ -167,16 +146,17 @@ class Http2Connection(H2Protocol, AbstractHandler):
         self._last_stream = stream_id = cast(int, stream.id)  # a stream that the client opened has one
         # Nothing has been put into the buffer that grpclib made: the headers have only just arrived.
         acknowledge = partial(self.connection.ack, stream_id)
-        buffer = BoundedBuffer(acknowledge, self._shared.max_message_bytes, self._shared.large_bodies)
-        stream.buffer = buffer
         headers = trimmed(headers)
+        gzipped = ("grpc-encoding", "gzip") in headers
+        buffer = BoundedBuffer(acknowledge, self._shared.max_message_bytes, self._shared.large_bodies, gzipped=gzipped)
+        stream.buffer = buffer
         method = self._shared.methods.get(dict(headers).get(":path", ""))
         if method is not None and method.cardinality is not Cardinality.UNARY_UNARY:
             self._streaming.add(stream)
         refusal = (Status.UNAVAILABLE, "the server is stopping") if self._shared.draining else malformed(headers)
         if refusal is None:
             ours = method is not None and isinstance(method.func, GrpcMethod)  # grpclib's own take small messages
-            codec = _LATE_CODEC if ours else _CODEC
+            codec = _codec(headers) if ours else _CODEC
             methods = cast(dict[str, Handler], self._shared.methods)
             call = request_handler(methods, stream, headers, codec, None, self._dispatch, release_stream)
         else:
@@ -242,11 +222,16 @@ class Http2Connection(H2Protocol, AbstractHandler):
 
 _CODEC = ProtoCodec()
 _LATE_CODEC = LateCodec()
+_JSON_CODEC = JsonCodec()
 _CONFIGURATION = grpclib_private.server_configuration(_WINDOW_BYTES)
 # Latin-1 cannot fail, and headers.py validates: a malformed value costs its call, not the connection.
 _H2 = H2Configuration(
     client_side=False, header_encoding="latin-1", validate_inbound_headers=False, validate_outbound_headers=False
 )
+
+
+def _codec(headers: Headers) -> CodecBase:
+    return _JSON_CODEC if ("content-type", "application/grpc+json") in headers else _LATE_CODEC
 
 
 async def _refuse(stream: Stream, status: Status, text: str, release_stream: Callable[[], None]) -> None:

@@ -13,10 +13,11 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.server import Stream
 
-from kannon.components.api.grpc.parsing import Unparsed
+from kannon.components.api.parsing import Unparsed
 from kannon.components.api.rpc import CallMetadata, ClientGone, Outcome, Refusal, Rpc, refusal
 
 GrpcStream = Stream[Any, Any]
+_ENCODINGS = "grpc-encoding: the supported encodings are identity and gzip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,18 @@ class GrpcMethod:
         return Handler(self, cardinality, self.rpc.request_type, self.rpc.response_type)
 
     async def __call__(self, stream: GrpcStream, on_authenticated: Callable[[], None] | None = None) -> None:
-        incoming = _Incoming(stream, on_authenticated)
+        incoming = _Incoming(stream)
         with self.rpc.measured() as outcome:
             try:
+                caller = await self.rpc.admit(_metadata(stream))
+                if caller is not None and on_authenticated is not None:
+                    on_authenticated()
                 if self.rpc.streaming:
-                    async with aclosing(self.rpc.answers(incoming)) as responses:
+                    async with aclosing(self.rpc.answers(caller, incoming)) as responses:
                         async for response in responses:
                             await stream.send_message(response)
                 else:
-                    await stream.send_message(await self.rpc.answer(incoming))
+                    await stream.send_message(await self.rpc.answer(caller, incoming))
                 outcome.status = Status.OK
             except Refusal as refused:
                 outcome.status = refused.status
@@ -56,25 +60,20 @@ def _check_deadline(stream: GrpcStream, outcome: Outcome) -> None:
         outcome.status = Status.DEADLINE_EXCEEDED  # grpclib has cancelled the call, and answers with this status
 
 
+def _metadata(stream: GrpcStream) -> CallMetadata:
+    metadata: dict[str, str] = {}
+    for name, value in (stream.metadata or {}).items():
+        if isinstance(value, str):  # no method takes binary values
+            metadata.setdefault(name, value)
+    address = stream.peer.addr()
+    return CallMetadata(metadata, address[0] if address else "")
+
+
 class _Incoming:
     """kannon.components.api.rpc.Incoming."""
 
-    def __init__(self, stream: GrpcStream, on_authenticated: Callable[[], None] | None) -> None:
+    def __init__(self, stream: GrpcStream) -> None:
         self._stream = stream
-        self._on_authenticated = on_authenticated
-
-    @property
-    def metadata(self) -> CallMetadata:
-        metadata: dict[str, str] = {}
-        for name, value in (self._stream.metadata or {}).items():
-            if isinstance(value, str):  # no method takes binary values
-                metadata.setdefault(name, value)
-        address = self._stream.peer.addr()
-        return CallMetadata(metadata, address[0] if address else "")
-
-    def on_authenticated(self) -> None:
-        if self._on_authenticated is not None:
-            self._on_authenticated()
 
     async def read(self) -> Message:
         try:
@@ -84,7 +83,9 @@ class _Incoming:
         except StreamTerminatedError as error:
             raise ClientGone from error
         except NotImplementedError:  # grpclib's word for the compressed-flag of a message
-            raise Refusal(Status.UNIMPLEMENTED, "compressed messages are not supported") from None
+            raise Refusal(
+                Status.UNIMPLEMENTED, "grpc-encoding: the supported encodings are identity and gzip"
+            ) from None
         if request is None:
             raise Refusal(Status.INVALID_ARGUMENT, "the request has no message")
         return await request.parse() if isinstance(request, Unparsed) else cast(Message, request)
@@ -100,7 +101,9 @@ def with_statuses(name: str, handler: Handler) -> Handler:
         except (GRPCError, StreamTerminatedError):
             raise
         except NotImplementedError:
-            raise GRPCError(Status.UNIMPLEMENTED, "compressed messages are not supported") from None
+            raise GRPCError(
+                Status.UNIMPLEMENTED, "grpc-encoding: the supported encodings are identity and gzip"
+            ) from None
         except Exception as error:
             refused = refusal(error, name)
             if isinstance(refused, Refusal):

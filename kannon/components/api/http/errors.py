@@ -1,0 +1,38 @@
+"""Refusals in HTTP's words: the JSON error and the status of the Connect protocol.
+
+In: a gRPC status. Out: an answer that Connect's clients and people read.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
+from grpclib.const import Status
+
+from kannon.components.api.rpc import Refusal
+
+CODES: Mapping[Status, Code] = {
+    status: Code[status.name.replace("CANCELLED", "CANCELED")] for status in Status if status is not Status.OK
+}
+STATUSES: Mapping[Code, Status] = {code: status for status, code in CODES.items()}
+
+
+def to_connect(refused: Refusal) -> ConnectError:
+    return ConnectError(CODES[refused.status], refused.text)
+
+
+async def answer_error(
+    send: Any, http_status: int, code: Code, text: str, headers: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    body = json.dumps({"code": code.value, "message": text}, ensure_ascii=False).encode()
+    await answer(send, http_status, body, b"application/json", headers)
+
+
+async def answer(
+    send: Any, http_status: int, body: bytes, content_type: bytes, headers: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    start = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *headers]
+    await send({"type": "http.response.start", "status": http_status, "headers": start})
+    await send({"type": "http.response.body", "body": body})
