@@ -125,6 +125,7 @@ def _api(parts: Parts) -> Component:
         tls_cert=config.api.tls_cert,
         tls_key=config.api.tls_key,
         webhooks_allow_http=config.webhooks.allow_http,
+        cors_origins=config.api.cors_origins,
     )
     checks: dict[str, Callable[[], Awaitable[None]]] = {
         "postgres": partial(check_schema, parts.background.fail_fast()),

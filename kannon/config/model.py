@@ -27,6 +27,7 @@ from kannon.config.values import (
     check_nameserver,
     check_nats_url,
     check_network,
+    check_origin,
     check_pattern,
     check_postgres_url,
     check_reserve,
@@ -80,6 +81,7 @@ class Api(Section):
     tls_cert: str = ""
     tls_key: str = ""
     max_request_bytes: Size = 32 << 20
+    cors_origins: list[Annotated[str, AfterValidator(check_origin)]] = []
 
 
 class Bump(Section):

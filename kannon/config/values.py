@@ -106,6 +106,13 @@ def check_address(value: str) -> str:
     return value
 
 
+def check_origin(value: str) -> str:
+    """RFC 6454 §6.2: scheme, host and port as browsers send them; or "*"."""
+    if value != "*" and not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", value):
+        raise ValueError('an origin such as "https://app.example.com" is needed, in lower case and without a path')
+    return value
+
+
 def check_network(value: str) -> str:
     ip_network(value)
     return value

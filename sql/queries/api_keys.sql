@@ -14,7 +14,7 @@ SELECT d.domain, d.opens_ceiling, d.links_ceiling, d.per_second, d.per_day, k.se
        k.networks, k.per_second AS key_per_second, k.per_day AS key_per_day,
        d.suppression_enabled AND EXISTS (SELECT FROM suppressions s WHERE s.domain = d.domain) AS suppresses
 FROM api_keys k JOIN domains d ON d.domain = k.domain
-WHERE k.secret_sha256 = :secret_sha256 AND k.domain = :domain AND k.deactivated_at IS NULL
+WHERE k.secret_sha256 = :secret_sha256 AND (:domain::text = '' OR k.domain = :domain) AND k.deactivated_at IS NULL
   AND (k.expires_at IS NULL OR k.expires_at > now());
 
 -- name: find_tenant_of_domain^

@@ -3,10 +3,13 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
+from connectrpc.code import Code
 from grpclib.const import Status
 
+from kannon.components.api.http.errors import answer_error
 from kannon.components.api.server import Server
 from tests.support.h2_client import grpc_headers, h2_client
 
@@ -25,8 +28,8 @@ async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Serv
             group.cancel_scope.cancel()
 
 
-async def no_application(connection: object, scope: object, receive: object, send: object) -> None:
-    raise NotImplementedError
+async def no_application(connection: object, scope: object, receive: object, send: Any) -> None:
+    await answer_error(send, 404, Code.UNIMPLEMENTED, "nothing here")
 
 
 async def call_is_answered(host: str, port: int) -> None:

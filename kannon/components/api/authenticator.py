@@ -18,6 +18,7 @@ from cachetools import LRUCache
 
 from kannon.components.api.rpc import CallMetadata
 from kannon.components.api.tenant_cache import FindGrant
+from kannon.db.api_keys import ANY_DOMAIN
 from kannon.errors import InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from kannon.mail.address import canonical_domain
 from kannon.mail.send_request import Tenant
@@ -94,16 +95,21 @@ class FailedLogins:
 
 
 class AdminAuthenticator:
-    """`x-kannon-admin-token`. With an empty configured token every call is refused."""
+    """`x-kannon-admin-token`, or `authorization: Bearer` with the token. With an empty configured token every call is
+    refused."""
 
     def __init__(self, token: str, failed: FailedLogins) -> None:
         self._digest = hashlib.sha256(token.encode()).digest() if token else None
         self._failed = failed
 
-    async def authenticate(self, call: CallMetadata) -> Admin:
-        given = hashlib.sha256(call.metadata.get("x-kannon-admin-token", "").encode()).digest()
+    def is_admin(self, call: CallMetadata) -> bool:
+        token = call.metadata.get("x-kannon-admin-token") or bearer(call)
+        given = hashlib.sha256(token.encode()).digest()
         # Digests have one length, so the comparison reveals nothing about the length of the token.
-        if self._digest is None or not hmac.compare_digest(given, self._digest):
+        return self._digest is not None and hmac.compare_digest(given, self._digest)
+
+    async def authenticate(self, call: CallMetadata) -> Admin:
+        if not self.is_admin(call):
             await anyio.sleep(self._failed.charge(call.peer))
             log.warning("wrong admin token", peer=call.peer)
             raise Unauthenticated("invalid admin token")
@@ -111,7 +117,8 @@ class AdminAuthenticator:
 
 
 class KeyAuthenticator:
-    """`authorization: Basic base64(domain:key)`. `used` hears of each valid use: the key's id and the peer.
+    """`authorization: Basic base64(domain:key)` or `Bearer key`. `used` hears of each valid use: the key's id and the
+    peer.
 
     Malformed credentials are looked up too, so timing reveals nothing.
     """
@@ -122,7 +129,8 @@ class KeyAuthenticator:
         self._used = used
 
     async def authenticate(self, scope: Scope, call: CallMetadata) -> KeyGrant:
-        domain, secret = parse_basic(call.metadata.get("authorization", ""))
+        key = bearer(call)
+        domain, secret = (ANY_DOMAIN, key) if key else parse_basic(call.metadata.get("authorization", ""))
         grant = await self._find_grant(domain, hashlib.sha256(secret.encode()).digest())
         if grant is None:
             await anyio.sleep(self._failed.charge(call.peer))
@@ -148,7 +156,8 @@ class TenantAuthenticator:
         self._find_tenant_of_domain = find_tenant_of_domain
 
     async def authenticate(self, call: CallMetadata) -> TenantCaller:
-        if "authorization" not in call.metadata and "x-kannon-domain" in call.metadata:
+        key = bearer(call)
+        if (key or "authorization" not in call.metadata) and "x-kannon-domain" in call.metadata:
             return await self._authenticate_admin(call)
         grant = await self._keys.authenticate(Scope.SEND, call)
         return TenantCaller(grant.tenant, _idempotency_key(call))
@@ -175,7 +184,11 @@ class ScopeAuthenticator:
         self._admin = admin
 
     async def authenticate(self, call: CallMetadata) -> Caller:
-        if "x-kannon-admin-token" in call.metadata or "authorization" not in call.metadata:
+        if (
+            self._admin.is_admin(call)
+            or "x-kannon-admin-token" in call.metadata
+            or "authorization" not in call.metadata
+        ):
             return await self._admin.authenticate(call)
         grant = await self._keys.authenticate(self._scope, call)
 
@@ -183,6 +196,12 @@ class ScopeAuthenticator:
             await self._keys.authenticate(self._scope, call)
 
         return KeyCaller(grant.tenant.domain, f"API key {grant.key_id}", check)
+
+
+def bearer(call: CallMetadata) -> str:
+    """RFC 6750 §2.1: the token; empty where there is none."""
+    scheme, _, token = call.metadata.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def parse_basic(header: str) -> tuple[str, str]:

@@ -33,6 +33,7 @@ from kannon.components.api.event_tail import EventTail
 from kannon.components.api.grpc.method import GrpcMethod
 from kannon.components.api.grpc.standard import standard_methods
 from kannon.components.api.http.connect import Calls
+from kannon.components.api.http.pages import pages
 from kannon.components.api.http.router import Router
 from kannon.components.api.key_usage import KeyUsage
 from kannon.components.api.retention import Retention
@@ -244,9 +245,10 @@ class Api:
         names = dict.fromkeys(each.descriptor.containing_service.full_name for each in rpcs)
         standard = standard_methods(list(names), ready)
         max_bytes = self._settings.max_request_bytes
+        calls, own_pages = Calls(rpcs, max_message_bytes=max_bytes), pages(HZMethods(self._checks))
         return Server(
             standard | {each.path: GrpcMethod(each).handler() for each in rpcs},
-            Router(Calls(rpcs, max_message_bytes=max_bytes), {}, {}, self._settings.cors_origins),
+            Router(calls, own_pages, {}, self._settings.cors_origins),
             max_message_bytes=max_bytes,
         )
 

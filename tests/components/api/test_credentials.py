@@ -43,7 +43,7 @@ def admin_calls(api: RunningApi) -> list[tuple[Any, Any]]:
         {"x-kannon-admin-token": TOKEN + "x"},
         {"x-kannon-admin-token": TOKEN[:-1]},
         {"x-kannon-admin-token": TOKEN.upper()},
-        {"authorization": f"Bearer {TOKEN}"},
+        {"authorization": f"Bearer {TOKEN}x"},
         basic("example.com", TOKEN),
     ],
     ids=str,

@@ -10,7 +10,7 @@ from grpclib.const import Status
 
 from kannon.components.api.grpc.flood import PREFACE
 from tests.support.certificates import make_authority
-from tests.support.h2_client import H2Client, grpc_headers
+from tests.support.h2_client import H2Client, grpc_headers, h2_client
 from tests.support.h2_server import call_is_answered, serving
 from tests.support.patience import patience
 
@@ -35,22 +35,42 @@ async def answer_to(host: str, port: int, sent: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "sent", [GET, b"POST / HTTP/1.1\r\n\r\n" + bytes(100_000), bytes(100), b"PRI * HTTP/1.1\r\n\r\n"]
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", 404),
+        (b"POST / HTTP/1.1\r\n\r\n" + bytes(100_000), 400),
+        (bytes(100), 400),
+        (b"PRI * HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 100_000, 431),
+    ],
+    ids=lambda value: repr(value)[:20],
 )
-async def test_other_protocols_get_one_readable_answer(sent: bytes) -> None:
+async def test_other_bytes_are_http_and_get_one_answer(sent: bytes, status: int) -> None:
     async with serving() as (_, host, port):
-        head, _, body = (await answer_to(host, port, sent)).partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-        assert body == b"This port speaks gRPC over HTTP/2.\n"
+        said = await answer_to(host, port, sent)
+        assert said.startswith(b"HTTP/1.1 %d" % status)
+        assert said.count(b"HTTP/1.1 ") == 1
         await call_is_answered(host, port)
 
 
 async def test_a_peer_that_comes_again_and_again_is_one_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     async with serving() as (_, host, port):
         for _ in range(5):
-            assert b"400" in await answer_to(host, port, GET)
+            assert await answer_to(host, port, b"\x16\x03\x01\x02") == b""
     [line] = capsys.readouterr().err.splitlines()
-    assert "[info] client does not speak HTTP/2" in line
+    assert "[info] TLS client on a port without TLS" in line
+
+
+async def test_the_first_request_of_an_http2_connection_decides() -> None:
+    async with serving() as (_, host, port), h2_client(host, port) as client:
+        other = [(name, "application/json" if name == "content-type" else value) for name, value in grpc_headers("/x")]
+        answer = await client.answer(await client.open(other, end=True))
+        assert (answer.headers[":status"], answer.data) == (
+            "404",
+            b'{"code": "unimplemented", "message": "nothing here"}',
+        )
+        again = await client.answer(await client.open(other, end=True))
+        assert again.headers[":status"] == "404"
 
 
 async def test_a_preface_that_arrives_in_pieces_is_http2() -> None:

@@ -67,14 +67,17 @@ async def test_refusals_as_the_library_shows_them(api: RunningApi) -> None:
         assert (await send(channel, a_send(), key)).accepted_count == 1
 
 
-async def test_compression_is_refused_and_not_misread(api: RunningApi) -> None:
+async def test_gzipped_messages_are_read_and_other_compressions_refused(api: RunningApi) -> None:
     key = tuple((await api.create_key("example.com")).items())
     options = {"compression": grpc.Compression.Gzip}
+    async with grpc.aio.insecure_channel(f"{api.host}:{api.port}", **options) as channel:
+        assert (await send(channel, a_send(html="x" * 10_000), key)).accepted_count == 1
+    options = {"compression": grpc.Compression.Deflate}
     async with grpc.aio.insecure_channel(f"{api.host}:{api.port}", **options) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await send(channel, a_send(html="x" * 10_000), key)
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert refused.value.details() == "compressed messages are not supported"
+    assert refused.value.details() == "grpc-encoding: the supported encodings are identity and gzip"
 
 
 async def test_a_deadline_of_the_librarys(api: RunningApi, db: Database) -> None:

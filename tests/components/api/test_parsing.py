@@ -56,7 +56,7 @@ async def test_large_requests_are_parsed_and_hashed_outside_the_loops_thread(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: dict[str, int] = {}
-    parse, digest = Unparsed._parse, MessageSource.digest
+    parse, digest = Unparsed.parse_here, MessageSource.digest
 
     def parse_here(self: Unparsed) -> Message:
         threads["parse"] = threading.get_ident()
@@ -66,7 +66,7 @@ async def test_large_requests_are_parsed_and_hashed_outside_the_loops_thread(
         threads["digest"] = threading.get_ident()
         return digest(self)
 
-    monkeypatch.setattr(Unparsed, "_parse", parse_here)
+    monkeypatch.setattr(Unparsed, "parse_here", parse_here)
     monkeypatch.setattr(MessageSource, "digest", digest_here)
     async with running_api(db, limits=Limits(8 << 20, 30_000), max_request_bytes=8 << 20) as api:
         await api.create_domain("example.com")

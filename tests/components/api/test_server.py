@@ -11,7 +11,7 @@ from grpclib.const import Status
 from grpclib.health.v1.health_pb2 import HealthCheckResponse
 from h2.errors import ErrorCodes
 
-from kannon.components.api import Api, ApiSettings, first_bytes, server
+from kannon.components.api import Api, ApiSettings, first_bytes, server, shared
 from kannon.components.api.grpc import bodies, connection
 from kannon.db.pool import Database
 from kannon.dns_lookup import make_txt_lookup
@@ -218,7 +218,7 @@ async def test_a_body_that_stalls_is_given_up(db: Database, monkeypatch: pytest.
 
 async def test_large_bodies_take_turns(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "LARGE_BYTES", 10)
-    monkeypatch.setattr(connection, "LARGE_AT_ONCE", 1)
+    monkeypatch.setattr(shared, "LARGE_AT_ONCE", 1)
     large = framed(b"\x7a\x14" + bytes(20))
     async with running_api(db) as api, h2_client(api.host, api.port) as client:
         first = await client.open(grpc_headers(GET_DOMAINS, ADMIN_HEADER))

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
+import h11
 import structlog
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
@@ -32,6 +33,7 @@ from kannon.components.api.shared import Shared
 MAX_CONCURRENT_STREAMS = 32
 """Requests at once on an HTTP/2 connection. hypercorn holds up to 160 KiB of each body that is not read."""
 _BUFFER_BYTES = 64 << 10
+_UNREADABLE = b'{"code": "invalid_argument", "message": "the request is not valid HTTP/1.1"}'
 
 log = structlog.get_logger(__name__)
 
@@ -172,6 +174,17 @@ class _Server(TCPServer):
 
 
 class _Http1(H11Protocol):
+    async def _send_error_response(self, status_code: int) -> None:
+        """RFC 9112 §2.2: the answer to what cannot be read; then the connection ends."""
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(_UNREADABLE)),
+            (b"connection", b"close"),
+        ]
+        await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
+        await self._send_h11_event(h11.Data(data=_UNREADABLE))
+        await self._send_h11_event(h11.EndOfMessage())
+
     async def _check_protocol(self, event: Any) -> None:
         """RFC 9110 §7.8: a server may ignore Upgrade. h2c with prior knowledge was recognised before."""
 

@@ -1,0 +1,4523 @@
+"""Generated from proto/ by tools/gen_pb.py; never edited."""
+DOCUMENT = r"""{
+ "openapi": "3.1.0",
+ "info": {
+  "title": "Kannon",
+  "version": "1",
+  "description": "Each call is a POST with a JSON object. Field names may also be written as in the protos (snake_case). An unknown field\nis refused. An error is an object with `code` and `message`. The same calls are there over gRPC, Connect and\ngRPC-Web, on the same port."
+ },
+ "servers": [
+  {
+   "url": "/"
+  }
+ ],
+ "tags": [
+  {
+   "name": "kannon.StatsApiV1",
+   "description": ""
+  },
+  {
+   "name": "kannon.admin.v1.Destinations",
+   "description": "The state of each destination (the mail servers of one MX set), as each sender sees it now. Needs the admin token."
+  },
+  {
+   "name": "kannon.admin.v1.Dkim",
+   "description": "The DKIM keys of a domain and their rotation. Needs the admin token. A new key is `next`. It is `active` while it signs (at most one per algorithm), `retired` after that while its record must stay for mail under way, and finally `deleted`. A selector is never used twice."
+  },
+  {
+   "name": "kannon.admin.v1.Operations",
+   "description": "Lists, explains, cancels, pauses and retries mail under way. Needs the admin token."
+  },
+  {
+   "name": "kannon.admin.v1.Parked",
+   "description": "Dead letters: messages that no component could handle. Needs the admin token."
+  },
+  {
+   "name": "kannon.admin.v1.Suppressions",
+   "description": "Addresses that a domain does not send to. Needs the admin token. The letter case of an address does not count; every other difference does."
+  },
+  {
+   "name": "kannon.stats.apiv2.StatsApiV2",
+   "description": ""
+  },
+  {
+   "name": "pkg.kannon.admin.apiv1.Api",
+   "description": ""
+  },
+  {
+   "name": "pkg.kannon.admin.apiv1.HZService",
+   "description": ""
+  },
+  {
+   "name": "pkg.kannon.mailer.apiv1.Mailer",
+   "description": ""
+  }
+ ],
+ "paths": {
+  "/healthz": {
+   "get": {
+    "operationId": "process",
+    "summary": "The process answers.",
+    "security": [
+     {}
+    ],
+    "responses": {
+     "200": {
+      "description": "It does.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.StatsApiV1/GetStats": {
+   "post": {
+    "operationId": "kannon.StatsApiV1.GetStats",
+    "tags": [
+     "kannon.StatsApiV1"
+    ],
+    "summary": "GetStats",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.GetStatsReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.GetStatsRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.StatsApiV1/GetStatsAggregated": {
+   "post": {
+    "operationId": "kannon.StatsApiV1.GetStatsAggregated",
+    "tags": [
+     "kannon.StatsApiV1"
+    ],
+    "summary": "GetStatsAggregated",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.GetStatsAggregatedReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.GetStatsAggregatedRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Destinations/ListDestinations": {
+   "post": {
+    "operationId": "kannon.admin.v1.Destinations.ListDestinations",
+    "tags": [
+     "kannon.admin.v1.Destinations"
+    ],
+    "summary": "ListDestinations",
+    "description": "Destinations with the most mail first, from all senders that answer in time.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListDestinationsRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListDestinationsResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Dkim/ActivateDkimKey": {
+   "post": {
+    "operationId": "kannon.admin.v1.Dkim.ActivateDkimKey",
+    "tags": [
+     "kannon.admin.v1.Dkim"
+    ],
+    "summary": "ActivateDkimKey",
+    "description": "A next or retired key begins to sign; the active key of its algorithm is retired. FAILED_PRECONDITION unless the DNS has its record and no other. No effect on an active key.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ActivateDkimKeyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ActivateDkimKeyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Dkim/CreateDkimKey": {
+   "post": {
+    "operationId": "kannon.admin.v1.Dkim.CreateDkimKey",
+    "tags": [
+     "kannon.admin.v1.Dkim"
+    ],
+    "summary": "CreateDkimKey",
+    "description": "Makes the next key of an algorithm; it does not sign yet. ALREADY_EXISTS if there is a next key.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.CreateDkimKeyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.CreateDkimKeyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Dkim/DeleteDkimKey": {
+   "post": {
+    "operationId": "kannon.admin.v1.Dkim.DeleteDkimKey",
+    "tags": [
+     "kannon.admin.v1.Dkim"
+    ],
+    "summary": "DeleteDkimKey",
+    "description": "Deletes the private key of a key that does not sign; this cannot be undone, and its record can be removed then. FAILED_PRECONDITION for an active key, and while mail that it signed may be under way.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.DeleteDkimKeyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.DeleteDkimKeyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Dkim/ListDkimKeys": {
+   "post": {
+    "operationId": "kannon.admin.v1.Dkim.ListDkimKeys",
+    "tags": [
+     "kannon.admin.v1.Dkim"
+    ],
+    "summary": "ListDkimKeys",
+    "description": "All keys, deleted ones too, oldest first.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListDkimKeysRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListDkimKeysResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Dkim/RetireDkimKey": {
+   "post": {
+    "operationId": "kannon.admin.v1.Dkim.RetireDkimKey",
+    "tags": [
+     "kannon.admin.v1.Dkim"
+    ],
+    "summary": "RetireDkimKey",
+    "description": "An Ed25519 key stops signing without a successor. FAILED_PRECONDITION for an RSA key.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.RetireDkimKeyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.RetireDkimKeyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Operations/CancelBatch": {
+   "post": {
+    "operationId": "kannon.admin.v1.Operations.CancelBatch",
+    "tags": [
+     "kannon.admin.v1.Operations"
+    ],
+    "summary": "CancelBatch",
+    "description": "Ends all further attempts: each delivery that no sender holds becomes a `failed` event with reason \"cancelled\". A delivery that a sender holds ends in the same way if that attempt fails. Cannot be undone; a repeat changes nothing.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.CancelBatchRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.CancelBatchResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Operations/CancelDelivery": {
+   "post": {
+    "operationId": "kannon.admin.v1.Operations.CancelDelivery",
+    "tags": [
+     "kannon.admin.v1.Operations"
+    ],
+    "summary": "CancelDelivery",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.CancelDeliveryRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.CancelDeliveryResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Operations/GetBatch": {
+   "post": {
+    "operationId": "kannon.admin.v1.Operations.GetBatch",
+    "tags": [
+     "kannon.admin.v1.Operations"
+    ],
+    "summary": "GetBatch",
+    "description": "One batch and the events of its deliveries so far.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetBatchRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetBatchResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Operations/GetTimeline": {
+   "post": {
+    "operationId": "kannon.admin.v1.Operations.GetTimeline",
+    "tags": [
+     "kannon.admin.v1.Operations"
+    ],
+    "summary": "GetTimeline",
+    "description": "Every event of one delivery, oldest first, and its present state: why a mail has not arrived.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetTimelineRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetTimelineResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Operations/ListBatches": {
+   "post": {
+    "operationId": "kannon.admin.v1.Operations.ListBatches",
+    "tags": [
+     "kannon.admin.v1.Operations"
+    ],
+    "summary": "ListBatches",
+    "description": "Batches of a domain, newest first.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListBatchesRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListBatchesResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Operations/ListDeliveries": {
+   "post": {
+    "operationId": "kannon.admin.v1.Operations.ListDeliveries",
+    "tags": [
+     "kannon.admin.v1.Operations"
+    ],
+    "summary": "ListDeliveries",
+    "description": "Deliveries without an outcome, the next due first.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListDeliveriesRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListDeliveriesResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Operations/ListPauses": {
+   "post": {
+    "operationId": "kannon.admin.v1.Operations.ListPauses",
+    "tags": [
+     "kannon.admin.v1.Operations"
+    ],
+    "summary": "ListPauses",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListPausesRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListPausesResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Operations/Pause": {
+   "post": {
+    "operationId": "kannon.admin.v1.Operations.Pause",
+    "tags": [
+     "kannon.admin.v1.Operations"
+    ],
+    "summary": "Pause",
+    "description": "Until Resume, no sender gets mail of a batch, of a tenant's domain or to a destination. New mail is accepted and waits too. A repeat changes nothing.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.PauseRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.PauseResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Operations/Resume": {
+   "post": {
+    "operationId": "kannon.admin.v1.Operations.Resume",
+    "tags": [
+     "kannon.admin.v1.Operations"
+    ],
+    "summary": "Resume",
+    "description": "Ends a pause. Mail goes on unless another pause holds it. The pause does not count against the retry window.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ResumeRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ResumeResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Operations/RetryNow": {
+   "post": {
+    "operationId": "kannon.admin.v1.Operations.RetryNow",
+    "tags": [
+     "kannon.admin.v1.Operations"
+    ],
+    "summary": "RetryNow",
+    "description": "Tries waiting deliveries now instead of at their next time; this changes nothing that is paused or cancelled.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.RetryNowRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.RetryNowResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Parked/DeleteParked": {
+   "post": {
+    "operationId": "kannon.admin.v1.Parked.DeleteParked",
+    "tags": [
+     "kannon.admin.v1.Parked"
+    ],
+    "summary": "DeleteParked",
+    "description": "Deletes a message. Cannot be undone.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.DeleteParkedRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.DeleteParkedResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Parked/ListParked": {
+   "post": {
+    "operationId": "kannon.admin.v1.Parked.ListParked",
+    "tags": [
+     "kannon.admin.v1.Parked"
+    ],
+    "summary": "ListParked",
+    "description": "Oldest first.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListParkedRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListParkedResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Parked/RetryParked": {
+   "post": {
+    "operationId": "kannon.admin.v1.Parked.RetryParked",
+    "tags": [
+     "kannon.admin.v1.Parked"
+    ],
+    "summary": "RetryParked",
+    "description": "Publishes a message again on its subject and removes it here: for a message that a newer version can handle.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.RetryParkedRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.RetryParkedResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Suppressions/AddSuppressions": {
+   "post": {
+    "operationId": "kannon.admin.v1.Suppressions.AddSuppressions",
+    "tags": [
+     "kannon.admin.v1.Suppressions"
+    ],
+    "summary": "AddSuppressions",
+    "description": "All or none, at most 10,000 in one call. An existing entry stays unless the new one lasts longer or is a complaint after a bounce, so you can repeat an import.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.AddSuppressionsRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.AddSuppressionsResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Suppressions/GetSuppression": {
+   "post": {
+    "operationId": "kannon.admin.v1.Suppressions.GetSuppression",
+    "tags": [
+     "kannon.admin.v1.Suppressions"
+    ],
+    "summary": "GetSuppression",
+    "description": "Why an address is suppressed; NOT_FOUND if it is not.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetSuppressionRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetSuppressionResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Suppressions/GetSuppressionPolicy": {
+   "post": {
+    "operationId": "kannon.admin.v1.Suppressions.GetSuppressionPolicy",
+    "tags": [
+     "kannon.admin.v1.Suppressions"
+    ],
+    "summary": "GetSuppressionPolicy",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetSuppressionPolicyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetSuppressionPolicyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Suppressions/ListSuppressions": {
+   "post": {
+    "operationId": "kannon.admin.v1.Suppressions.ListSuppressions",
+    "tags": [
+     "kannon.admin.v1.Suppressions"
+    ],
+    "summary": "ListSuppressions",
+    "description": "In the order of the addresses; read page after page for an export.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListSuppressionsRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListSuppressionsResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Suppressions/RemoveSuppressions": {
+   "post": {
+    "operationId": "kannon.admin.v1.Suppressions.RemoveSuppressions",
+    "tags": [
+     "kannon.admin.v1.Suppressions"
+    ],
+    "summary": "RemoveSuppressions",
+    "description": "An address without an entry is no error.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.RemoveSuppressionsRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.RemoveSuppressionsResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Suppressions/SetSuppressionPolicy": {
+   "post": {
+    "operationId": "kannon.admin.v1.Suppressions.SetSuppressionPolicy",
+    "tags": [
+     "kannon.admin.v1.Suppressions"
+    ],
+    "summary": "SetSuppressionPolicy",
+    "description": "Off: bounces and complaints add no entries, and sends apply none. The entries stay.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.SetSuppressionPolicyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.SetSuppressionPolicyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.stats.apiv2.StatsApiV2/GetAggregatedStats": {
+   "post": {
+    "operationId": "kannon.stats.apiv2.StatsApiV2.GetAggregatedStats",
+    "tags": [
+     "kannon.stats.apiv2.StatsApiV2"
+    ],
+    "summary": "GetAggregatedStats",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.stats.apiv2.GetAggregatedStatsReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.stats.apiv2.GetAggregatedStatsRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/CreateAPIKey": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.CreateAPIKey",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "CreateAPIKey",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.CreateAPIKeyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.CreateAPIKeyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/CreateDomain": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.CreateDomain",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "CreateDomain",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.CreateDomainRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.Domain"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/CreateTemplate": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.CreateTemplate",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "CreateTemplate",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.CreateTemplateReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.CreateTemplateRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/DeactivateAPIKey": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.DeactivateAPIKey",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "DeactivateAPIKey",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.DeactivateAPIKeyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.DeactivateAPIKeyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/DeleteTemplate": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.DeleteTemplate",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "DeleteTemplate",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.DeleteTemplateReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.DeleteTemplateRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/GetAPIKey": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.GetAPIKey",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "GetAPIKey",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.GetAPIKeyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.GetAPIKeyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/GetDomain": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.GetDomain",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "GetDomain",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.GetDomainReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.GetDomainRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/GetDomains": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.GetDomains",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "GetDomains",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.GetDomainsReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.GetDomainsResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/GetTemplate": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.GetTemplate",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "GetTemplate",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.GetTemplateReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.GetTemplateRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/GetTemplates": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.GetTemplates",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "GetTemplates",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.GetTemplatesReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.GetTemplatesRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/ListAPIKeys": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.ListAPIKeys",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "ListAPIKeys",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.ListAPIKeysRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.ListAPIKeysResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/SetTrackingPolicy": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.SetTrackingPolicy",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "SetTrackingPolicy",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.SetTrackingPolicyReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.SetTrackingPolicyRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.Api/UpdateTemplate": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.Api.UpdateTemplate",
+    "tags": [
+     "pkg.kannon.admin.apiv1.Api"
+    ],
+    "summary": "UpdateTemplate",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.UpdateTemplateReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.UpdateTemplateRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.admin.apiv1.HZService/HZ": {
+   "post": {
+    "operationId": "pkg.kannon.admin.apiv1.HZService.HZ",
+    "tags": [
+     "pkg.kannon.admin.apiv1.HZService"
+    ],
+    "summary": "HZ",
+    "description": "",
+    "security": [
+     {}
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.HZRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.HZResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.mailer.apiv1.Mailer/SendHTML": {
+   "post": {
+    "operationId": "pkg.kannon.mailer.apiv1.Mailer.SendHTML",
+    "tags": [
+     "pkg.kannon.mailer.apiv1.Mailer"
+    ],
+    "summary": "SendHTML",
+    "description": "",
+    "security": [
+     {
+      "apiKey": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.mailer.apiv1.SendHTMLReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.mailer.apiv1.SendRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/pkg.kannon.mailer.apiv1.Mailer/SendTemplate": {
+   "post": {
+    "operationId": "pkg.kannon.mailer.apiv1.Mailer.SendTemplate",
+    "tags": [
+     "pkg.kannon.mailer.apiv1.Mailer"
+    ],
+    "summary": "SendTemplate",
+    "description": "",
+    "security": [
+     {
+      "apiKey": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/pkg.kannon.mailer.apiv1.SendTemplateReq"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.mailer.apiv1.SendRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/readyz": {
+   "get": {
+    "operationId": "server",
+    "summary": "The server can take mail.",
+    "security": [
+     {}
+    ],
+    "responses": {
+     "200": {
+      "description": "It can.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object"
+        }
+       }
+      }
+     },
+     "503": {
+      "description": "It cannot; the failing checks.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object"
+        }
+       }
+      }
+     }
+    }
+   }
+  }
+ },
+ "components": {
+  "schemas": {
+   "Error": {
+    "type": "object",
+    "required": [
+     "code",
+     "message"
+    ],
+    "properties": {
+     "code": {
+      "type": "string",
+      "enum": [
+       "canceled",
+       "unknown",
+       "invalid_argument",
+       "deadline_exceeded",
+       "not_found",
+       "already_exists",
+       "permission_denied",
+       "resource_exhausted",
+       "failed_precondition",
+       "aborted",
+       "out_of_range",
+       "unimplemented",
+       "internal",
+       "unavailable",
+       "data_loss",
+       "unauthenticated"
+      ]
+     },
+     "message": {
+      "type": "string",
+      "description": "What is wrong; for a field, `field: what is wrong`."
+     },
+     "details": {
+      "type": "array",
+      "items": {
+       "type": "object"
+      }
+     }
+    }
+   },
+   "kannon.GetStatsAggregatedReq": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "fromDate": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "toDate": {
+      "type": "string",
+      "format": "date-time"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.GetStatsAggregatedRes": {
+    "type": "object",
+    "properties": {
+     "stats": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsAggregated"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.GetStatsReq": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "fromDate": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "toDate": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "skip": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.GetStatsRes": {
+    "type": "object",
+    "properties": {
+     "total": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "stats": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.stats.types.Stats"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ActivateDkimKeyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "selector": {
+      "type": "string"
+     },
+     "force": {
+      "type": "boolean",
+      "description": "do not check the DNS"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ActivateDkimKeyResponse": {
+    "type": "object",
+    "properties": {
+     "key": {
+      "$ref": "#/components/schemas/kannon.admin.v1.DkimKey"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.AddSuppressionsRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "suppressions": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Suppression"
+      },
+      "description": "email, cause, since, expires_at and note"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.AddSuppressionsResponse": {
+    "type": "object",
+    "properties": {
+     "count": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "new or changed"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.Batch": {
+    "type": "object",
+    "properties": {
+     "messageId": {
+      "type": "string"
+     },
+     "domain": {
+      "type": "string"
+     },
+     "templateId": {
+      "type": "string",
+      "description": "empty: deleted"
+     },
+     "subject": {
+      "type": "string"
+     },
+     "senderEmail": {
+      "type": "string"
+     },
+     "createdAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "scheduledTime": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "acceptedCount": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647
+     },
+     "rejectedCount": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647
+     },
+     "paused": {
+      "type": "boolean",
+      "description": "the batch or its domain is paused"
+     },
+     "waitingCount": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "deliveries without an outcome"
+     },
+     "cancelledAt": {
+      "type": "string",
+      "format": "date-time"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.CancelBatchRequest": {
+    "type": "object",
+    "properties": {
+     "messageId": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.CancelBatchResponse": {
+    "type": "object",
+    "properties": {
+     "cancelledCount": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "underWayCount": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "held by a sender: they may still be delivered"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.CancelDeliveryRequest": {
+    "type": "object",
+    "properties": {
+     "deliveryId": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.CancelDeliveryResponse": {
+    "type": "object",
+    "properties": {
+     "underWay": {
+      "type": "boolean",
+      "description": "held by a sender: it may still be delivered"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.CreateDkimKeyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "algorithm": {
+      "type": "string",
+      "description": "empty: rsa-sha256"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.CreateDkimKeyResponse": {
+    "type": "object",
+    "properties": {
+     "key": {
+      "$ref": "#/components/schemas/kannon.admin.v1.DkimKey"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.DeleteDkimKeyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "selector": {
+      "type": "string"
+     },
+     "force": {
+      "type": "boolean",
+      "description": "also while mail that it signed may be under way"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.DeleteDkimKeyResponse": {
+    "type": "object",
+    "properties": {
+     "key": {
+      "$ref": "#/components/schemas/kannon.admin.v1.DkimKey"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.DeleteParkedRequest": {
+    "type": "object",
+    "properties": {
+     "sequence": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.DeleteParkedResponse": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.Delivery": {
+    "type": "object",
+    "properties": {
+     "deliveryId": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$"
+     },
+     "messageId": {
+      "type": "string"
+     },
+     "domain": {
+      "type": "string"
+     },
+     "email": {
+      "type": "string"
+     },
+     "state": {
+      "type": "string",
+      "description": "to_validate, validating, scheduled, sending"
+     },
+     "dueAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "nextAttemptAt": {
+      "type": "string",
+      "format": "date-time",
+      "description": "not set while a pause holds it, or if it is cancelled"
+     },
+     "attempts": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "lastCode": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "reply code of the last failed attempt; 0: no reply"
+     },
+     "lastStage": {
+      "type": "string",
+      "description": "stage of the SMTP dialogue"
+     },
+     "lastHost": {
+      "type": "string"
+     },
+     "lastText": {
+      "type": "string"
+     },
+     "cancelledAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "pausedBy": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "batch, domain, destination"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.Destination": {
+    "type": "object",
+    "properties": {
+     "site": {
+      "type": "string",
+      "description": "the names of its mail servers and their port"
+     },
+     "sender": {
+      "type": "string",
+      "description": "the sender's process: host and process id"
+     },
+     "waiting": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "mails in the sender's memory that wait for a connection"
+     },
+     "inFlight": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "mails in an SMTP transaction"
+     },
+     "connections": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "connectionLimit": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "the present limit; it grows with success and shrinks with failures"
+     },
+     "lastVerdict": {
+      "type": "string"
+     },
+     "lastFailure": {
+      "type": "string",
+      "description": "the last deferral or refusal, at any time"
+     },
+     "nextProbeSeconds": {
+      "type": "number",
+      "format": "double",
+      "description": "Set while the circuit is open: the time of the next probe."
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.DkimKey": {
+    "type": "object",
+    "properties": {
+     "selector": {
+      "type": "string"
+     },
+     "algorithm": {
+      "type": "string",
+      "description": "rsa-sha256, ed25519-sha256"
+     },
+     "state": {
+      "type": "string",
+      "description": "next, active, retired, deleted"
+     },
+     "createdAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "retiredAt": {
+      "type": "string",
+      "format": "date-time",
+      "description": "when it stopped signing"
+     },
+     "neededUntil": {
+      "type": "string",
+      "format": "date-time",
+      "description": "of a retired key: it cannot be deleted before"
+     },
+     "deletedAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "publish": {
+      "type": "boolean",
+      "description": "whether its record belongs in the DNS"
+     },
+     "recordName": {
+      "type": "string"
+     },
+     "recordValue": {
+      "type": "string",
+      "description": "of the TXT record"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetBatchRequest": {
+    "type": "object",
+    "properties": {
+     "messageId": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetBatchResponse": {
+    "type": "object",
+    "properties": {
+     "batch": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Batch"
+     },
+     "waiting": {
+      "type": "object",
+      "additionalProperties": {
+       "type": [
+        "string",
+        "integer"
+       ],
+       "format": "int64",
+       "pattern": "^-?[0-9]{1,19}$"
+      },
+      "description": "by state"
+     },
+     "events": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Happened"
+      },
+      "description": "by type, in the order of the first event; as long as events are kept"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetSuppressionPolicyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetSuppressionPolicyResponse": {
+    "type": "object",
+    "properties": {
+     "enabled": {
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetSuppressionRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "email": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetSuppressionResponse": {
+    "type": "object",
+    "properties": {
+     "suppression": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Suppression"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetTimelineRequest": {
+    "type": "object",
+    "properties": {
+     "deliveryId": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$",
+      "description": "or, if you do not have it:"
+     },
+     "messageId": {
+      "type": "string"
+     },
+     "email": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetTimelineResponse": {
+    "type": "object",
+    "properties": {
+     "events": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.stats.types.Stats"
+      }
+     },
+     "waiting": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Delivery",
+      "description": "not set: the delivery has ended"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.Happened": {
+    "type": "object",
+    "properties": {
+     "type": {
+      "type": "string"
+     },
+     "count": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "firstAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "lastAt": {
+      "type": "string",
+      "format": "date-time"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListBatchesRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "skip": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "fromDate": {
+      "type": "string",
+      "format": "date-time",
+      "description": "created in [from_date, to_date); a bound that is not set does not restrict"
+     },
+     "toDate": {
+      "type": "string",
+      "format": "date-time"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListBatchesResponse": {
+    "type": "object",
+    "properties": {
+     "batches": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Batch"
+      }
+     },
+     "total": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListDeliveriesRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string",
+      "description": "empty: of all domains"
+     },
+     "messageId": {
+      "type": "string",
+      "description": "empty: of all batches"
+     },
+     "email": {
+      "type": "string",
+      "description": "empty: to all addresses"
+     },
+     "state": {
+      "type": "string",
+      "description": "empty: in any state"
+     },
+     "skip": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListDeliveriesResponse": {
+    "type": "object",
+    "properties": {
+     "deliveries": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Delivery"
+      }
+     },
+     "total": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "10000: that many or more"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListDestinationsRequest": {
+    "type": "object",
+    "properties": {
+     "host": {
+      "type": "string",
+      "description": "only destinations whose host names contain this"
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListDestinationsResponse": {
+    "type": "object",
+    "properties": {
+     "destinations": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Destination"
+      }
+     },
+     "total": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "destinations of the senders that answered"
+     },
+     "senders": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "senders that answered"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListDkimKeysRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListDkimKeysResponse": {
+    "type": "object",
+    "properties": {
+     "keys": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.DkimKey"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListParkedRequest": {
+    "type": "object",
+    "properties": {
+     "after": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$",
+      "description": "the last sequence of the page before"
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListParkedResponse": {
+    "type": "object",
+    "properties": {
+     "messages": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.ParkedMessage"
+      }
+     },
+     "total": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListPausesRequest": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListPausesResponse": {
+    "type": "object",
+    "properties": {
+     "pauses": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Pause"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListSuppressionsRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "cause": {
+      "type": "string",
+      "description": "empty: any"
+     },
+     "after": {
+      "type": "string",
+      "description": "the last address of the page before"
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListSuppressionsResponse": {
+    "type": "object",
+    "properties": {
+     "suppressions": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Suppression"
+      }
+     },
+     "total": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ParkedMessage": {
+    "type": "object",
+    "properties": {
+     "sequence": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$"
+     },
+     "parkedAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "subject": {
+      "type": "string",
+      "description": "the subject it came from"
+     },
+     "reason": {
+      "type": "string"
+     },
+     "size": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "bytes"
+     },
+     "payload": {
+      "type": "string",
+      "contentEncoding": "base64",
+      "description": "the first 16 KiB"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.Pause": {
+    "type": "object",
+    "properties": {
+     "messageId": {
+      "type": "string"
+     },
+     "domain": {
+      "type": "string"
+     },
+     "destination": {
+      "type": "string",
+      "description": "a domain of recipients"
+     },
+     "since": {
+      "type": "string",
+      "format": "date-time"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.PauseRequest": {
+    "type": "object",
+    "properties": {
+     "messageId": {
+      "type": "string"
+     },
+     "domain": {
+      "type": "string"
+     },
+     "destination": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.PauseResponse": {
+    "type": "object",
+    "properties": {
+     "pause": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Pause"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.RemoveSuppressionsRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "emails": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.RemoveSuppressionsResponse": {
+    "type": "object",
+    "properties": {
+     "removed": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "as they were written"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ResumeRequest": {
+    "type": "object",
+    "properties": {
+     "messageId": {
+      "type": "string"
+     },
+     "domain": {
+      "type": "string"
+     },
+     "destination": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ResumeResponse": {
+    "type": "object",
+    "properties": {
+     "releasedCount": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "deliveries that the pause held and that are due now"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.RetireDkimKeyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "selector": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.RetireDkimKeyResponse": {
+    "type": "object",
+    "properties": {
+     "key": {
+      "$ref": "#/components/schemas/kannon.admin.v1.DkimKey"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.RetryNowRequest": {
+    "type": "object",
+    "properties": {
+     "messageId": {
+      "type": "string"
+     },
+     "deliveryId": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$"
+     },
+     "domain": {
+      "type": "string"
+     },
+     "destination": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false,
+    "description": "At least one of these; each one restricts further."
+   },
+   "kannon.admin.v1.RetryNowResponse": {
+    "type": "object",
+    "properties": {
+     "count": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.RetryParkedRequest": {
+    "type": "object",
+    "properties": {
+     "sequence": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.RetryParkedResponse": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.SenderDestinations": {
+    "type": "object",
+    "properties": {
+     "destinations": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Destination"
+      },
+      "description": "the ones with the most mail"
+     },
+     "total": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "sender": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false,
+    "description": "One sender's answer on the bus."
+   },
+   "kannon.admin.v1.SetSuppressionPolicyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "enabled": {
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.SetSuppressionPolicyResponse": {
+    "type": "object",
+    "properties": {
+     "enabled": {
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.Suppression": {
+    "type": "object",
+    "properties": {
+     "email": {
+      "type": "string",
+      "description": "as it was written"
+     },
+     "cause": {
+      "type": "string",
+      "description": "bounced, complained, manual; empty in AddSuppressions: manual"
+     },
+     "since": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "expiresAt": {
+      "type": "string",
+      "format": "date-time",
+      "description": "not set: never"
+     },
+     "note": {
+      "type": "string",
+      "description": "an operator's text"
+     },
+     "eventId": {
+      "type": "string",
+      "description": "The event that caused it, for a bounce or a complaint."
+     },
+     "messageId": {
+      "type": "string"
+     },
+     "deliveryId": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$"
+     },
+     "code": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "enhancedStatus": {
+      "type": "string"
+     },
+     "text": {
+      "type": "string"
+     },
+     "host": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.stats.apiv2.GetAggregatedStatsReq": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "fromDate": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "toDate": {
+      "type": "string",
+      "format": "date-time"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.stats.apiv2.GetAggregatedStatsRes": {
+    "type": "object",
+    "properties": {
+     "stats": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsAggregated"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.APIKey": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string"
+     },
+     "key": {
+      "type": "string",
+      "description": "masked: its first 8 characters and \"...\""
+     },
+     "name": {
+      "type": "string"
+     },
+     "domain": {
+      "type": "string"
+     },
+     "createdAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "expiresAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "isActive": {
+      "type": "boolean"
+     },
+     "deactivatedAt": {
+      "type": "string",
+      "format": "date-time"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.CreateAPIKeyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "name": {
+      "type": "string"
+     },
+     "expiresAt": {
+      "type": "string",
+      "format": "date-time"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.CreateAPIKeyResponse": {
+    "type": "object",
+    "properties": {
+     "apiKey": {
+      "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.APIKey"
+     },
+     "key": {
+      "type": "string",
+      "description": "the secret; only this answer has it"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.CreateDomainRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.CreateTemplateReq": {
+    "type": "object",
+    "properties": {
+     "html": {
+      "type": "string"
+     },
+     "title": {
+      "type": "string"
+     },
+     "domain": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.CreateTemplateRes": {
+    "type": "object",
+    "properties": {
+     "template": {
+      "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.Template"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.DeactivateAPIKeyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "id": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.DeactivateAPIKeyResponse": {
+    "type": "object",
+    "properties": {
+     "apiKey": {
+      "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.APIKey"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.DeleteTemplateReq": {
+    "type": "object",
+    "properties": {
+     "templateId": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.DeleteTemplateRes": {
+    "type": "object",
+    "properties": {
+     "template": {
+      "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.Template"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.Domain": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "dkimPubKey": {
+      "type": "string",
+      "description": "base64 SPKI, for the p= tag"
+     },
+     "tracking": {
+      "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingPolicy"
+     },
+     "dkimSelector": {
+      "type": "string",
+      "description": "Fields of this project."
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.GetAPIKeyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "id": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.GetAPIKeyResponse": {
+    "type": "object",
+    "properties": {
+     "apiKey": {
+      "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.APIKey"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.GetDomainReq": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.GetDomainRes": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.Domain"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.GetDomainsReq": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.GetDomainsResponse": {
+    "type": "object",
+    "properties": {
+     "domains": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.Domain"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.GetTemplateReq": {
+    "type": "object",
+    "properties": {
+     "templateId": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.GetTemplateRes": {
+    "type": "object",
+    "properties": {
+     "template": {
+      "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.Template"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.GetTemplatesReq": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "skip": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.GetTemplatesRes": {
+    "type": "object",
+    "properties": {
+     "templates": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.Template"
+      }
+     },
+     "total": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.HZRequest": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.HZResponse": {
+    "type": "object",
+    "properties": {
+     "result": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      },
+      "description": "failing checks by name; empty: healthy"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.ListAPIKeysRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "onlyActive": {
+      "type": "boolean"
+     },
+     "limit": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647
+     },
+     "offset": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.ListAPIKeysResponse": {
+    "type": "object",
+    "properties": {
+     "apiKeys": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.APIKey"
+      }
+     },
+     "total": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.SetTrackingPolicyReq": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "tracking": {
+      "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingPolicy"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.SetTrackingPolicyRes": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.Domain"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.Template": {
+    "type": "object",
+    "properties": {
+     "templateId": {
+      "type": "string"
+     },
+     "html": {
+      "type": "string"
+     },
+     "title": {
+      "type": "string"
+     },
+     "type": {
+      "type": "string",
+      "description": "template or transient"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.UpdateTemplateReq": {
+    "type": "object",
+    "properties": {
+     "templateId": {
+      "type": "string"
+     },
+     "html": {
+      "type": "string"
+     },
+     "title": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.admin.apiv1.UpdateTemplateRes": {
+    "type": "object",
+    "properties": {
+     "template": {
+      "$ref": "#/components/schemas/pkg.kannon.admin.apiv1.Template"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.mailer.apiv1.Attachment": {
+    "type": "object",
+    "properties": {
+     "filename": {
+      "type": "string"
+     },
+     "content": {
+      "type": "string",
+      "contentEncoding": "base64"
+     },
+     "contentType": {
+      "type": "string",
+      "description": "Fields of this project."
+     },
+     "contentId": {
+      "type": "string",
+      "description": "set: an inline part of multipart/related"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.mailer.apiv1.RejectedRecipient": {
+    "type": "object",
+    "properties": {
+     "email": {
+      "type": "string"
+     },
+     "reason": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.mailer.apiv1.SendHTMLReq": {
+    "type": "object",
+    "properties": {
+     "sender": {
+      "$ref": "#/components/schemas/pkg.kannon.mailer.types.Sender"
+     },
+     "subject": {
+      "type": "string"
+     },
+     "html": {
+      "type": "string"
+     },
+     "scheduledTime": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "recipients": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.mailer.types.Recipient"
+      }
+     },
+     "attachments": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.mailer.apiv1.Attachment"
+      }
+     },
+     "globalFields": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      }
+     },
+     "headers": {
+      "$ref": "#/components/schemas/pkg.kannon.mailer.types.Headers"
+     },
+     "tracking": {
+      "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingPolicy"
+     },
+     "oneClickUnsubscribe": {
+      "$ref": "#/components/schemas/pkg.kannon.mailer.types.OneClickUnsubscribe"
+     },
+     "validateOnly": {
+      "type": "boolean",
+      "description": "Fields of this project. Check the request and store nothing: the same statuses and rejections as a send, and malformed addresses, which a send rejects later, are rejected too. The answer has no message_id. Ignores an idempotency key."
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.mailer.apiv1.SendRes": {
+    "type": "object",
+    "properties": {
+     "messageId": {
+      "type": "string"
+     },
+     "templateId": {
+      "type": "string"
+     },
+     "scheduledTime": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "acceptedCount": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647
+     },
+     "rejectedCount": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647
+     },
+     "rejectedRecipients": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.mailer.apiv1.RejectedRecipient"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.mailer.apiv1.SendTemplateReq": {
+    "type": "object",
+    "properties": {
+     "sender": {
+      "$ref": "#/components/schemas/pkg.kannon.mailer.types.Sender"
+     },
+     "subject": {
+      "type": "string"
+     },
+     "templateId": {
+      "type": "string"
+     },
+     "scheduledTime": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "recipients": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.mailer.types.Recipient"
+      }
+     },
+     "attachments": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.mailer.apiv1.Attachment"
+      }
+     },
+     "globalFields": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      }
+     },
+     "headers": {
+      "$ref": "#/components/schemas/pkg.kannon.mailer.types.Headers"
+     },
+     "tracking": {
+      "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingPolicy"
+     },
+     "oneClickUnsubscribe": {
+      "$ref": "#/components/schemas/pkg.kannon.mailer.types.OneClickUnsubscribe"
+     },
+     "validateOnly": {
+      "type": "boolean",
+      "description": "Fields of this project. Check the request and store nothing: the same statuses and rejections as a send, and malformed addresses, which a send rejects later, are rejected too. The answer has no message_id. Ignores an idempotency key."
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.mailer.types.EmailToSend": {
+    "type": "object",
+    "properties": {
+     "emailId": {
+      "type": "string",
+      "description": "the delivery id, decimal"
+     },
+     "from": {
+      "type": "string",
+      "description": "the author's address"
+     },
+     "to": {
+      "type": "string",
+      "description": "RCPT TO"
+     },
+     "returnPath": {
+      "type": "string",
+      "description": "MAIL FROM"
+     },
+     "body": {
+      "type": "string",
+      "contentEncoding": "base64",
+      "description": "the signed message, CRLF; empty when body_object is set"
+     },
+     "shouldRetry": {
+      "type": "boolean"
+     },
+     "domain": {
+      "type": "string",
+      "description": "Fields of this project."
+     },
+     "messageId": {
+      "type": "string",
+      "description": "the batch"
+     },
+     "attempt": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "1 for the first"
+     },
+     "dueAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "bodyObject": {
+      "type": "string",
+      "description": "name in the JetStream object store, for a body over max_payload"
+     },
+     "turn": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "requeue count: distinguishes envelopes of one attempt"
+     }
+    },
+    "additionalProperties": false,
+    "description": "Internal: the envelope and the signed message on the bus, from the dispatcher to the sender."
+   },
+   "pkg.kannon.mailer.types.Headers": {
+    "type": "object",
+    "properties": {
+     "to": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      }
+     },
+     "cc": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      }
+     },
+     "replyTo": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Field of this project: where replies go, instead of the sender. Mailboxes of any domain."
+     }
+    },
+    "additionalProperties": false,
+    "description": "The text of the header fields To, Cc and Reply-To; it does not change the recipients."
+   },
+   "pkg.kannon.mailer.types.OneClickUnsubscribe": {
+    "type": "object",
+    "properties": {
+     "urlTemplate": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false,
+    "description": "RFC 8058."
+   },
+   "pkg.kannon.mailer.types.Recipient": {
+    "type": "object",
+    "properties": {
+     "email": {
+      "type": "string"
+     },
+     "fields": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      }
+     },
+     "tracking": {
+      "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingPolicy"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.mailer.types.Sender": {
+    "type": "object",
+    "properties": {
+     "email": {
+      "type": "string"
+     },
+     "alias": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.stats.types.EventPage": {
+    "type": "object",
+    "properties": {
+     "events": {
+      "type": "array",
+      "items": {
+       "type": "string",
+       "contentEncoding": "base64"
+      },
+      "description": "each one an encoded Stats"
+     }
+    },
+    "additionalProperties": false,
+    "description": "Internal, on NATS: several events of one subject in one message. A message of a single event is a plain Stats, whose field numbers are all below 100."
+   },
+   "pkg.kannon.stats.types.Stats": {
+    "type": "object",
+    "properties": {
+     "messageId": {
+      "type": "string"
+     },
+     "domain": {
+      "type": "string"
+     },
+     "email": {
+      "type": "string"
+     },
+     "timestamp": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "type": {
+      "type": "string"
+     },
+     "data": {
+      "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsData"
+     },
+     "trackingMode": {
+      "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingMode"
+     },
+     "eventId": {
+      "type": "string",
+      "description": "Fields of this project, from 20: for the bus and the delivery's timeline."
+     },
+     "deliveryId": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$"
+     },
+     "attempt": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "stage": {
+      "type": "string",
+      "description": "of the SMTP dialogue: dns, connect, … dot"
+     },
+     "host": {
+      "type": "string",
+      "description": "the remote MTA"
+     },
+     "enhancedStatus": {
+      "type": "string",
+      "description": "RFC 3463, \"5.1.1\""
+     },
+     "tls": {
+      "type": "string",
+      "description": "\"TLSv1.3 TLS_AES_256_GCM_SHA384 unverified\"; empty: clear text"
+     },
+     "retryAfterSeconds": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "as the remote server asked; 0: it did not"
+     },
+     "suspectedMachine": {
+      "type": "boolean",
+      "description": "an open or click of a prefetcher or link scanner"
+     }
+    },
+    "additionalProperties": false,
+    "description": "One event."
+   },
+   "pkg.kannon.stats.types.StatsAggregated": {
+    "type": "object",
+    "properties": {
+     "type": {
+      "type": "string"
+     },
+     "timestamp": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "count": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.stats.types.StatsData": {
+    "type": "object",
+    "properties": {
+     "accepted": {
+      "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsDataAccepted"
+     },
+     "delivered": {
+      "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsDataDelivered"
+     },
+     "failed": {
+      "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsDataFailed"
+     },
+     "bounced": {
+      "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsDataBounced"
+     },
+     "opened": {
+      "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsDataOpened"
+     },
+     "clicked": {
+      "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsDataClicked"
+     },
+     "rejected": {
+      "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsDataRejected"
+     },
+     "error": {
+      "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsDataError"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.stats.types.StatsDataAccepted": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": false
+   },
+   "pkg.kannon.stats.types.StatsDataBounced": {
+    "type": "object",
+    "properties": {
+     "permanent": {
+      "type": "boolean"
+     },
+     "code": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "msg": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.stats.types.StatsDataClicked": {
+    "type": "object",
+    "properties": {
+     "userAgent": {
+      "type": "string"
+     },
+     "ip": {
+      "type": "string"
+     },
+     "url": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.stats.types.StatsDataDelivered": {
+    "type": "object",
+    "properties": {
+     "code": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "Fields of this project, from 20: the reply to the final dot. Empty for events of earlier versions."
+     },
+     "msg": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.stats.types.StatsDataError": {
+    "type": "object",
+    "properties": {
+     "code": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "msg": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.stats.types.StatsDataFailed": {
+    "type": "object",
+    "properties": {
+     "reason": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.stats.types.StatsDataOpened": {
+    "type": "object",
+    "properties": {
+     "userAgent": {
+      "type": "string"
+     },
+     "ip": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.stats.types.StatsDataRejected": {
+    "type": "object",
+    "properties": {
+     "reason": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "pkg.kannon.tracking.types.TrackingMode": {
+    "type": "string",
+    "enum": [
+     "TRACKING_MODE_UNSPECIFIED",
+     "TRACKING_MODE_OFF",
+     "TRACKING_MODE_ANONYMOUS",
+     "TRACKING_MODE_PSEUDONYMOUS",
+     "TRACKING_MODE_IDENTIFIED",
+     "TRACKING_MODE_FULL"
+    ],
+    "description": "How much an open or a click records about the reader; each mode records more than the one before."
+   },
+   "pkg.kannon.tracking.types.TrackingPolicy": {
+    "type": "object",
+    "properties": {
+     "opens": {
+      "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingMode"
+     },
+     "links": {
+      "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingMode"
+     }
+    },
+    "additionalProperties": false,
+    "description": "One mode per axis."
+   }
+  },
+  "securitySchemes": {
+   "apiKey": {
+    "type": "http",
+    "scheme": "basic",
+    "description": "The domain, and an API key as the password."
+   },
+   "bearer": {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key for the Mailer, else the admin token."
+   },
+   "adminToken": {
+    "type": "apiKey",
+    "in": "header",
+    "name": "x-kannon-admin-token"
+   }
+  }
+ }
+}"""
