@@ -25,6 +25,10 @@ DOCUMENT = r"""{
    "description": "The DKIM keys of a domain and their rotation. Needs the admin token. A new key is `next`. It is `active` while it signs (at most one per algorithm), `retired` after that while its record must stay for mail under way, and finally `deleted`. A selector is never used twice."
   },
   {
+   "name": "kannon.admin.v1.Nodes",
+   "description": "The processes of an installation: what each runs, where, since when, and how busy it is. Needs the admin token."
+  },
+  {
    "name": "kannon.admin.v1.Operations",
    "description": "Lists, explains, cancels, pauses and retries mail under way. Needs the admin token."
   },
@@ -35,6 +39,10 @@ DOCUMENT = r"""{
   {
    "name": "kannon.admin.v1.Suppressions",
    "description": "Addresses that a domain does not send to. Needs the admin token. The letter case of an address does not count; every other difference does."
+  },
+  {
+   "name": "kannon.mailer.v1.Mailer",
+   "description": "Sends of a domain, with its API key: everything that Kannon can send. Metadata `idempotency-key` (at most 255 characters): a repeat with the same key within 24 hours gets the first answer and sends nothing new."
   },
   {
    "name": "kannon.stats.apiv2.StatsApiV2",
@@ -458,6 +466,56 @@ DOCUMENT = r"""{
        "application/json": {
         "schema": {
          "$ref": "#/components/schemas/kannon.admin.v1.RetireDkimKeyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Nodes/ListNodes": {
+   "post": {
+    "operationId": "kannon.admin.v1.Nodes.ListNodes",
+    "tags": [
+     "kannon.admin.v1.Nodes"
+    ],
+    "summary": "ListNodes",
+    "description": "All processes that answer in time, by host and process.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListNodesRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListNodesResponse"
         }
        }
       }
@@ -1425,6 +1483,156 @@ DOCUMENT = r"""{
     }
    }
   },
+  "/kannon.mailer.v1.Mailer/Reschedule": {
+   "post": {
+    "operationId": "kannon.mailer.v1.Mailer.Reschedule",
+    "tags": [
+     "kannon.mailer.v1.Mailer"
+    ],
+    "summary": "Reschedule",
+    "description": "Moves the deliveries of a batch that no sender has had yet, paused ones too.",
+    "security": [
+     {
+      "apiKey": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.mailer.v1.RescheduleRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.mailer.v1.RescheduleResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.mailer.v1.Mailer/Send": {
+   "post": {
+    "operationId": "kannon.mailer.v1.Mailer.Send",
+    "tags": [
+     "kannon.mailer.v1.Mailer"
+    ],
+    "summary": "Send",
+    "description": "One mail per recipient, from HTML, a stored template, or text alone.",
+    "security": [
+     {
+      "apiKey": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.mailer.v1.SendRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.mailer.apiv1.SendRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.mailer.v1.Mailer/SendRaw": {
+   "post": {
+    "operationId": "kannon.mailer.v1.Mailer.SendRaw",
+    "tags": [
+     "kannon.mailer.v1.Mailer"
+    ],
+    "summary": "SendRaw",
+    "description": "A complete message, the same for all recipients.",
+    "security": [
+     {
+      "apiKey": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.mailer.v1.SendRawRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/pkg.kannon.mailer.apiv1.SendRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
   "/kannon.stats.apiv2.StatsApiV2/GetAggregatedStats": {
    "post": {
     "operationId": "kannon.stats.apiv2.StatsApiV2.GetAggregatedStats",
@@ -2357,6 +2565,10 @@ DOCUMENT = r"""{
      "toDate": {
       "type": "string",
       "format": "date-time"
+     },
+     "tag": {
+      "type": "string",
+      "description": "field of this project: only events of batches with this tag"
      }
     },
     "additionalProperties": false
@@ -2396,6 +2608,29 @@ DOCUMENT = r"""{
       "type": "integer",
       "minimum": 0,
       "maximum": 4294967295
+     },
+     "tag": {
+      "type": "string",
+      "description": "Fields of this project, from 20. Each one restricts further; an empty one does not restrict."
+     },
+     "messageId": {
+      "type": "string",
+      "description": "only events of this batch"
+     },
+     "email": {
+      "type": "string",
+      "description": "only events of this recipient; its case does not count"
+     },
+     "types": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "only events of these types"
+     },
+     "pageToken": {
+      "type": "string",
+      "description": "the next_page_token of an answer to the same request: only events after its last one"
      }
     },
     "additionalProperties": false
@@ -2409,13 +2644,18 @@ DOCUMENT = r"""{
        "integer"
       ],
       "format": "int64",
-      "pattern": "^-?[0-9]{1,19}$"
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "with message_id or email: 10000 means that many or more"
      },
      "stats": {
       "type": "array",
       "items": {
        "$ref": "#/components/schemas/pkg.kannon.stats.types.Stats"
       }
+     },
+     "nextPageToken": {
+      "type": "string",
+      "description": "empty: there are no more"
      }
     },
     "additionalProperties": false
@@ -2529,6 +2769,15 @@ DOCUMENT = r"""{
      "cancelledAt": {
       "type": "string",
       "format": "date-time"
+     },
+     "tag": {
+      "type": "string"
+     },
+     "metadata": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      }
      }
     },
     "additionalProperties": false
@@ -2768,6 +3017,14 @@ DOCUMENT = r"""{
       "type": "number",
       "format": "double",
       "description": "Set while the circuit is open: the time of the next probe."
+     },
+     "tlsPolicy": {
+      "type": "string",
+      "description": "What TLS has to prove: none, opportunistic, required or verify where the configuration says so; otherwise \"dane\", \"mta-sts enforce\" or \"mta-sts testing\" where the recipients' domains publish it, and \"opportunistic\" where they do not."
+     },
+     "tls": {
+      "type": "string",
+      "description": "version, cipher and how the server was verified, of the last connection; empty: clear text"
      }
     },
     "additionalProperties": false
@@ -2980,6 +3237,10 @@ DOCUMENT = r"""{
      "toDate": {
       "type": "string",
       "format": "date-time"
+     },
+     "tag": {
+      "type": "string",
+      "description": "empty: with any tag or none"
      }
     },
     "additionalProperties": false
@@ -3032,6 +3293,10 @@ DOCUMENT = r"""{
       "type": "integer",
       "minimum": 0,
       "maximum": 4294967295
+     },
+     "tag": {
+      "type": "string",
+      "description": "empty: of batches with any tag or none"
      }
     },
     "additionalProperties": false
@@ -3115,6 +3380,23 @@ DOCUMENT = r"""{
       "type": "array",
       "items": {
        "$ref": "#/components/schemas/kannon.admin.v1.DkimKey"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListNodesRequest": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListNodesResponse": {
+    "type": "object",
+    "properties": {
+     "nodes": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Node"
       }
      }
     },
@@ -3218,6 +3500,57 @@ DOCUMENT = r"""{
      }
     },
     "additionalProperties": false
+   },
+   "kannon.admin.v1.Node": {
+    "type": "object",
+    "properties": {
+     "host": {
+      "type": "string"
+     },
+     "pid": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "process": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "1: the process that was started; from 2 on: those that it has started (runner.processes)"
+     },
+     "components": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      }
+     },
+     "notReady": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "those of them that do not serve now"
+     },
+     "startedAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "cpu": {
+      "type": "number",
+      "format": "double",
+      "description": "of one core, 0 to 1: the process or its busiest build worker, whichever uses more"
+     },
+     "attemptsPerSecond": {
+      "type": "number",
+      "format": "double",
+      "description": "mails tried by its sender; cpu and this over the last seconds"
+     },
+     "version": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false,
+    "description": "One process. On the bus this is its answer."
    },
    "kannon.admin.v1.ParkedMessage": {
     "type": "object",
@@ -3537,6 +3870,160 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.mailer.v1.RescheduleRequest": {
+    "type": "object",
+    "properties": {
+     "messageId": {
+      "type": "string"
+     },
+     "scheduledTime": {
+      "type": "string",
+      "format": "date-time",
+      "description": "past: now"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.mailer.v1.RescheduleResponse": {
+    "type": "object",
+    "properties": {
+     "scheduledTime": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "movedCount": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "leftCount": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "deliveries that a sender has had already, and that stay as they are"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.mailer.v1.SendRawRequest": {
+    "type": "object",
+    "properties": {
+     "message": {
+      "type": "string",
+      "contentEncoding": "base64",
+      "description": "RFC 5322, with CRLF line ends. Kannon adds Date and Message-ID where they are missing, removes Bcc and Return-Path, signs with DKIM, and passes on everything else byte for byte. One From of the key's domain is needed."
+     },
+     "recipients": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "the envelope's: addresses without display names"
+     },
+     "tracking": {
+      "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingPolicy",
+      "description": "Not set: no tracking. Set: links and the pixel of the HTML parts are rewritten. A message that is signed or encrypted is never rewritten."
+     },
+     "scheduledTime": {
+      "type": "string",
+      "format": "date-time",
+      "description": "not set or past: now"
+     },
+     "tag": {
+      "type": "string"
+     },
+     "metadata": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      }
+     },
+     "validateOnly": {
+      "type": "boolean"
+     },
+     "smtputf8": {
+      "type": "boolean",
+      "description": "the header may contain UTF-8 (RFC 6532); servers without SMTPUTF8 then refuse the mail"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.mailer.v1.SendRequest": {
+    "type": "object",
+    "properties": {
+     "sender": {
+      "$ref": "#/components/schemas/pkg.kannon.mailer.types.Sender"
+     },
+     "subject": {
+      "type": "string"
+     },
+     "html": {
+      "type": "string"
+     },
+     "templateId": {
+      "type": "string"
+     },
+     "text": {
+      "type": "string",
+      "description": "the text/plain part; may contain {{ placeholders }}. Empty: made from the HTML"
+     },
+     "recipients": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.mailer.types.Recipient"
+      }
+     },
+     "headers": {
+      "$ref": "#/components/schemas/pkg.kannon.mailer.types.Headers"
+     },
+     "attachments": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.mailer.apiv1.Attachment"
+      }
+     },
+     "globalFields": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      },
+      "description": "fill placeholders for all recipients; a recipient's own field wins"
+     },
+     "tracking": {
+      "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingPolicy"
+     },
+     "oneClickUnsubscribe": {
+      "$ref": "#/components/schemas/pkg.kannon.mailer.types.OneClickUnsubscribe"
+     },
+     "scheduledTime": {
+      "type": "string",
+      "format": "date-time",
+      "description": "not set or past: now"
+     },
+     "tag": {
+      "type": "string",
+      "description": "at most 64 characters; kept with the batch and its events, which are counted by it"
+     },
+     "metadata": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      },
+      "description": "at most 20 pairs, keys of 64 and values of 256 characters; in every event"
+     },
+     "validateOnly": {
+      "type": "boolean",
+      "description": "Check the request and store nothing: the same statuses and rejections as a send, and malformed addresses, which a send rejects later, are rejected too. The answer has no message_id. Ignores an idempotency key."
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.stats.apiv2.GetAggregatedStatsReq": {
     "type": "object",
     "properties": {
@@ -3550,6 +4037,10 @@ DOCUMENT = r"""{
      "toDate": {
       "type": "string",
       "format": "date-time"
+     },
+     "tag": {
+      "type": "string",
+      "description": "field of this project: only events of batches with this tag"
      }
     },
     "additionalProperties": false
@@ -4031,6 +4522,21 @@ DOCUMENT = r"""{
      "validateOnly": {
       "type": "boolean",
       "description": "Fields of this project. Check the request and store nothing: the same statuses and rejections as a send, and malformed addresses, which a send rejects later, are rejected too. The answer has no message_id. Ignores an idempotency key."
+     },
+     "text": {
+      "type": "string",
+      "description": "the text/plain part; may contain {{ placeholders }}. Empty: made from the HTML"
+     },
+     "tag": {
+      "type": "string",
+      "description": "at most 64 characters; kept with the batch and its events, which are counted by it"
+     },
+     "metadata": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      },
+      "description": "at most 20 pairs, keys of 64 and values of 256 characters; in every event"
      }
     },
     "additionalProperties": false
@@ -4113,6 +4619,21 @@ DOCUMENT = r"""{
      "validateOnly": {
       "type": "boolean",
       "description": "Fields of this project. Check the request and store nothing: the same statuses and rejections as a send, and malformed addresses, which a send rejects later, are rejected too. The answer has no message_id. Ignores an idempotency key."
+     },
+     "text": {
+      "type": "string",
+      "description": "the text/plain part; may contain {{ placeholders }}. Empty: made from the HTML"
+     },
+     "tag": {
+      "type": "string",
+      "description": "at most 64 characters; kept with the batch and its events, which are counted by it"
+     },
+     "metadata": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      },
+      "description": "at most 20 pairs, keys of 64 and values of 256 characters; in every event"
      }
     },
     "additionalProperties": false
@@ -4176,6 +4697,20 @@ DOCUMENT = r"""{
     "additionalProperties": false,
     "description": "Internal: the envelope and the signed message on the bus, from the dispatcher to the sender."
    },
+   "pkg.kannon.mailer.types.HeaderField": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "description": "at most 76 characters"
+     },
+     "value": {
+      "type": "string",
+      "description": "at most 2000 characters, no line break; may contain {{ placeholders }}"
+     }
+    },
+    "additionalProperties": false
+   },
    "pkg.kannon.mailer.types.Headers": {
     "type": "object",
     "properties": {
@@ -4196,11 +4731,25 @@ DOCUMENT = r"""{
       "items": {
        "type": "string"
       },
-      "description": "Field of this project: where replies go, instead of the sender. Mailboxes of any domain."
+      "description": "Fields of this project. Where replies go, instead of the sender. Mailboxes of any domain."
+     },
+     "bcc": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Further recipients, whom no header field names: each gets a copy that shows the same To. Needs `to`, or a single recipient, whose mail it copies, fields included."
+     },
+     "fields": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.mailer.types.HeaderField"
+      },
+      "description": "Further header fields, at most 50, in this order. Not those that Kannon writes itself (From, Date, DKIM-Signature, …)."
      }
     },
     "additionalProperties": false,
-    "description": "The text of the header fields To, Cc and Reply-To; it does not change the recipients."
+    "description": "Header fields of the mail. The text of To, Cc and Reply-To does not change the recipients."
    },
    "pkg.kannon.mailer.types.OneClickUnsubscribe": {
     "type": "object",
@@ -4324,6 +4873,17 @@ DOCUMENT = r"""{
      "suspectedMachine": {
       "type": "boolean",
       "description": "an open or click of a prefetcher or link scanner"
+     },
+     "tag": {
+      "type": "string",
+      "description": "of the batch; set in answers, not on the bus"
+     },
+     "metadata": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      },
+      "description": "of the batch; set in answers, not on the bus"
      }
     },
     "additionalProperties": false,
