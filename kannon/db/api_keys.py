@@ -71,8 +71,9 @@ async def insert_api_key(
 
 
 async def find_tenant(db: Database, domain: str, secret_sha256: bytes) -> KeyGrant | None:
-    """What this secret opens, of the domain or of ANY_DOMAIN; None where the key is unknown, expired or deactivated. The
-    comparison takes constant time; the time of the index look-up depends on a hash and reveals nothing of the secret."""
+    """What this secret opens, of the domain or of ANY_DOMAIN; None where the key is unknown, expired or deactivated.
+    The comparison takes constant time; the time of the index look-up depends on a hash and reveals nothing of the
+    secret."""
     async with db.acquire() as connection:
         row = await queries.find_tenant(connection, domain=domain, secret_sha256=secret_sha256)
     stored = b"" if row is None else row["secret_sha256"]

@@ -178,9 +178,9 @@ async def small_sends(
     rate = await single_mails(host, port, key)
     after = usage(pid)
     longest, _ = marks()
-    cpu = {name: (after[name].cpu - before.get(name, Usage()).cpu) / CALLS * 1000 for name in ("kannon", "postgres")}
+    cpu = {name: (after[name].cpu - before.get(name, Usage()).cpu) / CALLS * 1000 for name in ("workers", "postgres")}
     print(
-        f"{CLIENTS} clients, single mails{note}: {rate:.0f} calls/s, {cpu['kannon']:.2f} ms of the server's CPU and "
+        f"{CLIENTS} clients, single mails{note}: {rate:.0f} calls/s, {cpu['workers']:.2f} ms of the server's CPU and "
         f"{cpu['postgres']:.2f} ms of PostgreSQL's each, loop stood still {longest * 1000:.0f} ms at most"
     )
 

@@ -17,6 +17,7 @@ from kannon.components.api.parsing import Unparsed
 from kannon.components.api.rpc import CallMetadata, ClientGone, Outcome, Refusal, Rpc, refusal
 
 GrpcStream = Stream[Any, Any]
+_RESET_SECONDS = 0.05
 _ENCODINGS = "grpc-encoding: the supported encodings are identity and gzip"
 
 
@@ -56,8 +57,11 @@ class GrpcMethod:
 
 
 def _check_deadline(stream: GrpcStream, outcome: Outcome) -> None:
-    if outcome.status is Status.CANCELLED and stream.deadline is not None and not stream.deadline.time_remaining():
-        outcome.status = Status.DEADLINE_EXCEEDED  # grpclib has cancelled the call, and answers with this status
+    """grpclib cancels a call at its deadline, and answers with this status. The client gives up at the same time, and
+    its reset may arrive first."""
+    deadline = stream.deadline if outcome.status is Status.CANCELLED else None
+    if deadline is not None and deadline.time_remaining() < _RESET_SECONDS:
+        outcome.status = Status.DEADLINE_EXCEEDED
 
 
 def _metadata(stream: GrpcStream) -> CallMetadata:
