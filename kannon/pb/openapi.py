@@ -41,6 +41,10 @@ DOCUMENT = r"""{
    "description": "Addresses that a domain does not send to. Needs the admin token. The letter case of an address does not count; every other difference does."
   },
   {
+   "name": "kannon.admin.v1.Webhooks",
+   "description": "Endpoints to which Kannon posts the events of a domain, as Standard Webhooks describes. Needs the admin token."
+  },
+  {
    "name": "kannon.mailer.v1.Mailer",
    "description": "Sends of a domain, with its API key: everything that Kannon can send. Metadata `idempotency-key` (at most 255 characters): a repeat with the same key within 24 hours gets the first answer and sends nothing new."
   },
@@ -1483,6 +1487,456 @@ DOCUMENT = r"""{
     }
    }
   },
+  "/kannon.admin.v1.Webhooks/CreateEndpoint": {
+   "post": {
+    "operationId": "kannon.admin.v1.Webhooks.CreateEndpoint",
+    "tags": [
+     "kannon.admin.v1.Webhooks"
+    ],
+    "summary": "CreateEndpoint",
+    "description": "The answer is the only one with the secret. At most 20 of a domain.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.CreateEndpointRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.CreateEndpointResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Webhooks/DeleteEndpoint": {
+   "post": {
+    "operationId": "kannon.admin.v1.Webhooks.DeleteEndpoint",
+    "tags": [
+     "kannon.admin.v1.Webhooks"
+    ],
+    "summary": "DeleteEndpoint",
+    "description": "With what waits for it.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.DeleteEndpointRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.DeleteEndpointResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Webhooks/GetEndpoint": {
+   "post": {
+    "operationId": "kannon.admin.v1.Webhooks.GetEndpoint",
+    "tags": [
+     "kannon.admin.v1.Webhooks"
+    ],
+    "summary": "GetEndpoint",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetEndpointRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetEndpointResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Webhooks/ListAttempts": {
+   "post": {
+    "operationId": "kannon.admin.v1.Webhooks.ListAttempts",
+    "tags": [
+     "kannon.admin.v1.Webhooks"
+    ],
+    "summary": "ListAttempts",
+    "description": "The last 100 requests to an endpoint, the newest first.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListAttemptsRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListAttemptsResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Webhooks/ListEndpoints": {
+   "post": {
+    "operationId": "kannon.admin.v1.Webhooks.ListEndpoints",
+    "tags": [
+     "kannon.admin.v1.Webhooks"
+    ],
+    "summary": "ListEndpoints",
+    "description": "The oldest first.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListEndpointsRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListEndpointsResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Webhooks/ReplayEvents": {
+   "post": {
+    "operationId": "kannon.admin.v1.Webhooks.ReplayEvents",
+    "tags": [
+     "kannon.admin.v1.Webhooks"
+    ],
+    "summary": "ReplayEvents",
+    "description": "Queues the stored events of a span of time again, after all new ones, with the ids that they had.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ReplayEventsRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ReplayEventsResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Webhooks/RotateSecret": {
+   "post": {
+    "operationId": "kannon.admin.v1.Webhooks.RotateSecret",
+    "tags": [
+     "kannon.admin.v1.Webhooks"
+    ],
+    "summary": "RotateSecret",
+    "description": "Makes a new secret. For 24 hours requests are signed with the former one too.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.RotateSecretRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.RotateSecretResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Webhooks/SetEndpointEnabled": {
+   "post": {
+    "operationId": "kannon.admin.v1.Webhooks.SetEndpointEnabled",
+    "tags": [
+     "kannon.admin.v1.Webhooks"
+    ],
+    "summary": "SetEndpointEnabled",
+    "description": "On: what waits is due at once. Off: no further events are queued, and what waits is kept for 30 days.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.SetEndpointEnabledRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.SetEndpointEnabledResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Webhooks/TestEndpoint": {
+   "post": {
+    "operationId": "kannon.admin.v1.Webhooks.TestEndpoint",
+    "tags": [
+     "kannon.admin.v1.Webhooks"
+    ],
+    "summary": "TestEndpoint",
+    "description": "Queues an event endpoint.test, which is tried once. Its id is the request_id of its attempt.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.TestEndpointRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.TestEndpointResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
   "/kannon.mailer.v1.Mailer/Reschedule": {
    "post": {
     "operationId": "kannon.mailer.v1.Mailer.Reschedule",
@@ -2716,6 +3170,48 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.Attempt": {
+    "type": "object",
+    "properties": {
+     "at": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "requestId": {
+      "type": "string",
+      "description": "the webhook-id"
+     },
+     "type": {
+      "type": "string",
+      "description": "of the first event"
+     },
+     "events": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "status": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "0: no answer"
+     },
+     "problem": {
+      "type": "string",
+      "description": "empty: it succeeded"
+     },
+     "milliseconds": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "answer": {
+      "type": "string",
+      "description": "its first 1024 bytes"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.Batch": {
     "type": "object",
     "properties": {
@@ -2860,6 +3356,43 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.CreateEndpointRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "url": {
+      "type": "string"
+     },
+     "types": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      }
+     },
+     "maxBatch": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "0: 1; at most 100"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.CreateEndpointResponse": {
+    "type": "object",
+    "properties": {
+     "endpoint": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Endpoint"
+     },
+     "secret": {
+      "type": "string",
+      "description": "whsec_…"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.DeleteDkimKeyRequest": {
     "type": "object",
     "properties": {
@@ -2883,6 +3416,20 @@ DOCUMENT = r"""{
       "$ref": "#/components/schemas/kannon.admin.v1.DkimKey"
      }
     },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.DeleteEndpointRequest": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.DeleteEndpointResponse": {
+    "type": "object",
+    "properties": {},
     "additionalProperties": false
    },
    "kannon.admin.v1.DeleteParkedRequest": {
@@ -3075,6 +3622,70 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.Endpoint": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string"
+     },
+     "domain": {
+      "type": "string"
+     },
+     "url": {
+      "type": "string"
+     },
+     "types": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "none: all"
+     },
+     "maxBatch": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "events in one request; from 2 on the body is a list"
+     },
+     "enabled": {
+      "type": "boolean"
+     },
+     "disabledReason": {
+      "type": "string"
+     },
+     "disabledAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "createdAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "lastSuccessAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "failingSince": {
+      "type": "string",
+      "format": "date-time",
+      "description": "not set: the last request succeeded"
+     },
+     "givenUp": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$",
+      "description": "events whose last attempt failed"
+     },
+     "previousSecretUntil": {
+      "type": "string",
+      "format": "date-time"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.GetBatchRequest": {
     "type": "object",
     "properties": {
@@ -3108,6 +3719,33 @@ DOCUMENT = r"""{
        "$ref": "#/components/schemas/kannon.admin.v1.Happened"
       },
       "description": "by type, in the order of the first event; as long as events are kept"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetEndpointRequest": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetEndpointResponse": {
+    "type": "object",
+    "properties": {
+     "endpoint": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Endpoint"
+     },
+     "waiting": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$",
+      "description": "events that wait for it, counted to 100,000"
      }
     },
     "additionalProperties": false
@@ -3209,6 +3847,32 @@ DOCUMENT = r"""{
      "lastAt": {
       "type": "string",
       "format": "date-time"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListAttemptsRequest": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string"
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListAttemptsResponse": {
+    "type": "object",
+    "properties": {
+     "attempts": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Attempt"
+      }
      }
     },
     "additionalProperties": false
@@ -3380,6 +4044,28 @@ DOCUMENT = r"""{
       "type": "array",
       "items": {
        "$ref": "#/components/schemas/kannon.admin.v1.DkimKey"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListEndpointsRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string",
+      "description": "empty: of all domains"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListEndpointsResponse": {
+    "type": "object",
+    "properties": {
+     "endpoints": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Endpoint"
       }
      }
     },
@@ -3660,6 +4346,38 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.ReplayEventsRequest": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string"
+     },
+     "fromDate": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "toDate": {
+      "type": "string",
+      "format": "date-time",
+      "description": "not set: now"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ReplayEventsResponse": {
+    "type": "object",
+    "properties": {
+     "count": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.ResumeRequest": {
     "type": "object",
     "properties": {
@@ -3768,6 +4486,27 @@ DOCUMENT = r"""{
     "properties": {},
     "additionalProperties": false
    },
+   "kannon.admin.v1.RotateSecretRequest": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.RotateSecretResponse": {
+    "type": "object",
+    "properties": {
+     "endpoint": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Endpoint"
+     },
+     "secret": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.SenderDestinations": {
     "type": "object",
     "properties": {
@@ -3792,6 +4531,27 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false,
     "description": "One sender's answer on the bus."
+   },
+   "kannon.admin.v1.SetEndpointEnabledRequest": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string"
+     },
+     "enabled": {
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.SetEndpointEnabledResponse": {
+    "type": "object",
+    "properties": {
+     "endpoint": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Endpoint"
+     }
+    },
+    "additionalProperties": false
    },
    "kannon.admin.v1.SetSuppressionPolicyRequest": {
     "type": "object",
@@ -3823,7 +4583,7 @@ DOCUMENT = r"""{
      },
      "cause": {
       "type": "string",
-      "description": "bounced, complained, manual; empty in AddSuppressions: manual"
+      "description": "bounced, complained, manual, unsubscribed; empty in AddSuppressions: manual"
      },
      "since": {
       "type": "string",
@@ -3865,6 +4625,24 @@ DOCUMENT = r"""{
       "type": "string"
      },
      "host": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.TestEndpointRequest": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.TestEndpointResponse": {
+    "type": "object",
+    "properties": {
+     "eventId": {
       "type": "string"
      }
     },
