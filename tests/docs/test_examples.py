@@ -25,8 +25,8 @@ from tests.support.webhooks import add_endpoint, make, running
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "api.md").read_text()
 ROWS = dict(re.findall(r"^\| ([A-Za-z0-9]+) \| `(.*)` \|$", TEXT, re.M))
-[PYTHON] = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
-[JAVASCRIPT] = re.findall(r"^```js\n(.*?)^```", TEXT, re.M | re.S)
+HTTPX, PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
+FETCH, JAVASCRIPT = re.findall(r"^```js\n(.*?)^```", TEXT, re.M | re.S)
 METHODS = [method.name for service in SERVICES for method in service.methods]
 
 # This server refuses these: the domain exists, the template is in use, the key signs, no address is suppressed, and
@@ -107,3 +107,20 @@ async def test_the_javascript_example_runs(api: RunningApi, db: Database, tmp_pa
     async with db.acquire() as connection:
         subjects = await connection.fetch("SELECT subject FROM messages ORDER BY created_at")
     assert [row["subject"] for row in subjects] == ["Hello {{ name }}", "Hello again"]
+
+
+@pytest.mark.parametrize(("program", "text"), [(sys.executable, HTTPX), ("node", FETCH)], ids=["httpx", "fetch"])
+async def test_the_examples_over_http_run(
+    api: RunningApi, db: Database, tmp_path: Path, program: str, text: str
+) -> None:
+    if shutil.which(program) is None and os.environ.get("KANNON_SKIP_INTEROP") == "1":
+        pytest.skip(f"{program} is not installed")
+    await api.create_domain("example.com")
+    key = (await api.create_key("example.com"))["authorization"]
+    secret = base64.b64decode(key.removeprefix("Basic ")).decode().partition(":")[2]
+    (tmp_path / "example").write_text(text)
+    env = os.environ | {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_KEY": secret}
+    done = await anyio.run_process([program, str(tmp_path / "example")], env=env)
+    async with db.acquire() as connection:
+        message_id = await connection.fetchval("SELECT message_id FROM messages")
+    assert done.stdout.decode().split()[0] == message_id
