@@ -176,7 +176,7 @@ class AcceptService:
             html_bytes = await store.template_bytes(request.template_id, tenant.domain)
         check_template(request, html_bytes)
         check_rest(request, tenant, self._limits, html_bytes or 0)
-        if request.content.unsubscribe_url == "" and not (self._suppression and tenant.suppresses):
+        if request.content.unsubscribe_url == "" and not self._suppression:
             raise InvalidArgument(
                 "one_click_unsubscribe.url_template",
                 "must be given while suppression is off: Kannon's own link suppresses the address",

@@ -393,3 +393,12 @@ async def test_a_send_succeeds_although_the_validator_cannot_be_notified(db: Dat
         key = await tenant(api)
         answer = await api.mailer.SendHTML(a_send(), metadata=key)
     assert answer.accepted_count == 1
+
+
+async def test_kannons_own_unsubscribe_link_needs_no_url_and_no_earlier_suppression(db: Database) -> None:
+    async with running_api(db) as api:
+        key = await tenant(api)
+        sent = await api.mailer.SendHTML(a_send(one_click_unsubscribe=OneClickUnsubscribe()), metadata=key)
+    assert sent.accepted_count > 0
+    [batch] = await rows(db, "messages")
+    assert (batch["own_unsubscribe"], batch["unsubscribe_url"]) == (True, "")
