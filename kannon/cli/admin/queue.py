@@ -224,5 +224,7 @@ def _destination_row(each: Destination) -> list[str]:
 
 
 def _last(delivery: Delivery) -> str:
-    parts = (delivery.last_stage, str(delivery.last_code or ""), delivery.last_text, delivery.last_host)
+    # The text of a failure without a reply begins with its stage.
+    stage = "" if delivery.last_text.startswith(f"{delivery.last_stage}:") else delivery.last_stage
+    parts = (stage, str(delivery.last_code or ""), delivery.last_text, delivery.last_host)
     return " ".join(part for part in parts if part)

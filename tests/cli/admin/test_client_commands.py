@@ -366,6 +366,12 @@ async def test_queue_why_explains_why_a_mail_has_not_arrived(kannon: Command, db
     async with settlement(db) as rows:
         await rows.reschedule([Deferral(row.id, 1, at + timedelta(minutes=5), 451, "rcpt", "mx.b.de", "later")])
     assert (await first_line()).endswith("; tried once, last reply: rcpt 451 later mx.b.de")
+    async with db.acquire() as connection:
+        await connection.execute(
+            "UPDATE sending_pool_emails"
+            " SET last_code = 0, last_stage = 'dns', last_host = '', last_text = 'dns: no answer'"
+        )
+    assert (await first_line()).endswith("; tried once, last reply: dns: no answer")
     event = Event("e", EventType.ERROR, "example.com", message_id, "a@b.de", at, delivery_id=row.id, attempt=1,
                   code=451, text="later", stage="rcpt", host="mx.b.de")  # fmt: skip
     end = replace(event, event_id="f", type=EventType.FAILED, at=at + timedelta(seconds=1), text="gave up")
