@@ -15,6 +15,15 @@ pytestmark = needs_root
 
 CONFIG = "/etc/kannon/kannon.toml"
 DEB = "/root/kannon.deb"
+SMARTHOST = r"[Service]\nLoadCredential=smarthost:/etc/kannon/smarthost\n"
+ROUTE = """
+[[sender.routes]]
+domain = "smarthost.example"
+host = "127.0.0.1"
+tls = "verify"
+username = "u"
+password_file = "/run/credentials/kannon.service/smarthost"
+"""
 
 
 @pytest.fixture
@@ -46,9 +55,13 @@ def until(copy: Machine, name: str, expected: str) -> None:
 
 
 def test_the_service_runs_from_install_to_uninstall(installed: Machine) -> None:
-    """With a port below 1024, a secret from a file, its permissions, and one upgrade."""
+    """With a port below 1024, secrets from files (a smarthost's as operating.md says), permissions, and one upgrade."""
     installed.sh(rf"sed -i 's/^listen = .*:2525\"$/listen = \"127.0.0.1:25\"/' {CONFIG}")
     installed.sh("umask 077; echo from-a-credential > /etc/kannon/credentials/api.admin_token")
+    drop_in = "/etc/systemd/system/kannon.service.d"
+    installed.sh(f"mkdir -p {drop_in}; printf '{SMARTHOST}' > {drop_in}/smarthost.conf; systemctl daemon-reload")
+    installed.sh(f"sed -i '/^routes = /d' {CONFIG}")
+    installed.sh(f"umask 077; echo hunter2 > /etc/kannon/smarthost; cat >> {CONFIG} <<'END'\n{ROUTE}END\n")
     started = installed.run("systemctl", "enable", "--now", "kannon")  # returns when READY=1 has come
     assert started.code == 0, journal(installed)
     assert show(installed, "StatusText") == "ready"
