@@ -43,7 +43,7 @@ COMMANDS = {
 PANELS = {
     "Run it": ("serve", "check", "demo", "sandbox", "health", "nodes", "doctor"),
     "Send": ("domains", "keys", "templates", "send"),
-    "What became of it": ("batches", "queue", "stats", "suppressions", "dead-letters"),
+    "What became of it": ("batches", "queue", "stats", "suppressions", "webhooks", "dead-letters"),
     "This machine": ("install", "uninstall", "backup", "restore", "migrate", "version"),
 }
 """The panels of the help. A command that stands in none is in a panel of its own at the end."""

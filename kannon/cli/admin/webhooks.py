@@ -6,8 +6,10 @@ from typing import Annotated
 import anyio
 import typer
 
+from kannon.cli.completion import complete_domain
 from kannon.cli.connection import Session, client_command
-from kannon.cli.output import local_time
+from kannon.cli.output import Output, Total
+from kannon.cli.table import prose
 from kannon.cli.timeparse import parse_time
 from kannon.errors import OperatorError, Unavailable
 from kannon.mail.webhook import MAX_BATCH
@@ -19,7 +21,7 @@ _TEST_SECONDS = 30.0  # the component posts at once, and waits 15 s for an answe
 _LOOK_SECONDS = 0.2
 _SHOWN_ANSWER = 60
 
-Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False)]
+Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False, autocompletion=complete_domain)]
 EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT", show_default=False)]
 
 
@@ -39,16 +41,21 @@ async def add(
     wanted = [name.strip() for name in types.split(",") if name.strip()]
     created = await session.admin.create_endpoint(domain, url, types=wanted, max_batch=max_batch)
     session.output.lines(f"{created.endpoint.id}\nsecret: {created.secret}", created)
+    session.output.next(f"kannon webhooks test {created.endpoint.id}")
 
 
 @client_command(app, "list")
 async def list_(
-    session: Session, domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", show_default=False)] = ""
+    session: Session,
+    domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", show_default=False, autocompletion=complete_domain)] = "",
 ) -> None:
     """List the endpoints of a domain, or of all domains."""
     endpoints = await session.admin.list_endpoints(domain)
-    rows = [[e.id, e.domain, e.url, _state(e), ", ".join(e.types) or "all"] for e in endpoints]
-    session.output.table(["endpoint", "domain", "url", "state", "types"], rows, {"endpoints": endpoints})
+    rows = [[e.id, e.domain, e.url, _state(session.output, e), ", ".join(e.types) or "all"] for e in endpoints]
+    columns = ["endpoint", "domain", "url", prose("state"), prose("types")]
+    session.output.table(columns, rows, {"endpoints": endpoints}, Total("endpoint", "endpoints"))
+    if rows:
+        session.output.next(f"kannon webhooks show {rows[0][0]}")
 
 
 @client_command(app, "show")
@@ -70,16 +77,23 @@ async def show(
         ["url", about.url],
         ["types", ", ".join(about.types) or "all"],
         ["events in a request", str(about.max_batch)],
-        ["state", _state(about)],
+        ["state", _state(session.output, about)],
         ["waiting", str(found.waiting)],
         ["given up", str(about.given_up)],
-        ["last success", local_time(about.last_success_at) if about.HasField("last_success_at") else "none"],
+        ["last success", session.output.time(about.last_success_at) if about.HasField("last_success_at") else "none"],
     ]
     session.output.table(["", ""], rows, None)
     session.output.table(
-        ["at", "events", "first", "result", "ms", "answer"],
+        ["at", "events", "first", prose("result"), "ms", prose("answer")],
         [
-            [local_time(a.at), str(a.events), a.type, _result(a), str(a.milliseconds), a.answer[:_SHOWN_ANSWER]]
+            [
+                session.output.time(a.at),
+                str(a.events),
+                a.type,
+                _result(a),
+                str(a.milliseconds),
+                a.answer[:_SHOWN_ANSWER],
+            ]
             for a in shown
         ],
         None,
@@ -149,11 +163,11 @@ async def remove(session: Session, endpoint: EndpointId) -> None:
     session.output.lines(f"{endpoint} is removed", {"removed": endpoint})
 
 
-def _state(endpoint: Endpoint) -> str:
+def _state(output: Output, endpoint: Endpoint) -> str:
     if not endpoint.enabled:
-        return f"off since {local_time(endpoint.disabled_at)}: {endpoint.disabled_reason}"
+        return f"off since {output.time(endpoint.disabled_at)}: {endpoint.disabled_reason}"
     if endpoint.HasField("failing_since"):
-        return f"failing since {local_time(endpoint.failing_since)}"
+        return f"failing since {output.time(endpoint.failing_since)}"
     return "on"
 
 
