@@ -25,6 +25,10 @@ DOCUMENT = r"""{
    "description": "The DKIM keys of a domain and their rotation. Needs the admin token. A new key is `next`. It is `active` while it signs (at most one per algorithm), `retired` after that while its record must stay for mail under way, and finally `deleted`. A selector is never used twice."
   },
   {
+   "name": "kannon.admin.v1.Keys",
+   "description": "API keys with scopes, networks and quotas, and the quota of a domain. Needs the admin token. Keys of pkg.kannon.admin.apiv1.Api are the same keys; one that is created there has the scope `send`."
+  },
+  {
    "name": "kannon.admin.v1.Nodes",
    "description": "The processes of an installation: what each runs, where, since when, and how busy it is. Needs the admin token."
   },
@@ -51,6 +55,10 @@ DOCUMENT = r"""{
   {
    "name": "kannon.stats.apiv2.StatsApiV2",
    "description": ""
+  },
+  {
+   "name": "kannon.stats.v1.Events",
+   "description": "The events of a domain in the order in which they are stored. Takes the admin token, or an API key of the domain with the scope `read`. Anonymous opens and clicks are only counted, so they are not here; nor are events that a version before this service has stored (StatsApiV1 has them)."
   },
   {
    "name": "pkg.kannon.admin.apiv1.Api",
@@ -470,6 +478,306 @@ DOCUMENT = r"""{
        "application/json": {
         "schema": {
          "$ref": "#/components/schemas/kannon.admin.v1.RetireDkimKeyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Keys/CreateKey": {
+   "post": {
+    "operationId": "kannon.admin.v1.Keys.CreateKey",
+    "tags": [
+     "kannon.admin.v1.Keys"
+    ],
+    "summary": "CreateKey",
+    "description": "Only this answer has the secret.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.CreateKeyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.CreateKeyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Keys/GetDomainQuota": {
+   "post": {
+    "operationId": "kannon.admin.v1.Keys.GetDomainQuota",
+    "tags": [
+     "kannon.admin.v1.Keys"
+    ],
+    "summary": "GetDomainQuota",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetDomainQuotaRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetDomainQuotaResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Keys/GetKey": {
+   "post": {
+    "operationId": "kannon.admin.v1.Keys.GetKey",
+    "tags": [
+     "kannon.admin.v1.Keys"
+    ],
+    "summary": "GetKey",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetKeyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetKeyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Keys/ListKeys": {
+   "post": {
+    "operationId": "kannon.admin.v1.Keys.ListKeys",
+    "tags": [
+     "kannon.admin.v1.Keys"
+    ],
+    "summary": "ListKeys",
+    "description": "Newest first.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListKeysRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListKeysResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Keys/SetDomainQuota": {
+   "post": {
+    "operationId": "kannon.admin.v1.Keys.SetDomainQuota",
+    "tags": [
+     "kannon.admin.v1.Keys"
+    ],
+    "summary": "SetDomainQuota",
+    "description": "For all keys of the domain together, and for the administrator's sends.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.SetDomainQuotaRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.SetDomainQuotaResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Keys/UpdateKey": {
+   "post": {
+    "operationId": "kannon.admin.v1.Keys.UpdateKey",
+    "tags": [
+     "kannon.admin.v1.Keys"
+    ],
+    "summary": "UpdateKey",
+    "description": "Changes what is set. Holds in every process within a second.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.UpdateKeyRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.UpdateKeyResponse"
         }
        }
       }
@@ -2137,6 +2445,56 @@ DOCUMENT = r"""{
     }
    }
   },
+  "/kannon.stats.v1.Events/List": {
+   "post": {
+    "operationId": "kannon.stats.v1.Events.List",
+    "tags": [
+     "kannon.stats.v1.Events"
+    ],
+    "summary": "List",
+    "description": "A page after a cursor. Read on with next_cursor until `more` is false. A page may have fewer events than asked for, even none, when few events match; `more` is then still true.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.stats.v1.ListEventsRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.stats.v1.ListEventsResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
   "/pkg.kannon.admin.apiv1.Api/CreateAPIKey": {
    "post": {
     "operationId": "pkg.kannon.admin.apiv1.Api.CreateAPIKey",
@@ -3393,6 +3751,51 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.CreateKeyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "name": {
+      "type": "string"
+     },
+     "expiresAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "scopes": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "empty: send"
+     },
+     "networks": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "addresses or networks in CIDR form, IPv4 or IPv6"
+     },
+     "quota": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Quota"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.CreateKeyResponse": {
+    "type": "object",
+    "properties": {
+     "key": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Key"
+     },
+     "secret": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.DeleteDkimKeyRequest": {
     "type": "object",
     "properties": {
@@ -3723,6 +4126,24 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.GetDomainQuotaRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetDomainQuotaResponse": {
+    "type": "object",
+    "properties": {
+     "quota": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Quota"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.GetEndpointRequest": {
     "type": "object",
     "properties": {
@@ -3746,6 +4167,27 @@ DOCUMENT = r"""{
       "format": "uint64",
       "pattern": "^[0-9]{1,19}$",
       "description": "events that wait for it, counted to 100,000"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetKeyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "id": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetKeyResponse": {
+    "type": "object",
+    "properties": {
+     "key": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Key"
      }
     },
     "additionalProperties": false
@@ -3847,6 +4289,66 @@ DOCUMENT = r"""{
      "lastAt": {
       "type": "string",
       "format": "date-time"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.Key": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string"
+     },
+     "key": {
+      "type": "string",
+      "description": "masked: its first 8 characters and \"...\""
+     },
+     "name": {
+      "type": "string"
+     },
+     "domain": {
+      "type": "string"
+     },
+     "createdAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "expiresAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "isActive": {
+      "type": "boolean"
+     },
+     "deactivatedAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "scopes": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "send, read, suppressions, templates, webhooks"
+     },
+     "networks": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "CIDR; empty: from everywhere"
+     },
+     "quota": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Quota"
+     },
+     "lastUsedAt": {
+      "type": "string",
+      "format": "date-time",
+      "description": "up to ten seconds late; not set: never"
+     },
+     "lastUsedFrom": {
+      "type": "string",
+      "description": "address"
      }
     },
     "additionalProperties": false
@@ -4071,6 +4573,49 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.ListKeysRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "onlyActive": {
+      "type": "boolean"
+     },
+     "skip": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "at most 1000; 0: 100"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListKeysResponse": {
+    "type": "object",
+    "properties": {
+     "keys": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Key"
+      }
+     },
+     "total": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.ListNodesRequest": {
     "type": "object",
     "properties": {},
@@ -4183,6 +4728,19 @@ DOCUMENT = r"""{
       ],
       "format": "int64",
       "pattern": "^-?[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.Networks": {
+    "type": "object",
+    "properties": {
+     "networks": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "empty: from everywhere"
      }
     },
     "additionalProperties": false
@@ -4317,6 +4875,31 @@ DOCUMENT = r"""{
      }
     },
     "additionalProperties": false
+   },
+   "kannon.admin.v1.Quota": {
+    "type": "object",
+    "properties": {
+     "perSecond": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "0: no limit"
+     },
+     "perDay": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "0: no limit"
+     }
+    },
+    "additionalProperties": false,
+    "description": "Mails of accepted recipients. Counted over all processes; the day begins at 00:00 UTC."
    },
    "kannon.admin.v1.RemoveSuppressionsRequest": {
     "type": "object",
@@ -4507,6 +5090,19 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.Scopes": {
+    "type": "object",
+    "properties": {
+     "scopes": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "one or more"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.SenderDestinations": {
     "type": "object",
     "properties": {
@@ -4531,6 +5127,27 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false,
     "description": "One sender's answer on the bus."
+   },
+   "kannon.admin.v1.SetDomainQuotaRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "quota": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Quota"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.SetDomainQuotaResponse": {
+    "type": "object",
+    "properties": {
+     "quota": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Quota"
+     }
+    },
+    "additionalProperties": false
    },
    "kannon.admin.v1.SetEndpointEnabledRequest": {
     "type": "object",
@@ -4644,6 +5261,39 @@ DOCUMENT = r"""{
     "properties": {
      "eventId": {
       "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.UpdateKeyRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "id": {
+      "type": "string"
+     },
+     "name": {
+      "type": "string"
+     },
+     "scopes": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Scopes"
+     },
+     "networks": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Networks"
+     },
+     "quota": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Quota"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.UpdateKeyResponse": {
+    "type": "object",
+    "properties": {
+     "key": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Key"
      }
     },
     "additionalProperties": false
@@ -4831,6 +5481,117 @@ DOCUMENT = r"""{
       "items": {
        "$ref": "#/components/schemas/pkg.kannon.stats.types.StatsAggregated"
       }
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.stats.v1.ListEventsRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string",
+      "description": "with a key: empty, or its own; with the admin token empty: all domains"
+     },
+     "types": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "empty: all"
+     },
+     "messageId": {
+      "type": "string",
+      "description": "only of this batch"
+     },
+     "email": {
+      "type": "string",
+      "description": "only of this recipient, in any letter case"
+     },
+     "tag": {
+      "type": "string",
+      "description": "only of sends with this tag"
+     },
+     "cursor": {
+      "type": "string",
+      "description": "empty: from the oldest, or with newest_first from the newest"
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "at most 1000; 0: 100"
+     },
+     "newestFirst": {
+      "type": "boolean",
+      "description": "the cursor then leads to older events"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.stats.v1.ListEventsResponse": {
+    "type": "object",
+    "properties": {
+     "events": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.stats.types.Stats"
+      }
+     },
+     "nextCursor": {
+      "type": "string"
+     },
+     "more": {
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.stats.v1.WatchEventsRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string",
+      "description": "with a key: empty, or its own; with the admin token empty: all domains"
+     },
+     "types": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "empty: all"
+     },
+     "messageId": {
+      "type": "string",
+      "description": "only of this batch"
+     },
+     "tag": {
+      "type": "string",
+      "description": "only of sends with this tag"
+     },
+     "cursor": {
+      "type": "string",
+      "description": "empty: events that are stored from now on. \"0\": from the oldest"
+     },
+     "email": {
+      "type": "string",
+      "description": "only of this recipient, in any letter case"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.stats.v1.WatchEventsResponse": {
+    "type": "object",
+    "properties": {
+     "events": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/pkg.kannon.stats.types.Stats"
+      },
+      "description": "none: only the cursor moves, at the start and from time to time"
+     },
+     "cursor": {
+      "type": "string",
+      "description": "after the last of them"
      }
     },
     "additionalProperties": false
