@@ -1,109 +1,31 @@
-"""One inbound SMTP connection: commands, replies and their limits.
+"""One inbound connection: a kannon.smtp_server session that takes reports and mail to the postmaster.
 
-In: an accepted connection and a MailHandler. Out: replies; a message goes to the MailHandler, and 250 is sent once it
-is stored. dialogue.py adapts aiosmtpd; this module adds deadlines for each phase, limits of commands and errors, DATA
-in bounded memory, and replies without versions or exception texts.
+In: recipients and messages. Out: replies; a message goes to the MailHandler, and 250 is sent once it is stored.
 """
 
-import asyncio
-import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from kannon.components.smtp.content import TooMuchData, count_hops, read_content
-from kannon.components.smtp.dialogue import Dialogue, Ended, Transaction
 from kannon.components.smtp.handler import MailHandler
-from kannon.components.smtp.limits import Limits, Memory
+from kannon.components.smtp.hops import count_hops
 from kannon.components.smtp.postmaster import MailboxFull
 from kannon.errors import Unavailable
 from kannon.metrics.names import SessionResult
+from kannon.smtp_server import ServerSession, Shared
+from kannon.smtp_server.dialogue import Transaction
+from kannon.smtp_server.session import OnSession
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """The part that all sessions of a server share."""
+class InboundSession(ServerSession):
+    """It is proven by a recipient that was accepted, which takes a signed address or one that is ours."""
 
-    handler: MailHandler
-    limits: Limits
-    memory: Memory
-    hostname: str
-    tls: ssl.SSLContext | None
-
-
-class SmtpSession(Dialogue):
-    """`on_progress` is called when a recipient was accepted or a message stored; `on_close` once, when the connection
-    is closed."""
-
-    def __init__(
-        self, shared: Shared, on_progress: Callable[["SmtpSession"], None], on_close: Callable[["SmtpSession"], None]
-    ) -> None:
-        super().__init__(shared.hostname, shared.tls, shared.limits)
-        self._handler = shared.handler
-        self._memory = shared.memory
-        self._on_progress = on_progress
-        self._on_close = on_close
-        self._deadline: asyncio.TimerHandle | None = None
-        self._replies = 0
-        self._errors = 0
-        self._draining = False
-        self._lost = False
-        self.result = SessionResult.IDLE
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._deadline = self.loop.call_later(self._limits.session_seconds, self._timeout_cb)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._lost:
-            return
-        self._lost = True
-        if self._deadline is not None:
-            self._deadline.cancel()
-        super().connection_lost(error)
-        self._on_close(self)
-
-    def drain(self) -> None:
-        """Lets the open transaction end; no other begins."""
-        self._draining = True
-        if not self.in_transaction:
-            self.end("421 4.3.2 Shutting down")
-
-    async def push(self, status: str | bytes) -> None:
-        """Counts replies and errors. Raises Ended at a limit, and when the session has ended."""
-        if self.ending:
-            raise Ended
-        line = status.encode("ascii", "replace") if isinstance(status, str) else status
-        await super().push(line.replace(b"\r", b" ").replace(b"\n", b" "))
-        if line[3:4] == b"-":
-            return
-        self._replies += 1
-        self._errors += line[:1] in b"45"
-        if self._errors >= self._limits.max_errors:
-            self.end("421 4.7.0 Too many errors")
-        elif self._replies >= self._limits.max_commands:
-            self.end("421 4.7.0 Too many commands")
-        elif self._draining and not self.in_transaction:
-            self.end("421 4.3.2 Shutting down")
-        if self.ending:
-            raise Ended
-
-    async def handle_exception(self, error: Exception) -> str:
-        """A bug, ours or aiosmtpd's. The reply has no details."""
-        log.error("SMTP session failed", peer=self.peer, exc_info=error)
-        return "451 4.3.0 Local error, try again later"
-
-    async def handle_EHLO(
-        self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
-    ) -> list[str]:
-        session.host_name = hostname
-        offered = [line for line in responses[1:] if not line.startswith(("250-AUTH", "250 HELP"))]
-        return [responses[0], *offered, "250 ENHANCEDSTATUSCODES"]
+    def __init__(self, shared: Shared, handler: MailHandler, on_progress: OnSession, on_close: OnSession) -> None:
+        super().__init__(shared, on_progress, on_close)
+        self._handler = handler
 
     async def handle_MAIL(
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
@@ -122,84 +44,31 @@ class SmtpSession(Dialogue):
             recipient = await self._handler.find_recipient(address)
         except Unavailable as error:
             log.warning("cannot look up recipient", peer=self.peer, reason=str(error))
-            self._note(SessionResult.DEFERRED)
+            self.note(SessionResult.DEFERRED)
             return "451 4.3.0 Not able to look that up now, try again later"
         if recipient is None:
             log.info("recipient rejected", peer=self.peer)
-            self._note(SessionResult.REJECTED)
+            self.note(SessionResult.REJECTED)
             return "550 5.1.1 No such address here"
         transaction.recipients.append(recipient)
         transaction.rcpt_tos.append(address)
         self._on_progress(self)
         return "250 2.1.5 OK"
 
-    async def handle_RSET(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
-        return "250 2.0.0 OK"
-
-    async def handle_NOOP(self, _server: SMTP, _session: Session, _envelope: Envelope, _arg: str | None) -> str:
-        return "250 2.0.0 OK"
-
-    async def smtp_QUIT(self, _arg: str | None) -> None:
-        self.end("221 2.0.0 Bye")
-        raise Ended
-
-    async def smtp_VRFY(self, _arg: str) -> None:
-        await self.push("252 2.1.5 Send some mail and see")  # RFC 5321 §3.5.3
-
-    async def smtp_HELP(self, _arg: str) -> None:
-        await self.push("214 2.0.0 RFC 5321")
-
-    async def smtp_EXPN(self, _arg: str) -> None:
-        await self.push("502 5.5.1 Not implemented")
-
-    async def smtp_AUTH(self, _arg: str) -> None:
-        await self.push("502 5.5.1 Not implemented")
-
-    async def smtp_DATA(self, arg: str | None) -> None:
-        if await self.check_helo_needed():
-            return
-        transaction = self.envelope
-        if arg:
-            await self.push("501 5.5.4 DATA takes no argument")
-            return
-        if not isinstance(transaction, Transaction) or not transaction.recipients:
-            await self.push("503 5.5.1 Need a recipient first")
-            return
-        self.restart_timer(self._limits.data_seconds)
-        await self.push("354 End data with <CR><LF>.<CR><LF>")
-        content = bytearray()
-        try:
-            refusal = await read_content(self.reader, content, self._limits, self._memory)
-            self.restart_timer(self._limits.store_seconds)
-            reply = refusal or await self._store(transaction, bytes(content))
-        except TooMuchData:
-            self.end("421 4.3.4 Message far too large")
-            raise Ended from None
-        finally:
-            self._memory.release(len(content))
-        self.end_transaction()
-        await self.push(reply)
-        self.restart_timer()
-
-    async def _store(self, transaction: Transaction, content: bytes) -> str:
+    async def store(self, transaction: Transaction, content: bytes) -> str:
         if count_hops(content) > self._limits.max_received:
-            self._note(SessionResult.REJECTED)
+            self.note(SessionResult.REJECTED)
             return "554 5.4.6 Too many hops"  # RFC 5321 §6.3
         try:
             await self._handler.store(transaction.recipients, transaction.mail_from or "<>", self.peer, content)
         except MailboxFull:
             log.warning("postmaster mailbox is full", peer=self.peer)
-            self._note(SessionResult.DEFERRED)
+            self.note(SessionResult.DEFERRED)
             return "452 4.3.1 Mailbox full"
         except Unavailable as error:
             log.warning("cannot store message", peer=self.peer, reason=str(error))
-            self._note(SessionResult.DEFERRED)
+            self.note(SessionResult.DEFERRED)
             return "451 4.3.0 Not able to store it now, try again later"
-        self._note(SessionResult.STORED)
+        self.note(SessionResult.STORED)
         self._on_progress(self)
         return "250 2.0.0 OK"
-
-    def _note(self, result: SessionResult) -> None:
-        """The first one in the order of SessionResult stays."""
-        order = list(SessionResult)
-        self.result = min(self.result, result, key=order.index)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kannon.components.smtp.limits import ConnectionLimiter, Limits
+from kannon.smtp_server.limits import ConnectionLimiter, Limits
 from tests.support.inbound import DOMAIN, FAILURE, Peer, Running, bounce_to, running
 from tests.support.patience import patience
 

@@ -1,17 +1,13 @@
 """Reads the content of a message after DATA, in bounded memory.
 
 In: the peer's input. Out: the content without dot-stuffing, or the reply that refuses it.
-Message smuggling: only CRLF.CRLF ends a message. A bare LF or CR is content, never a line end (RFC 5321 §2.3.8), and
-this server relays nothing, so no other server can read the content in another way.
+Message smuggling: only CRLF.CRLF ends a message. A bare LF or CR is content, never a line end (RFC 5321 §2.3.8). smtp
+relays nothing, and submission refuses such content, so no other server can read it in another way.
 """
 
 import asyncio
-import re
 
-from kannon.components.smtp.limits import Limits, Memory
-
-_MAX_HEADER = 128 << 10  # where Received lines are counted
-_RECEIVED = re.compile(rb"(?im)^received[ \t]*:")
+from kannon.smtp_server.limits import Limits, Memory
 
 
 class TooMuchData(Exception):
@@ -52,9 +48,3 @@ async def read_content(reader: asyncio.StreamReader, content: bytearray, limits:
         elif content:
             memory.release(len(content))
             content.clear()
-
-
-def count_hops(content: bytes) -> int:
-    """The Received lines of the header."""
-    header = content[:_MAX_HEADER].partition(b"\r\n\r\n")[0]
-    return len(_RECEIVED.findall(header))

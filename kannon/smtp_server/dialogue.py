@@ -19,9 +19,8 @@ from typing import Any, ClassVar, cast
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope
 
-from kannon.components.smtp.handler import Recipient
-from kannon.components.smtp.limits import Limits
 from kannon.log import describe
+from kannon.smtp_server.limits import Limits
 
 log = structlog.get_logger()
 
@@ -34,11 +33,11 @@ _BARE = re.compile(r'([^<>"\s]{1,320})(?:[ \t]+(.*))?', re.DOTALL)
 
 
 class Transaction(Envelope):
-    """The current mail transaction, with what the MailHandler found for each recipient."""
+    """The current mail transaction. `recipients` holds what the subclass of the dialogue found for each."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.recipients: list[Recipient] = []
+        self.recipients: list[Any] = []
 
 
 class Ended(ConnectionResetError):
@@ -70,6 +69,7 @@ class Dialogue(SMTP):
         )
         self._limits = limits
         self._handshaking = False
+        self._opening: asyncio.Task[None] | None = None
         self.ending = False
         self.peer = ""
         self.busy_since = time.monotonic()
@@ -89,7 +89,7 @@ class Dialogue(SMTP):
 
     def end(self, last_reply: str) -> None:
         """Sends the reply and closes. A peer that does not read is cut off after `linger_seconds`."""
-        if self.ending or self.transport is None:
+        if self.ending or (self.transport is None and not self._handshaking):
             return
         self.ending = True
         if self._handshaking:
@@ -128,7 +128,7 @@ class Dialogue(SMTP):
 
     @property
     def has_recipient(self) -> bool:
-        """A recipient was accepted, which takes a signed address or one that is ours."""
+        """A recipient was accepted."""
         return isinstance(self.envelope, Transaction) and bool(self.envelope.recipients)
 
     @property
@@ -145,6 +145,37 @@ class Dialogue(SMTP):
 
     # TLS
 
+    def begin_with_tls(self, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
+        """RFC 8314 §3.3: the handshake comes before the greeting. Call it in place of `connection_made`."""
+        peername = transport.get_extra_info("peername")
+        self.peer = str(peername[0]) if peername else ""
+        self._original_transport = transport
+        self._handshaking = True
+        self._opening = self.loop.create_task(self._open_tls(transport, tls))
+        self._opening.add_done_callback(_retrieve)
+
+    async def _open_tls(self, clear: asyncio.Transport, context: ssl.SSLContext) -> None:
+        tls = await self._shake_hands(clear, context)
+        if tls is None or self.ending:
+            self.abort()
+            self.connection_lost(None)
+            return
+        self.connection_made(tls)
+        self._tls_protocol = tls.get_extra_info("ssl_object")
+        if self.session is not None:
+            self.session.ssl = {"ssl_object": self._tls_protocol}
+
+    async def _shake_hands(self, clear: asyncio.WriteTransport, context: ssl.SSLContext) -> asyncio.Transport | None:
+        seconds = self._limits.tls_seconds
+        self._handshaking = True
+        try:
+            return await self.loop.start_tls(clear, self, context, server_side=True, ssl_handshake_timeout=seconds)
+        except (OSError, ssl.SSLError) as error:
+            log.info("TLS handshake failed", peer=self.peer, reason=str(error))
+            return None
+        finally:
+            self._handshaking = False
+
     async def smtp_STARTTLS(self, arg: str) -> None:
         if arg:
             await self.push("501 5.5.4 STARTTLS takes no argument")
@@ -159,17 +190,8 @@ class Dialogue(SMTP):
         # RFC 3207 §4.2: discard what the client said in the clear, including unread input.
         self._reader._buffer.clear()  # type: ignore[attr-defined]  # asyncio has no public way to discard input
         clear = self._original_transport = cast(asyncio.WriteTransport, self.transport)
-        seconds = self._limits.tls_seconds
-        self._reset_timeout(seconds)
-        self._handshaking = True
-        try:
-            transport = await self.loop.start_tls(
-                clear, self, self.tls_context, server_side=True, ssl_handshake_timeout=seconds
-            )
-        except (OSError, ssl.SSLError) as error:
-            log.info("TLS handshake failed", peer=self.peer, reason=str(error))
-            transport = None
-        self._handshaking = False
+        self._reset_timeout(self._limits.tls_seconds)
+        transport = await self._shake_hands(clear, self.tls_context)
         if transport is None:
             # asyncio calls no connection_lost for a connection that is lost in the handshake.
             self.abort()
