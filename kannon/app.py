@@ -202,7 +202,7 @@ def _entries(enabled: Sequence[str]) -> tuple[list[ComponentEntry], frozenset[Ne
 async def _open_pools(url: str, size: int, enabled: Sequence[str]) -> tuple[Database, Database]:
     """For calls of the API, and for everything else."""
     url = url or "postgres://"
-    calls = size - size // 2 if "api" in enabled else 0
+    calls = size - size // 2 if {"api", "submission"} & set(enabled) else 0
     db = await open_database(url, pool_size=max(1, calls), name="kannon api")
     # Background work has few tasks, and its statements have limits: a wait for a connection ends by itself.
     return db, await open_database(url, pool_size=size - calls, acquire_timeout=None)

@@ -14,6 +14,8 @@ from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
+from kannon.accept.limiter import PLACES, SendLimiter
+from kannon.accept.service import AcceptService
 from kannon.bus.bus import Bus
 from kannon.components.api import Api, ApiSettings
 from kannon.components.bump import Bump
@@ -29,10 +31,11 @@ from kannon.components.sender import Sender
 from kannon.components.smtp import InboundSmtp
 from kannon.components.smtp.registry import DatabaseRegistry
 from kannon.components.stats import Stats
+from kannon.components.submission import Submission
 from kannon.components.validator import Validator
 from kannon.components.webhooks import Webhooks
 from kannon.config import Config, split_listen
-from kannon.db import keys
+from kannon.db import api_keys, keys
 from kannon.db.pool import ACQUIRE_TIMEOUT_SECONDS, Database
 from kannon.db.schema import check_schema
 from kannon.disk import DiskWatch
@@ -41,12 +44,13 @@ from kannon.embedded import DataDir
 from kannon.errors import Unavailable
 from kannon.mail.dns.records import Kind, ServerNames
 from kannon.mail.retry import RetryBudget
-from kannon.mail.send_request import Limits
+from kannon.mail.send_request import Limits, Tenant
 from kannon.mail.suppression import SuppressionRule
 from kannon.metrics.metrics import Metrics
 from kannon.outbound import Deliverer, Sandbox
 from kannon.outbound.http_post import Poster
 from kannon.runner import Component
+from kannon.wire.sends import SendResCodec
 
 BOUNCE_GRACE: Final = timedelta(days=30)  # a bounce may arrive this long after the end of the retry window
 
@@ -212,6 +216,26 @@ def _smtp(parts: Parts) -> Component:
     return InboundSmtp(parts.config.smtp, parts.data_dir.path, registry, parts.bus, metrics=parts.metrics)
 
 
+def _submission(parts: Parts) -> Component:
+    config, db = parts.config, parts.db
+    fail_fast = db.fail_fast()
+
+    async def find_tenant(domain: str, secret_sha256: bytes, peer: str) -> Tenant | None:
+        return await api_keys.find_tenant(fail_fast, domain, secret_sha256)
+
+    accept = AcceptService(
+        db,
+        Limits(config.message.max_bytes, config.message.max_recipients),
+        parts.bus,
+        SendResCodec(),
+        SendLimiter(min(PLACES, max(1, db.size // 2))),
+        suppression=config.suppression.enabled,
+        metrics=parts.metrics,
+        check_disk=parts.disk.check if parts.disk is not None else _accept_always,
+    )
+    return Submission(config.submission, config.message.max_bytes, accept, find_tenant, parts.metrics)
+
+
 def _bump(parts: Parts) -> Component:
     config = parts.config.bump
     return Bump(
@@ -271,6 +295,9 @@ COMPONENTS: Final = (
     ComponentEntry("dispatcher", Layer.BACK, BOTH, _dispatcher),
     ComponentEntry("sender", Layer.FRONT, frozenset({Need.NATS}), _sender, gauge="destinations"),
     ComponentEntry("smtp", Layer.FRONT, BOTH, _smtp, label="bounces (SMTP)", gauge="inbound_sessions"),
+    ComponentEntry(
+        "submission", Layer.FRONT, BOTH, _submission, label="submission (SMTP)", gauge="submission_sessions"
+    ),
     ComponentEntry("bump", Layer.FRONT, BOTH, _bump, label="opens and clicks (HTTP)", gauge="engagement"),
     ComponentEntry("stats", Layer.BACK, BOTH, _stats),
     ComponentEntry("webhooks", Layer.BACK, BOTH, _webhooks),

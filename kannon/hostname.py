@@ -13,14 +13,15 @@ from kannon.config import Bump, Config, split_listen
 
 def name_host(config: Config) -> Config:
     """`sender.hostname` is the machine's name where it is empty; `smtp.hostname`, to which the MX record leads, is then
-    the sender's. In sandbox mode an empty `bump.base_url` is the address of this machine's bump, since the recipients'
-    links lead to no public name."""
+    the sender's, and `submission.hostname` that of smtp. In sandbox mode an empty `bump.base_url` is the address of
+    this machine's bump, since the recipients' links lead to no public name."""
     sending = config.sender.hostname or _full_name()
     receiving = config.smtp.hostname or sending
     return config.model_copy(
         update={
             "sender": config.sender.model_copy(update={"hostname": sending}),
             "smtp": config.smtp.model_copy(update={"hostname": receiving}),
+            "submission": config.submission.model_copy(update={"hostname": config.submission.hostname or receiving}),
             "bump": _name_bump(config.bump) if config.sender.mode == "sandbox" else config.bump,
         }
     )

@@ -27,12 +27,15 @@ from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.errors import InvalidArgument
 from kannon.mail import ids
+from kannon.mail.address import check_recipient as check_address
 from kannon.mail.batch import Batch, Content
 from kannon.mail.bcc import with_copies
 from kannon.mail.message_id import make_message_id
 from kannon.mail.raw import prepare_raw
 from kannon.mail.send_check import check_raw_rest, check_rest, check_subject_and_sender, check_template
-from kannon.mail.send_request import Limits, SendRequest, SendResult, Tenant
+from kannon.mail.send_request import MAX_ADDRESS, Limits, RejectReason, SendRequest, SendResult, Tenant
+from kannon.mail.simulator import simulated_name
+from kannon.mail.suppression import address_key
 from kannon.metrics.null_metrics import NULL_METRICS
 
 if TYPE_CHECKING:
@@ -109,6 +112,19 @@ class AcceptService:
         if new:
             await self._report([result])
         return result
+
+    async def check_recipient(self, tenant: Tenant, email: str) -> RejectReason | None:
+        """The reason for which `accept`, or later the validator, rejects this recipient of a raw message. Raises
+        Unavailable."""
+        if check_address(email) is not None or len(email) > MAX_ADDRESS:
+            return RejectReason.INVALID_EMAIL
+        if name := simulated_name(email):
+            return RejectReason.SUPPRESSED if name == "suppressed" else None
+        if self._suppression and tenant.suppresses:
+            key = address_key(email)
+            if key in await self._shared.suppressed(tenant.domain, {key}):
+                return RejectReason.SUPPRESSED
+        return None
 
     async def _admit(self, tenant: Tenant, request: SendRequest) -> tuple[SendResult, bool]:
         """Also returns whether the batch is new. A small send takes milliseconds on a healthy database, so short

@@ -31,6 +31,7 @@ from kannon.config.model import (
     Sender,
     Smtp,
     Stats,
+    Submission,
     Suppression,
     Tracking,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "Sender",
     "Smtp",
     "Stats",
+    "Submission",
     "Suppression",
     "Tracking",
     "check_tls_files",

@@ -100,6 +100,16 @@ class Smtp(Section):
     max_connections: Annotated[int, Field(ge=1)] = 200
 
 
+class Submission(Section):
+    listen: Listen = "127.0.0.1:2587"
+    listen_tls: Annotated[str, AfterValidator(lambda value: value and check_listen(value))] = ""
+    hostname: Hostname = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    max_connections: Annotated[int, Field(ge=1)] = 500
+    max_recipients: Annotated[int, Field(ge=100)] = 1000
+
+
 class Route(Section):
     domain: Annotated[str, AfterValidator(check_pattern)]
     host: Annotated[str, Field(min_length=1)]
@@ -224,6 +234,7 @@ class Config(BaseSettings):
     api: Api = Api()
     bump: Bump = Bump()
     smtp: Smtp = Smtp()
+    submission: Submission = Submission()
     sender: Sender = Sender()
     dns: Dns = Dns()
     dispatcher: Dispatcher = Dispatcher()
@@ -250,9 +261,11 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _pairs(self) -> "Config":
-        for name, section in (("api", self.api), ("smtp", self.smtp)):
+        for name, section in (("api", self.api), ("smtp", self.smtp), ("submission", self.submission)):
             if bool(section.tls_cert) != bool(section.tls_key):
                 raise ValueError(f"{name}.tls_cert and {name}.tls_key go together")
+        if self.submission.listen_tls and not self.submission.tls_cert:
+            raise ValueError("submission.listen_tls needs submission.tls_cert and submission.tls_key")
         if self.nats.replicas > 1 and not self.nats.url:
             raise ValueError("nats.replicas is more than 1 without nats.url: the embedded NATS is a single server")
         if self.retry.first > self.retry.max:

@@ -18,7 +18,7 @@ from kannon.errors import ConfigError
 def check_tls_files(config: Config, enabled: Collection[str]) -> None:
     """Of the `enabled` components. Raises ConfigError with a line for each key that is wrong."""
     problems: list[str] = []
-    for name, section in (("api", config.api), ("smtp", config.smtp)):
+    for name, section in (("api", config.api), ("smtp", config.smtp), ("submission", config.submission)):
         if name in enabled and section.tls_cert:
             problems += _pair_problems(name, section.tls_cert, section.tls_key)
     if "sender" in enabled and config.sender.tls_ca_file:
@@ -34,6 +34,7 @@ def certificate_expiries(config: Config, enabled: Collection[str]) -> dict[str, 
     for key, component, file, of_chain in (
         ("api.tls_cert", "api", config.api.tls_cert, min),
         ("smtp.tls_cert", "smtp", config.smtp.tls_cert, min),
+        ("submission.tls_cert", "submission", config.submission.tls_cert, min),
         ("sender.tls_ca_file", "sender", config.sender.tls_ca_file, max),
     ):
         if component in enabled and file:

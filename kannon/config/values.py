@@ -181,5 +181,5 @@ Token = Annotated[Secret, AfterValidator(check_token)]
 Listen = Annotated[str, AfterValidator(check_listen)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Hostname = Annotated[str, AfterValidator(check_hostname)]
-ComponentName = Literal["api", "validator", "dispatcher", "sender", "smtp", "bump", "stats", "webhooks"]
+ComponentName = Literal["api", "validator", "dispatcher", "sender", "smtp", "submission", "bump", "stats", "webhooks"]
 """Declared here because the configuration cannot import kannon.app, whose COMPONENTS table has a row for each."""

@@ -60,6 +60,7 @@ class Metrics:
         self._reports = count_by(list(ReportKind), names.REPORTS)
         self._suppressed = count_by([Cause.BOUNCED, Cause.COMPLAINED, Cause.UNSUBSCRIBED], names.SUPPRESSED)
         self._sessions = count_by(list(SessionResult), names.INBOUND_SESSIONS)
+        self._submissions = count_by(list(SessionResult), names.SUBMISSION_SESSIONS)
         self._bump_answers = count(names.BUMP_ANSWERS)
         self._bump_answer = {status: self._bump_answers.labels(str(status)) for status in (200, 307, 404, 405, 503)}
         self._webhook_requests = count_by(WEBHOOK_RESULTS, names.WEBHOOK_REQUESTS)
@@ -130,6 +131,9 @@ class Metrics:
 
     def session_ended(self, result: SessionResult) -> None:
         self._sessions[result].inc()
+
+    def submission_ended(self, result: SessionResult) -> None:
+        self._submissions[result].inc()
 
     def answered(self, status: int) -> None:
         self._bump_answer[status].inc()

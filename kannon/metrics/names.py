@@ -12,16 +12,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 
 class SessionResult(StrEnum):
-    """Of an inbound SMTP session: the first of these that is true of it."""
+    """Of an SMTP session with this server: the first of these that is true of it."""
 
     STORED = "stored"
     """A message was stored."""
     DEFERRED = "deferred"
-    """A recipient or a message got 451 or 452."""
+    """A recipient or a message got a 4xx reply."""
     REJECTED = "rejected"
-    """A recipient or a message got 550 or 554."""
+    """A login, a recipient or a message got a 5xx reply."""
     IDLE = "idle"
-    """It named no recipient: a probe, or a scanner."""
+    """It did none of these: a probe, a scanner, or a client that left."""
     REFUSED = "refused"
     """The connection got 421 at a limit of connections."""
 
@@ -61,6 +61,7 @@ REPORTS: Final = Spec("kannon_reports", "Mails to bounce addresses, by kind.", (
 SUPPRESSED: Final = Spec("kannon_suppressed", "Addresses suppressed by events.", ("cause",))
 BUMP_ANSWERS: Final = Spec("kannon_bump_answers", "HTTP answers of bump, by status.", ("status",))
 INBOUND_SESSIONS: Final = Spec("kannon_inbound_sessions", "Inbound SMTP sessions that ended, by result.", ("result",))
+SUBMISSION_SESSIONS: Final = Spec("kannon_submission_sessions", "Submission sessions ended, by result.", ("result",))
 
 WEBHOOK_REQUESTS: Final = Spec("kannon_webhook_requests", "Requests to webhook endpoints, by result.", ("result",))
 WEBHOOK_EVENTS: Final = Spec("kannon_webhook_events", "Events in these requests, by result.", ("result",))
@@ -77,6 +78,7 @@ SMTP_MAILS: Final = Spec("kannon_smtp_mails", "Mails in the sender.", ("where",)
 SMTP_CONNECTIONS: Final = Spec("kannon_smtp_connections", "Open connections to MX hosts.")
 SMTP_DESTINATIONS: Final = Spec("kannon_smtp_destinations", "MX sites in use, by whether they answer.", ("is",))
 INBOUND_OPEN: Final = Spec("kannon_inbound_open_sessions", "Inbound SMTP sessions that are open.")
+SUBMISSION_OPEN: Final = Spec("kannon_submission_open_sessions", "Submission sessions that are open.")
 READINGS_WAITING: Final = Spec("kannon_readings_waiting", "Opens and clicks that wait for NATS in memory.")
 READINGS_LOST: Final = Spec("kannon_readings_lost", "Opens and clicks dropped because NATS was away too long.")
 DISK_FREE: Final = Spec("kannon_disk_free_bytes", "Free space for the data directory.", ("path",))

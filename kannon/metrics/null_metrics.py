@@ -48,6 +48,9 @@ class NullMetrics:
     def session_ended(self, result: SessionResult) -> None:
         """smtp: an inbound session, or a connection that got none."""
 
+    def submission_ended(self, result: SessionResult) -> None:
+        """submission: a session, or a connection that got none."""
+
     def answered(self, status: int) -> None:
         """bump: an HTTP answer."""
 

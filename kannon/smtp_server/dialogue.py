@@ -209,7 +209,11 @@ class Dialogue(SMTP):
         self.session.peer = transport.get_extra_info("peername")
         self.session.ssl = {"ssl_object": self._tls_protocol}
         self._set_rset_state()  # type: ignore[no-untyped-call]
+        self.forget_client()
         self._reset_timeout()
+
+    def forget_client(self) -> None:
+        """RFC 3207 §4.2: what the client said before TLS does not count."""
 
 
 def _retrieve(task: "asyncio.Task[Any]") -> None:

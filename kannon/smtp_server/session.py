@@ -63,7 +63,8 @@ class ServerSession(Dialogue):
         self._lost = True
         if self._deadline is not None:
             self._deadline.cancel()
-        super().connection_lost(error)
+        if self.session is not None:  # else the handshake before the greeting has failed
+            super().connection_lost(error)
         self._on_close(self)
 
     @property

@@ -30,8 +30,14 @@ from tests.support.command import command
 from tests.support.made_data import copy_made_data
 from tests.support.patience import PATIENCE_SECONDS, patience
 
-_ADDRESS = re.compile(r"^  (gRPC API|opens and clicks|bounces|metrics)[^:]* on (\S+):(\d+)$", re.M)
-_NAMES = {"gRPC API": "api", "opens and clicks": "bump", "bounces": "smtp", "metrics": "metrics"}
+_ADDRESS = re.compile(r"^  (gRPC API|opens and clicks|bounces|submission|metrics)[^:]* on (\S+):(\d+)$", re.M)
+_NAMES = {
+    "gRPC API": "api",
+    "opens and clicks": "bump",
+    "bounces": "smtp",
+    "submission": "submission",
+    "metrics": "metrics",
+}
 
 
 def free_port() -> int:
@@ -71,6 +77,7 @@ class Kannon:
             "KANNON_API__LISTEN": "127.0.0.1:0",
             "KANNON_BUMP__LISTEN": "127.0.0.1:0",
             "KANNON_SMTP__LISTEN": "127.0.0.1:0",
+            "KANNON_SUBMISSION__LISTEN": "127.0.0.1:0",
             "KANNON_METRICS__LISTEN": "127.0.0.1:0",
             **self.extra,
         }

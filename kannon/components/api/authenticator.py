@@ -8,14 +8,13 @@ After a burst of failed logins, a peer gets a few answers a second; valid creden
 import base64
 import hashlib
 import hmac
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import anyio
 import structlog
-from cachetools import LRUCache
 
+from kannon.accept.failed_logins import FailedLogins
 from kannon.components.api.rpc import CallMetadata
 from kannon.components.api.tenant_cache import FindGrant
 from kannon.db.api_keys import ANY_DOMAIN
@@ -67,31 +66,6 @@ class TenantCaller:
 
     tenant: Tenant
     idempotency_key: str
-
-
-class FailedLogins:
-    """A leaky bucket per peer: `burst` failures at once, then `per_second`; the answers to further ones are delayed."""
-
-    def __init__(
-        self,
-        *,
-        burst: int = 50,
-        per_second: float = 10.0,
-        longest_wait: float = 2.0,
-        peers: int = 10_000,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._burst = burst
-        self._per_second = per_second
-        self._longest_wait = longest_wait
-        self._clock = clock
-        self._full_at: LRUCache[str, float] = LRUCache(peers)
-
-    def charge(self, peer: str) -> float:
-        """Counts one failure; returns the seconds by which its answer is delayed."""
-        now = self._clock()
-        full_at = self._full_at[peer] = max(self._full_at.get(peer, now), now) + 1 / self._per_second
-        return min(max(0.0, full_at - now - self._burst / self._per_second), self._longest_wait)
 
 
 class AdminAuthenticator:

@@ -18,16 +18,12 @@ from anyio.abc import TaskStatus
 from google.protobuf.descriptor import ServiceDescriptor
 
 from kannon.accept import service as accept_service
+from kannon.accept.failed_logins import FailedLogins
 from kannon.accept.limiter import PLACES, SendLimiter
 from kannon.accept.service import AcceptService, Notifier
 from kannon.components.api import rpc
 from kannon.components.api.access import open_to_keys
-from kannon.components.api.authenticator import (
-    AdminAuthenticator,
-    FailedLogins,
-    KeyAuthenticator,
-    TenantAuthenticator,
-)
+from kannon.components.api.authenticator import AdminAuthenticator, KeyAuthenticator, TenantAuthenticator
 from kannon.components.api.cancel_worker import CancelWorker, OutcomeBus
 from kannon.components.api.event_tail import EventTail
 from kannon.components.api.grpc.method import GrpcMethod

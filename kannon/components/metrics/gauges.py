@@ -82,6 +82,7 @@ class Sources:
     """bump's opens and clicks: the number in its outbox, and the number dropped."""
     api_db: Database | None = None
     inbound_sessions: Callable[[], int] = lambda: 0
+    submission_sessions: Callable[[], int] = lambda: 0
     host: Host = field(default_factory=Host)
     processes: Processes | None = None
     own_only: bool = False
@@ -168,7 +169,9 @@ class Gauges:
     def _of_inbound(self) -> list[Metric]:
         sessions = names.INBOUND_OPEN.gauge()
         sessions.add_metric([], self._sources.inbound_sessions())
-        return [sessions]
+        submissions = names.SUBMISSION_OPEN.gauge()
+        submissions.add_metric([], self._sources.submission_sessions())
+        return [sessions, submissions]
 
     async def _of_database(self) -> list[Metric]:
         db = self._sources.db

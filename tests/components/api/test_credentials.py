@@ -9,8 +9,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpclib.client import UnaryUnaryMethod
 from grpclib.const import Status
 
+from kannon.accept.failed_logins import FailedLogins
 from kannon.components.api.access import KEY_METHODS
-from kannon.components.api.authenticator import AdminAuthenticator, FailedLogins, parse_basic
+from kannon.components.api.authenticator import AdminAuthenticator, parse_basic
 from kannon.components.api.rpc import CallMetadata
 from kannon.db.pool import Database
 from kannon.errors import InvalidArgument, Unauthenticated

@@ -1,0 +1,108 @@
+"""A running submission server on loopback, and the credentials of its tenant."""
+
+import hashlib
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from kannon.accept.limiter import SendLimiter
+from kannon.accept.service import AcceptService
+from kannon.components.submission import Submission
+from kannon.config import Submission as Settings
+from kannon.db import api_keys
+from kannon.db.pool import Database
+from kannon.mail.send_request import Limits as SendLimits
+from kannon.mail.send_request import Tenant
+from kannon.metrics.names import SessionResult
+from kannon.smtp_server import Limits
+from kannon.wire.sends import SendResCodec
+from tests.support.api import NoBus
+from tests.support.inbound import Peer
+from tests.support.patience import patience
+
+DOMAIN, KEY = "example.com", "k_" + "A" * 64
+CREDENTIALS = f"\0{DOMAIN}\0{KEY}"
+MESSAGE = b"From: News <news@example.com>\r\nTo: bob@example.net\r\nSubject: Hi\r\n\r\nHello\r\n"
+
+
+@dataclass
+class Ended:
+    """The metrics of submission."""
+
+    results: list[SessionResult] = field(default_factory=list)
+
+    def submission_ended(self, result: SessionResult) -> None:
+        self.results.append(result)
+
+
+@dataclass
+class Running:
+    component: Submission
+    metrics: Ended
+    stop: anyio.Event
+
+    @asynccontextmanager
+    async def connect(self, *, greet: bool = True, number: int = 0) -> AsyncIterator[Peer]:
+        """Connected and, with `greet`, past EHLO. All of it has ten seconds."""
+        with patience():
+            async with await anyio.connect_tcp(*self.component.addresses[number]) as stream:
+                peer = Peer(stream)
+                if greet:
+                    assert (await peer.reply()).startswith("220 ")
+                    assert (await peer.say("EHLO client.example")).startswith("250-")
+                yield peer
+
+    @asynccontextmanager
+    async def logged_in(self) -> AsyncIterator[Peer]:
+        async with self.connect() as peer:
+            assert await peer.say(plain()) == "235 2.7.0 Authentication succeeded"
+            yield peer
+
+
+def plain(text: str = CREDENTIALS) -> str:
+    import base64
+
+    return "AUTH PLAIN " + base64.b64encode(text.encode()).decode()
+
+
+async def insert_key(db: Database, domain: str = DOMAIN, key: str = KEY) -> None:
+    async with db.acquire() as connection:
+        await connection.execute("INSERT INTO domains (domain) VALUES ($1) ON CONFLICT DO NOTHING", domain)
+        await connection.execute(
+            "INSERT INTO api_keys (id, domain, name, prefix, secret_sha256) VALUES ($1, $2, 'test', 'k_AAAAAA', $3)",
+            f"key_{domain}"[:28],
+            domain,
+            hashlib.sha256(key.encode()).digest(),
+        )
+
+
+@asynccontextmanager
+async def running(db: Database, *, limits: Limits | None = None, **settings: Any) -> AsyncIterator[Running]:
+    await insert_key(db)
+    accept = AcceptService(db, SendLimits(1 << 20, 1000), NoBus(), SendResCodec(), SendLimiter())
+    fail_fast = db.fail_fast()
+
+    async def find_tenant(domain: str, secret_sha256: bytes, peer: str) -> Tenant | None:
+        return await api_keys.find_tenant(fail_fast, domain, secret_sha256)
+
+    metrics = Ended()
+    chosen = Settings(listen="127.0.0.1:0", hostname="mail.example.com", **settings)
+    component = Submission(chosen, 1 << 20, accept, find_tenant, metrics, limits)
+    stop = anyio.Event()
+    async with anyio.create_task_group() as group:
+        await group.start(component.run, stop)
+        try:
+            yield Running(component, metrics, stop)
+        finally:
+            stop.set()
+
+
+def trusting() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
