@@ -95,7 +95,7 @@ async def test_every_component_is_wired_under_its_own_name(tmp_path: Path) -> No
         ["metrics", "clock", "disk"],
         ["postgres"],
         ["connections"],
-        ["schema", "api", "sender", "smtp", "bump", "node"],
+        ["schema", "api", "sender", "smtp", "submission", "bump", "node"],
         ["validator", "dispatcher", "stats", "webhooks"],
     ]
 

@@ -1,4 +1,4 @@
-"""An SMTP server for strangers: what the components smtp and submission share.
+"""An SMTP server that anyone may connect to: what the components smtp and submission share.
 
 server.py    listens, limits connections, stops in two steps
 session.py   one connection: commands, replies and their limits

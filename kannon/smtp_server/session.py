@@ -1,4 +1,4 @@
-"""One SMTP connection of a stranger: commands, replies and their limits.
+"""One SMTP connection of anyone: commands, replies and their limits.
 
 In: an accepted connection. Out: replies; what a subclass decides about recipients and messages. dialogue.py adapts
 aiosmtpd; this module adds deadlines for each phase, limits of commands and errors, DATA in bounded memory, and replies
@@ -69,7 +69,7 @@ class ServerSession(Dialogue):
 
     @property
     def is_proven(self) -> bool:
-        """It has shown that it is no stranger without business here."""
+        """It has shown that it has business here."""
         return self.has_recipient
 
     async def store(self, transaction: Transaction, content: bytes) -> str:

@@ -76,7 +76,8 @@ class Submission:
         self._server = server = SmtpServer(self._limits, new_session, self._metrics.submission_ended)
 
         def started() -> None:
-            log.info("submission is listening", addresses=server.addresses, tls=tls is not None)
+            listening = [f"{host}:{port}" for host, port in server.addresses]
+            log.info("submission is listening", addresses=listening, tls=tls is not None)
             task_status.started()
 
         async with anyio.create_task_group() as group:
