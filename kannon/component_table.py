@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
+from kannon.accept.key_usage import KeyUsage
 from kannon.accept.limiter import PLACES, SendLimiter
 from kannon.accept.service import AcceptService
 from kannon.bus.bus import Bus
@@ -46,6 +47,7 @@ from kannon.mail.dns.records import Kind, ServerNames
 from kannon.mail.retry import RetryBudget
 from kannon.mail.send_request import Limits, Tenant
 from kannon.mail.suppression import SuppressionRule
+from kannon.mail.tenants import Scope
 from kannon.metrics.metrics import Metrics
 from kannon.outbound import Deliverer, Sandbox
 from kannon.outbound.http_post import Poster
@@ -220,8 +222,15 @@ def _submission(parts: Parts) -> Component:
     config, db = parts.config, parts.db
     fail_fast = db.fail_fast()
 
+    usage = KeyUsage(parts.background.fail_fast())
+
     async def find_tenant(domain: str, secret_sha256: bytes, peer: str) -> Tenant | None:
-        return await api_keys.find_tenant(fail_fast, domain, secret_sha256)
+        grant = await api_keys.find_tenant(fail_fast, domain, secret_sha256)
+        if grant is None:
+            return None
+        grant.check(Scope.SEND, peer)
+        usage.used(grant.key_id, peer)
+        return grant.tenant
 
     accept = AcceptService(
         db,
@@ -232,8 +241,9 @@ def _submission(parts: Parts) -> Component:
         suppression=config.suppression.enabled,
         metrics=parts.metrics,
         check_disk=parts.disk.check if parts.disk is not None else _accept_always,
+        background=parts.background,
     )
-    return Submission(config.submission, config.message.max_bytes, accept, find_tenant, parts.metrics)
+    return Submission(config.submission, config.message.max_bytes, accept, find_tenant, usage, parts.metrics)
 
 
 def _bump(parts: Parts) -> Component:

@@ -19,6 +19,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from kannon.accept import service as accept_service
 from kannon.accept.failed_logins import FailedLogins
+from kannon.accept.key_usage import KeyUsage
 from kannon.accept.limiter import PLACES, SendLimiter
 from kannon.accept.service import AcceptService, Notifier
 from kannon.components.api import rpc
@@ -31,7 +32,6 @@ from kannon.components.api.grpc.standard import standard_methods
 from kannon.components.api.http.connect import Calls
 from kannon.components.api.http.pages import pages
 from kannon.components.api.http.router import Router
-from kannon.components.api.key_usage import KeyUsage
 from kannon.components.api.retention import Retention
 from kannon.components.api.rpc import CallMetadata, Rpc, Service
 from kannon.components.api.server import Server

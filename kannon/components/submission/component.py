@@ -9,6 +9,7 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
+from kannon.accept.key_usage import KeyUsage
 from kannon.accept.service import AcceptService
 from kannon.components.submission.login import Authenticator, FindTenant
 from kannon.components.submission.session import Services, SubmissionSession
@@ -28,7 +29,8 @@ class Metrics(Protocol):
 
 
 class Submission:
-    """`settings.hostname` is resolved (kannon.hostname). `max_bytes` is `message.max_bytes`; `limits` is for tests."""
+    """`settings.hostname` is resolved (kannon.hostname). `max_bytes` is `message.max_bytes`; `usage`
+    hears of logins from `find_tenant`; `limits` is for tests."""
 
     name = "submission"
 
@@ -38,6 +40,7 @@ class Submission:
         max_bytes: int,
         accept: AcceptService,
         find_tenant: FindTenant,
+        usage: KeyUsage,
         metrics: Metrics = NULL_METRICS,
         limits: Limits | None = None,
     ) -> None:
@@ -50,6 +53,7 @@ class Submission:
         )
         self._accept = accept
         self._find_tenant = find_tenant
+        self._usage = usage
         self._metrics = metrics
         self._server: SmtpServer | None = None
 
@@ -82,6 +86,7 @@ class Submission:
 
         async with anyio.create_task_group() as group:
             group.start_soon(self._accept.run)
+            group.start_soon(self._usage.run)
             await server.run(listeners, stop, started)
             group.cancel_scope.cancel()
 

@@ -13,9 +13,10 @@ from grpclib.client import UnaryStreamMethod, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
+from kannon.accept.failed_logins import FailedLogins
+from kannon.accept.key_usage import KeyUsage
 from kannon.components.api.access import KEY_METHODS
-from kannon.components.api.authenticator import FailedLogins, KeyAuthenticator
-from kannon.components.api.key_usage import KeyUsage
+from kannon.components.api.authenticator import KeyAuthenticator
 from kannon.components.api.rpc import CallMetadata
 from kannon.db.pool import Database
 from kannon.db.stats_write import ensure_partitions, insert_events, week_of
