@@ -31,7 +31,7 @@ def test_both_names_come_from_the_configuration_or_the_machine(
 def test_check_prints_the_names_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "node.example")
     shown = CliRunner().invoke(app, ["check", "--config", "kannon.toml.example"])
-    assert (shown.exit_code, shown.output.count('hostname = "node.example"')) == (0, 2)
+    assert (shown.exit_code, shown.output.count('hostname = "node.example"')) == (0, 3)  # sender, smtp, submission
 
 
 def test_a_full_name_needs_no_dns_query(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,8 @@ ROWS = [
     Row(f"domains dns {DOMAIN} --host mx.a-rather-long-name.of-a-host.example.net"),
     Row(f"domains dns {DOMAIN} --zone"),
     Row(f"domains dns {DOMAIN} --verify", code=1),
+    Row(f"domains quota {DOMAIN}"),
+    Row(f"domains quota {DOMAIN} --rate 100 --daily 50000"),
     Row(f"domains dkim list {DOMAIN}"),
     Row("domains dkim rotate keys.example.com --algorithm rsa-sha256 --force", reads=False),
     Row("domains dkim activate keys.example.com kannon --force", reads=False),
@@ -78,6 +80,9 @@ ROWS = [
     Row("domains dkim enable-ed25519 keys.example.com --force", reads=False),
     Row("domains dkim disable-ed25519 keys.example.com", reads=False),
     Row(f"keys create {DOMAIN} --name shop --expires 90d", reads=False),
+    Row(f"keys create {DOMAIN} --scope read --allow-ip 192.0.2.0/24 --rate 5 --daily 1000", reads=False),
+    Row(f"keys show {DOMAIN} {{key}}"),
+    Row(f"keys update {DOMAIN} {{key}} --name shop --scope send --allow-ip anywhere --rate 0 --daily 0"),
     Row(f"keys list {DOMAIN}"),
     Row(f"keys list {DOMAIN} --active"),
     Row(f"keys revoke {DOMAIN} {{key}}"),
@@ -157,8 +162,9 @@ ROWS = [
     Row("health", wrong_token=0),
     Row("nodes"),
 ]
-ELSEWHERE = {"stats --watch", "suppressions policy --off", "webhooks test"}
-"""--watch has test_watch.py; --off is --on's other name; `webhooks test` waits for the component."""
+ELSEWHERE = {"stats --follow", "stats --watch", "suppressions policy --off", "webhooks test"}
+"""test_watch.py has --watch, whose loop --follow shares; --off is --on's other name; `webhooks test` waits for the
+component."""
 PIPE, JSON, NARROW, WIDE, WRONG, DOWN = range(6)
 # What must be in one piece: ids, addresses, host names, DNS records.
 WHOLE = re.compile(

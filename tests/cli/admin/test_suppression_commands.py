@@ -65,7 +65,10 @@ async def test_an_error_in_a_file_names_its_line(kannon: Command, tmp_path: Path
         ("name,note\nx,y\n", "list.csv: the first line must name the columns, one of them email"),
         ("email,since\na@b.example,yesterday\n", "list.csv: line 2: Invalid isoformat string: 'yesterday'"),
         ('email,note\na@b.example,"x"y\n', "list.csv: line 2: ',' expected after '\"'"),
-        ("email,cause\na@b.example,whim\n", "list.csv: line 2: cause: is none of bounced, complained, manual"),
+        (
+            "email,cause\na@b.example,whim\n",
+            "list.csv: line 2: cause: is none of bounced, complained, manual, unsubscribed",
+        ),
         ("a@b.example\n\nnobody\n", 'list.csv: line 3: "nobody" is not an address'),
         ('a@b.example\n"x"y\n', "list.csv: line 2: ',' expected after '\"'"),
         (f"email\n{'a' * 320}@b.example\n", "list.csv: line 2: the address is longer than 320 characters"),
