@@ -8,6 +8,7 @@ import anyio
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from kannon.bus.bus import Bus
 from kannon.db.pool import Database
 from kannon.pb.openapi import DOCUMENT
 from tests.support.api import TOKEN, running_api
@@ -26,8 +27,8 @@ def test_it_has_every_unary_method() -> None:
 
 
 @pytest.mark.long
-async def test_schemathesis_finds_nothing(db: Database, tmp_path: Path) -> None:
-    async with running_api(db) as api:
+async def test_schemathesis_finds_nothing(db: Database, bus: Bus, tmp_path: Path) -> None:
+    async with running_api(db, bus=bus) as api:
         await api.create_domain("example.com")
         done = await anyio.run_process(
             [
@@ -35,7 +36,7 @@ async def test_schemathesis_finds_nothing(db: Database, tmp_path: Path) -> None:
                 f"http://{api.host}:{api.port}/openapi.json",
                 *("--header", f"Authorization: Bearer {TOKEN}", "--header", "x-kannon-domain: example.com"),
                 *("--checks", "not_a_server_error,content_type_conformance,response_schema_conformance"),
-                *("--max-examples", "20", "--phases", "examples,coverage,fuzzing", "--seed", "1", "--workers", "1"),
+                *("--max-examples", "3", "--phases", "fuzzing", "--seed", "1", "--workers", "1"),
             ],
             check=False,
             cwd=tmp_path,
