@@ -11,7 +11,8 @@ class Envelope:
     """`body` is the whole signed message: CRLF line ends, no line over 998 octets, not dot-stuffed, no final dot.
 
     `attempt` counts from 1; `due_at` (aware UTC) is the time at which this delivery first became due, the start of its
-    retry window; `requeues` is that of the Delivery.
+    retry window; `requeues` is that of the Delivery. `require_tls`: it goes only to servers that are authenticated and
+    promise the same for the next one (RFC 8689).
     """
 
     delivery_id: int
@@ -23,6 +24,7 @@ class Envelope:
     attempt: int
     due_at: datetime
     requeues: int = 0
+    require_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)

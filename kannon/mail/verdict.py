@@ -6,6 +6,10 @@ that event. No code is invented: without a reply, `reply` is None, and stage and
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+NO_REQUIRETLS: Final = "4.7.30"
+"""RFC 8689 §8: X.7.30, REQUIRETLS support required."""
 
 
 class Stage(StrEnum):

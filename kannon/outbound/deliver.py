@@ -9,6 +9,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,10 +23,10 @@ from kannon.hostname import process_name
 from kannon.mail.address import canonical_domain
 from kannon.mail.destination import Destination, SenderView
 from kannon.mail.envelope import Envelope
-from kannon.mail.verdict import Deferred, Delivered, Refused, Reply, Stage, Verdict
-from kannon.outbound.client.connect import Connector
+from kannon.mail.verdict import NO_REQUIRETLS, Deferred, Delivered, Refused, Reply, Stage, Verdict
+from kannon.outbound.client.connect import Connector, TransportPolicy
 from kannon.outbound.client.dialogue import Transaction
-from kannon.outbound.client.message import Mail, prepare, unsupported
+from kannon.outbound.client.message import Mail, prepare, unsupported, waives_tls
 from kannon.outbound.client.session import Session
 from kannon.outbound.client.tls import make_contexts
 from kannon.outbound.limiter import Limiter, Priority
@@ -131,6 +132,16 @@ class Deliverer:
             return self._shed()
         if isinstance(hop, NoHop):
             return classify(hop.failure, "")
+        if envelope.require_tls:
+            hop = replace(hop, policy=replace(hop.policy, require_tls=True))
+        elif hop.policy.is_published and waives_tls(envelope.body):
+            hop = replace(hop, policy=TransportPolicy(hop.policy.port))
+        verdict = await self._deliver(hop, envelope, f"{local}@{domain}")
+        if envelope.require_tls and isinstance(verdict, Deferred) and verdict.enhanced:
+            return replace(verdict, enhanced=NO_REQUIRETLS)
+        return verdict
+
+    async def _deliver(self, hop: NextHop, envelope: Envelope, rcpt_to: str) -> Verdict | Throttled:
         site = self._sites.get(hop)
         session: Session | Failure | Throttled | None = site.acquire_now() or site.admit(envelope.domain)
         if session is None:
@@ -139,7 +150,7 @@ class Deliverer:
             return session
         if isinstance(session, Failure):
             return classify(session, hop.groups[0][0])
-        mail = prepare(envelope, f"{local}@{domain}")
+        mail = prepare(envelope, rcpt_to)
         return await self._send(site, mail, session)
 
     def destinations(self) -> list[Destination]:
@@ -205,17 +216,17 @@ class Deliverer:
         worst: Failure | None = None
         while True:
             peer = session.peer
-            if missing := unsupported(mail, session.extensions):
-                site.release(session)
-                return classify(missing, peer.host, peer.tls)
-            transaction = await self._transact(site, mail, session)
-            if transaction is None:
-                return verdict or self._shed()
-            if transaction.accepted is not None:
-                return Delivered(transaction.accepted.parsed(), peer.host, peer.tls)
-            failure = transaction.failure
+            stale = False
+            failure = unsupported(mail, session.extensions)
+            if failure is None:
+                transaction = await self._transact(site, mail, session)
+                if transaction is None:
+                    return verdict or self._shed()
+                if transaction.accepted is not None:
+                    return Delivered(transaction.accepted.parsed(), peer.host, peer.tls)
+                failure, stale = transaction.failure, transaction.stale
             assert failure is not None, "a transaction ends accepted or failed"  # noqa: S101  # for the type checker
-            if not transaction.stale:
+            if not stale:
                 tried.add(peer.address)
                 if worst is None or worse(worst, failure) is failure:
                     worst, verdict = failure, classify(failure, peer.host, peer.tls)

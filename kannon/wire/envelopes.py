@@ -26,6 +26,7 @@ def encode_envelope(envelope: Envelope, *, body_object: str = "") -> bytes:
         due_at=timestamp(envelope.due_at),
         turn=envelope.requeues,
         body_object=body_object,
+        require_tls=envelope.require_tls,
     ).SerializeToString()
 
 
@@ -51,4 +52,5 @@ def to_envelope(message: EmailToSend, body: bytes) -> Envelope:
         attempt=message.attempt,
         due_at=from_timestamp(message.due_at),
         requeues=message.turn,
+        require_tls=message.require_tls,
     )

@@ -16,6 +16,7 @@ def an_envelope(
     attempt: int = 1,
     domain: str = "sender.test",
     requeues: int = 0,
+    require_tls: bool = False,
 ) -> Envelope:
     return Envelope(
         delivery_id=delivery_id,
@@ -27,4 +28,5 @@ def an_envelope(
         attempt=attempt,
         due_at=datetime.now(UTC),
         requeues=requeues,
+        require_tls=require_tls,
     )

@@ -6,7 +6,7 @@ least once) or a `failed` event.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -19,11 +19,13 @@ from kannon.db.pool import Database
 from kannon.db.queue import Deferral, SendingDelivery, settlement
 from kannon.mail.event import Event, EventType, delivery_event_id
 from kannon.mail.retry import RetryBudget
+from kannon.mail.verdict import NO_REQUIRETLS
 from kannon.metrics.null_metrics import NULL_METRICS
 
 log = structlog.get_logger()
 
 TEXT_LIMIT = 1000
+NO_SERVER = 550, "5.7.30"  # RFC 8689 §4.2.1: no server that may have the mail was found in time
 SETTLED = 500  # rows of one transaction
 
 
@@ -127,7 +129,10 @@ class Outcomes:
 
 
 def _final_event(event: Event, row: SendingDelivery) -> Event:
-    """Beyond the budget: bounced with the last code if a server has ever answered, else failed with the last reason."""
+    """Beyond the budget: bounced with the last code if a server has ever answered, else failed with the last reason.
+    Mail that goes only with REQUIRETLS is bounced with the code for that."""
+    if event.enhanced_status == NO_REQUIRETLS:
+        event = replace(event, code=NO_SERVER[0], enhanced_status=NO_SERVER[1])
     answered = event.code >= 400  # a server out of step may answer 250 to a command that failed
     code, text = (event.code, event.text) if answered else (row.answer_code, row.answer_text)
     kind = EventType.BOUNCED if code else EventType.FAILED

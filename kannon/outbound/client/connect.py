@@ -67,6 +67,11 @@ class TransportPolicy:
     sts: StsUse | None = None
     require_tls: bool = False
 
+    @property
+    def is_published(self) -> bool:
+        """The recipients' domain demands something of TLS, or may do so."""
+        return self.tls == "auto" and (self.dane or self.sts is not None)
+
     def __str__(self) -> str:
         """As operators read it: the configured mode, or what the recipients' domain publishes."""
         shown: str = self.tls

@@ -174,6 +174,8 @@ def _steps(mail: Mail, extensions: Extensions, *, reset: bool) -> list[_Step]:
         parameters += " BODY=8BITMIME"  # RFC 6152 §2
     if mail.smtputf8:
         parameters += " SMTPUTF8"  # RFC 6531 §3.4
+    if mail.require_tls:
+        parameters += " REQUIRETLS"  # RFC 8689 §2
     steps = [
         _Step(Stage.MAIL, f"MAIL FROM:<{mail.mail_from}>{parameters}\r\n".encode(), 2),
         _Step(Stage.RCPT, f"RCPT TO:<{mail.rcpt_to}>\r\n".encode(), 2),

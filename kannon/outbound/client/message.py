@@ -3,14 +3,16 @@
 In: an envelope. Out: a `Mail` with the octets for the wire, and which extensions it needs.
 """
 
+import re
 from dataclasses import dataclass
 
 from kannon.mail.envelope import Envelope
-from kannon.mail.verdict import Reply, Stage
+from kannon.mail.verdict import NO_REQUIRETLS, Reply, Stage
 from kannon.outbound.client.replies import Extensions
 from kannon.outbound.trouble import Failure, Kind
 
 END_OF_MAIL = b".\r\n"
+_WAIVER = re.compile(rb"^TLS-Required:[ \t]*(?:\r\n[ \t]+)?No[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Mail:
     size: int
     eight_bit: bool
     smtputf8: bool
+    require_tls: bool = False
 
 
 def prepare(envelope: Envelope, rcpt_to: str) -> Mail:
@@ -38,7 +41,15 @@ def prepare(envelope: Envelope, rcpt_to: str) -> Mail:
         # RFC 6531 §3.2: needed for an address, or a header field, beyond ASCII.
         smtputf8=not (envelope.mail_from.isascii() and rcpt_to.isascii())
         or (eight_bit and not body[: body.find(b"\r\n\r\n") + 1].isascii()),
+        require_tls=envelope.require_tls,
     )
+
+
+def waives_tls(body: bytes) -> bool:
+    """RFC 8689 §5: the header field `TLS-Required: No` asks for delivery also where the recipients' domain demands more
+    of TLS than its servers do."""
+    head = body[: body.find(b"\r\n\r\n") + 2]
+    return _WAIVER.search(head) is not None
 
 
 def dot_stuffed(body: bytes) -> tuple[bytes, ...]:
@@ -51,6 +62,9 @@ def dot_stuffed(body: bytes) -> tuple[bytes, ...]:
 
 def unsupported(mail: Mail, extensions: Extensions) -> Failure | None:
     """What this mail needs and this server does not offer; known before anything is sent."""
+    if mail.require_tls and not extensions.requiretls:
+        # RFC 8689 §4.2.1: another host may offer it.
+        return Failure(Kind.TLS, Stage.EHLO, reason="the server does not offer REQUIRETLS", enhanced=NO_REQUIRETLS)
     if mail.smtputf8 and not extensions.smtputf8:
         # RFC 6531 §3.1: such a mail must not be sent to a server that does not offer it; X.6.7 by RFC 5248.
         return Failure(Kind.UNABLE, Stage.MAIL, Reply(550, "the server does not offer SMTPUTF8", "5.6.7"))

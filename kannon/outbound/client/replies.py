@@ -71,6 +71,7 @@ class Extensions:
     smtputf8: bool = False
     starttls: bool = False
     size: bool = False
+    requiretls: bool = False
     auth: frozenset[str] = frozenset()
 
 
@@ -84,5 +85,6 @@ def parse_extensions(reply: RawReply) -> Extensions:
         smtputf8="SMTPUTF8" in keywords,
         starttls="STARTTLS" in keywords,
         size="SIZE" in keywords,
+        requiretls="REQUIRETLS" in keywords,
         auth=frozenset(word for each in words if each and each[0] == "AUTH" for word in each[1:]),
     )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from kannon.mail.dane import usable_records
 from kannon.mail.mta_sts import StsMode, StsPolicy
 from kannon.mail.tls_report import AppliedPolicy, PolicyType, ResultType, TlsResult
-from kannon.mail.verdict import Stage
+from kannon.mail.verdict import NO_REQUIRETLS, Stage
 from kannon.outbound.client.connect import StsUse, TransportPolicy
 from kannon.outbound.client.tls import NOT_VERIFIED, OPPORTUNISTIC, TlsRequirement
 from kannon.outbound.route.resolver import Answer, Resolver, Status
@@ -96,9 +96,8 @@ def _by_sts(policy: TransportPolicy, host: str) -> TlsRequirement | Failure:
 
 def _not_required(host: str, why: str) -> Failure:
     """RFC 8689 §4.2.1: neither the name of the server nor its certificate is known to be right."""
-    return Failure(
-        Kind.TLS, Stage.DNS, reason=f"REQUIRETLS is asked for, but {host} cannot be verified: {why}", host=host
-    )
+    reason = f"REQUIRETLS is asked for, but {host} cannot be verified: {why}"
+    return Failure(Kind.TLS, Stage.DNS, reason=reason, host=host, enhanced=NO_REQUIRETLS)
 
 
 def sts_use(policy: StsPolicy | None, domain: str, hosts: Sequence[str]) -> StsUse | None:

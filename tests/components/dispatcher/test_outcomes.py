@@ -141,6 +141,17 @@ async def test_out_of_budget_it_ends_as_what_the_servers_said(
     assert await states(db) == {}
 
 
+async def test_mail_that_no_server_may_have_without_requiretls_is_bounced(db: Database) -> None:
+    """RFC 8689 §4.2.1."""
+    [delivery] = await insert_batch(db, ["a@x.org"], state="sending", due=-timedelta(hours=25))
+    event_log = EventLog()
+    text = "ehlo: the server does not offer REQUIRETLS"
+    error = outcome(delivery, EventType.ERROR, attempt=10, enhanced_status="4.7.30", text=text)
+    await handle(make(db, event_log, datetime.now(UTC) + timedelta(hours=2)), [error])
+    [ending] = event_log.events
+    assert (ending.type, ending.code, ending.enhanced_status, ending.text) == (EventType.BOUNCED, 550, "5.7.30", text)
+
+
 async def test_nothing_is_deleted_before_its_ending_is_published(db: Database) -> None:
     [delivery] = await insert_batch(db, ["a@x.org"], state="sending", due=-timedelta(hours=25))
     event_log = EventLog()

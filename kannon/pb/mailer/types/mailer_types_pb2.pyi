@@ -64,7 +64,7 @@ class OneClickUnsubscribe(_message.Message):
     def __init__(self, url_template: _Optional[str] = ...) -> None: ...
 
 class EmailToSend(_message.Message):
-    __slots__ = ("email_id", "to", "return_path", "body", "should_retry", "domain", "message_id", "attempt", "due_at", "body_object", "turn")
+    __slots__ = ("email_id", "to", "return_path", "body", "should_retry", "domain", "message_id", "attempt", "due_at", "body_object", "turn", "require_tls")
     EMAIL_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_FIELD_NUMBER: _ClassVar[int]
     TO_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +77,7 @@ class EmailToSend(_message.Message):
     DUE_AT_FIELD_NUMBER: _ClassVar[int]
     BODY_OBJECT_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_TLS_FIELD_NUMBER: _ClassVar[int]
     email_id: str
     to: str
     return_path: str
@@ -88,4 +89,5 @@ class EmailToSend(_message.Message):
     due_at: _timestamp_pb2.Timestamp
     body_object: str
     turn: int
-    def __init__(self, email_id: _Optional[str] = ..., to: _Optional[str] = ..., return_path: _Optional[str] = ..., body: _Optional[bytes] = ..., should_retry: _Optional[bool] = ..., domain: _Optional[str] = ..., message_id: _Optional[str] = ..., attempt: _Optional[int] = ..., due_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., body_object: _Optional[str] = ..., turn: _Optional[int] = ..., **kwargs) -> None: ...
+    require_tls: bool
+    def __init__(self, email_id: _Optional[str] = ..., to: _Optional[str] = ..., return_path: _Optional[str] = ..., body: _Optional[bytes] = ..., should_retry: _Optional[bool] = ..., domain: _Optional[str] = ..., message_id: _Optional[str] = ..., attempt: _Optional[int] = ..., due_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., body_object: _Optional[str] = ..., turn: _Optional[int] = ..., require_tls: _Optional[bool] = ..., **kwargs) -> None: ...
