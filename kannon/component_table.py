@@ -31,7 +31,7 @@ from kannon.components.dispatcher import (
 from kannon.components.sender import Sender
 from kannon.components.smtp import InboundSmtp
 from kannon.components.smtp.registry import DatabaseRegistry
-from kannon.components.stats import Stats
+from kannon.components.stats import Stats, TlsReports
 from kannon.components.submission import Submission
 from kannon.components.validator import Validator
 from kannon.components.webhooks import Webhooks
@@ -48,9 +48,12 @@ from kannon.mail.retry import RetryBudget
 from kannon.mail.send_request import Limits, Tenant
 from kannon.mail.suppression import SuppressionRule
 from kannon.mail.tenants import Scope
+from kannon.mail.tls_report import Reporter
 from kannon.metrics.metrics import Metrics
 from kannon.outbound import Deliverer, Sandbox
+from kannon.outbound.client.tls import make_contexts
 from kannon.outbound.http_post import Poster
+from kannon.outbound.tls_results import TlsResults
 from kannon.runner import Component
 from kannon.wire.sends import SendResCodec
 
@@ -199,10 +202,11 @@ def _dispatcher(parts: Parts) -> Component:
 def _sender(parts: Parts) -> Component:
     config = parts.config
     deliverer: Deliverer | Sandbox
+    tls_results = TlsResults(now) if config.tlsrpt.send else None
     if config.sender.mode == "sandbox":
         deliverer = Sandbox(parts.data_dir.path / "sandbox", config.sender, config.smtp)
     else:
-        deliverer = Deliverer(config.sender, config.dns, policies=parts.bus)
+        deliverer = Deliverer(config.sender, config.dns, policies=parts.bus, tls_results=tls_results)
     return Sender(
         deliverer,
         parts.bus,
@@ -210,6 +214,7 @@ def _sender(parts: Parts) -> Component:
         max_bytes=config.sender.max_bytes_in_flight,
         alone=parts.only_sender,
         metrics=parts.metrics,
+        tls_results=tls_results,
     )
 
 
@@ -265,7 +270,27 @@ def _stats(parts: Parts) -> Component:
     config = parts.config.suppression
     rule = SuppressionRule(config.enabled, config.bounce_expiry, config.complaint_expiry)
     return Stats(
-        parts.background, parts.bus, retention=parts.config.stats.retention, rule=rule, clock=now, metrics=parts.metrics
+        parts.background,
+        parts.bus,
+        retention=parts.config.stats.retention,
+        rule=rule,
+        clock=now,
+        metrics=parts.metrics,
+        tls_reports=_tls_reports(parts) if parts.config.tlsrpt.send else None,
+    )
+
+
+def _tls_reports(parts: Parts) -> TlsReports:
+    config = parts.config
+    contact = config.tlsrpt.contact
+    return TlsReports(
+        parts.background,
+        Reporter(config.tlsrpt.organization or contact.rpartition("@")[2], contact),
+        make_lookup(config.dns.nameservers),
+        None,
+        clock=now,
+        context=make_contexts(config.sender.tls_ca_file).strict,
+        public_only=not config.sender.allow_private_mx,
     )
 
 

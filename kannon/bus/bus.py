@@ -36,6 +36,7 @@ from kannon.mail.destination import SenderView
 from kannon.mail.envelope import Envelope, RedeliveredEnvelope, ThrottledDelivery
 from kannon.mail.event import Event
 from kannon.mail.node import Node
+from kannon.mail.tls_report import TlsCount, encode_counts
 from kannon.pb.admin.v1 import nodes_pb2
 from kannon.wire.destinations import decode_view, encode_view
 from kannon.wire.envelopes import encode_envelope
@@ -97,6 +98,11 @@ class Bus:
     async def publish_bounces(self, events: Sequence[Event]) -> None:
         """To kannon.bounce, under the same event ids."""
         await self._publish(pack(events, lambda _: streams.BOUNCE))
+
+    async def publish_tls_results(self, page_id: str, counts: Sequence[TlsCount]) -> None:
+        """To kannon.tls_results. A page with the same id is counted once."""
+        payload = page_id.encode() + b"\n" + encode_counts(counts)
+        await self._publish([Outgoing(streams.TLS_RESULTS, page_id, payload)])
 
     async def publish_envelopes(self, envelopes: Sequence[Envelope]) -> None:
         """To kannon.sending.*, ids "<delivery>.<attempt>.<requeues>"; bodies over max_payload to the object store."""

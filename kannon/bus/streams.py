@@ -45,6 +45,7 @@ KEYS_CHANGED = "kannon.changed.keys"  # core NATS, to every dispatcher: a DKIM k
 THROTTLED = "kannon.postponed"  # core NATS, a sender's request to one dispatcher
 ASK_SENDERS = "kannon.ask.senders"  # core NATS, every sender replies
 ASK_DISPATCHER = "kannon.ask.outcomes"  # core NATS, a sender's request to one dispatcher
+TLS_RESULTS = "kannon.tls_results"
 SENDERS = "kannon.senders"  # core NATS, from every sender to every sender
 GATHER_DESTINATIONS = "kannon.ask.destinations"  # core NATS, every sender replies
 GATHER_NODES = "kannon.ask.nodes"  # core NATS, every process replies
@@ -136,6 +137,7 @@ STREAMS = (
     ),
     StreamSpec("kannon_stats", ("kannon.stats.*",), RetentionPolicy.INTEREST, 100_000, 168 * HOUR),
     StreamSpec("kannon_bounce", (BOUNCE,), RetentionPolicy.INTEREST, 10_000, 168 * HOUR),
+    StreamSpec("kannon_tls", (TLS_RESULTS,), RetentionPolicy.WORK_QUEUE, 10_000, 72 * HOUR),
     StreamSpec(DEAD_LETTERS_STREAM, ("kannon.parked.*",), RetentionPolicy.LIMITS, 10_000, 720 * HOUR),
 )
 
@@ -152,10 +154,11 @@ OUTCOMES = ConsumerSpec(
 )
 BOUNCES_DISPATCHER = ConsumerSpec("kannon_bounce", "dispatcher")
 BOUNCES_STATS = ConsumerSpec("kannon_bounce", "stats")
+TLS_STATS = ConsumerSpec("kannon_tls", "stats")
 
 # Interest retention stores a message only for the consumers that exist when it arrives, so each process makes all of
 # them before it publishes, whatever components it runs.
-CONSUMERS = (SENDER, STATS, OUTCOMES, BOUNCES_DISPATCHER, BOUNCES_STATS)
+CONSUMERS = (SENDER, STATS, OUTCOMES, BOUNCES_DISPATCHER, BOUNCES_STATS, TLS_STATS)
 
 
 async def ensure_topology(js: JetStreamContext, *, replicas: int = 1, syncs: bool = False) -> None:

@@ -24,6 +24,7 @@ from kannon.config.values import (
     check_address,
     check_base_url,
     check_listen,
+    check_mailbox,
     check_nameserver,
     check_nats_url,
     check_network,
@@ -197,6 +198,12 @@ class Webhooks(Section):
     tls_ca_file: str = ""
 
 
+class TlsRpt(Section):
+    send: bool = False
+    contact: Annotated[str, AfterValidator(check_mailbox)] = ""
+    organization: Annotated[str, AfterValidator(no_controls)] = ""
+
+
 class Metrics(Section):
     listen: Annotated[str, AfterValidator(lambda value: value and check_listen(value))] = "127.0.0.1:9090"
 
@@ -243,6 +250,7 @@ class Config(BaseSettings):
     stats: Stats = Stats()
     suppression: Suppression = Suppression()
     webhooks: Webhooks = Webhooks()
+    tlsrpt: TlsRpt = TlsRpt()
     message: Message = Message()
     metrics: Metrics = Metrics()
     log: Log = Log()
@@ -270,4 +278,6 @@ class Config(BaseSettings):
             raise ValueError("nats.replicas is more than 1 without nats.url: the embedded NATS is a single server")
         if self.retry.first > self.retry.max:
             raise ValueError("retry.first is longer than retry.max")
+        if self.tlsrpt.send and not self.tlsrpt.contact:
+            raise ValueError("tlsrpt.contact is needed to send reports: an address of a domain that Kannon sends for")
         return self

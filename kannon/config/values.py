@@ -154,6 +154,18 @@ def check_pattern(value: str) -> str:
     return prefix + (name.lower() if name.isascii() and "." not in name else canonical_domain(name))
 
 
+def check_mailbox(value: str) -> str:
+    """An address. Returns it with its domain in canonical spelling."""
+    from kannon.mail.address import canonical_domain  # late: only a configuration with an address needs its libraries
+
+    if not value:
+        return value
+    local, at, domain = value.rpartition("@")
+    if not at or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}", local):
+        raise ValueError('an address such as "tls-reports@example.com" is needed')
+    return f"{local}@{canonical_domain(domain)}"
+
+
 def no_controls(value: str) -> str:
     if any(ord(c) < 0x20 for c in value):
         raise ValueError("control characters are not allowed")

@@ -39,6 +39,7 @@ from kannon.outbound.site.sites import Sites
 from kannon.outbound.sts.fetch import Fetcher
 from kannon.outbound.sts.policies import MemoryStore, Policies, PolicyStore
 from kannon.outbound.throttled import Throttled
+from kannon.outbound.tls_results import TlsResults
 from kannon.outbound.trouble import Failure, classify, tries_another_host, worse
 
 log = structlog.get_logger()
@@ -66,9 +67,11 @@ class Deliverer:
         dns: Dns,
         *,
         policies: PolicyStore | None = None,
+        tls_results: TlsResults | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`policies` None: MTA-STS policies are kept in memory only."""
+        """`policies` None: MTA-STS policies are kept in memory only. `tls_results` None: they are not counted."""
+        self._tls_results = tls_results
         self._clock = clock
         self._scale = sender.timeout_scale
         self._limiter = Limiter(sender.concurrency, max(2 * sender.concurrency, 100), clock)
@@ -128,6 +131,8 @@ class Deliverer:
             except Unavailable as error:
                 log.warning("cannot read MTA-STS policies; retrying", domain=domain, why=str(error))
                 return Throttled(STORE_SECONDS)
+            if self._tls_results is not None and isinstance(hop, NextHop) and hop.problem is not None:
+                self._tls_results.add(domain, [hop.problem])
         if hop is None:
             return self._shed()
         if isinstance(hop, NoHop):
@@ -149,6 +154,7 @@ class Deliverer:
         if isinstance(session, Throttled):
             return session
         if isinstance(session, Failure):
+            self._count(hop, rcpt_to, session)
             return classify(session, hop.groups[0][0])
         mail = prepare(envelope, rcpt_to)
         return await self._send(site, mail, session)
@@ -216,6 +222,7 @@ class Deliverer:
         worst: Failure | None = None
         while True:
             peer = session.peer
+            self._count(site.hop, mail.rcpt_to, session)
             stale = False
             failure = unsupported(mail, session.extensions)
             if failure is None:
@@ -234,9 +241,22 @@ class Deliverer:
                     site.release(session)
                     return verdict or classify(failure, peer.host, peer.tls)
             opened = await self._limiter.wait(site.switch_host(session, tried))
+            if isinstance(opened, Failure):
+                self._count(site.hop, mail.rcpt_to, opened)
             if not isinstance(opened, Session):
                 return verdict or (self._shed() if opened is None else classify(opened, peer.host))
             session = opened
+
+    def _count(self, hop: NextHop, rcpt_to: str, opened: Session | Failure) -> None:
+        """The results of TLS, once for each connection and recipients' domain that uses it."""
+        if self._tls_results is None or hop.policy.tls != "auto" or not opened.results:
+            return
+        domain = rcpt_to.rpartition("@")[2]
+        if isinstance(opened, Session):
+            if domain in opened.counted:
+                return
+            opened.counted.add(domain)
+        self._tls_results.add(domain, opened.results)
 
     async def _transact(self, site: Site, mail: Mail, session: Session) -> Transaction | None:
         """None: shed while it waited for a permit."""

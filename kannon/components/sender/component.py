@@ -28,6 +28,7 @@ from kannon.components.sender.inflight import Arrival, InFlight, InFlightEnvelop
 from kannon.components.sender.outcomes import Outcomes, Publisher, event_of
 from kannon.components.sender.redelivered import Asker, Redelivered
 from kannon.components.sender.throttled import ThrottledReturns
+from kannon.components.sender.tls_results import TlsPublisher, TlsResultPages
 from kannon.errors import Poison, Unavailable
 from kannon.hostname import process_name
 from kannon.mail.destination import Destination, SenderView
@@ -37,6 +38,7 @@ from kannon.mail.verdict import Delivered, Verdict
 from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.outbound import Throttled
 from kannon.outbound.shares import REPORT_SECONDS
+from kannon.outbound.tls_results import TlsResults
 from kannon.pb.mailer.types.mailer_types_pb2 import EmailToSend
 from kannon.wire.envelopes import parse_envelope, to_envelope
 
@@ -52,7 +54,7 @@ MAX_DESTINATIONS = 1000  # in one answer, which is one bus message
 _LOGGED_AS = {EventType.DELIVERED: "delivered", EventType.ERROR: "deferred", EventType.BOUNCED: "bounced"}
 
 
-class Bus(Publisher, Asker, Protocol):
+class Bus(Publisher, Asker, TlsPublisher, Protocol):
     async def ready(self) -> None: ...
     async def newest_envelope(self) -> int: ...
     async def fetch_body(self, name: str) -> bytes: ...
@@ -97,9 +99,12 @@ class Sender:
         max_bytes: int = 0,
         alone: bool = False,
         metrics: Metrics = NULL_METRICS,
+        tls_results: TlsResults | None = None,
     ) -> None:
         """`max_bytes`: of all envelopes in flight; 0: the deliverer's capacity is the only limit. `alone`: no other
-        sender is on this NATS, so there are no limits to share."""
+        sender is on this NATS, so there are no limits to share. `tls_results`: those that the deliverer counts, to
+        publish."""
+        self._tls_results = TlsResultPages(bus, tls_results) if tls_results is not None else None
         self._deliverer = deliverer
         self._bus = bus
         self._clock = clock
@@ -128,6 +133,8 @@ class Sender:
             recorder.start_soon(self._outcomes.run)
             recorder.start_soon(self._throttled.run)
             recorder.start_soon(self._redelivered.run)
+            if self._tls_results is not None:
+                recorder.start_soon(self._tls_results.run)
             recorder.start_soon(self._bus.serve_senders, self._held)
             recorder.start_soon(self._bus.serve_destinations, self._view)
             if not self._alone:
@@ -144,6 +151,8 @@ class Sender:
                 await self._consume(stop)
             # Every mail in flight has its verdict now. Wait until every verdict is recorded.
             await self._in_flight.wait_empty()
+            if self._tls_results is not None:
+                await self._tls_results.flush()
             recorder.cancel_scope.cancel()
 
     async def handle_page(self, page: list[Message]) -> None:

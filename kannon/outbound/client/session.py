@@ -68,6 +68,7 @@ class Session(asyncio.Protocol):
         self.mails = 0
         self.idle_since = 0.0
         self.results: tuple[TlsResult, ...] = ()  # of TLS, of the attempts to connect too that failed before this one
+        self.counted: set[str] = set()  # recipients' domains whose reports have these results
 
     # -- for callers
 

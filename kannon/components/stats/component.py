@@ -1,8 +1,9 @@
 """stats: stores events as rows and counters.
 
-In: kannon.stats.* and kannon.bounce, in pages. Out: `stats` and `aggregated_stats`, each event once even when it is
-redelivered, and the suppression that a bounce or complaint requires. It also creates partitions in advance, drops those
-older than `stats.retention`, and deletes expired suppressions. A message that is no event becomes a dead letter.
+In: kannon.stats.*, kannon.bounce and kannon.tls_results, in pages. Out: `stats` and `aggregated_stats`, each event once
+even when it is redelivered, and the suppression that a bounce or complaint requires; TLS results, and the reports of
+them. It also creates partitions in advance, drops those older than `stats.retention`, and deletes expired suppressions.
+A message that is no event becomes a dead letter.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,8 @@ from anyio.abc import TaskStatus
 from kannon.bus.consume import Limits, PageHandler
 from kannon.bus.events import read_events
 from kannon.bus.settle import Message
-from kannon.bus.streams import BOUNCES_STATS, STATS, ConsumerSpec
+from kannon.bus.streams import BOUNCES_STATS, STATS, TLS_STATS, ConsumerSpec
+from kannon.components.stats.tls_reports import TlsReports, store_results
 from kannon.db.pool import Database
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
 from kannon.db.suppressions import delete_expired_suppressions, delete_forgotten_bounces
@@ -62,7 +64,10 @@ class Stats:
         rule: SuppressionRule,
         clock: Callable[[], datetime],
         metrics: Metrics = NULL_METRICS,
+        tls_reports: TlsReports | None = None,
     ) -> None:
+        """`tls_reports` None: none are sent."""
+        self._tls_reports = tls_reports
         self._db = db
         self._bus = bus
         self._retention = retention
@@ -76,6 +81,8 @@ class Stats:
         await self._ensure_weeks({week_of(self._clock())})  # raises Unavailable before it is started
         async with anyio.create_task_group() as group:
             group.start_soon(self._run_retention)
+            if self._tls_reports is not None:
+                group.start_soon(self._tls_reports.run)
             async with anyio.create_task_group() as consumers:
                 # PostgreSQL writes one page while the next is decoded and a third gathers.
                 limits = Limits(
@@ -87,6 +94,8 @@ class Stats:
                 )
                 for spec in (STATS, BOUNCES_STATS):
                     consumers.start_soon(partial(self._bus.consume, spec, self.handle_page, limits, stop=stop))
+                results = partial(store_results, self._db)
+                consumers.start_soon(partial(self._bus.consume, TLS_STATS, results, Limits(PAGE, PAGE), stop=stop))
                 task_status.started()
             group.cancel_scope.cancel()
 
