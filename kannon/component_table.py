@@ -31,7 +31,7 @@ from kannon.components.dispatcher import (
 from kannon.components.sender import Sender
 from kannon.components.smtp import InboundSmtp
 from kannon.components.smtp.registry import DatabaseRegistry
-from kannon.components.stats import Stats, TlsReports
+from kannon.components.stats import Stats, Submitter, TlsReports
 from kannon.components.submission import Submission
 from kannon.components.validator import Validator
 from kannon.components.webhooks import Webhooks
@@ -283,11 +283,12 @@ def _stats(parts: Parts) -> Component:
 def _tls_reports(parts: Parts) -> TlsReports:
     config = parts.config
     contact = config.tlsrpt.contact
+    limits = Limits(config.message.max_bytes, config.message.max_recipients)
     return TlsReports(
         parts.background,
         Reporter(config.tlsrpt.organization or contact.rpartition("@")[2], contact),
         make_lookup(config.dns.nameservers),
-        None,
+        Submitter(parts.background, limits, parts.bus).submit,
         clock=now,
         context=make_contexts(config.sender.tls_ca_file).strict,
         public_only=not config.sender.allow_private_mx,

@@ -167,7 +167,8 @@ CREATE TABLE public.messages (
     header_fields jsonb DEFAULT '[]'::jsonb NOT NULL,
     raw bytea,
     tag text DEFAULT ''::text NOT NULL,
-    metadata jsonb DEFAULT '{}'::jsonb NOT NULL
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    require_tls boolean DEFAULT false NOT NULL
 );
 CREATE TABLE public.schema_migrations (
     version integer NOT NULL,

@@ -104,6 +104,7 @@ async def _insert(
         global_fields=[json.dumps(dict(content.global_fields)) for content in contents],
         unsubscribe_urls=[content.unsubscribe_url or "" for content in contents],
         own_unsubscribes=[content.unsubscribe_url == "" for content in contents],
+        require_tls=[content.require_tls for content in contents],
         tags=[new.batch.tag for new in batches],
         metadata=[json.dumps(dict(new.batch.metadata)) for new in batches],
         scheduled_at=[new.batch.scheduled_at for new in batches],
@@ -227,6 +228,7 @@ def _batch(row: Any, html: str) -> Batch:
         global_fields=json.loads(row["global_fields"]),
         unsubscribe_url=row["unsubscribe_url"] or ("" if row["own_unsubscribe"] else None),
         raw=None if row["raw_bytes"] is None else b"",
+        require_tls=row["require_tls"],
     )
     return Batch(
         message_id=row["message_id"],

@@ -28,7 +28,7 @@ class Content:
     the mail has the text part only. `header_to` and `header_cc` replace the recipient in To and Cc where they are
     given; `reply_to` is Reply-To; `header_fields` are further names and values. `unsubscribe_url` None: no one-click
     unsubscribe; empty: by Kannon's own link. `raw` is a complete message in place of everything but sender and subject,
-    which it repeats for lists.
+    which it repeats for lists. `require_tls`: only servers that are authenticated get it (RFC 8689).
     """
 
     sender_email: str
@@ -44,6 +44,7 @@ class Content:
     unsubscribe_url: str | None = None
     attachments: tuple[Attachment, ...] = ()
     raw: bytes | None = None
+    require_tls: bool = False
 
     @property
     def attachment_bytes(self) -> int:

@@ -3,6 +3,7 @@
 In: the report as compressed JSON. Out: a complete message, without Date, Message-ID and signature.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from email.message import EmailMessage
@@ -42,5 +43,6 @@ def make_report_mail(day: date, domain: str, compressed: bytes, reporter: Report
     end = begin + timedelta(days=1, seconds=-1)
     name = f"{submitter}!{domain}!{int(begin.timestamp())}!{int(end.timestamp())}!{identity.partition('@')[0]}.json.gz"
     mail.add_attachment(compressed, maintype="application", subtype="tlsrpt+gzip", filename=name)
-    mail.replace_header("Content-Type", 'multipart/report; report-type="tlsrpt"')
+    boundary = f"=_{hashlib.sha256(identity.encode()).hexdigest()[:24]}"  # the same for a repeated mail
+    mail.replace_header("Content-Type", f'multipart/report; report-type="tlsrpt"; boundary="{boundary}"')
     return ReportMail(reporter.contact, recipient, subject, mail.as_bytes(), f"tlsrpt {identity} {recipient}")

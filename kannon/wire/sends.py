@@ -46,7 +46,7 @@ def to_raw_request(message: v1.SendRawRequest, idempotency_key: str = "") -> Sen
     stated = to_policy(message.tracking)
     tracking = TrackingPolicy(stated.opens or TrackingMode.OFF, stated.links or TrackingMode.OFF)
     return SendRequest(
-        content=Content(sender_email="", subject="", raw=message.message),
+        content=Content(sender_email="", subject="", raw=message.message, require_tls=message.require_tls),
         recipients=[Recipient(email) for email in message.recipients],
         source=MessageSource(message),
         scheduled_at=optional_time(message, "scheduled_time"),
@@ -81,6 +81,7 @@ def _to_content(message: SendMessage) -> Content:
             message.one_click_unsubscribe.url_template if message.HasField("one_click_unsubscribe") else None
         ),
         attachments=tuple(Attachment(a.filename, a.content, a.content_type, a.content_id) for a in message.attachments),
+        require_tls=message.require_tls,
     )
 
 

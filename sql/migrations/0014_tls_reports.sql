@@ -1,4 +1,7 @@
--- How TLS with recipients' servers went, by day and recipients' domain, and the reports of it (RFC 8460).
+-- Mail that only authenticated servers get (RFC 8689). How TLS with recipients' servers went, by day and recipients'
+-- domain, and the reports of it (RFC 8460).
+
+ALTER TABLE messages ADD COLUMN require_tls boolean NOT NULL DEFAULT false;
 
 CREATE TABLE tls_results (
     day       date NOT NULL, -- UTC

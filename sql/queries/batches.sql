@@ -7,14 +7,16 @@
 WITH batch AS MATERIALIZED (
     SELECT b.message_id, b.domain, b.template_id, b.html, b.text, b.raw, b.sender_email, b.sender_alias, b.subject,
            b.header_to, b.header_cc, b.header_reply_to, b.header_fields, b.global_fields, b.unsubscribe_url,
-           b.own_unsubscribe, b.tag, b.metadata, greatest(b.scheduled_at, now()) AS due_at, b.accepted_count, b.rejected_count
+           b.own_unsubscribe, b.require_tls, b.tag, b.metadata, greatest(b.scheduled_at, now()) AS due_at,
+           b.accepted_count, b.rejected_count
     FROM unnest(:message_ids::text[], :domains::text[], :template_ids::text[], :htmls::text[], :texts::text[],
                 :raws::bytea[], :sender_emails::text[], :sender_aliases::text[], :subjects::text[],
                 :headers_to::jsonb[], :headers_cc::jsonb[], :headers_reply_to::jsonb[], :header_fields::jsonb[],
-                :global_fields::jsonb[], :unsubscribe_urls::text[], :own_unsubscribes::boolean[], :tags::text[], :metadata::jsonb[],
+                :global_fields::jsonb[], :unsubscribe_urls::text[], :own_unsubscribes::boolean[], :require_tls::boolean[],
+                :tags::text[], :metadata::jsonb[],
                 :scheduled_at::timestamptz[], :accepted_counts::integer[], :rejected_counts::integer[])
         AS b(message_id, domain, template_id, html, text, raw, sender_email, sender_alias, subject, header_to, header_cc,
-             header_reply_to, header_fields, global_fields, unsubscribe_url, own_unsubscribe, tag, metadata,
+             header_reply_to, header_fields, global_fields, unsubscribe_url, own_unsubscribe, require_tls, tag, metadata,
              scheduled_at, accepted_count, rejected_count)
 ), template AS (
     INSERT INTO templates (template_id, domain, type, html)
@@ -34,11 +36,11 @@ WITH batch AS MATERIALIZED (
         AS d(owner, email, fields, opens, links)
 )
 INSERT INTO messages (message_id, domain, template_id, text, raw, sender_email, sender_alias, subject, header_to,
-                      header_cc, header_reply_to, header_fields, global_fields, unsubscribe_url, own_unsubscribe, tag,
+                      header_cc, header_reply_to, header_fields, global_fields, unsubscribe_url, own_unsubscribe, require_tls, tag,
                       metadata, scheduled_at, accepted_count, rejected_count)
 SELECT message_id, domain, template_id, text, raw, sender_email, sender_alias, subject,
        ARRAY(SELECT jsonb_array_elements_text(header_to)), ARRAY(SELECT jsonb_array_elements_text(header_cc)),
-       ARRAY(SELECT jsonb_array_elements_text(header_reply_to)), header_fields, global_fields, unsubscribe_url, own_unsubscribe,
+       ARRAY(SELECT jsonb_array_elements_text(header_reply_to)), header_fields, global_fields, unsubscribe_url, own_unsubscribe, require_tls,
        tag, metadata, due_at, accepted_count, rejected_count
 FROM batch
 RETURNING message_id, scheduled_at;
@@ -48,7 +50,7 @@ RETURNING message_id, scheduled_at;
 -- texts have at most :most_bytes; the very first one is in any case. Raw messages have neither, and are not loaded here.
 WITH batch AS (
     SELECT m.message_id, m.domain, m.template_id, m.scheduled_at, m.sender_email, m.sender_alias, m.subject, m.text,
-           m.header_to, m.header_cc, m.header_reply_to, m.header_fields, m.global_fields, m.unsubscribe_url, m.own_unsubscribe,
+           m.header_to, m.header_cc, m.header_reply_to, m.header_fields, m.global_fields, m.unsubscribe_url, m.own_unsubscribe, m.require_tls,
            octet_length(m.raw) AS raw_bytes, t.html, coalesce(octet_length(t.html), 0) AS html_bytes,
            octet_length(m.text) AS text_bytes,
            row_number() OVER (PARTITION BY m.template_id ORDER BY m.message_id) AS place
@@ -64,7 +66,7 @@ WITH batch AS (
 SELECT message_id, domain, template_id, scheduled_at, sender_email, sender_alias, subject, loaded,
        html_bytes + text_bytes AS text_bytes, CASE WHEN place = 1 AND loaded THEN html END AS html,
        CASE WHEN loaded THEN text END AS text, header_to, header_cc, header_reply_to, header_fields, global_fields,
-       unsubscribe_url, own_unsubscribe, raw_bytes,
+       unsubscribe_url, own_unsubscribe, require_tls, raw_bytes,
        coalesce(raw_bytes, (SELECT sum(octet_length(a.content)) FROM attachments a
                             WHERE a.message_id = c.message_id)) AS attachment_bytes
 FROM counted c

@@ -9,12 +9,15 @@ from typing import Any, cast
 
 import pytest
 
+from kannon.bus.bus import Bus
 from kannon.bus.settle import Message
+from kannon.components.stats import Submitter
 from kannon.components.stats.tls_reports import TlsReports, store_results
 from kannon.db.pool import Database
 from kannon.db.tls_reports import GRACE, LEASE, SPREAD, insert_tls_results
-from kannon.errors import InvalidArgument, Poison, Unavailable
+from kannon.errors import InvalidArgument, NotFound, Poison, Unavailable
 from kannon.mail.dns.records import Kind
+from kannon.mail.send_request import Limits
 from kannon.mail.tls_report import (
     AppliedPolicy,
     PolicyType,
@@ -27,10 +30,11 @@ from kannon.mail.tls_report import (
     make_report,
     parse_rua,
 )
-from kannon.mail.tls_report_mail import ReportMail
+from kannon.mail.tls_report_mail import ReportMail, make_report_mail
 from kannon.outbound.client.tls import make_contexts
 from tests.support.certificates import Authority, make_authority
 from tests.support.policy_host import PolicyHost, served, serving_https
+from tests.support.pool import insert_domain
 
 DAY = date(2026, 3, 1)
 AFTER = datetime(2026, 3, 2, tzinfo=UTC) + GRACE + SPREAD
@@ -303,3 +307,21 @@ async def test_what_stands_in_the_way(world: World) -> None:
         await world.reports.send_due()
     states = {domain: state for domain, state, _ in await world.states()}
     assert states == {"quiet.test": "unwanted", "away.test": "failed", "inside.test": "failed", "odd.test": "failed"}
+
+
+async def test_a_mail_is_a_signed_batch_of_the_contacts_domain(db: Database, bus: Bus) -> None:
+    """Also for a process that did not come to note it: the key is the report's."""
+    submitter = Submitter(db, Limits(1 << 20, 100), bus)
+    mail = make_report_mail(DAY, "company-y.example", b"report", REPORTER, "tls@company-y.example")
+    with pytest.raises(NotFound, match=r"tlsrpt\.contact: no domain company-x\.example"):
+        await submitter.submit(mail)
+    await insert_domain(db, "company-x.example")
+    for _ in range(2):
+        await submitter.submit(mail)
+    other = make_report_mail(DAY, "company-y.example", b"with a late result", REPORTER, "tls@company-y.example")
+    await submitter.submit(other)
+    async with db.acquire() as connection:
+        [row] = await connection.fetch("SELECT tag, raw FROM messages")
+        assert row["tag"] == "tlsrpt"
+        assert b'multipart/report; report-type="tlsrpt"' in row["raw"].replace(b"\r\n ", b" ")
+        assert await connection.fetchval("SELECT email FROM sending_pool_emails") == "tls@company-y.example"

@@ -81,6 +81,9 @@ async def send(
     reply_to: Annotated[list[str], typer.Option(help="Where replies go, instead of the sender; may be repeated.")] = [],  # noqa: B006
     bcc: Annotated[list[str], typer.Option(help="A further recipient, not shown; may be repeated.")] = [],  # noqa: B006
     header: Annotated[list[str], typer.Option(help='A further header field, "Name: value"; may be repeated.')] = [],  # noqa: B006
+    require_tls: Annotated[
+        bool, typer.Option("--require-tls", help="Only authenticated servers get the mail (REQUIRETLS).")
+    ] = False,
     tag: Annotated[str, typer.Option(help="A tag, by which events are counted and lists filtered.")] = "",
     metadata: Annotated[list[str], typer.Option(help="NAME=VALUE, repeated in every event; may be repeated.")] = [],  # noqa: B006
     one_click_unsubscribe: Annotated[
@@ -107,7 +110,7 @@ async def send(
         if sender or subject or html or template or text or recipients:
             raise typer.BadParameter("the message has its own sender, subject and text", param_hint="--raw")
         message, from_domain = raw_request(raw, to, labels, scheduled)
-        message.validate_only = dry_run
+        message.validate_only, message.require_tls = dry_run, require_tls
         client = session.tenant(_ascii_domain(domain or from_domain, "--domain"), key)
         answers = [await _send(client, message)]
         _report_check(session, answers, "") if dry_run else _report(session, answers)
@@ -130,6 +133,7 @@ async def send(
     if text:
         request.text = read_text(text)
     request.tag = labels.tag
+    request.require_tls = require_tls
     request.metadata.update(labels.metadata)
     request.sender.CopyFrom(Sender(email=address, alias=alias))
     request.subject = subject

@@ -63,15 +63,14 @@ async def store_results(db: Database, page: list[Message]) -> None:
 
 
 class TlsReports:
-    """`submit` sends a mail through Kannon; None: no report goes by mail. `public_only`: none goes into the internal
-    network."""
+    """`submit` sends a mail through Kannon. `public_only`: no report goes into the internal network."""
 
     def __init__(
         self,
         db: Database,
         reporter: Reporter,
         look_up: Lookup,
-        submit: Submit | None,
+        submit: Submit,
         *,
         clock: Callable[[], datetime],
         context: ssl.SSLContext,
@@ -140,8 +139,6 @@ class TlsReports:
         if uri.lower().startswith("https:"):
             await self._post(uri, compressed)
             return
-        if self._submit is None:
-            raise NotDelivered("Kannon does not send reports by mail")
         recipient = unquote(uri[len("mailto:") :].partition("?")[0])
         mail = make_report_mail(report.day, report.domain, compressed, self._reporter, recipient)
         try:

@@ -52,6 +52,7 @@ class RawTemplate:
             raise ValueError("the message is gone")
         self._domain = domain
         self._settings = settings
+        self._require_tls = content.require_tls
         self._signers = [DkimSigner(key, domain) for key in settings.dkim_keys]
         self._tracking = batch_tracking(domain, settings)
         self._message = content.raw
@@ -76,7 +77,7 @@ class RawTemplate:
             if self._tracked is None:
                 self._tracked = _tracked_form(self._message) or self._plain
             mail = self._sign(self._tracked, delivery, now)
-        return make_envelope(delivery, self._domain, self._settings, mail, now)
+        return make_envelope(delivery, self._domain, self._settings, mail, now, require_tls=self._require_tls)
 
     def _sign(self, form: _Form, delivery: Delivery, now: datetime) -> bytes:
         context = RenderContext({}, TrackingUrls(self._tracking, delivery, now))

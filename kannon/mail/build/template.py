@@ -79,6 +79,7 @@ class CompiledTemplate:
             raise ValueError(f"no DKIM key for {domain}")
         self._domain = domain
         self._settings = settings
+        self._require_tls = content.require_tls
         self._signers = [DkimSigner(key, domain) for key in settings.dkim_keys]
         self._tracking = batch_tracking(domain, settings)
         self._subject = split_placeholders(content.subject)
@@ -103,7 +104,7 @@ class CompiledTemplate:
         canonical = [(header.name, header.canonical) for header in headers]
         signatures = [signer.sign(canonical, body_hash, now) for signer in self._signers]
         mail = b"".join([*signatures, *[header.wire for header in headers], b"\r\n", *wire])
-        return make_envelope(delivery, self._domain, self._settings, mail, now)
+        return make_envelope(delivery, self._domain, self._settings, mail, now, require_tls=self._require_tls)
 
     def _fill_headers(
         self, recipient: str, fields: dict[str, str], urls: TrackingUrls, delivery: Delivery, now: datetime
@@ -138,7 +139,9 @@ def batch_tracking(domain: str, settings: BuildSettings) -> BatchTracking:
     return BatchTracking(TokenSigner(settings.token_key), base_url, domain, settings.token_ttl)
 
 
-def make_envelope(delivery: Delivery, domain: str, settings: BuildSettings, mail: bytes, now: datetime) -> Envelope:
+def make_envelope(
+    delivery: Delivery, domain: str, settings: BuildSettings, mail: bytes, now: datetime, *, require_tls: bool
+) -> Envelope:
     """`mail` is the signed mail, `domain` the tenant's."""
     expires = issued_at(delivery.due_at, now, settings.bounce_ttl) + settings.bounce_ttl
     return Envelope(
@@ -151,6 +154,7 @@ def make_envelope(delivery: Delivery, domain: str, settings: BuildSettings, mail
         attempt=delivery.attempt,
         due_at=delivery.due_at,
         requeues=delivery.requeues,
+        require_tls=require_tls,
     )
 
 

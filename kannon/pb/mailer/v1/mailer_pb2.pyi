@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SendRequest(_message.Message):
-    __slots__ = ("sender", "subject", "html", "template_id", "text", "recipients", "headers", "attachments", "global_fields", "tracking", "one_click_unsubscribe", "scheduled_time", "tag", "metadata", "validate_only")
+    __slots__ = ("sender", "subject", "html", "template_id", "text", "recipients", "headers", "attachments", "global_fields", "tracking", "one_click_unsubscribe", "scheduled_time", "tag", "metadata", "validate_only", "require_tls")
     class GlobalFieldsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class SendRequest(_message.Message):
     TAG_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_TLS_FIELD_NUMBER: _ClassVar[int]
     sender: _mailer_types_pb2.Sender
     subject: str
     html: str
@@ -58,10 +59,11 @@ class SendRequest(_message.Message):
     tag: str
     metadata: _containers.ScalarMap[str, str]
     validate_only: bool
-    def __init__(self, sender: _Optional[_Union[_mailer_types_pb2.Sender, _Mapping]] = ..., subject: _Optional[str] = ..., html: _Optional[str] = ..., template_id: _Optional[str] = ..., text: _Optional[str] = ..., recipients: _Optional[_Iterable[_Union[_mailer_types_pb2.Recipient, _Mapping]]] = ..., headers: _Optional[_Union[_mailer_types_pb2.Headers, _Mapping]] = ..., attachments: _Optional[_Iterable[_Union[_mailerapiv1_pb2.Attachment, _Mapping]]] = ..., global_fields: _Optional[_Mapping[str, str]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., one_click_unsubscribe: _Optional[_Union[_mailer_types_pb2.OneClickUnsubscribe, _Mapping]] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+    require_tls: bool
+    def __init__(self, sender: _Optional[_Union[_mailer_types_pb2.Sender, _Mapping]] = ..., subject: _Optional[str] = ..., html: _Optional[str] = ..., template_id: _Optional[str] = ..., text: _Optional[str] = ..., recipients: _Optional[_Iterable[_Union[_mailer_types_pb2.Recipient, _Mapping]]] = ..., headers: _Optional[_Union[_mailer_types_pb2.Headers, _Mapping]] = ..., attachments: _Optional[_Iterable[_Union[_mailerapiv1_pb2.Attachment, _Mapping]]] = ..., global_fields: _Optional[_Mapping[str, str]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., one_click_unsubscribe: _Optional[_Union[_mailer_types_pb2.OneClickUnsubscribe, _Mapping]] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., validate_only: _Optional[bool] = ..., require_tls: _Optional[bool] = ...) -> None: ...
 
 class SendRawRequest(_message.Message):
-    __slots__ = ("message", "recipients", "tracking", "scheduled_time", "tag", "metadata", "validate_only", "smtputf8")
+    __slots__ = ("message", "recipients", "tracking", "scheduled_time", "tag", "metadata", "validate_only", "smtputf8", "require_tls")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +79,7 @@ class SendRawRequest(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     SMTPUTF8_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_TLS_FIELD_NUMBER: _ClassVar[int]
     message: bytes
     recipients: _containers.RepeatedScalarFieldContainer[str]
     tracking: _tracking_pb2.TrackingPolicy
@@ -85,7 +88,8 @@ class SendRawRequest(_message.Message):
     metadata: _containers.ScalarMap[str, str]
     validate_only: bool
     smtputf8: bool
-    def __init__(self, message: _Optional[bytes] = ..., recipients: _Optional[_Iterable[str]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., validate_only: _Optional[bool] = ..., smtputf8: _Optional[bool] = ...) -> None: ...
+    require_tls: bool
+    def __init__(self, message: _Optional[bytes] = ..., recipients: _Optional[_Iterable[str]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., validate_only: _Optional[bool] = ..., smtputf8: _Optional[bool] = ..., require_tls: _Optional[bool] = ...) -> None: ...
 
 class RescheduleRequest(_message.Message):
     __slots__ = ("message_id", "scheduled_time")
