@@ -28,7 +28,7 @@ from kannon.db.pool import Database
 from kannon.errors import InvalidArgument
 from kannon.mail import ids
 from kannon.mail.address import check_recipient as check_address
-from kannon.mail.batch import Batch, Content
+from kannon.mail.batch import Batch
 from kannon.mail.bcc import with_copies
 from kannon.mail.message_id import make_message_id
 from kannon.mail.raw import prepare_raw
@@ -213,7 +213,8 @@ class AcceptService:
             trace=options.trace,
         )
         raw = prepare() if len(message) <= _INLINE_RAW_BYTES else await asyncio.to_thread(prepare)
-        return replace(request, content=Content(sender_email=str(raw.sender), subject=raw.subject, raw=raw.content))
+        content = replace(request.content, sender_email=str(raw.sender), subject=raw.subject, raw=raw.content)
+        return replace(request, content=content)
 
     async def _report(self, results: Sequence[SendResult]) -> None:
         for result in results:
