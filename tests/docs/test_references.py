@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # NATS subjects and protobuf services also begin with `kannon.`.
 OTHER = re.compile(
-    r"kannon\.(sending|bounce|wake|ask|stats"
+    r"kannon\.(sending|bounce|wake|ask|stats|tls_results"
     r"|parked|admin\.v1|mailer\.v1|StatsApiV1|_domainkey|toml|js|service|rules|dashboard|sysusers|env|sql|create_domain)"
 )
 DOTTED = re.compile(r"(?<![\w.@/-])kannon(?:\.[A-Za-z_]\w*)+")
