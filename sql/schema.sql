@@ -77,7 +77,16 @@ CREATE TABLE public.api_keys (
     secret_sha256 bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone,
-    deactivated_at timestamp with time zone
+    deactivated_at timestamp with time zone,
+    scopes text[] DEFAULT '{send}'::text[] NOT NULL,
+    networks cidr[] DEFAULT '{}'::cidr[] NOT NULL,
+    per_second integer DEFAULT 0 NOT NULL,
+    per_day bigint DEFAULT 0 NOT NULL,
+    last_used_at timestamp with time zone,
+    last_used_from text DEFAULT ''::text NOT NULL,
+    CONSTRAINT api_keys_per_day_check CHECK ((per_day >= 0)),
+    CONSTRAINT api_keys_per_second_check CHECK ((per_second >= 0)),
+    CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ '{send,read,suppressions,templates,webhooks}'::text[])))
 );
 CREATE TABLE public.attachments (
     message_id text NOT NULL,
@@ -130,8 +139,12 @@ CREATE TABLE public.domains (
     opens_ceiling smallint DEFAULT 4 NOT NULL,
     links_ceiling smallint DEFAULT 4 NOT NULL,
     suppression_enabled boolean DEFAULT true NOT NULL,
+    per_second integer DEFAULT 0 NOT NULL,
+    per_day bigint DEFAULT 0 NOT NULL,
     CONSTRAINT domains_links_ceiling_check CHECK (((links_ceiling >= 1) AND (links_ceiling <= 5))),
-    CONSTRAINT domains_opens_ceiling_check CHECK (((opens_ceiling >= 1) AND (opens_ceiling <= 5)))
+    CONSTRAINT domains_opens_ceiling_check CHECK (((opens_ceiling >= 1) AND (opens_ceiling <= 5))),
+    CONSTRAINT domains_per_day_check CHECK ((per_day >= 0)),
+    CONSTRAINT domains_per_second_check CHECK ((per_second >= 0))
 );
 CREATE TABLE public.first_bounces (
     domain text NOT NULL,
@@ -168,7 +181,21 @@ CREATE TABLE public.messages (
     raw bytea,
     tag text DEFAULT ''::text NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    own_unsubscribe boolean DEFAULT false NOT NULL,
     require_tls boolean DEFAULT false NOT NULL
+);
+CREATE TABLE public.quota_usage (
+    subject text NOT NULL,
+    day date DEFAULT '-infinity'::date NOT NULL,
+    used bigint DEFAULT 0 NOT NULL,
+    busy_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+CREATE TABLE public.record_checks (
+    domain text NOT NULL,
+    check_at timestamp with time zone DEFAULT now() NOT NULL,
+    checked_at timestamp with time zone,
+    broken text[] DEFAULT '{}'::text[] NOT NULL
 );
 CREATE TABLE public.schema_migrations (
     version integer NOT NULL,
@@ -236,7 +263,7 @@ CREATE TABLE public.stats (
     suspected_machine boolean DEFAULT false NOT NULL,
     tag text DEFAULT ''::text NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
-    CONSTRAINT stats_type_check CHECK ((type = ANY (ARRAY['accepted'::text, 'rejected'::text, 'delivered'::text, 'bounced'::text, 'error'::text, 'failed'::text, 'opened'::text, 'clicked'::text, 'complained'::text])))
+    "position" bigint DEFAULT 0 NOT NULL
 )
 PARTITION BY RANGE (at);
 CREATE TABLE public.stats_keys (
@@ -247,6 +274,12 @@ CREATE TABLE public.stats_keys (
     sign_until timestamp with time zone NOT NULL,
     verify_until timestamp with time zone NOT NULL
 );
+CREATE SEQUENCE public.stats_position
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
 CREATE TABLE public.suppressions (
     domain text NOT NULL,
     address text NOT NULL,
@@ -262,7 +295,7 @@ CREATE TABLE public.suppressions (
     text text DEFAULT ''::text NOT NULL,
     host text DEFAULT ''::text NOT NULL,
     note text DEFAULT ''::text NOT NULL,
-    CONSTRAINT suppressions_cause_check CHECK ((cause = ANY (ARRAY['bounced'::text, 'complained'::text, 'manual'::text])))
+    CONSTRAINT suppressions_cause_check CHECK ((cause = ANY (ARRAY['bounced'::text, 'complained'::text, 'manual'::text, 'unsubscribed'::text])))
 );
 CREATE TABLE public.tag_stats (
     domain text NOT NULL,
@@ -304,6 +337,94 @@ CREATE TABLE public.tls_results (
     result jsonb NOT NULL,
     sessions bigint NOT NULL
 );
+CREATE TABLE public.webhook_attempts (
+    id bigint NOT NULL,
+    endpoint_id text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    request_id text NOT NULL,
+    type text NOT NULL,
+    events integer NOT NULL,
+    status integer NOT NULL,
+    problem text NOT NULL,
+    milliseconds integer NOT NULL,
+    answer text NOT NULL
+);
+ALTER TABLE public.webhook_attempts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_attempts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.webhook_batches (
+    message_id text NOT NULL,
+    domain text NOT NULL,
+    check_at timestamp with time zone DEFAULT now() NOT NULL,
+    empty_since timestamp with time zone,
+    finished_at timestamp with time zone
+);
+CREATE TABLE public.webhook_endpoints (
+    id text NOT NULL,
+    domain text NOT NULL,
+    url text NOT NULL,
+    types text[] DEFAULT '{}'::text[] NOT NULL,
+    max_batch integer DEFAULT 1 NOT NULL,
+    secret text NOT NULL,
+    previous_secret text DEFAULT ''::text NOT NULL,
+    previous_until timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    enabled boolean DEFAULT true NOT NULL,
+    disabled_at timestamp with time zone,
+    disabled_reason text DEFAULT ''::text NOT NULL,
+    last_success_at timestamp with time zone,
+    failing_since timestamp with time zone,
+    failures integer DEFAULT 0 NOT NULL,
+    rest_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    given_up bigint DEFAULT 0 NOT NULL,
+    leased_by text DEFAULT ''::text NOT NULL,
+    leased_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT webhook_endpoints_check CHECK ((enabled = (disabled_at IS NULL))),
+    CONSTRAINT webhook_endpoints_max_batch_check CHECK (((max_batch >= 1) AND (max_batch <= 100)))
+)
+WITH (fillfactor='50');
+CREATE TABLE public.webhook_outbox (
+    id bigint NOT NULL,
+    endpoint_id text NOT NULL,
+    event_id text NOT NULL,
+    type text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    data jsonb NOT NULL,
+    stored_at timestamp with time zone DEFAULT now() NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    replay boolean DEFAULT false NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
+ALTER TABLE public.webhook_outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.webhook_replays (
+    id bigint NOT NULL,
+    endpoint_id text NOT NULL,
+    to_time timestamp with time zone NOT NULL,
+    next_at timestamp with time zone NOT NULL,
+    next_event_id text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE public.webhook_replays ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_replays_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 ALTER TABLE ONLY public.aggregated_stats
     ADD CONSTRAINT aggregated_stats_pkey PRIMARY KEY (domain, hour, type);
 ALTER TABLE ONLY public.anonymous_events
@@ -330,6 +451,10 @@ ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (message_id);
 ALTER TABLE ONLY public.pauses
     ADD CONSTRAINT pauses_pkey PRIMARY KEY (scope, spelling);
+ALTER TABLE ONLY public.quota_usage
+    ADD CONSTRAINT quota_usage_pkey PRIMARY KEY (subject);
+ALTER TABLE ONLY public.record_checks
+    ADD CONSTRAINT record_checks_pkey PRIMARY KEY (domain);
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 ALTER TABLE ONLY public.sending_pool_emails
@@ -338,6 +463,8 @@ ALTER TABLE ONLY public.stats_keys
     ADD CONSTRAINT stats_keys_pkey PRIMARY KEY (kid);
 ALTER TABLE ONLY public.stats
     ADD CONSTRAINT stats_pkey PRIMARY KEY (event_id, at);
+ALTER TABLE public.stats
+    ADD CONSTRAINT stats_type_check CHECK ((type = ANY (ARRAY['accepted'::text, 'rejected'::text, 'delivered'::text, 'bounced'::text, 'error'::text, 'failed'::text, 'opened'::text, 'clicked'::text, 'complained'::text, 'unsubscribed'::text]))) NOT VALID;
 ALTER TABLE ONLY public.suppressions
     ADD CONSTRAINT suppressions_pkey PRIMARY KEY (domain, address);
 ALTER TABLE ONLY public.tag_stats
@@ -350,6 +477,16 @@ ALTER TABLE ONLY public.tls_result_pages
     ADD CONSTRAINT tls_result_pages_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tls_results
     ADD CONSTRAINT tls_results_pkey PRIMARY KEY (day, domain, key);
+ALTER TABLE ONLY public.webhook_attempts
+    ADD CONSTRAINT webhook_attempts_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.webhook_batches
+    ADD CONSTRAINT webhook_batches_pkey PRIMARY KEY (message_id);
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.webhook_outbox
+    ADD CONSTRAINT webhook_outbox_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.webhook_replays
+    ADD CONSTRAINT webhook_replays_pkey PRIMARY KEY (id);
 CREATE INDEX anonymous_events_by_time ON public.anonymous_events USING btree (at);
 CREATE INDEX api_keys_by_domain ON public.api_keys USING btree (domain, created_at DESC, id);
 CREATE UNIQUE INDEX dkim_keys_one_active ON public.dkim_keys USING btree (domain, algorithm) WHERE active;
@@ -360,6 +497,7 @@ CREATE INDEX messages_by_domain ON public.messages USING btree (domain, created_
 CREATE INDEX messages_by_tag ON public.messages USING btree (domain, tag, created_at DESC, message_id) WHERE (tag <> ''::text);
 CREATE INDEX messages_by_template ON public.messages USING btree (template_id);
 CREATE INDEX messages_labelled ON public.messages USING btree (message_id) WHERE ((tag <> ''::text) OR (metadata <> '{}'::jsonb));
+CREATE INDEX record_checks_due ON public.record_checks USING btree (check_at);
 CREATE INDEX sending_pool_aside ON public.sending_pool_emails USING btree (id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
 CREATE INDEX sending_pool_by_email ON public.sending_pool_emails USING btree (lower(email));
 CREATE INDEX sending_pool_by_message ON public.sending_pool_emails USING btree (message_id);
@@ -373,13 +511,23 @@ CASE
 END;
 CREATE INDEX stats_by_delivery ON ONLY public.stats USING btree (delivery_id) WHERE (delivery_id <> 0);
 CREATE INDEX stats_by_domain ON ONLY public.stats USING btree (domain, at DESC, event_id DESC);
+CREATE INDEX stats_by_domain_position ON ONLY public.stats USING btree (domain, "position") WHERE ("position" > 0);
+CREATE INDEX stats_by_email ON ONLY public.stats USING brin (lower(email) text_bloom_ops (n_distinct_per_range='1500', false_positive_rate='0.001')) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX stats_by_message ON ONLY public.stats USING btree (message_id, at);
+CREATE INDEX stats_by_message_position ON ONLY public.stats USING btree (message_id, "position") WHERE ("position" > 0);
+CREATE INDEX stats_by_position ON ONLY public.stats USING btree ("position") WHERE ("position" > 0);
 CREATE INDEX stats_by_tag ON ONLY public.stats USING btree (domain, tag, at DESC, event_id DESC) WHERE (tag <> ''::text);
+CREATE INDEX stats_by_type ON ONLY public.stats USING btree (domain, type, at DESC, event_id DESC) WHERE (type <> ALL (ARRAY['accepted'::text, 'delivered'::text]));
 CREATE INDEX suppressions_by_expiry ON public.suppressions USING btree (expires_at) WHERE (expires_at < 'infinity'::timestamp with time zone);
 CREATE INDEX templates_by_age ON public.templates USING brin (created_at);
 CREATE INDEX templates_by_domain ON public.templates USING btree (domain, created_at, template_id) WHERE (type = 'template'::text);
 CREATE INDEX tls_reports_due ON public.tls_reports USING btree (next_attempt_at) WHERE (state = 'due'::text);
 CREATE INDEX tls_result_pages_by_age ON public.tls_result_pages USING btree (at);
+CREATE INDEX webhook_attempts_by_endpoint ON public.webhook_attempts USING btree (endpoint_id, id);
+CREATE INDEX webhook_batches_open ON public.webhook_batches USING btree (check_at) WHERE (finished_at IS NULL);
+CREATE INDEX webhook_endpoints_by_domain ON public.webhook_endpoints USING btree (domain);
+CREATE INDEX webhook_outbox_due ON public.webhook_outbox USING btree (endpoint_id, replay, next_attempt_at);
+CREATE INDEX webhook_replays_by_endpoint ON public.webhook_replays USING btree (endpoint_id, id);
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.attachments
@@ -394,7 +542,17 @@ ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_template_id_fkey FOREIGN KEY (template_id) REFERENCES public.templates(template_id) ON DELETE SET NULL;
+ALTER TABLE ONLY public.record_checks
+    ADD CONSTRAINT record_checks_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.suppressions
     ADD CONSTRAINT suppressions_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.templates
     ADD CONSTRAINT templates_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
+ALTER TABLE ONLY public.webhook_attempts
+    ADD CONSTRAINT webhook_attempts_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.webhook_endpoints(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.webhook_batches
+    ADD CONSTRAINT webhook_batches_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(message_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
+ALTER TABLE ONLY public.webhook_replays
+    ADD CONSTRAINT webhook_replays_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.webhook_endpoints(id) ON DELETE CASCADE;

@@ -5378,6 +5378,10 @@ DOCUMENT = r"""{
      "smtputf8": {
       "type": "boolean",
       "description": "the header may contain UTF-8 (RFC 6532); servers without SMTPUTF8 then refuse the mail"
+     },
+     "requireTls": {
+      "type": "boolean",
+      "description": "as in SendRequest"
      }
     },
     "additionalProperties": false
@@ -5448,6 +5452,10 @@ DOCUMENT = r"""{
      "validateOnly": {
       "type": "boolean",
       "description": "Check the request and store nothing: the same statuses and rejections as a send, and malformed addresses, which a send rejects later, are rejected too. The answer has no message_id. Ignores an idempotency key."
+     },
+     "requireTls": {
+      "type": "boolean",
+      "description": "Only servers that are authenticated, and promise to pass this on, get the mail (RFC 8689): see docs/tls.md. Others: deferred, in the end bounced with 5.7.30."
      }
     },
     "additionalProperties": false
@@ -6076,6 +6084,10 @@ DOCUMENT = r"""{
        "type": "string"
       },
       "description": "at most 20 pairs, keys of 64 and values of 256 characters; in every event"
+     },
+     "requireTls": {
+      "type": "boolean",
+      "description": "Only servers that are authenticated, and promise to pass this on, get the mail (RFC 8689): see docs/tls.md. Others: deferred, in the end bounced with 5.7.30."
      }
     },
     "additionalProperties": false
@@ -6173,6 +6185,10 @@ DOCUMENT = r"""{
        "type": "string"
       },
       "description": "at most 20 pairs, keys of 64 and values of 256 characters; in every event"
+     },
+     "requireTls": {
+      "type": "boolean",
+      "description": "Only servers that are authenticated, and promise to pass this on, get the mail (RFC 8689): see docs/tls.md. Others: deferred, in the end bounced with 5.7.30."
      }
     },
     "additionalProperties": false
@@ -6231,6 +6247,10 @@ DOCUMENT = r"""{
       "minimum": 0,
       "maximum": 4294967295,
       "description": "requeue count: distinguishes envelopes of one attempt"
+     },
+     "requireTls": {
+      "type": "boolean",
+      "description": "RFC 8689"
      }
     },
     "additionalProperties": false,
