@@ -139,7 +139,7 @@ ROWS = [
     Row(f"suppressions export {DOMAIN}"),
     Row(f"suppressions policy {DOMAIN}"),
     Row(f"suppressions policy {DOMAIN} --on"),
-    Row(f"send {SEND} --html mail.html --to x@y.example --one-click-unsubscribe", reads=False),
+    Row(f"send {SEND} --html mail.html --to x@y.example --one-click-unsubscribe --require-tls", reads=False),
     Row(f"suppressions policy {DOMAIN} --no-on", code=2, wrong_token=2, down=2, document=False),
     Row(f"suppressions import {DOMAIN} list.csv"),
     Row(f"suppressions remove {DOMAIN} ann{{n}}@example.net", reads=False),
