@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 CHECKS := check-types check-imports check-format check-lint check-pb check-man
 # Parallel test processes: a test waits for half of its time.
-JOBS ?= 3
+JOBS ?= 4
 # Tests start many processes. Each would compile the sources again without the written bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
