@@ -326,7 +326,7 @@ def _webhooks(parts: Parts) -> Component:
 
 BOTH: Final = frozenset({Need.POSTGRES, Need.NATS})
 COMPONENTS: Final = (
-    ComponentEntry("api", Layer.FRONT, BOTH, _api, label="gRPC API"),
+    ComponentEntry("api", Layer.FRONT, BOTH, _api, label="API (gRPC, HTTP)"),
     ComponentEntry("validator", Layer.BACK, BOTH, _validator),
     ComponentEntry("dispatcher", Layer.BACK, BOTH, _dispatcher),
     ComponentEntry("sender", Layer.FRONT, frozenset({Need.NATS}), _sender, gauge="destinations"),

@@ -30,9 +30,9 @@ from tests.support.command import command
 from tests.support.made_data import copy_made_data
 from tests.support.patience import PATIENCE_SECONDS, patience
 
-_ADDRESS = re.compile(r"^  (gRPC API|opens and clicks|bounces|submission|metrics)[^:]* on (\S+):(\d+)$", re.M)
+_ADDRESS = re.compile(r"^  (API|opens and clicks|bounces|submission|metrics)[^:]* on (\S+):(\d+)$", re.M)
 _NAMES = {
-    "gRPC API": "api",
+    "API": "api",
     "opens and clicks": "bump",
     "bounces": "smtp",
     "submission": "submission",

@@ -44,7 +44,7 @@ async def test_the_banner_is_text_at_a_console(capsys: pytest.CaptureFixture[str
     assert await show("console") == ""
     shown = capsys.readouterr().err
     assert shown.startswith("Kannon is ready: api.\n")
-    assert "\n  gRPC API on 127.0.0.1:50051, [::1]:50051\n" in shown
+    assert "\n  API (gRPC, HTTP) on 127.0.0.1:50051, [::1]:50051\n" in shown
 
 
 async def test_the_banner_is_an_event_in_a_json_log(capsys: pytest.CaptureFixture[str]) -> None:
