@@ -22,7 +22,7 @@ from tests.support.patience import patience
 from tests.support.promtool import promtool
 
 ROOT = Path(__file__).parents[2]
-LISTENERS = ("API", "BUMP", "SMTP", "METRICS")
+LISTENERS = ("API", "BUMP", "SMTP", "SUBMISSION", "METRICS")
 NOT_RUN = {
     "make torture": "it takes minutes; tests/torture runs a short form",
     "grpcurl -plaintext 127.0.0.1:50051 list": "grpcurl is no package of Debian or PyPI",

@@ -111,7 +111,13 @@ def container(image: Machine, *command: str) -> list[str]:
 
 @needs_root
 async def test_the_image_serves_read_only_with_one_volume(image: Machine, tmp_path: Path) -> None:
-    ports = {"API": free_port(), "BUMP": free_port(), "SMTP": free_port(), "METRICS": free_port()}
+    ports = {
+        "API": free_port(),
+        "BUMP": free_port(),
+        "SMTP": free_port(),
+        "SUBMISSION": free_port(),
+        "METRICS": free_port(),
+    }
     listens = {f"KANNON_{name}__LISTEN": f"127.0.0.1:{port}" for name, port in ports.items()}
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/var/lib/kannon", **FINAL.env, **listens}
     assert image.run("touch", "/usr/file").code != 0

@@ -42,7 +42,7 @@ def test_a_missing_requirement_is_named_in_one_line(bare: Machine) -> None:
     env = {"KANNON_RUNTIME_DIR": "/data/program", "KANNON_DATA_DIR": "/data/kannon"}
     assert bare.must(KANNON, "version", env=env).startswith("kannon ")
     (bare.root / "bin/sh").unlink()
-    env |= {f"KANNON_{name}__LISTEN": "127.0.0.1:0" for name in ("API", "BUMP", "SMTP", "METRICS")}
+    env |= {f"KANNON_{name}__LISTEN": "127.0.0.1:0" for name in ("API", "BUMP", "SMTP", "SUBMISSION", "METRICS")}
     refused = bare.run(KANNON, "serve", env=env)
     assert refused.code == 1
     assert [line for line in refused.err.splitlines() if line.startswith("kannon: ")] == [

@@ -30,7 +30,7 @@ def make_data(folder: Path) -> Path:
 
 
 def _serve_once(data_dir: Path) -> None:
-    listens = {f"KANNON_{name}__LISTEN": "127.0.0.1:0" for name in ("API", "BUMP", "SMTP", "METRICS")}
+    listens = {f"KANNON_{name}__LISTEN": "127.0.0.1:0" for name in ("API", "BUMP", "SMTP", "SUBMISSION", "METRICS")}
     environ = {**os.environ, **listens, "KANNON_DATA_DIR": str(data_dir)}
     with subprocess.Popen([*command(), "serve"], env=environ, stderr=subprocess.PIPE, text=True) as serving:
         assert serving.stderr is not None

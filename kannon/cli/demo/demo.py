@@ -17,7 +17,7 @@ from anyio.abc import TaskStatus
 from rich.console import Console
 
 from kannon.cli.errors import operator_errors
-from kannon.config import COMPONENTS, Api, Bump, Config, Log, Metrics, Retry, Route, Sender, Smtp
+from kannon.config import COMPONENTS, Api, Bump, Config, Log, Metrics, Retry, Route, Sender, Smtp, Submission
 from kannon.config import Runner as RunnerConfig
 from kannon.errors import OperatorError
 
@@ -65,6 +65,7 @@ def demo_config(folder: Path, inbox_port: int) -> Config:
         api=Api(listen="127.0.0.1:0"),
         bump=Bump(listen=f"127.0.0.1:{bump_port}", base_url=f"http://127.0.0.1:{bump_port}"),
         smtp=Smtp(listen="127.0.0.1:0"),
+        submission=Submission(listen="127.0.0.1:0"),
         metrics=Metrics(listen=""),
         runner=RunnerConfig(processes=1),
         sender=Sender(routes=[Route(domain="*", host=INBOX_HOST, port=inbox_port, tls="none")]),

@@ -13,6 +13,7 @@ from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.embedded.backup import Backups
 from kannon.embedded.data_dir import InUse
 from kannon.errors import OperatorError
+from kannon.log import setup_logging
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class OpenDatabase:
 @asynccontextmanager
 async def open_embedded_database(config: Config, *, create: bool) -> AsyncIterator[OpenDatabase]:
     """`create`: makes the database if there is none yet. Raises OperatorError, Unavailable."""
+    setup_logging(config.log.level, config.log.format)  # what takes time is said on standard error, as by kannon serve
     if config.postgres.url:
         raise OperatorError("postgres.url is set: back up and restore an external database with pg_dump and pg_restore")
     path = config.data_dir.expanduser().absolute()

@@ -13,9 +13,12 @@ def migrate(config: ConfigOption = None) -> None:
     """Migrate the database named by postgres.url."""
     from kannon.db.migrate import known_migrations
     from kannon.db.migrate import migrate as apply
+    from kannon.log import setup_logging
 
     with operator_errors():
-        url = load_config(config).postgres.url
+        settings = load_config(config)
+        setup_logging(settings.log.level, settings.log.format)
+        url = settings.postgres.url
         if not url:
             raise OperatorError("postgres.url is not set: kannon serve migrates the embedded database")
         applied = anyio.run(apply, url)
