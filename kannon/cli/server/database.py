@@ -28,7 +28,7 @@ class OpenDatabase:
 @asynccontextmanager
 async def open_embedded_database(config: Config, *, create: bool) -> AsyncIterator[OpenDatabase]:
     """`create`: makes the database if there is none yet. Raises OperatorError, Unavailable."""
-    setup_logging(config.log.level, config.log.format)  # what takes time is said on standard error, as by kannon serve
+    setup_logging("warning", config.log.format)  # on standard error; the command itself says what it has done
     if config.postgres.url:
         raise OperatorError("postgres.url is set: back up and restore an external database with pg_dump and pg_restore")
     path = config.data_dir.expanduser().absolute()

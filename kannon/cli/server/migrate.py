@@ -17,7 +17,7 @@ def migrate(config: ConfigOption = None) -> None:
 
     with operator_errors():
         settings = load_config(config)
-        setup_logging(settings.log.level, settings.log.format)
+        setup_logging("warning", settings.log.format)  # the command itself says what it has done
         url = settings.postgres.url
         if not url:
             raise OperatorError("postgres.url is not set: kannon serve migrates the embedded database")
