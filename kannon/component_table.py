@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from kannon.accept.key_usage import KeyUsage
 from kannon.accept.limiter import PLACES, SendLimiter
+from kannon.accept.sending_key import sending_key
 from kannon.accept.service import AcceptService
 from kannon.bus.bus import Bus
 from kannon.components.api import Api, ApiSettings
@@ -36,7 +37,7 @@ from kannon.components.submission import Submission
 from kannon.components.validator import Validator
 from kannon.components.webhooks import Webhooks
 from kannon.config import Config, split_listen
-from kannon.db import api_keys, keys
+from kannon.db import keys
 from kannon.db.pool import ACQUIRE_TIMEOUT_SECONDS, Database
 from kannon.db.schema import check_schema
 from kannon.disk import DiskWatch
@@ -45,9 +46,8 @@ from kannon.embedded import DataDir
 from kannon.errors import Unavailable
 from kannon.mail.dns.records import Kind, ServerNames
 from kannon.mail.retry import RetryBudget
-from kannon.mail.send_request import Limits, Tenant
+from kannon.mail.send_request import Limits
 from kannon.mail.suppression import SuppressionRule
-from kannon.mail.tenants import Scope
 from kannon.mail.tls_report import Reporter
 from kannon.metrics.metrics import Metrics
 from kannon.outbound import Deliverer, Sandbox
@@ -225,18 +225,7 @@ def _smtp(parts: Parts) -> Component:
 
 def _submission(parts: Parts) -> Component:
     config, db = parts.config, parts.db
-    fail_fast = db.fail_fast()
-
     usage = KeyUsage(parts.background.fail_fast())
-
-    async def find_tenant(domain: str, secret_sha256: bytes, peer: str) -> Tenant | None:
-        grant = await api_keys.find_tenant(fail_fast, domain, secret_sha256)
-        if grant is None:
-            return None
-        grant.check(Scope.SEND, peer)
-        usage.used(grant.key_id, peer)
-        return grant.tenant
-
     accept = AcceptService(
         db,
         Limits(config.message.max_bytes, config.message.max_recipients),
@@ -248,6 +237,7 @@ def _submission(parts: Parts) -> Component:
         check_disk=parts.disk.check if parts.disk is not None else _accept_always,
         background=parts.background,
     )
+    find_tenant = sending_key(db.fail_fast(), usage)
     return Submission(config.submission, config.message.max_bytes, accept, find_tenant, usage, parts.metrics)
 
 

@@ -11,14 +11,12 @@ import anyio
 
 from kannon.accept.key_usage import KeyUsage
 from kannon.accept.limiter import SendLimiter
+from kannon.accept.sending_key import sending_key
 from kannon.accept.service import AcceptService
 from kannon.components.submission import Submission
 from kannon.config import Submission as Settings
-from kannon.db import api_keys
 from kannon.db.pool import Database
 from kannon.mail.send_request import Limits as SendLimits
-from kannon.mail.send_request import Tenant
-from kannon.mail.tenants import Scope
 from kannon.metrics.names import SessionResult
 from kannon.smtp_server import Limits
 from kannon.wire.sends import SendResCodec
@@ -89,17 +87,9 @@ async def running(db: Database, *, limits: Limits | None = None, **settings: Any
     fail_fast = db.fail_fast()
     usage = KeyUsage(fail_fast)
 
-    async def find_tenant(domain: str, secret_sha256: bytes, peer: str) -> Tenant | None:
-        grant = await api_keys.find_tenant(fail_fast, domain, secret_sha256)
-        if grant is None:
-            return None
-        grant.check(Scope.SEND, peer)
-        usage.used(grant.key_id, peer)
-        return grant.tenant
-
     metrics = Ended()
     chosen = Settings(listen="127.0.0.1:0", hostname="mail.example.com", **settings)
-    component = Submission(chosen, 1 << 20, accept, find_tenant, usage, metrics, limits)
+    component = Submission(chosen, 1 << 20, accept, sending_key(fail_fast, usage), usage, metrics, limits)
     stop = anyio.Event()
     async with anyio.create_task_group() as group:
         await group.start(component.run, stop)

@@ -5,6 +5,7 @@ from kannon.errors import (
     KannonError,
     LimitExceeded,
     PermissionDenied,
+    QuotaExceeded,
     Throttled,
     Unauthenticated,
     Unavailable,
@@ -24,6 +25,8 @@ _REPLIES: tuple[tuple[type[KannonError], str, str], ...] = (
 
 
 def error_reply(error: KannonError) -> str:
+    if isinstance(error, QuotaExceeded) and error.retry_after is None:
+        return f"552 5.7.0 {error}"  # no later try fits either
     code, text = next((code, text) for kind, code, text in _REPLIES if isinstance(error, kind))
     return f"{code} {text or error}"
 
