@@ -1,4 +1,4 @@
-"""The server's own keys: Ed25519 pairs of tracking tokens, HMAC secrets of bounce addresses.
+"""The server's own keys: those of tracking tokens, HMAC secrets of bounce addresses.
 
 The first process that needs one creates it; a lock lets one process at a time do so. Randomness is passed in.
 """
@@ -60,9 +60,9 @@ async def current_stats_key(
 
 
 async def list_verification_keys(db: Database, now: datetime) -> dict[str, str]:
-    """The public keys (PEM) that verify tokens now, by their kid: one for each `sign_for` within a token's life."""
+    """The private keys (PEM) whose tokens are valid now, by kid: one for each `sign_for` within a token's life."""
     async with db.acquire() as connection:
-        return {row["kid"]: row["public_pem"] async for row in queries.list_verification_keys(connection, now=now)}
+        return {row["kid"]: row["private_pem"] async for row in queries.list_verification_keys(connection, now=now)}
 
 
 @repeat_on_conflict

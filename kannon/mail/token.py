@@ -1,54 +1,50 @@
-"""Tokens in the pixel, the links and the unsubscribe link of a mail: JWTs signed with Ed25519 (RFC 7519, RFC 8037).
+"""Tokens in the pixel, the links and the unsubscribe link of a mail: JWTs (RFC 7519) with an HMAC (RFC 7518 §3.2).
 
-`TokenSigner.sign` returns a token as short as the format allows, since it is part of a URL. `parse_token` takes
-untrusted text. It refuses everything that this module does not write: other algorithms and headers, claims that are
-duplicate, missing or of another type. PyJWT's EdDSA signs and verifies; its JSON parser is laxer and slower.
+`TokenSigner.sign` returns a token as short as the format allows, since it is part of a URL, and is called for every
+link of every mail: an Ed25519 signature costs twenty times as much as an HMAC. A process that verifies could sign too; it
+belongs to the same server. `parse_token` takes untrusted text. It refuses everything that this module does not write: other
+algorithms and headers, and claims that `token_claims` does not write. PyJWT's algorithms sign and verify; its JSON
+parser is laxer and slower.
+
+Earlier versions signed with Ed25519 (EdDSA, RFC 8037); their tokens are verified until they expire.
 """
 
 import base64
 import hashlib
-import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import lru_cache
 from json.encoder import encode_basestring as _quote
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
-    load_pem_public_key,
 )
-from jwt.algorithms import OKPAlgorithm
+from jwt.algorithms import HMACAlgorithm, OKPAlgorithm
 
-from kannon.mail.message_id import anonymous_address, tracking_address
-from kannon.mail.tracking import TrackingMode
+from kannon.mail.token_claims import Channel, Claims, from_json, make_payload, parse_payload
 
 MAX_TOKEN = 8192
 UNSUBSCRIBE_TTL = timedelta(days=90)
 """At least so long an unsubscribe link works; tracking.token_ttl may be longer. Laws ask for 30 days."""
 _MAX_VERIFIED = 2048
-# The signature has 64 octets: its last character has only two significant bits, and the others must be zero.
-_SHAPE = re.compile(r"([A-Za-z0-9_-]{1,256})\.([A-Za-z0-9_-]{1,8000})\.([A-Za-z0-9_-]{85}[AQgw])")
-_EDDSA = OKPAlgorithm()
+# 43 characters are an HMAC of 32 octets, 86 a signature of 64. The last character has four, or two, significant bits;
+# the others must be zero.
+_SHAPE = re.compile(
+    r"([A-Za-z0-9_-]{1,256})\.([A-Za-z0-9_-]{1,8000})\.([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|[A-Za-z0-9_-]{85}[AQgw])"
+)
 _KID = re.compile(r"[A-Za-z0-9_-]{1,32}")
-_BATCH_PREFIX = "msg_"
-_HTTPS = "https:"
-
-
-class Channel(StrEnum):
-    """The `aud` claim, and the path on which a token is valid."""
-
-    OPEN = "o"
-    CLICK = "c"
-    UNSUBSCRIBE = "u"
+_HS256, _EDDSA = HMACAlgorithm(HMACAlgorithm.SHA256), OKPAlgorithm()
+_SIGNATURE_OCTETS = {"HS256": 32, "EdDSA": 64}
+_SECRET = b"kannon tracking tokens, HS256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +53,6 @@ class TokenKey:
 
     kid: str
     private_pem: str
-
-
-class Claims(NamedTuple):
-    """`email` is the recipient's address (identified, full), a pseudonym, or the shared anonymous address.
-    `delivery_id` is 0 where it would identify the recipient. Times are whole seconds since 1970."""
-
-    channel: Channel
-    mode: TrackingMode
-    domain: str
-    message_id: str
-    email: str
-    issued: int
-    expires: int
-    delivery_id: int = 0
-    url: str = ""
 
 
 def generate_token_key() -> tuple[TokenKey, str]:
@@ -85,153 +66,88 @@ def generate_token_key() -> tuple[TokenKey, str]:
 
 
 @lru_cache(maxsize=64)
-def _load_private_key(pem: str) -> Ed25519PrivateKey:
+def _load(pem: str) -> tuple[Ed25519PrivateKey, bytes]:
+    """The private key, and the secret of HMACs that is derived from it (RFC 5869)."""
     key = load_pem_private_key(pem.encode("ascii"), password=None)
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("not an Ed25519 private key")
-    return key
+    return key, HKDF(SHA256(), 32, salt=None, info=_SECRET).derive(key.private_bytes_raw())
 
 
 class TokenSigner:
     """Signs with one key."""
 
     def __init__(self, key: TokenKey) -> None:
-        self._key = _load_private_key(key.private_pem)
-        self._header = _encode(f'{{"alg":"EdDSA","kid":{_quote(key.kid)}}}'.encode())
+        _, self._secret = _load(key.private_pem)
+        self._header = _encode(f'{{"alg":"HS256","kid":{_quote(key.kid)}}}'.encode())
 
     def sign(self, claims: Claims) -> str:
-        """The same claims and key always yield the same token (RFC 8032 signatures are deterministic)."""
-        signed = self._header + b"." + _encode(_to_payload(claims).encode("utf-8", "replace"))
-        return (signed + b"." + _encode(_EDDSA.sign(signed, self._key))).decode("ascii")
+        """The same claims and key always yield the same token."""
+        signed = self._header + b"." + _encode(make_payload(claims).encode("utf-8", "replace"))
+        return (signed + b"." + _encode(_HS256.sign(signed, self._secret))).decode("ascii")
 
 
 class UnverifiedToken(NamedTuple):
     """A well-formed token whose signature has not been checked."""
 
     kid: str
+    algorithm: str
     signed: bytes
     payload: str
     signature: bytes
 
 
 class TokenVerifier:
-    """Verifies with one public key. It caches recent results, since proxies request the same pixel repeatedly.
+    """Verifies with one key. It caches recent results, since proxies request the same pixel repeatedly.
 
     Raises ValueError if the key is no Ed25519 key.
     """
 
-    def __init__(self, public_pem: str) -> None:
-        key = load_pem_public_key(public_pem.encode("ascii"))
-        if not isinstance(key, Ed25519PublicKey):
-            raise ValueError("not an Ed25519 public key")
-        self._key = key
+    def __init__(self, private_pem: str) -> None:
+        key, self._secret = _load(private_pem)
+        self._public_key = key.public_key()
         self._is_valid = lru_cache(maxsize=_MAX_VERIFIED)(self._verify)
 
     def verify(self, token: UnverifiedToken, channel: Channel, now: datetime) -> Claims | None:
         """The claims, or None for a forged or expired token, or one of another channel."""
-        if not self._is_valid(token):
+        claims = parse_payload(_decode(token.payload)) if self._is_valid(token) else None
+        if claims is None or claims.channel is not channel or claims.expires <= now.timestamp():
             return None
-        try:
-            claims = _from_payload(_from_json(_decode(token.payload).decode()))
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return None
-        return claims if claims.channel is channel and claims.expires > now.timestamp() else None
+        return claims
 
     def _verify(self, token: UnverifiedToken) -> bool:
-        return _EDDSA.verify(token.signed, self._key, token.signature)
+        if token.algorithm == "HS256":
+            return _HS256.verify(token.signed, self._secret, token.signature)
+        return _EDDSA.verify(token.signed, self._public_key, token.signature)
 
 
 def parse_token(token: str) -> UnverifiedToken | None:
     """None for a malformed token. Needs no key, and hence no look-up."""
     match = _SHAPE.fullmatch(token) if len(token) <= MAX_TOKEN else None
-    if match is None:
+    header = _read_header(match[1]) if match is not None else None
+    if match is None or header is None:
         return None
-    kid = _read_header(match[1])
-    return UnverifiedToken(kid, token[: match.end(2)].encode("ascii"), match[2], _decode(match[3])) if kid else None
+    kid, algorithm = header
+    signature = _decode(match[3])
+    if len(signature) != _SIGNATURE_OCTETS[algorithm]:
+        return None
+    return UnverifiedToken(kid, algorithm, token[: match.end(2)].encode("ascii"), match[2], signature)
 
 
 @lru_cache(maxsize=256)
-def _read_header(encoded: str) -> str | None:
+def _read_header(encoded: str) -> tuple[str, str] | None:
+    """`kid` and `alg`."""
     try:
-        header = _from_json(_decode(encoded).decode())
+        header = from_json(_decode(encoded).decode())
     except (ValueError, RecursionError):
         return None
     # RFC 7515 §4.1: with crit, jwk, jku or x5u the token itself would choose the key or the rules.
-    if not isinstance(header, dict) or not header.keys() <= {"alg", "kid", "typ"} or header.get("alg") != "EdDSA":
+    if not isinstance(header, dict) or not header.keys() <= {"alg", "kid", "typ"}:
         return None
-    kid = header.get("kid")
-    return kid if isinstance(kid, str) and _KID.fullmatch(kid) else None
-
-
-def _to_payload(claims: Claims) -> str:
-    """JSON without an encoder: this runs for every link of every mail."""
-    local, _, domain = claims.message_id.removeprefix(_BATCH_PREFIX).partition("@")
-    if domain == claims.domain and claims.message_id.startswith(_BATCH_PREFIX):
-        batch = f'"m":{_quote(f"{local}@{domain}")}'
-    else:
-        batch = f'"m":{_quote(claims.message_id)},"d":{_quote(claims.domain)}'
-    if claims.mode is TrackingMode.ANONYMOUS:
-        recipient = ""
-    elif claims.mode is TrackingMode.PSEUDONYMOUS:
-        recipient = f',"w":{_quote(claims.email.partition("@")[0])}'
-    else:
-        recipient = f',"w":{_quote(claims.email)},"i":{claims.delivery_id}'
-    url = claims.url.removeprefix(_HTTPS) if claims.url.startswith(_HTTPS + "//") else claims.url
-    target = f',"u":{_quote(url)}' if url else ""
-    times = f'"exp":{claims.expires},"iat":{claims.issued}'
-    return f'{{"aud":"{claims.channel}",{times},{batch},"t":{claims.mode:d}{recipient}{target}}}'
-
-
-def _from_payload(payload: dict[str, Any]) -> Claims:
-    """Raises ValueError, KeyError or TypeError for any form that `_to_payload` does not write."""
-    mode, batch = TrackingMode(_number(payload["t"])), _text(payload["m"])
-    domain = _text(payload["d"]) if "d" in payload else batch.partition("@")[2]
-    if mode is TrackingMode.ANONYMOUS:
-        email = anonymous_address(domain)
-    elif mode is TrackingMode.PSEUDONYMOUS:
-        email = tracking_address(_text(payload["w"]), domain)
-    elif mode in (TrackingMode.IDENTIFIED, TrackingMode.FULL):
-        email = _text(payload["w"])
-    else:
-        raise ValueError("token without a mode")
-    channel = Channel(_text(payload["aud"]))
-    url = _text(payload["u"]) if channel is Channel.CLICK else ""
-    return Claims(
-        channel=channel,
-        mode=mode,
-        domain=domain,
-        message_id=batch if "d" in payload else _BATCH_PREFIX + batch,
-        email=email,
-        issued=_number(payload["iat"]),
-        expires=_number(payload["exp"]),
-        delivery_id=_number(payload.get("i", 0)),
-        url=_HTTPS + url if url.startswith("//") else url,
-    )
-
-
-def _number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
-        raise ValueError("a number is needed")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("text is needed")
-    return value
-
-
-def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """RFC 7519 §4: parsers disagree about duplicate claims, so a token with one is refused."""
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError("duplicate claim")
-        found[name] = value
-    return found
-
-
-_from_json = json.JSONDecoder(object_pairs_hook=_unique).decode
+    kid, algorithm = header.get("kid"), header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in _SIGNATURE_OCTETS:
+        return None
+    return (kid, algorithm) if isinstance(kid, str) and _KID.fullmatch(kid) else None
 
 
 def _encode(data: bytes) -> bytes:

@@ -8,7 +8,7 @@ INSERT INTO stats_keys (kid, private_pem, public_pem, sign_until, verify_until)
 VALUES (:kid, :private_pem, :public_pem, :sign_until, :verify_until);
 
 -- name: list_verification_keys
-SELECT kid, public_pem FROM stats_keys WHERE verify_until > :now;
+SELECT kid, private_pem FROM stats_keys WHERE verify_until > :now;
 
 -- name: delete_expired_stats_keys!
 DELETE FROM stats_keys WHERE verify_until < :now;

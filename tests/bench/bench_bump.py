@@ -20,7 +20,8 @@ import uvloop
 
 from kannon.components.bump import Bump
 from kannon.mail.event import Event
-from kannon.mail.token import Channel, Claims, TokenSigner, generate_token_key
+from kannon.mail.token import TokenSigner, generate_token_key
+from kannon.mail.token_claims import Channel, Claims
 from kannon.mail.tracking import TrackingMode
 
 CLIENTS = 16
@@ -41,11 +42,11 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def serve(pipe: Connection, kid: str, public: str) -> None:
+def serve(pipe: Connection, kid: str, private: str) -> None:
     """Reports its port, serves until the stop, then reports its published events and its CPU time."""
 
     async def list_keys(now: datetime) -> dict[str, str]:
-        return {kid: public}
+        return {kid: private}
 
     async def main() -> None:
         bus, stop = SlowBus(), anyio.Event()
@@ -88,10 +89,10 @@ def ask(port: int, paths: list[str], *, keep: bool) -> None:
         client.close()
 
 
-def measure(paths: list[str], kid: str, public: str, *, keep: bool) -> None:
+def measure(paths: list[str], kid: str, private: str, *, keep: bool) -> None:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, kid, public))
+    process = context.Process(target=serve, args=(theirs, kid, private))
     process.start()
     port = ours.recv()
     begin = time.monotonic()
@@ -107,7 +108,7 @@ def measure(paths: list[str], kid: str, public: str, *, keep: bool) -> None:
 
 
 def main(requests: int) -> None:
-    key, public = generate_token_key()
+    key, _ = generate_token_key()
     signer, now = TokenSigner(key), int(time.time())
     readers = [
         Claims(Channel.OPEN, TrackingMode.IDENTIFIED, DOMAIN, f"msg_x@{DOMAIN}", f"u{n}@x.example", now, now + 3600, n)
@@ -115,7 +116,7 @@ def main(requests: int) -> None:
     ]
     paths = [f"/o/{signer.sign(claims)}" for claims in readers]
     for keep in (True, False):
-        measure(paths, key.kid, public, keep=keep)
+        measure(paths, key.kid, key.private_pem, keep=keep)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ async def test_a_signing_key_is_used_until_its_time_is_over_and_verifies_longer(
         return key.kid
 
     assert [await current(NOW), await current(NOW + MONTH / 2), await current(NOW + MONTH)] == ["k1", "k1", "k2"]
-    both = {"k1": "public 1", "k2": "public 2"}
+    both = {"k1": "private 1", "k2": "private 2"}
     assert await list_verification_keys(db, NOW + 4 * MONTH - timedelta(seconds=1)) == both
-    assert await list_verification_keys(db, NOW + 4 * MONTH) == {"k2": "public 2"}
+    assert await list_verification_keys(db, NOW + 4 * MONTH) == {"k2": "private 2"}
 
 
 async def test_bounce_secrets_are_made_once_even_by_many_at_once(db: Database) -> None:

@@ -12,12 +12,15 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kannon.mail.message_id import anonymous_address, make_pseudonym, tracking_address
-from kannon.mail.token import Channel, Claims, TokenSigner, TokenVerifier, generate_token_key, parse_token
+from kannon.mail.token import TokenSigner, TokenVerifier, generate_token_key, parse_token
+from kannon.mail.token_claims import Channel, Claims
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 from tests.support.mail import DOMAIN, MESSAGE_ID, NOW, batch, build, delivery, texts, token_pair, token_verifier
 
@@ -70,11 +73,17 @@ def test_signed_claims_are_verified(mode: TrackingMode, email: str, id_: int, ur
     assert sign(claims) == token
 
 
+def secret() -> bytes:
+    """Of HMACs, as the module derives it from the private key."""
+    raw = private_key().private_bytes_raw()
+    return HKDF(SHA256(), 32, salt=None, info=b"kannon tracking tokens, HS256").derive(raw)
+
+
 def test_it_is_a_jwt_that_pyjwt_reads() -> None:
     options: Any = {"require": ["exp", "aud", "iat"], "verify_exp": False, "verify_iat": False}  # it is of 2026
-    payload = jwt.decode(sign(), token_pair()[1], algorithms=["EdDSA"], audience="c", options=options)
+    payload = jwt.decode(sign(), secret(), algorithms=["HS256"], audience="c", options=options)
     assert payload["exp"] == EXPIRES
-    assert jwt.get_unverified_header(sign()) == {"alg": "EdDSA", "kid": KID}
+    assert jwt.get_unverified_header(sign()) == {"alg": "HS256", "kid": KID}
 
 
 def test_it_expires() -> None:
@@ -101,10 +110,17 @@ def _segment(value: object) -> str:
 
 def _signed(header: object, payload: object) -> str:
     text = f"{_segment(header)}.{_segment(payload)}"
+    return f"{text}.{_segment(hmac.digest(secret(), text.encode(), hashlib.sha256))}"
+
+
+def _signed_with_ed25519(header: object, payload: object) -> str:
+    """As earlier versions did."""
+    text = f"{_segment(header)}.{_segment(payload)}"
     return f"{text}.{_segment(private_key().sign(text.encode()))}"
 
 
-HEADER = {"alg": "EdDSA", "kid": KID}
+HEADER = {"alg": "HS256", "kid": KID}
+EDDSA = {"alg": "EdDSA", "kid": KID}
 PAYLOAD: dict[str, Any] = json.loads(base64.urlsafe_b64decode(sign().split(".")[1] + "=="))
 
 
@@ -157,14 +173,24 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "alg none, no signature": lambda: f"{_segment({'alg': 'none', 'kid': KID})}.{_segment(PAYLOAD)}.",
     "alg none, signed": lambda: _signed({**HEADER, "alg": "none"}, PAYLOAD),
     "alg NONE": lambda: _signed({**HEADER, "alg": "NONE"}, PAYLOAD),
-    "alg eddsa": lambda: _signed({**HEADER, "alg": "eddsa"}, PAYLOAD),
+    "alg hs256": lambda: _signed({**HEADER, "alg": "hs256"}, PAYLOAD),
     "alg null": lambda: _signed({**HEADER, "alg": None}, PAYLOAD),
-    "alg list": lambda: _signed({**HEADER, "alg": ["EdDSA"]}, PAYLOAD),
+    "alg list": lambda: _signed({**HEADER, "alg": ["HS256"]}, PAYLOAD),
     "alg missing": lambda: _signed({"kid": KID}, PAYLOAD),
     "alg Ed448": lambda: _signed({**HEADER, "alg": "Ed448"}, PAYLOAD),
-    "HS256 with the public key": lambda: _hs256_with_public_key(),
+    "alg HS512": lambda: _other_algorithm("HS512", secret() * 2),
+    "EdDSA with an HMAC": lambda: _signed(EDDSA, PAYLOAD),
+    "EdDSA with two HMACs": lambda: _twice(_signed(EDDSA, PAYLOAD)),
+    "HS256 with two HMACs": lambda: _twice(sign()),
+    "HS256 with an Ed25519 signature": lambda: _signed_with_ed25519(HEADER, PAYLOAD),
+    "HS256 with half of an Ed25519 signature": lambda: _half(_signed_with_ed25519(HEADER, PAYLOAD)),
+    "EdDSA of another key": lambda: _eddsa_of_another_key(),
+    "EdDSA with another payload": lambda: _eddsa_with_another_payload(),
+    "HS256 with the public key": lambda: _hs256_with(token_pair()[1].encode()),
+    "HS256 with the raw public key": lambda: _hs256_with(private_key().public_key().public_bytes_raw()),
+    "HS256 without a secret": lambda: _hs256_with(b""),
     "RS256": lambda: _other_algorithm("RS256", _rsa_key()),
-    "kid missing": lambda: _signed({"alg": "EdDSA"}, PAYLOAD),
+    "kid missing": lambda: _signed({"alg": "HS256"}, PAYLOAD),
     "kid empty": lambda: _header(kid=""),
     "kid a number": lambda: _header(kid=1),
     "kid null": lambda: _header(kid=None),
@@ -178,12 +204,12 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "jku": lambda: _header(jku="https://evil.example/keys"),
     "x5u": lambda: _header(x5u="https://evil.example/cert"),
     "b64": lambda: _header(b64=False),
-    "header twice the kid": lambda: _signed(b'{"alg":"EdDSA","kid":"' + KID.encode() + b'","kid":"x"}', PAYLOAD),
-    "header twice the alg": lambda: _signed(b'{"alg":"none","alg":"EdDSA","kid":"' + KID.encode() + b'"}', PAYLOAD),
+    "header twice the kid": lambda: _signed(b'{"alg":"HS256","kid":"' + KID.encode() + b'","kid":"x"}', PAYLOAD),
+    "header twice the alg": lambda: _signed(b'{"alg":"none","alg":"HS256","kid":"' + KID.encode() + b'"}', PAYLOAD),
     "header a list": lambda: _signed([HEADER], PAYLOAD),
-    "header a string": lambda: _signed("EdDSA", PAYLOAD),
-    "header no JSON": lambda: _signed(b"{alg:EdDSA}", PAYLOAD),
-    "header not UTF-8": lambda: _signed(b'{"alg":"EdDSA","kid":"\xff"}', PAYLOAD),
+    "header a string": lambda: _signed("HS256", PAYLOAD),
+    "header no JSON": lambda: _signed(b"{alg:HS256}", PAYLOAD),
+    "header not UTF-8": lambda: _signed(b'{"alg":"HS256","kid":"\xff"}', PAYLOAD),
     "header deeply nested": lambda: _signed(b"[" * 190, PAYLOAD),
     "header large": lambda: _header(typ="x" * 300),
     "payload a list": lambda: _signed(HEADER, [PAYLOAD]),
@@ -226,10 +252,33 @@ HOSTILE: dict[str, Callable[[], str]] = {
 }  # fmt: skip
 
 
-def _hs256_with_public_key() -> str:
-    """The classic confusion: the public key's text as the secret of an HMAC."""
-    text = f"{_segment({'alg': 'HS256', 'kid': KID})}.{_segment(PAYLOAD)}"
-    return f"{text}.{_segment(hmac.digest(token_pair()[1].encode(), text.encode(), hashlib.sha256) * 2)}"
+def _hs256_with(key: bytes) -> str:
+    """The classic confusion: the public key as the secret of an HMAC."""
+    text = f"{_segment(HEADER)}.{_segment(PAYLOAD)}"
+    return f"{text}.{_segment(hmac.digest(key, text.encode(), hashlib.sha256))}"
+
+
+def _signature(token: str) -> bytes:
+    encoded = token.rpartition(".")[2]
+    return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+
+
+def _twice(token: str) -> str:
+    return f"{token.rpartition('.')[0]}.{_segment(_signature(token) * 2)}"
+
+
+def _half(token: str) -> str:
+    return f"{token.rpartition('.')[0]}.{_segment(_signature(token)[:32])}"
+
+
+def _eddsa_of_another_key() -> str:
+    text = f"{_segment(EDDSA)}.{_segment(PAYLOAD)}"
+    return f"{text}.{_segment(Ed25519PrivateKey.generate().sign(text.encode()))}"
+
+
+def _eddsa_with_another_payload() -> str:
+    header, _, signature = _signed_with_ed25519(EDDSA, PAYLOAD).split(".")
+    return f"{header}.{_segment({**PAYLOAD, 'u': '//evil.example'})}.{signature}"
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -241,10 +290,18 @@ def test_there_are_enough_hostile_tokens() -> None:
     assert len(HOSTILE) >= 60
     assert accepts(_signed(HEADER, PAYLOAD)) == CLAIMS  # the way they are made makes good ones too
     assert accepts(_header(typ="JWT")) == CLAIMS
+    assert accepts(_signed_with_ed25519(EDDSA, PAYLOAD)) == CLAIMS
+
+
+def test_a_token_of_an_earlier_version_is_valid_until_it_expires() -> None:
+    token = _signed_with_ed25519(EDDSA, PAYLOAD)
+    assert accepts(token, at=timedelta(days=90) - timedelta(seconds=1)) == CLAIMS
+    assert accepts(token, at=timedelta(days=90)) is None
+    assert accepts(token, Channel.OPEN) is None
 
 
 def test_only_ed25519_keys_are_keys() -> None:
-    pem = _rsa_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    pem = _rsa_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     with pytest.raises(ValueError, match="Ed25519"):
         TokenVerifier(pem)
 

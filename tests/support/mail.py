@@ -49,7 +49,7 @@ def token_pair() -> tuple[TokenKey, str]:
 
 @lru_cache(maxsize=1)
 def token_verifier() -> TokenVerifier:
-    return TokenVerifier(token_pair()[1])
+    return TokenVerifier(token_pair()[0].private_pem)
 
 
 def settings(*, autoescape: bool = True, base_url: str = "", ed25519: bool = False) -> BuildSettings:

@@ -22,7 +22,8 @@ from kannon.components.bump.outbox import Outbox
 from kannon.errors import Unavailable
 from kannon.mail.build.urls import web_target
 from kannon.mail.event import Event, EventType
-from kannon.mail.token import Channel, Claims, parse_token
+from kannon.mail.token import parse_token
+from kannon.mail.token_claims import Channel, Claims
 from kannon.mail.tracking import TrackingMode
 from kannon.metrics.null_metrics import NULL_METRICS
 

@@ -1,4 +1,4 @@
-"""The public keys of tracking tokens, kept in memory.
+"""The keys of tracking tokens, kept in memory.
 
 In: the `kid` of a well-formed token. Out: its key, or None. There are few keys, so one query loads all of them, at most
 once in `_UNKNOWN` for ids that are not among them: invented ids cost neither memory nor queries. While PostgreSQL is
@@ -14,7 +14,7 @@ from kannon.errors import Unavailable
 from kannon.mail.token import TokenVerifier
 
 KeyLookup = Callable[[datetime], Awaitable[Mapping[str, str]]]
-"""The time → the public keys (PEM) that verify tokens then, by kid. Raises Unavailable."""
+"""The time → the private keys (PEM) whose tokens are valid then, by kid. Raises Unavailable."""
 
 _KNOWN = timedelta(minutes=10)  # an operator withdraws a key by deleting its row; bump honours it this much longer
 _AWAY = timedelta(seconds=30)  # between two attempts to load the keys anew while PostgreSQL is away

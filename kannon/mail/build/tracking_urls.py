@@ -11,7 +11,8 @@ from functools import lru_cache
 
 from kannon.mail.batch import Delivery
 from kannon.mail.message_id import anonymous_address, issued_at, make_pseudonym, tracking_address
-from kannon.mail.token import UNSUBSCRIBE_TTL, Channel, Claims, TokenSigner
+from kannon.mail.token import UNSUBSCRIBE_TTL, TokenSigner
+from kannon.mail.token_claims import Channel, Claims
 from kannon.mail.tracking import TrackingMode
 
 _MAX_ANONYMOUS = 10_000  # tokens kept; those of a batch differ only if a link contains placeholders

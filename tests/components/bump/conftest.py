@@ -49,8 +49,8 @@ class Keys:
         await anyio.lowlevel.checkpoint()
         if self.away:
             raise Unavailable("PostgreSQL: not connected")
-        key, public = token_pair()
-        return {key.kid: public}
+        key, _ = token_pair()
+        return {key.kid: key.private_pem}
 
 
 @dataclass

@@ -7,7 +7,8 @@ import pytest
 
 from kannon.mail.event import Event, EventType
 from kannon.mail.message_id import make_pseudonym
-from kannon.mail.token import Channel, Claims, TokenSigner
+from kannon.mail.token import TokenSigner
+from kannon.mail.token_claims import Channel, Claims
 from kannon.mail.tracking import TrackingMode
 from tests.components.bump.conftest import Clock, Start
 from tests.support.http import request

@@ -51,8 +51,8 @@ async def test_a_key_of_another_process_is_found_soon(clock: Clock) -> None:
         return dict(made)
 
     known = VerificationKeys(look_up, clock)
-    key, public = generate_token_key()
+    key, _ = generate_token_key()
     assert await known.find(key.kid) is None
-    made[key.kid] = public
+    made[key.kid] = key.private_pem
     clock.now += timedelta(seconds=3)
     assert await known.find(key.kid) is not None

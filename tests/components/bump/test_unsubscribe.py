@@ -151,10 +151,10 @@ async def test_without_the_keys_nothing_is_said_of_the_token(start: Start) -> No
 async def test_a_post_suppresses_the_address(db: Database, bus: Bus) -> None:
     """Through bump, NATS and stats to the list; a second POST counts once."""
     await insert_domain(db, DOMAIN)
-    key, public = token_pair()
+    key, _ = token_pair()
 
     async def keys(now: datetime) -> dict[str, str]:
-        return {key.kid: public}
+        return {key.kid: key.private_pem}
 
     at = datetime.now(UTC)
     stats = Stats(db, bus, retention=timedelta(days=365), rule=SuppressionRule(), clock=lambda: at)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kannon.mail.build.html import decode_attribute
-from kannon.mail.token import Channel, Claims, parse_token
+from kannon.mail.token import parse_token
+from kannon.mail.token_claims import Channel, Claims
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 from tests.support.effort import examples
 from tests.support.mail import DOMAIN, NOW, batch, build, delivery, html_of, texts, token_verifier

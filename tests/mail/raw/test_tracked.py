@@ -13,7 +13,8 @@ import pytest
 from kannon.mail.batch import Content, Delivery, Recipient
 from kannon.mail.build.raw import RawTemplate
 from kannon.mail.raw import prepare_raw
-from kannon.mail.token import Channel, Claims, parse_token
+from kannon.mail.token import parse_token
+from kannon.mail.token_claims import Channel, Claims
 from kannon.mail.tracking import IDENTIFIED, OFF, TrackingPolicy
 from tests.support.mail import DOMAIN, MESSAGE_ID, NOW, settings, token_verifier, verifies
 
