@@ -41,8 +41,8 @@ PageHandler = Callable[[list[Message]], Awaitable[None]]
 class Limits:
     """`page`: the most messages in a page; `in_flight`: unsettled messages; `pages_at_once`: pages in work;
     `bytes_in_flight`: bytes of the unsettled messages, 0 for no limit; a single message of any size always fits.
-    `gather_seconds`: between the beginnings of two pages that are not full, so that the second one has more messages;
-    the first message after a pause never waits."""
+    `gather_seconds`: between the beginnings of two pages of which the second is not full, so that it has more messages;
+    the first message after a pause never waits, and a full page does not wait longer."""
 
     page: int
     in_flight: int
@@ -68,6 +68,7 @@ class _Consumption:
         self._requested_bytes = 0
         self._requested_until = 0.0
         self._arrived: deque[Message] = deque()
+        self._full = anyio.Event()
 
     async def on_message(self, raw: Msg) -> None:
         if not raw.reply and raw.headers and raw.headers.get("Status") == NO_LEADER:
@@ -81,6 +82,8 @@ class _Consumption:
         else:
             self._answered(1, len(raw.data))
             self._arrived.append(self._settlements.take(raw))
+            if len(self._arrived) >= self._limits.page:
+                self._full.set()
         self._settlements.changed.set()
 
     def _answered(self, messages: int, size: int) -> None:
@@ -122,7 +125,9 @@ class _Consumption:
 
     async def _gather(self) -> None:
         if self._limits.gather_seconds and len(self._arrived) < self._limits.page:
-            await anyio.sleep(max(0.0, self._page_began + self._limits.gather_seconds - time.monotonic()))
+            self._full = anyio.Event()
+            with anyio.move_on_after(self._page_began + self._limits.gather_seconds - time.monotonic()):
+                await self._full.wait()
         self._page_began = time.monotonic()
 
     def _pause(self) -> float:

@@ -1,9 +1,10 @@
 """The speed at which events become rows and counters, from NATS to PostgreSQL, also after a redelivery of all events.
 
-    python -m tests.bench.bench_stats [events]
+    python -m tests.bench.bench_stats [events] [burst]
 
 The stats component runs here, as in `kannon serve`, on a durable embedded PostgreSQL and NATS. The stream is filled
-first. Out: events per second until the last one is counted, then the same for a redelivery of every event under new
+first, with bursts of 100 events, a message for each type, as senders publish them; a burst of 1 is a message for each
+event. Out: events per second until the last one is counted, then the same for a redelivery of every event under new
 message ids. Exit code 1 if the redelivery changes rows or counters.
 """
 
@@ -21,7 +22,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from kannon.bus.bus import Bus
-from kannon.bus.publish import Outgoing
+from kannon.bus.events import pack
 from kannon.bus.streams import STATS_SUBJECTS
 from kannon.components.stats import Stats
 from kannon.db.migrate import migrate
@@ -32,7 +33,6 @@ from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import SuppressionRule
 from kannon.mail.tracking import TrackingMode
 from kannon.metrics.metrics import Metrics
-from kannon.wire.events import encode_event
 
 DOMAINS = 20
 _PAGE = 2000
@@ -65,14 +65,14 @@ def events(count: int) -> list[Event]:
     return made
 
 
-async def publish(bus: Bus, page: Sequence[Event], again: str) -> None:
-    for start in range(0, len(page), _PAGE):
-        await bus._publish(
-            [
-                Outgoing(STATS_SUBJECTS[e.type], f"{e.event_id}{again}", encode_event(e))
-                for e in page[start : start + _PAGE]
-            ]
-        )
+async def publish(bus: Bus, page: Sequence[Event], burst: int, again: str) -> None:
+    messages = [
+        message._replace(msg_id=f"{message.msg_id}{again}")
+        for start in range(0, len(page), burst)
+        for message in pack(page[start : start + burst], lambda event: STATS_SUBJECTS[event.type])
+    ]
+    for start in range(0, len(messages), _PAGE):
+        await bus._publish(messages[start : start + _PAGE])
 
 
 async def contents(db: Database) -> tuple[int, int, dict[str, int]]:
@@ -112,7 +112,7 @@ async def run_until_stored(db: Database, bus: Bus, count: int) -> float:
     return time.perf_counter() - start
 
 
-async def measure(folder: Path, count: int) -> bool:
+async def measure(folder: Path, count: int, burst: int) -> bool:
     with DataDir.open(folder) as data_dir:
         postgres, nats = EmbeddedPostgres(data_dir.path), EmbeddedNats(data_dir.path)
         await postgres.start()
@@ -126,14 +126,14 @@ async def measure(folder: Path, count: int) -> bool:
                     "INSERT INTO domains (domain) VALUES ($1)", [(f"d{n}.example",) for n in range(DOMAINS)]
                 )
             page = events(count)
-            await publish(bus, page, "")
+            await publish(bus, page, burst, "")
             seconds = await run_until_stored(db, bus, count)
             first = await contents(db)
             print(f"{count} events: {count / seconds:.0f}/s; rows {first[0]}, suppressions {first[1]}, {first[2]}")
             await bus._connection.jetstream().purge_stream(
                 "kannon_stats"
             )  # no dispatcher of this benchmark takes these
-            await publish(bus, page, ".again")
+            await publish(bus, page, burst, ".again")
             seconds = await run_until_stored(db, bus, count)
             second = await contents(db)
             print(f"redelivered: {count / seconds:.0f}/s; {'nothing changed' if first == second else f'now {second}'}")
@@ -149,8 +149,9 @@ async def measure(folder: Path, count: int) -> bool:
 def main() -> None:
     setup_logging("warning")
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    burst = int(sys.argv[2]) if len(sys.argv) > 2 else 100
     with tempfile.TemporaryDirectory(prefix="kannon-bench-") as folder:
-        sys.exit(0 if uvloop.run(measure(Path(folder) / "data", count)) else 1)
+        sys.exit(0 if uvloop.run(measure(Path(folder) / "data", count, burst)) else 1)
 
 
 if __name__ == "__main__":

@@ -119,3 +119,31 @@ async def test_a_page_gathers_after_the_one_before(bus: Bus) -> None:
     limits = Limits(page=100, in_flight=200, gather_seconds=1.0)
     await bus.consume(streams.STATS, handle, limits, stop=stop)
     assert pages == [1, 5]
+
+
+async def test_a_page_that_becomes_full_does_not_gather_on(bus: Bus) -> None:
+    """Under load the time between two pages limits nothing."""
+    pages: list[int] = []
+    stop, second = anyio.Event(), anyio.Event()
+
+    async def handle(page: list[Message]) -> None:
+        for message in page:
+            await message.ack()
+        pages.append(len(page))
+        second.set()
+        if sum(pages) == 6:
+            stop.set()
+
+    async def publish() -> None:
+        await second.wait()
+        for n in range(1, 6):
+            await bus.publish_events([event(n)])
+            await anyio.sleep(0.02)  # the consumer waits for more of the page
+
+    await bus.publish_events([event(0)])
+    limits = Limits(page=5, in_flight=20, gather_seconds=600.0)
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            group.start_soon(publish)
+            await bus.consume(streams.STATS, handle, limits, stop=stop)
+    assert pages == [1, 5]
