@@ -45,6 +45,7 @@ from kannon.dns_lookup import make_lookup, make_txt_lookup
 from kannon.embedded import DataDir
 from kannon.errors import Unavailable
 from kannon.mail.dns.records import Kind, ServerNames
+from kannon.mail.guard import GuardRule
 from kannon.mail.retry import RetryBudget
 from kannon.mail.send_request import Limits
 from kannon.mail.suppression import SuppressionRule
@@ -131,6 +132,7 @@ def _api(parts: Parts) -> Component:
         suppression=config.suppression.enabled,
         retry_window=config.retry.window,
         retention=config.stats.retention,
+        guard=guard_rule(config),
         tls_cert=config.api.tls_cert,
         tls_key=config.api.tls_key,
         webhooks_allow_http=config.webhooks.allow_http,
@@ -146,6 +148,17 @@ def _api(parts: Parts) -> Component:
     look_up = make_txt_lookup(config.dns.nameservers)
     return Api(
         settings, parts.db, bus, checks, look_up, parts.metrics, background=parts.background, check_disk=check_disk
+    )
+
+
+def guard_rule(config: Config) -> GuardRule:
+    guard = config.guard
+    return GuardRule(
+        enabled=guard.enabled,
+        after_outcomes=guard.after_outcomes,
+        dead_percent=guard.dead_percent,
+        after_delivered=guard.after_delivered,
+        complaint_percent=guard.complaint_percent,
     )
 
 
@@ -264,6 +277,7 @@ def _stats(parts: Parts) -> Component:
         parts.bus,
         retention=parts.config.stats.retention,
         rule=rule,
+        guard=guard_rule(parts.config),
         clock=now,
         metrics=parts.metrics,
         tls_reports=_tls_reports(parts) if parts.config.tlsrpt.send else None,

@@ -49,6 +49,7 @@ CREATE TABLE public.pauses (
     subject text NOT NULL,
     since timestamp with time zone DEFAULT now() NOT NULL,
     ended_at timestamp with time zone,
+    reason text DEFAULT ''::text NOT NULL,
     CONSTRAINT pauses_scope_check CHECK ((scope = ANY (ARRAY['batch'::text, 'domain'::text, 'destination'::text])))
 );
 CREATE FUNCTION public.pauses_of(message_id text, domain text, email text) RETURNS SETOF public.pauses
@@ -96,6 +97,15 @@ CREATE TABLE public.attachments (
     content_id text DEFAULT ''::text NOT NULL,
     content bytea NOT NULL
 );
+CREATE TABLE public.batch_outcomes (
+    message_id text NOT NULL,
+    outcomes integer NOT NULL,
+    delivered integer NOT NULL,
+    dead integer NOT NULL,
+    complaints integer NOT NULL,
+    tripped_at timestamp with time zone
+)
+WITH (fillfactor='50');
 CREATE TABLE public.bounce_keys (
     id smallint NOT NULL,
     secret bytea NOT NULL,
@@ -141,6 +151,11 @@ CREATE TABLE public.domains (
     suppression_enabled boolean DEFAULT true NOT NULL,
     per_second integer DEFAULT 0 NOT NULL,
     per_day bigint DEFAULT 0 NOT NULL,
+    guard_enabled boolean,
+    guard_dead_percent double precision,
+    guard_complaint_percent double precision,
+    CONSTRAINT domains_guard_complaint_percent_check CHECK (((guard_complaint_percent >= (0)::double precision) AND (guard_complaint_percent <= (100)::double precision))),
+    CONSTRAINT domains_guard_dead_percent_check CHECK (((guard_dead_percent >= (0)::double precision) AND (guard_dead_percent <= (100)::double precision))),
     CONSTRAINT domains_links_ceiling_check CHECK (((links_ceiling >= 1) AND (links_ceiling <= 5))),
     CONSTRAINT domains_opens_ceiling_check CHECK (((opens_ceiling >= 1) AND (opens_ceiling <= 5))),
     CONSTRAINT domains_per_day_check CHECK ((per_day >= 0)),
@@ -435,6 +450,8 @@ ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_secret_sha256_key UNIQUE (secret_sha256);
 ALTER TABLE ONLY public.attachments
     ADD CONSTRAINT attachments_pkey PRIMARY KEY (message_id, "position");
+ALTER TABLE ONLY public.batch_outcomes
+    ADD CONSTRAINT batch_outcomes_pkey PRIMARY KEY (message_id);
 ALTER TABLE ONLY public.bounce_keys
     ADD CONSTRAINT bounce_keys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.dkim_keys
@@ -497,6 +514,7 @@ CREATE INDEX messages_by_domain ON public.messages USING btree (domain, created_
 CREATE INDEX messages_by_tag ON public.messages USING btree (domain, tag, created_at DESC, message_id) WHERE (tag <> ''::text);
 CREATE INDEX messages_by_template ON public.messages USING btree (template_id);
 CREATE INDEX messages_labelled ON public.messages USING btree (message_id) WHERE ((tag <> ''::text) OR (metadata <> '{}'::jsonb));
+CREATE INDEX messages_large ON public.messages USING btree (message_id) WHERE (accepted_count >= 20);
 CREATE INDEX record_checks_due ON public.record_checks USING btree (check_at);
 CREATE INDEX sending_pool_aside ON public.sending_pool_emails USING btree (id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
 CREATE INDEX sending_pool_by_email ON public.sending_pool_emails USING btree (lower(email));
@@ -532,6 +550,8 @@ ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.attachments
     ADD CONSTRAINT attachments_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(message_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.batch_outcomes
+    ADD CONSTRAINT batch_outcomes_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(message_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.dkim_keys
     ADD CONSTRAINT dkim_keys_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.first_bounces

@@ -9,8 +9,10 @@ from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub
 from kannon.pb.admin.v1 import dkim_pb2 as dkim
 from kannon.pb.admin.v1 import keys_pb2 as keys
+from kannon.pb.admin.v1 import reputation_pb2 as reputation
 from kannon.pb.admin.v1.dkim_grpc import DkimStub
 from kannon.pb.admin.v1.keys_grpc import KeysStub
+from kannon.pb.admin.v1.reputation_grpc import ReputationStub
 from kannon.pb.tracking.types.tracking_pb2 import TrackingMode, TrackingPolicy
 
 
@@ -26,6 +28,10 @@ class TenantCalls(Calls):
     @cached_property
     def _keys(self) -> KeysStub:
         return KeysStub(self._channel)
+
+    @cached_property
+    def _reputation(self) -> ReputationStub:
+        return ReputationStub(self._channel)
 
     # Domains
 
@@ -148,6 +154,15 @@ class TenantCalls(Calls):
         quota = keys.Quota(per_second=per_second, per_day=per_day)
         request = keys.SetDomainQuotaRequest(domain=domain, quota=quota)
         return (await self._rpc(self._keys.SetDomainQuota, request)).quota
+
+    async def find_guard(self, domain: str) -> reputation.GetGuardResponse:
+        """When the guard pauses batches of the domain."""
+        return await self._rpc(self._reputation.GetGuard, reputation.GetGuardRequest(domain=domain))
+
+    async def set_guard(self, domain: str, overrides: reputation.GuardOverrides) -> reputation.SetGuardResponse:
+        """What is not set is as configured."""
+        request = reputation.SetGuardRequest(domain=domain, overrides=overrides)
+        return await self._rpc(self._reputation.SetGuard, request)
 
     async def find_api_key(self, domain: str, key_id: str) -> admin.APIKey:
         return (await self._rpc(self._api.GetAPIKey, admin.GetAPIKeyRequest(domain=domain, id=key_id))).api_key

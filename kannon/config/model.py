@@ -35,6 +35,7 @@ from kannon.config.values import (
     no_controls,
     show_duration,
 )
+from kannon.mail.guard import SMALLEST_BATCH
 
 COMPONENTS: tuple[ComponentName, ...] = get_args(ComponentName)
 ENV_PREFIX = "KANNON_"
@@ -192,6 +193,16 @@ class Suppression(Section):
     complaint_expiry: Duration = timedelta(0)
 
 
+class Guard(Section):
+    """Of each batch: after so many outcomes, at most that many percent."""
+
+    enabled: bool = True
+    after_outcomes: Annotated[int, Field(ge=SMALLEST_BATCH)] = 200
+    dead_percent: Annotated[float, Field(ge=0, le=100)] = 10
+    after_delivered: Annotated[int, Field(ge=SMALLEST_BATCH)] = 1000
+    complaint_percent: Annotated[float, Field(ge=0, le=100)] = 0.3
+
+
 class Webhooks(Section):
     allow_http: bool = False
     allow_private: bool = False
@@ -249,6 +260,7 @@ class Config(BaseSettings):
     tracking: Tracking = Tracking()
     stats: Stats = Stats()
     suppression: Suppression = Suppression()
+    guard: Guard = Guard()
     webhooks: Webhooks = Webhooks()
     tlsrpt: TlsRpt = TlsRpt()
     message: Message = Message()

@@ -7,7 +7,7 @@ finishes it.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
@@ -16,6 +16,9 @@ from kannon.db.webhooks import queue_event
 from kannon.mail.pauses import Pause, Scope, name_variants
 from kannon.mail.webhook import WebhookEvent, WebhookType
 
+if TYPE_CHECKING:
+    from kannon.db.pool import Connection
+
 _PAGE = 2000
 
 
@@ -23,17 +26,26 @@ _PAGE = 2000
 async def insert_pause(db: Database, scope: Scope, subject: str) -> Pause:
     """A second call changes nothing. A batch's new pause is an event for webhooks."""
     async with db.transaction() as connection:
-        since: datetime = await queries.insert_pause(
-            connection, scope=scope, subject=subject, spellings=name_variants(scope, subject)
-        )
-        if scope is Scope.BATCH and (row := await queries.find_paused_batch(connection, subject=subject)) is not None:
-            await queue_event(connection, row["domain"], _paused_event(row))
-    return Pause(scope, subject, since)
+        pause, _ = await pause_in(connection, scope, subject)
+    return pause
+
+
+async def pause_in(connection: "Connection", scope: Scope, subject: str, *, reason: str = "") -> tuple[Pause, int]:
+    """`insert_pause` in the caller's transaction. Also returns how many webhook endpoints get the event. An existing
+    pause takes over a reason."""
+    since: datetime = await queries.insert_pause(
+        connection, scope=scope, subject=subject, reason=reason, spellings=name_variants(scope, subject)
+    )
+    queued = 0
+    if scope is Scope.BATCH and (row := await queries.find_paused_batch(connection, subject=subject)) is not None:
+        queued = await queue_event(connection, row["domain"], _paused_event(row))
+    return Pause(scope, subject, since, reason), queued
 
 
 async def list_pauses(db: Database) -> list[Pause]:
     async with db.acquire() as connection:
-        return [Pause(Scope(r["scope"]), r["subject"], r["since"]) async for r in queries.list_pauses(connection)]
+        rows = queries.list_pauses(connection)
+        return [Pause(Scope(r["scope"]), r["subject"], r["since"], r["reason"]) async for r in rows]
 
 
 @repeat_on_conflict
@@ -63,7 +75,7 @@ async def finish_pauses(db: Database) -> int:
 
 
 def _paused_event(row: Any) -> WebhookEvent:
-    data = {"domain": row["domain"], "message_id": row["message_id"], "tag": row["tag"]}
+    data = {"domain": row["domain"], "message_id": row["message_id"], "tag": row["tag"], "reason": row["reason"]}
     event_id = f"{row['message_id']}.paused.{int(row['since'].timestamp() * 1000)}"
     return WebhookEvent(event_id, WebhookType.BATCH_PAUSED, row["since"], data)
 

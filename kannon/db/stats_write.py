@@ -15,10 +15,13 @@ import anyio
 import asyncpg
 
 from kannon.db.conflicts import repeat_on_conflict
+from kannon.db.guard import PausedBatch, pause_batches
 from kannon.db.pool import AWAY, Database, describe
 from kannon.db.queries import queries
 from kannon.errors import Unavailable
+from kannon.mail.bounce.hard import is_hard_bounce
 from kannon.mail.event import Event, EventType
+from kannon.mail.guard import NO_GUARD, GuardRule
 from kannon.mail.suppression import FIRST_BOUNCE_KEPT, SECOND_BOUNCE_AFTER, Suppression, address_key
 
 if TYPE_CHECKING:
@@ -33,19 +36,26 @@ _UNLOCK_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The new events of a page, counted by domain and type, the ids of those that suppressed an address, and the number
-    of events queued for webhook endpoints."""
+    """The new events of a page, counted by domain and type, the ids of those that suppressed an address, the number
+    of events queued for webhook endpoints, and the batches that the guard paused."""
 
     fresh: Counter[tuple[str, EventType]]
     suppressed: frozenset[str] = frozenset()
     queued: int = 0
+    paused: tuple[PausedBatch, ...] = ()
 
 
 @repeat_on_conflict
-async def insert_events(db: Database, events: Sequence[Event], suppressions: Sequence[Suppression] = ()) -> Stored:
+async def insert_events(
+    db: Database,
+    events: Sequence[Event],
+    suppressions: Sequence[Suppression] = (),
+    guard: GuardRule = NO_GUARD,
+) -> Stored:
     """All or nothing. The call may be repeated: an event that is stored already neither counts nor suppresses, also
-    where its repeat has another time. `suppressions` are those that events of the page call for. The partitions must
-    exist (`ensure_partitions`). Raises Unavailable where one was dropped meanwhile."""
+    where its repeat has another time. `suppressions` are those that events of the page call for; `guard` is the rule
+    for domains that have none of their own. The partitions must exist (`ensure_partitions`). Raises Unavailable where
+    one was dropped meanwhile."""
     # In the order of their ids, so that two pages with the same events (a bounce comes on two streams) cannot deadlock.
     page = sorted({event.event_id: event for event in events}.values(), key=lambda event: event.event_id)
     async with db.transaction() as connection:
@@ -75,6 +85,7 @@ async def insert_events(db: Database, events: Sequence[Event], suppressions: Seq
                 ips=[e.ip for e in page],
                 urls=[e.url for e in page],
                 suspected_machines=[e.suspected_machine for e in page],
+                dead_event_ids=[e.event_id for e in page if is_hard_bounce(e)],
                 suppress_event_ids=[s.event_id for s in suppressions],
                 suppress_addresses=[address_key(s.email) for s in suppressions],
                 suppress_expiries=[s.expires_at for s in suppressions],
@@ -86,7 +97,9 @@ async def insert_events(db: Database, events: Sequence[Event], suppressions: Seq
             # A type is an EventType, so the check that failed is the partition's: there is none for the row.
             raise Unavailable(f"PostgreSQL: {describe(error)}") from error
         fresh = Counter({(domain, EventType(kind)): count for domain, kind, count in row["fresh"]})
-        return Stored(fresh, frozenset(row["suppressed"]), row["queued"])
+        paused = await pause_batches(connection, row["watched"], guard)
+        queued = row["queued"] + sum(each.queued for each in paused)
+        return Stored(fresh, frozenset(row["suppressed"]), queued, tuple(paused))
 
 
 def week_of(at: datetime) -> date:

@@ -20,11 +20,12 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """`subject` is canonical."""
+    """`subject` is canonical. `reason`: the guard's; empty: an operator paused it."""
 
     scope: Scope
     subject: str
     since: datetime
+    reason: str = ""
 
 
 def name_variants(scope: Scope, subject: str) -> list[str]:

@@ -15,7 +15,7 @@ from kannon.mail.pauses import Scope
 @dataclass(frozen=True, slots=True)
 class BatchSummary:
     """`template_id` is None after the template's deletion; `paused`: the batch or its domain; `waiting_count`:
-    deliveries without an outcome."""
+    deliveries without an outcome; `pause_reason`: the guard's."""
 
     message_id: str
     domain: str
@@ -31,6 +31,7 @@ class BatchSummary:
     waiting_count: int
     tag: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    pause_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

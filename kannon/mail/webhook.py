@@ -162,7 +162,7 @@ _FIELDS: Final[Mapping[WebhookType, tuple[Sequence[str], frozenset[str]]]] = {
         ("domain", "message_id", "tag", "delivered", "bounced", "failed", "rejected"),
         frozenset({"domain", "message_id", "delivered", "bounced", "failed", "rejected"}),
     ),
-    WebhookType.BATCH_PAUSED: (("domain", "message_id", "tag"), frozenset({"domain", "message_id"})),
+    WebhookType.BATCH_PAUSED: (("domain", "message_id", "tag", "reason"), frozenset({"domain", "message_id"})),
     WebhookType.RECORDS_BROKEN: (("domain", "records"), frozenset({"domain", "records"})),
     WebhookType.ENDPOINT_DISABLED: (
         ("domain", "endpoint_id", "url", "reason"), frozenset({"domain", "endpoint_id", "url", "reason"}),

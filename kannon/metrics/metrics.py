@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from kannon.mail.address import registrable_domain
 from kannon.mail.bounce import ReportKind
 from kannon.mail.event import TERMINAL, Event, EventType
+from kannon.mail.guard import Cause as GuardCause
 from kannon.mail.send_request import RejectReason
 from kannon.mail.suppression import Cause, Suppression
 from kannon.metrics import names
@@ -59,6 +60,7 @@ class Metrics:
         self._known = count(names.EVENTS_KNOWN)
         self._reports = count_by(list(ReportKind), names.REPORTS)
         self._suppressed = count_by([Cause.BOUNCED, Cause.COMPLAINED, Cause.UNSUBSCRIBED], names.SUPPRESSED)
+        self._guard_paused = count_by(list(GuardCause), names.GUARD_PAUSED)
         self._sessions = count_by(list(SessionResult), names.INBOUND_SESSIONS)
         self._submissions = count_by(list(SessionResult), names.SUBMISSION_SESSIONS)
         self._bump_answers = count(names.BUMP_ANSWERS)
@@ -159,6 +161,9 @@ class Metrics:
     def suppressed(self, suppressions: Sequence[Suppression]) -> None:
         for suppression in suppressions:
             self._suppressed[suppression.cause].inc()
+
+    def guard_paused(self, cause: GuardCause) -> None:
+        self._guard_paused[cause].inc()
 
     def webhook_posted(self, events: int, result: str, waited: Sequence[float]) -> None:
         self._webhook_requests[result].inc()

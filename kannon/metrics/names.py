@@ -59,6 +59,7 @@ EVENTS_KNOWN: Final = Spec("kannon_events_known", "Events among them that were s
 OUTCOMES: Final = Spec("kannon_outcomes", "Outcomes and complaints of each domain, once each.", ("domain", "type"))
 REPORTS: Final = Spec("kannon_reports", "Mails to bounce addresses, by kind.", ("kind",))
 SUPPRESSED: Final = Spec("kannon_suppressed", "Addresses suppressed by events.", ("cause",))
+GUARD_PAUSED: Final = Spec("kannon_guard_paused", "Batches that the guard paused.", ("cause",))
 BUMP_ANSWERS: Final = Spec("kannon_bump_answers", "HTTP answers of bump, by status.", ("status",))
 INBOUND_SESSIONS: Final = Spec("kannon_inbound_sessions", "Inbound SMTP sessions that ended, by result.", ("result",))
 SUBMISSION_SESSIONS: Final = Spec("kannon_submission_sessions", "Submission sessions ended, by result.", ("result",))

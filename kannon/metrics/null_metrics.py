@@ -8,6 +8,7 @@ answer and an SMTP session.
 from collections.abc import Collection, Mapping, Sequence
 
 from kannon.mail.event import Event, EventType
+from kannon.mail.guard import Cause as GuardCause
 from kannon.mail.suppression import Suppression
 from kannon.metrics.names import SessionResult
 
@@ -61,6 +62,9 @@ class NullMetrics:
 
     def suppressed(self, suppressions: Sequence[Suppression]) -> None:
         """stats: addresses that events suppressed."""
+
+    def guard_paused(self, cause: GuardCause) -> None:
+        """stats: the guard paused a batch."""
 
     def webhook_posted(self, events: int, result: str, waited: Sequence[float]) -> None:
         """webhooks: a request ended, `posted` or `failed`; seconds from storing to posting each event that had no

@@ -41,6 +41,10 @@ DOCUMENT = r"""{
    "description": "Dead letters: messages that no component could handle. Needs the admin token."
   },
   {
+   "name": "kannon.admin.v1.Reputation",
+   "description": "What guards the name of a sender domain. Needs the admin token."
+  },
+  {
    "name": "kannon.admin.v1.Suppressions",
    "description": "Addresses that a domain does not send to. Needs the admin token. The letter case of an address does not count; every other difference does."
   },
@@ -1478,6 +1482,106 @@ DOCUMENT = r"""{
        "application/json": {
         "schema": {
          "$ref": "#/components/schemas/kannon.admin.v1.RetryParkedResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Reputation/GetGuard": {
+   "post": {
+    "operationId": "kannon.admin.v1.Reputation.GetGuard",
+    "tags": [
+     "kannon.admin.v1.Reputation"
+    ],
+    "summary": "GetGuard",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetGuardRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetGuardResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Reputation/SetGuard": {
+   "post": {
+    "operationId": "kannon.admin.v1.Reputation.SetGuard",
+    "tags": [
+     "kannon.admin.v1.Reputation"
+    ],
+    "summary": "SetGuard",
+    "description": "Replaces what the domain has instead of the configuration. Holds from the next page of outcomes on.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.SetGuardRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.SetGuardResponse"
         }
        }
       }
@@ -3632,6 +3736,10 @@ DOCUMENT = r"""{
       "additionalProperties": {
        "type": "string"
       }
+     },
+     "pauseReason": {
+      "type": "string",
+      "description": "the guard's; empty: not paused by it"
      }
     },
     "additionalProperties": false
@@ -4171,6 +4279,28 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.GetGuardRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetGuardResponse": {
+    "type": "object",
+    "properties": {
+     "guard": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Guard",
+      "description": "in force"
+     },
+     "overrides": {
+      "$ref": "#/components/schemas/kannon.admin.v1.GuardOverrides"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.GetKeyRequest": {
     "type": "object",
     "properties": {
@@ -4267,6 +4397,56 @@ DOCUMENT = r"""{
      }
     },
     "additionalProperties": false
+   },
+   "kannon.admin.v1.Guard": {
+    "type": "object",
+    "properties": {
+     "enabled": {
+      "type": "boolean"
+     },
+     "afterOutcomes": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647
+     },
+     "deadPercent": {
+      "type": "number",
+      "format": "double",
+      "description": "hard bounces among the outcomes, of after_outcomes or more"
+     },
+     "afterDelivered": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647
+     },
+     "complaintPercent": {
+      "type": "number",
+      "format": "double",
+      "description": "complaints among the delivered, of after_delivered or more"
+     }
+    },
+    "additionalProperties": false,
+    "description": "When the guard pauses a batch. It does so once: a batch that was resumed goes on."
+   },
+   "kannon.admin.v1.GuardOverrides": {
+    "type": "object",
+    "properties": {
+     "enabled": {
+      "type": "boolean"
+     },
+     "deadPercent": {
+      "type": "number",
+      "format": "double",
+      "description": "0 to 100"
+     },
+     "complaintPercent": {
+      "type": "number",
+      "format": "double",
+      "description": "0 to 100"
+     }
+    },
+    "additionalProperties": false,
+    "description": "What is not set is as configured."
    },
    "kannon.admin.v1.Happened": {
     "type": "object",
@@ -4848,6 +5028,10 @@ DOCUMENT = r"""{
      "since": {
       "type": "string",
       "format": "date-time"
+     },
+     "reason": {
+      "type": "string",
+      "description": "the guard's; empty: an operator paused it"
      }
     },
     "additionalProperties": false
@@ -5166,6 +5350,30 @@ DOCUMENT = r"""{
     "properties": {
      "endpoint": {
       "$ref": "#/components/schemas/kannon.admin.v1.Endpoint"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.SetGuardRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "overrides": {
+      "$ref": "#/components/schemas/kannon.admin.v1.GuardOverrides"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.SetGuardResponse": {
+    "type": "object",
+    "properties": {
+     "guard": {
+      "$ref": "#/components/schemas/kannon.admin.v1.Guard"
+     },
+     "overrides": {
+      "$ref": "#/components/schemas/kannon.admin.v1.GuardOverrides"
      }
     },
     "additionalProperties": false

@@ -26,6 +26,7 @@ def to_batch(batch: BatchSummary) -> Batch:
         cancelled_at=None if batch.cancelled_at is None else timestamp(batch.cancelled_at),
         tag=batch.tag,
         metadata=batch.metadata,
+        pause_reason=batch.pause_reason,
     )
 
 
@@ -66,11 +67,11 @@ def to_delivery(delivery: WaitingDelivery) -> Delivery:
 
 
 def to_pause(pause: Pause) -> pb.Pause:
-    since = timestamp(pause.since)
+    since, reason = timestamp(pause.since), pause.reason
     match pause.scope:
         case Scope.BATCH:
-            return pb.Pause(message_id=pause.subject, since=since)
+            return pb.Pause(message_id=pause.subject, since=since, reason=reason)
         case Scope.DOMAIN:
-            return pb.Pause(domain=pause.subject, since=since)
+            return pb.Pause(domain=pause.subject, since=since, reason=reason)
         case Scope.DESTINATION:
-            return pb.Pause(destination=pause.subject, since=since)
+            return pb.Pause(destination=pause.subject, since=since, reason=reason)

@@ -3,6 +3,7 @@
 -- name: list_batches
 SELECT message_id, domain, template_id, subject, sender_email, created_at, scheduled_at, accepted_count, rejected_count,
        EXISTS (SELECT FROM pauses_of(m.message_id, m.domain, '')) AS paused, cancelled_at, tag, metadata,
+       coalesce((SELECT max(reason) FROM pauses_of(m.message_id, m.domain, '')), '') AS pause_reason,
        (SELECT count(*) FROM sending_pool_emails p WHERE p.message_id = m.message_id) AS waiting_count
 FROM messages m
 WHERE domain = :domain AND created_at >= :from_time AND created_at < :to_time
@@ -15,6 +16,7 @@ SELECT count(*) FROM messages WHERE domain = :domain AND created_at >= :from_tim
 -- name: list_tagged_batches
 SELECT message_id, domain, template_id, subject, sender_email, created_at, scheduled_at, accepted_count, rejected_count,
        EXISTS (SELECT FROM pauses_of(m.message_id, m.domain, '')) AS paused, cancelled_at, tag, metadata,
+       coalesce((SELECT max(reason) FROM pauses_of(m.message_id, m.domain, '')), '') AS pause_reason,
        (SELECT count(*) FROM sending_pool_emails p WHERE p.message_id = m.message_id) AS waiting_count
 FROM messages m
 WHERE domain = :domain AND tag = :tag AND tag <> '' AND created_at >= :from_time AND created_at < :to_time
@@ -28,6 +30,7 @@ WHERE domain = :domain AND tag = :tag AND tag <> '' AND created_at >= :from_time
 -- name: find_batch_summary^
 SELECT message_id, domain, template_id, subject, sender_email, created_at, scheduled_at, accepted_count, rejected_count,
        EXISTS (SELECT FROM pauses_of(m.message_id, m.domain, '')) AS paused, cancelled_at, tag, metadata,
+       coalesce((SELECT max(reason) FROM pauses_of(m.message_id, m.domain, '')), '') AS pause_reason,
        (SELECT count(*) FROM sending_pool_emails p WHERE p.message_id = m.message_id) AS waiting_count
 FROM messages m
 WHERE message_id = :message_id;

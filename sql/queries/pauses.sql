@@ -2,19 +2,20 @@
 
 -- name: insert_pause$
 -- An existing pause stays as it is; one that is ending starts again. Returns its beginning.
-INSERT INTO pauses AS p (scope, spelling, subject)
-SELECT :scope, spelling, :subject FROM unnest(:spellings::text[]) spelling
+INSERT INTO pauses AS p (scope, spelling, subject, reason)
+SELECT :scope, spelling, :subject, :reason FROM unnest(:spellings::text[]) spelling
 ON CONFLICT (scope, spelling) DO UPDATE
-SET since = CASE WHEN p.ended_at IS NULL THEN p.since ELSE now() END, ended_at = NULL
+SET since = CASE WHEN p.ended_at IS NULL THEN p.since ELSE now() END, ended_at = NULL,
+    reason = CASE WHEN p.ended_at IS NULL AND excluded.reason = '' THEN p.reason ELSE excluded.reason END
 RETURNING since;
 
 -- name: find_paused_batch^
 -- The batch, where this transaction has just paused it.
-SELECT m.message_id, m.domain, m.tag, p.since FROM messages m JOIN pauses p ON p.scope = 'batch' AND p.subject = m.message_id
+SELECT m.message_id, m.domain, m.tag, p.since, p.reason FROM messages m JOIN pauses p ON p.scope = 'batch' AND p.subject = m.message_id
 WHERE m.message_id = :subject AND p.since = now();
 
 -- name: list_pauses
-SELECT DISTINCT scope, subject, since FROM pauses WHERE ended_at IS NULL ORDER BY scope, subject;
+SELECT DISTINCT scope, subject, since, reason FROM pauses WHERE ended_at IS NULL ORDER BY scope, subject;
 
 -- name: end_pause!
 -- Waits for claims that see the pause, so that all deliveries that they hold are committed before this is.

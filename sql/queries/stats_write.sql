@@ -19,8 +19,9 @@ SELECT set_config('idle_in_transaction_session_timeout', '10s', true), pg_adviso
 -- a second bounce is noted in first_bounces, and suppresses where an earlier page noted another delivery, :second_after
 -- to :first_kept before it; a delivery in between ends the note.
 -- Each new event is queued for the webhook endpoints of its domain that want its type, and so is each suppression; a batch
--- is noted where an endpoint wants to know its end. Returns the number of new events by domain and type, the ids of those
--- that suppressed an address, and the number of queued events.
+-- is noted where an endpoint wants to know its end. Batches of 20 recipients and more are counted for the guard. Returns
+-- the number of new events by domain and type, the ids of those that suppressed an address, the number of queued events,
+-- and of each counted batch that the guard has not paused yet its domain, its counts and the overrides of its domain.
 WITH labelled AS MATERIALIZED (
     SELECT message_id, tag, metadata FROM messages
     WHERE message_id = ANY(:message_ids::text[]) AND (tag <> '' OR metadata <> '{}')
@@ -50,7 +51,7 @@ WITH labelled AS MATERIALIZED (
                                                       AND s.at <= p.at + :apart::interval LIMIT 1) END IS NULL
           ORDER BY at, event_id) n
     ON CONFLICT DO NOTHING
-    RETURNING event_id, domain, at, type, tag
+    RETURNING event_id, domain, at, type, tag, message_id, stage
 ), anonymous AS (
     INSERT INTO anonymous_events (event_id, at)
     SELECT event_id, at FROM page WHERE tracking_mode = 2
@@ -126,10 +127,31 @@ WITH labelled AS MATERIALIZED (
     SELECT DISTINCT m.message_id, m.domain FROM wanted w JOIN messages m USING (message_id)
     WHERE w.type IN ('accepted', 'rejected') AND (w.types = '{}' OR 'batch.finished' = ANY(w.types))
     ON CONFLICT DO NOTHING
+), large AS MATERIALIZED (
+    SELECT message_id, domain FROM messages
+    WHERE message_id = ANY(:message_ids::text[]) AND accepted_count >= 20 AND cancelled_at IS NULL
+), batch AS (
+    INSERT INTO batch_outcomes AS b (message_id, outcomes, delivered, dead, complaints)
+    SELECT message_id, count(*) FILTER (WHERE type <> 'complained' AND stage <> 'report'),
+           count(*) FILTER (WHERE type = 'delivered'),
+           count(*) FILTER (WHERE (event_id IN (SELECT unnest(:dead_event_ids::text[]))) IS TRUE),
+           count(*) FILTER (WHERE type = 'complained')
+    FROM kept
+    WHERE type IN ('delivered', 'bounced', 'failed', 'complained')
+      AND (message_id IN (SELECT message_id FROM large)) IS TRUE -- hashed; a join would compare every row with every other
+    GROUP BY 1 ORDER BY 1
+    ON CONFLICT (message_id) DO UPDATE
+    SET outcomes = b.outcomes + excluded.outcomes, delivered = b.delivered + excluded.delivered,
+        dead = b.dead + excluded.dead, complaints = b.complaints + excluded.complaints
+    RETURNING *
 )
 SELECT array(SELECT (domain, type, count(*)) FROM fresh GROUP BY domain, type) AS fresh,
        array(SELECT event_id FROM suppressed) AS suppressed,
-       (SELECT count(*) FROM queued) AS queued;
+       (SELECT count(*) FROM queued) AS queued,
+       array(SELECT (b.message_id, l.domain, b.outcomes, b.delivered, b.dead, b.complaints,
+                     d.guard_enabled, d.guard_dead_percent, d.guard_complaint_percent)
+             FROM batch b JOIN large l USING (message_id) JOIN domains d ON d.domain = l.domain
+             WHERE b.tripped_at IS NULL) AS watched;
 
 -- name: delete_old_anonymous_events!
 DELETE FROM anonymous_events WHERE at < :before;

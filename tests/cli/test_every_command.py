@@ -73,6 +73,8 @@ ROWS = [
     Row(f"domains dns {DOMAIN} --verify", code=1),
     Row(f"domains quota {DOMAIN}"),
     Row(f"domains quota {DOMAIN} --rate 100 --daily 50000"),
+    Row(f"domains guard {DOMAIN}"),
+    Row(f"domains guard {DOMAIN} --switch on --dead 12.5 --complaints configured"),
     Row(f"domains dkim list {DOMAIN}"),
     Row("domains dkim rotate keys.example.com --algorithm rsa-sha256 --force", reads=False),
     Row("domains dkim activate keys.example.com kannon --force", reads=False),

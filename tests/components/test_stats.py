@@ -20,6 +20,7 @@ from kannon.db.pool import Database, open_database
 from kannon.db.stats_write import drop_old_partitions
 from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.mail.event import Event, EventType
+from kannon.mail.guard import Cause
 from kannon.mail.suppression import Suppression, SuppressionRule
 from kannon.mail.tracking import TrackingMode
 from kannon.wire.event_pages import MAX_EVENTS
@@ -77,6 +78,8 @@ class Watch:
         self.fresh.update(fresh)
 
     def suppressed(self, suppressions: Sequence[Suppression]) -> None: ...
+
+    def guard_paused(self, cause: Cause) -> None: ...
 
 
 async def test_how_long_storing_takes_is_not_how_old_a_report_is(db: Database, bus: Bus) -> None:

@@ -62,6 +62,7 @@ async def show(session: Session, message_id: MessageId) -> None:
         ("scheduled", time(batch.scheduled_time)),
         ("recipients", f"{batch.accepted_count}{refused}"),
         *([("paused", "until kannon batches resume, or kannon queue resume")] if batch.paused else []),
+        *([("the guard's reason", batch.pause_reason)] if batch.pause_reason else []),
         *([("cancelled", time(batch.cancelled_at))] if batch.HasField("cancelled_at") else []),
         *[(f"waiting: {state}", str(count)) for state, count in sorted(response.waiting.items())],
         *[(e.type, f"{e.count}, {_span(session.output, e)}") for e in response.events],

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import anyio
 import typer
 from anyio import to_thread
+from google.protobuf.message import Message
 
 from kannon.cli.admin import dkim
 from kannon.cli.completion import complete_domain
@@ -45,6 +46,14 @@ class Mode(StrEnum):
     def message(self) -> TrackingMode:
         number: TrackingMode = getattr(tracking_pb2, f"TRACKING_MODE_{self.name}")
         return number
+
+
+class Switch(StrEnum):
+    """As typed on the command line."""
+
+    ON = "on"
+    OFF = "off"
+    CONFIGURED = "configured"
 
 
 @client_command(app, "add")
@@ -190,3 +199,63 @@ async def quota(
         )
     a_second, a_day = (str(each or "no limit") for each in (limits.per_second, limits.per_day))
     session.output.table(["what", "value"], [["mails a second", a_second], ["mails a day", a_day]], limits)
+
+
+@client_command(app, "guard")
+async def guard(
+    session: Session,
+    name: Name,
+    switch: Annotated[Switch | None, typer.Option(help="Whether the guard pauses batches.", show_default=False)] = None,
+    dead: Annotated[
+        str, typer.Option(metavar="PERCENT", help="The most hard bounces: a percentage, or configured.")
+    ] = "",
+    complaints: Annotated[
+        str, typer.Option(metavar="PERCENT", help="The most complaints: a percentage, or configured.")
+    ] = "",
+) -> None:
+    """Show when the guard pauses batches of a domain, or set it."""
+    found = await session.admin.find_guard(name)
+    document: Message = found
+    in_force, own = found.guard, found.overrides
+    if switch is not None or dead or complaints:
+        if switch is not None:
+            own.ClearField("enabled")
+            if switch is not Switch.CONFIGURED:
+                own.enabled = switch is Switch.ON
+        for option, field, text in (
+            ("--dead", "dead_percent", dead),
+            ("--complaints", "complaint_percent", complaints),
+        ):
+            if text:
+                own.ClearField(field)
+                if text != Switch.CONFIGURED:
+                    setattr(own, field, _percentage(text, option))
+        changed = await session.admin.set_guard(name, own)
+        document, in_force, own = changed, changed.guard, changed.overrides
+    rows = [
+        ["guard", "on" if in_force.enabled else "off", _source(own.HasField("enabled"))],
+        [
+            f"hard bounces, of {in_force.after_outcomes} outcomes or more",
+            f"{in_force.dead_percent:g} %",
+            _source(own.HasField("dead_percent")),
+        ],
+        [
+            f"complaints, of {in_force.after_delivered} delivered or more",
+            f"{in_force.complaint_percent:g} %",
+            _source(own.HasField("complaint_percent")),
+        ],
+    ]
+    session.output.table(["what", "at most", "from"], rows, document)
+    session.output.next("kannon queue pauses")
+
+
+def _source(own: bool) -> str:
+    return "this domain" if own else "the configuration"
+
+
+def _percentage(text: str, option: str) -> float:
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        raise typer.BadParameter(f'"{text}" is no percentage', param_hint=option) from None
+    return number

@@ -142,8 +142,8 @@ async def pauses(session: Session) -> None:
     """List the pauses."""
     held = await session.admin.list_pauses()
     time = session.output.time
-    rows = [[_KINDS[each.WhichOneof("subject") or ""], _subject(each), time(each.since)] for each in held]
-    session.output.table(["kind", "name", "since"], rows, held, Total("pause", "pauses"))
+    rows = [[_KINDS[each.WhichOneof("subject") or ""], _subject(each), time(each.since), each.reason] for each in held]
+    session.output.table(["kind", "name", "since", prose("the guard's reason")], rows, held, Total("pause", "pauses"))
     if rows:
         session.output.next(f"kannon queue resume --{rows[0][0]} {rows[0][1]}")
 

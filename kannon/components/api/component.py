@@ -45,6 +45,7 @@ from kannon.components.api.services.keys import KeyMethods
 from kannon.components.api.services.mailer import MailerMethods, MailerV1Methods
 from kannon.components.api.services.nodes import NodeBus, NodeMethods
 from kannon.components.api.services.operations import OperationsMethods
+from kannon.components.api.services.reputation import ReputationMethods
 from kannon.components.api.services.stats import StatsV1Methods, StatsV2Methods
 from kannon.components.api.services.suppressions import SuppressionMethods
 from kannon.components.api.services.webhooks import WebhookMethods
@@ -53,6 +54,7 @@ from kannon.db import api_keys, events
 from kannon.db.pool import Database
 from kannon.db.schema import check_schema
 from kannon.errors import AddressInUse, ConfigError, Unavailable
+from kannon.mail.guard import NO_GUARD, GuardRule
 from kannon.mail.send_request import Limits, Tenant
 from kannon.mail.tenants import KeyGrant
 from kannon.metrics.null_metrics import NULL_METRICS
@@ -64,6 +66,7 @@ from kannon.pb.admin.v1 import (
     nodes_pb2,
     operations_pb2,
     parked_pb2,
+    reputation_pb2,
     suppressions_pb2,
     webhooks_pb2,
 )
@@ -91,6 +94,7 @@ class ApiSettings:
     suppression: bool = True
     retry_window: timedelta = timedelta(hours=24)
     retention: timedelta = timedelta(days=365)
+    guard: GuardRule = NO_GUARD
     tls_cert: str = ""
     tls_key: str = ""
     webhooks_allow_http: bool = False
@@ -230,6 +234,7 @@ class Api:
             Service(_service(dkim_pb2, "Dkim"), dkim, admin),
             Service(_service(webhooks_pb2, "Webhooks"), webhooks, admin),
             Service(_service(keys_pb2, "Keys"), KeyMethods(fail_fast, tenants.clear), admin),
+            Service(_service(reputation_pb2, "Reputation"), ReputationMethods(fail_fast, self._settings.guard), admin),
             Service(_service(events_pb2, "Events"), EventMethods(self._db, tail), admin),
         ]
         rpcs = [each for service in services for each in service.rpcs(self._metrics)]

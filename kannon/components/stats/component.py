@@ -1,9 +1,9 @@
 """stats: stores events as rows and counters.
 
 In: kannon.stats.*, kannon.bounce and kannon.tls_results, in pages. Out: `stats` and `aggregated_stats`, each event once
-even when it is redelivered, and the suppression that a bounce or complaint requires; TLS results, and the reports of
-them. It also creates partitions in advance, drops those older than `stats.retention`, and deletes expired suppressions.
-A message that is no event becomes a dead letter.
+even when it is redelivered, the suppression that a bounce or complaint requires, and the pause of a batch by the guard;
+TLS results, and the reports of them. It also creates partitions in advance, drops those older than `stats.retention`, and
+deletes expired suppressions. A message that is no event becomes a dead letter.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +25,7 @@ from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, 
 from kannon.db.suppressions import delete_expired_suppressions, delete_forgotten_bounces
 from kannon.errors import Unavailable
 from kannon.mail.event import REPORT, Event, EventType
+from kannon.mail.guard import NO_GUARD, Cause, GuardRule
 from kannon.mail.suppression import Suppression, SuppressionRule
 from kannon.metrics.null_metrics import NULL_METRICS
 
@@ -48,6 +49,7 @@ class Metrics(Protocol):
         self, events: Sequence[Event], fresh: Mapping[tuple[str, EventType], int], waited: Sequence[float]
     ) -> None: ...
     def suppressed(self, suppressions: Sequence[Suppression]) -> None: ...
+    def guard_paused(self, cause: Cause) -> None: ...
 
 
 class Stats:
@@ -62,6 +64,7 @@ class Stats:
         *,
         retention: timedelta,
         rule: SuppressionRule,
+        guard: GuardRule = NO_GUARD,
         clock: Callable[[], datetime],
         metrics: Metrics = NULL_METRICS,
         tls_reports: TlsReports | None = None,
@@ -72,6 +75,7 @@ class Stats:
         self._bus = bus
         self._retention = retention
         self._rule = rule
+        self._guard = guard
         self._clock = clock
         self._metrics = metrics
         self._weeks: set[date] = set()  # partitions known to exist
@@ -112,7 +116,7 @@ class Stats:
     async def _store(self, events: list[Event]) -> None:
         required = [s for s in map(self._rule.apply, events) if s is not None]
         try:
-            stored = await insert_events(self._db, events, required)
+            stored = await insert_events(self._db, events, required, self._guard)
         except Unavailable:
             self._weeks.clear()  # the partitions may have changed when PostgreSQL is back
             raise
@@ -133,6 +137,16 @@ class Stats:
                 recipient=each.email,
                 cause=each.cause,
                 reason=each.text,
+            )
+
+        for batch in stored.paused:
+            self._metrics.guard_paused(batch.trip.cause)
+            log.warning(
+                "the guard paused a batch",
+                domain=batch.domain,
+                batch=batch.message_id,
+                reason=batch.trip.text,
+                next=f"kannon batches resume {batch.message_id}, or cancel",
             )
 
     async def _ensure_weeks(self, weeks: set[date]) -> None:

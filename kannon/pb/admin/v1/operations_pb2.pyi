@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Batch(_message.Message):
-    __slots__ = ("message_id", "domain", "template_id", "subject", "sender_email", "created_at", "scheduled_time", "accepted_count", "rejected_count", "paused", "waiting_count", "cancelled_at", "tag", "metadata")
+    __slots__ = ("message_id", "domain", "template_id", "subject", "sender_email", "created_at", "scheduled_time", "accepted_count", "rejected_count", "paused", "waiting_count", "cancelled_at", "tag", "metadata", "pause_reason")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,7 @@ class Batch(_message.Message):
     CANCELLED_AT_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_REASON_FIELD_NUMBER: _ClassVar[int]
     message_id: str
     domain: str
     template_id: str
@@ -47,7 +48,8 @@ class Batch(_message.Message):
     cancelled_at: _timestamp_pb2.Timestamp
     tag: str
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, message_id: _Optional[str] = ..., domain: _Optional[str] = ..., template_id: _Optional[str] = ..., subject: _Optional[str] = ..., sender_email: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accepted_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., paused: _Optional[bool] = ..., waiting_count: _Optional[int] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    pause_reason: str
+    def __init__(self, message_id: _Optional[str] = ..., domain: _Optional[str] = ..., template_id: _Optional[str] = ..., subject: _Optional[str] = ..., sender_email: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accepted_count: _Optional[int] = ..., rejected_count: _Optional[int] = ..., paused: _Optional[bool] = ..., waiting_count: _Optional[int] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., pause_reason: _Optional[str] = ...) -> None: ...
 
 class Delivery(_message.Message):
     __slots__ = ("delivery_id", "message_id", "domain", "email", "state", "due_at", "next_attempt_at", "attempts", "last_code", "last_stage", "last_host", "last_text", "cancelled_at", "paused_by")
@@ -211,16 +213,18 @@ class CancelDeliveryResponse(_message.Message):
     def __init__(self, under_way: _Optional[bool] = ...) -> None: ...
 
 class Pause(_message.Message):
-    __slots__ = ("message_id", "domain", "destination", "since")
+    __slots__ = ("message_id", "domain", "destination", "since", "reason")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     message_id: str
     domain: str
     destination: str
     since: _timestamp_pb2.Timestamp
-    def __init__(self, message_id: _Optional[str] = ..., domain: _Optional[str] = ..., destination: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    reason: str
+    def __init__(self, message_id: _Optional[str] = ..., domain: _Optional[str] = ..., destination: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class PauseRequest(_message.Message):
     __slots__ = ("message_id", "domain", "destination")
