@@ -2,8 +2,8 @@
 
 In: kannon.stats.*, kannon.bounce and kannon.tls_results, in pages. Out: `stats` and `aggregated_stats`, each event once
 even when it is redelivered, the suppression that a bounce or complaint requires, and the pause of a batch by the guard;
-TLS results, and the reports of them. It also creates partitions in advance, drops those older than `stats.retention`, and
-deletes expired suppressions. A message that is no event becomes a dead letter.
+TLS results, and the reports of them. It also creates partitions in advance, drops those older than `stats.retention`,
+and deletes expired suppressions. A message that is no event becomes a dead letter.
 """
 
 from collections.abc import Callable, Mapping, Sequence
