@@ -8,6 +8,7 @@ key stays as written.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 MAX_URL = 2000
@@ -67,7 +68,7 @@ def placeholders_in(text: str) -> set[str]:
     return {segment.key for segment in split_placeholders(text) if isinstance(segment, Placeholder)}
 
 
-def fields_for(email: str, global_fields: Mapping[str, str], own_fields: Mapping[str, str]) -> dict[str, str]:
+def fields_for(email: str, global_fields: Mapping[str, Any], own_fields: Mapping[str, Any]) -> dict[str, Any]:
     """The values for one recipient: own fields override global ones, and `email` is set unless the caller sets it."""
     return {"email": email, **global_fields, **own_fields}
 
@@ -86,8 +87,8 @@ def fill_url(segments: Sequence[Segment], fields: Mapping[str, str]) -> str | No
     for segment in segments:
         if isinstance(segment, str):
             filled.append(quote(segment, safe=_URL_SAFE, errors="replace"))
-        elif segment.key in fields:
-            filled.append(quote(fields[segment.key], safe="", errors="replace"))
+        elif isinstance(value := fields.get(segment.key), str):
+            filled.append(quote(value, safe="", errors="replace"))
         else:
             return None
     return "".join(filled)
