@@ -329,6 +329,8 @@ CREATE TABLE public.templates (
     html text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    engine text DEFAULT 'plain'::text NOT NULL,
+    CONSTRAINT templates_engine_check CHECK ((engine = ANY (ARRAY['plain'::text, 'jinja'::text]))),
     CONSTRAINT templates_type_check CHECK ((type = ANY (ARRAY['template'::text, 'transient'::text])))
 );
 CREATE TABLE public.tls_reports (

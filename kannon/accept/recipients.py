@@ -10,6 +10,7 @@ from anyio.lowlevel import checkpoint
 from kannon.accept.store import Store
 from kannon.db.batches import DeliveryRow, delivery_row
 from kannon.mail.address import check_recipient
+from kannon.mail.build.jinja import JinjaTemplate
 from kannon.mail.send_check import RecipientChecker
 from kannon.mail.send_request import RejectedRecipient, RejectReason, SendRequest, Tenant
 from kannon.mail.simulator import simulated_name
@@ -21,18 +22,22 @@ Rejections = dict[int, RejectedRecipient]
 """By position in the request."""
 
 
-async def check_recipients(request: SendRequest, tenant: Tenant) -> tuple[list[DeliveryRow], Rejections]:
+async def check_recipients(
+    request: SendRequest, tenant: Tenant, jinja: JinjaTemplate | None
+) -> tuple[list[DeliveryRow], Rejections]:
     """All reasons but suppression."""
-    checker = RecipientChecker(request, tenant)
+    checker = RecipientChecker(request, tenant, jinja)
     rows: list[DeliveryRow] = []
     rejections: Rejections = {}
     for position, recipient in enumerate(request.recipients):
         checked = checker.check(recipient)
         if isinstance(checked, RejectReason):
             rejections[position] = RejectedRecipient(recipient.email, checked)
+        elif isinstance(checked, RejectedRecipient):
+            rejections[position] = checked
         else:
             rows.append(delivery_row(checked))
-        if position % _PER_YIELD == _PER_YIELD - 1:
+        if jinja is not None or position % _PER_YIELD == _PER_YIELD - 1:  # a template may take milliseconds
             await checkpoint()
     return rows, rejections
 

@@ -28,11 +28,18 @@ from kannon.db.pool import Database
 from kannon.errors import InvalidArgument
 from kannon.mail import ids
 from kannon.mail.address import check_recipient as check_address
-from kannon.mail.batch import Batch
+from kannon.mail.batch import Batch, Engine
 from kannon.mail.bcc import with_copies
+from kannon.mail.build.jinja import JinjaTemplate
 from kannon.mail.message_id import make_message_id
 from kannon.mail.raw import prepare_raw
-from kannon.mail.send_check import check_raw_rest, check_rest, check_subject_and_sender, check_template
+from kannon.mail.send_check import (
+    check_raw_rest,
+    check_rest,
+    check_subject_and_sender,
+    check_template,
+    compile_jinja,
+)
 from kannon.mail.send_request import MAX_ADDRESS, Limits, RejectReason, SendRequest, SendResult, Tenant
 from kannon.mail.simulator import simulated_name
 from kannon.mail.suppression import address_key
@@ -154,12 +161,13 @@ class AcceptService:
             return await store(connection), not request.validate_only
 
     async def _store_batch(self, tenant: Tenant, request: SendRequest, size: int, store: Store) -> SendResult:
+        jinja: JinjaTemplate | None = None
         if request.content.raw is not None:
             request = await self._complete_raw(tenant, request, request.content.raw)
         else:
-            await self._check_content(tenant, request, store)
+            jinja = await self._check_content(tenant, request, store)
             request = with_copies(request)
-        rows, rejections = await check_recipients(request, tenant)
+        rows, rejections = await check_recipients(request, tenant, jinja)
         if self._suppression and tenant.suppresses:
             rows = await leave_out_suppressed(store, request, tenant.domain, rows, rejections)
         if request.validate_only:
@@ -184,19 +192,27 @@ class AcceptService:
             self._quotas.refund(tenant.quotas, len(new.rows))
             raise
 
-    async def _check_content(self, tenant: Tenant, request: SendRequest, store: Store) -> None:
+    async def _check_content(self, tenant: Tenant, request: SendRequest, store: Store) -> JinjaTemplate | None:
+        """The compiled template if its engine is jinja."""
+        content = request.content
         check_subject_and_sender(request.content, tenant)
         if request.template_id is None:
             html_bytes: int | None = len(request.content.html.encode())
         else:
-            html_bytes = await store.template_bytes(request.template_id, tenant.domain)
+            stored = await store.template(request.template_id, tenant.domain)
+            html_bytes = stored.bytes if stored is not None else None
+            if stored is not None and stored.jinja is not None:
+                content = replace(content, html=stored.jinja, engine=Engine.JINJA)
+            else:
+                content = replace(content, engine=Engine.PLAIN)
         check_template(request, html_bytes)
-        check_rest(request, tenant, self._limits, html_bytes or 0)
+        check_rest(replace(request, content=content), tenant, self._limits, html_bytes or 0)
         if request.content.unsubscribe_url == "" and not self._suppression:
             raise InvalidArgument(
                 "one_click_unsubscribe.url_template",
                 "must be given while suppression is off: Kannon's own link suppresses the address",
             )
+        return compile_jinja(content)
 
     async def _complete_raw(self, tenant: Tenant, request: SendRequest, message: bytes) -> SendRequest:
         check_raw_rest(request, tenant, self._limits)
@@ -218,7 +234,7 @@ class AcceptService:
 
     async def _report(self, results: Sequence[SendResult]) -> None:
         for result in results:
-            self._metrics.accepted(result.accepted_count, [reason for _, reason in result.rejected])
+            self._metrics.accepted(result.accepted_count, [each.reason for each in result.rejected])
             log.info(
                 "batch accepted", batch=result.message_id, accepted=result.accepted_count, rejected=len(result.rejected)
             )

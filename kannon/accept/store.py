@@ -11,7 +11,7 @@ from kannon.db.batches import NewBatch, insert_batch, insert_batches
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.suppressions import find_suppressed
-from kannon.db.templates import find_template_bytes
+from kannon.db.templates import StoredTemplate, find_template_bytes
 from kannon.mail.send_request import SendResult
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 class Store(Protocol):
-    async def template_bytes(self, template_id: str, domain: str) -> int | None:
-        """The size of the domain's template of that id, None where the domain has none."""
+    async def template(self, template_id: str, domain: str) -> StoredTemplate | None:
+        """The domain's template of that id, None where the domain has none."""
 
     async def suppressed(self, domain: str, keys: Collection[str]) -> Collection[str]:
         """Those of `keys` (compared forms of addresses) that the domain suppresses."""
@@ -37,7 +37,7 @@ class OwnStore:
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
 
-    async def template_bytes(self, template_id: str, domain: str) -> int | None:
+    async def template(self, template_id: str, domain: str) -> StoredTemplate | None:
         found = await find_template_bytes(self._connection, [(template_id, domain)])
         return found.get((template_id, domain))
 
@@ -60,7 +60,7 @@ class SharedStore:
         self.parts = (self._templates, self._suppressions, self._inserts)
         """Each has a `run`, to be started by the owner of the store."""
 
-    async def template_bytes(self, template_id: str, domain: str) -> int | None:
+    async def template(self, template_id: str, domain: str) -> StoredTemplate | None:
         return await self._templates.call((template_id, domain))
 
     async def suppressed(self, domain: str, keys: Collection[str]) -> Collection[str]:
@@ -69,7 +69,7 @@ class SharedStore:
     async def insert(self, new: NewBatch, size: int) -> SendResult:
         return await self._inserts.call(new, size)
 
-    async def _find_templates(self, wanted: Sequence[tuple[str, str]]) -> list[int | None]:
+    async def _find_templates(self, wanted: Sequence[tuple[str, str]]) -> list[StoredTemplate | None]:
         async with self._db.acquire() as connection:
             found = await find_template_bytes(connection, set(wanted))
         return [found.get(each) for each in wanted]

@@ -173,8 +173,9 @@ class TenantCalls(Calls):
 
     # Templates
 
-    async def create_template(self, domain: str, *, html: str, title: str = "") -> admin.Template:
-        request = admin.CreateTemplateReq(domain=domain, html=html, title=title)
+    async def create_template(self, domain: str, *, html: str, title: str = "", engine: str = "") -> admin.Template:
+        """`engine`: `plain` (also if empty) or `jinja`."""
+        request = admin.CreateTemplateReq(domain=domain, html=html, title=title, engine=engine)
         return (await self._rpc(self._api.CreateTemplate, request)).template
 
     async def update_template(self, template_id: str, *, html: str, title: str) -> admin.Template:

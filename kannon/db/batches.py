@@ -18,7 +18,7 @@ from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import NotFound
-from kannon.mail.batch import Attachment, Batch, Content, Recipient
+from kannon.mail.batch import Attachment, Batch, Content, Engine, Recipient
 from kannon.mail.send_request import RejectedRecipient
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ async def _insert(
         domains=[new.batch.domain for new in batches],
         template_ids=[new.batch.template_id or None for new in batches],
         htmls=[new.batch.content.html if new.new_template else None for new in batches],
+        engines=[content.engine for content in contents],
         texts=[content.text for content in contents],
         raws=[content.raw for content in contents],
         sender_emails=[content.sender_email for content in contents],
@@ -221,6 +222,7 @@ def _batch(row: Any, html: str) -> Batch:
         subject=row["subject"],
         html=html,
         text=row["text"],
+        engine=Engine(row["engine"] or Engine.PLAIN),
         header_to=tuple(row["header_to"]),
         header_cc=tuple(row["header_cc"]),
         reply_to=tuple(row["header_reply_to"]),

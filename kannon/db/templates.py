@@ -4,12 +4,13 @@ Out: kannon.mail.tenants.Template, None where there is none.
 """
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
 from kannon.errors import FailedPrecondition
+from kannon.mail.batch import Engine
 from kannon.mail.ids import is_template_id
 from kannon.mail.tenants import Template
 
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 
 
 @repeat_on_conflict
-async def insert_template(db: Database, template_id: str, domain: str, *, title: str, html: str) -> Template | None:
+async def insert_template(
+    db: Database, template_id: str, domain: str, *, title: str, html: str, engine: Engine = Engine.PLAIN
+) -> Template | None:
     """A persistent one; None where there is no such domain."""
     async with db.acquire() as connection:
-        row = await queries.insert_template(connection, template_id=template_id, domain=domain, title=title, html=html)
+        row = await queries.insert_template(
+            connection, template_id=template_id, domain=domain, engine=engine, title=title, html=html
+        )
     return _template(row)
 
 
@@ -38,17 +43,24 @@ async def find_template(db: Database, template_id: str) -> Template | None:
         return _template(await queries.find_template(connection, template_id=template_id))
 
 
+class StoredTemplate(NamedTuple):
+    """What a send needs of its template: `bytes` of HTML, and the HTML itself if its engine is jinja."""
+
+    bytes: int
+    jinja: str | None
+
+
 async def find_template_bytes(
     connection: "Connection", wanted: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], int]:
-    """`wanted`: template ids with their domains. Out: the sizes of those that exist. One query, however many."""
+) -> dict[tuple[str, str], StoredTemplate]:
+    """`wanted`: template ids with their domains. Out: those that exist. One query, however many."""
     valid = [each for each in wanted if is_template_id(each[0])]  # PostgreSQL refuses a text with a NUL
     rows = queries.find_template_bytes(
         connection,
         template_ids=[template_id for template_id, _ in valid],
         domains=[domain for _, domain in valid],
     )
-    return {(row["template_id"], row["domain"]): row["bytes"] async for row in rows}
+    return {(row["template_id"], row["domain"]): StoredTemplate(row["bytes"], row["jinja"]) async for row in rows}
 
 
 @repeat_on_conflict
@@ -81,5 +93,10 @@ def _template(row: Any) -> Template | None:
 
 def _read(row: Any) -> Template:
     return Template(
-        template_id=row["template_id"], domain=row["domain"], kind=row["type"], title=row["title"], html=row["html"]
+        template_id=row["template_id"],
+        domain=row["domain"],
+        kind=row["type"],
+        engine=Engine(row["engine"]),
+        title=row["title"],
+        html=row["html"],
     )

@@ -6,8 +6,17 @@ Plain data that can cross a process boundary: no database handle, no open file.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 from kannon.mail.tracking import NOT_STATED, TrackingPolicy
+
+
+class Engine(StrEnum):
+    """What fills a template: placeholders only, or conditions, loops and filters too."""
+
+    PLAIN = "plain"
+    JINJA = "jinja"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,7 @@ class Content:
     given; `reply_to` is Reply-To; `header_fields` are further names and values. `unsubscribe_url` None: no one-click
     unsubscribe; empty: by Kannon's own link. `raw` is a complete message in place of everything but sender and subject,
     which it repeats for lists. `require_tls`: only servers that are authenticated get it (RFC 8689).
+    `global_fields` are texts; for a jinja template any JSON.
     """
 
     sender_email: str
@@ -40,11 +50,12 @@ class Content:
     header_cc: tuple[str, ...] = ()
     reply_to: tuple[str, ...] = ()
     header_fields: tuple[tuple[str, str], ...] = ()
-    global_fields: Mapping[str, str] = field(default_factory=dict)
+    global_fields: Mapping[str, Any] = field(default_factory=dict)
     unsubscribe_url: str | None = None
     attachments: tuple[Attachment, ...] = ()
     raw: bytes | None = None
     require_tls: bool = False
+    engine: Engine = Engine.PLAIN
 
     @property
     def attachment_bytes(self) -> int:
@@ -68,10 +79,11 @@ class Batch:
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """One recipient of a send. `tracking` is the policy that the caller states; an accepted recipient has the effective
-    policy of domain, batch and recipient, which never changes afterwards."""
+    policy of domain, batch and recipient, which never changes afterwards. `fields` are texts; for a jinja template any
+    JSON."""
 
     email: str
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
     tracking: TrackingPolicy = NOT_STATED
 
 

@@ -5,17 +5,20 @@ order, the accepted `Recipient` or the reason for its rejection. Does not check 
 validator does, and its answer is an event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kannon.errors import InvalidArgument, LimitExceeded, NotFound, PermissionDenied
 from kannon.mail.address import parse_address, parse_mailbox, sender_authorized
-from kannon.mail.batch import Attachment, Content, Recipient
+from kannon.mail.batch import Attachment, Content, Engine, Recipient
 from kannon.mail.bcc import check_bcc
+from kannon.mail.build.jinja import JinjaTemplate, MissingField, RenderError
+from kannon.mail.build.jinja_syntax import TemplateFault
 from kannon.mail.build.mime import MAX_CONTENT_ID
 from kannon.mail.build.placeholders import check_unsubscribe_url, fields_for, placeholders_in, unsubscribe_url_resolves
 from kannon.mail.header_fields import check_header_fields
 from kannon.mail.labels import check_metadata, check_tag
-from kannon.mail.send_request import MAX_ADDRESS, Limits, RejectReason, SendRequest, Tenant
+from kannon.mail.send_request import MAX_ADDRESS, Limits, RejectedRecipient, RejectReason, SendRequest, Tenant
 from kannon.mail.simulator import simulated_name
 from kannon.mail.tracking import NOT_STATED, TrackingPolicy, UnsupportedTracking, effective_policy
 
@@ -63,8 +66,7 @@ def check_rest(request: SendRequest, tenant: Tenant, limits: Limits, html_bytes:
     _check_tracking(request.tracking, tenant.ceiling)
     if content.unsubscribe_url:
         _check_unsubscribe_url(content.unsubscribe_url)
-    for key, value in content.global_fields.items():
-        _forbid(key + value, _UNSTORABLE, "global_fields")
+    _check_global_fields(content)
     _check_attachments(content.attachments)
     size = html_bytes + len(content.text.encode()) + sum(encoded_size(len(a.content)) for a in content.attachments)
     _check_labels_and_size(request, limits, size)
@@ -99,6 +101,39 @@ def _check_tracking(stated: TrackingPolicy, ceiling: TrackingPolicy) -> None:
             raise InvalidArgument(
                 f"tracking.{axis}", f"{mode.name.lower()} is above the domain's ceiling {highest.name.lower()}"
             )
+
+
+def _check_global_fields(content: Content) -> None:
+    for key, value in content.global_fields.items():
+        if isinstance(value, str):
+            _forbid(key + value, _UNSTORABLE, "global_fields")
+        elif content.engine is Engine.PLAIN:
+            raise InvalidArgument("data", "needs a template of engine jinja")
+        else:
+            _forbid_nested(key, value)
+
+
+def _forbid_nested(key: str, value: object) -> None:
+    if _has_nul(key) or _has_nul(value):
+        raise InvalidArgument("data", "must not contain a NUL")
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return _UNSTORABLE in value
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(each) for key, each in value.items())
+    return isinstance(value, list) and any(map(_has_nul, value))
+
+
+def compile_jinja(content: Content) -> JinjaTemplate | None:
+    """`content` with the HTML of its template. None if its engine is plain. Raises InvalidArgument."""
+    if content.engine is Engine.PLAIN:
+        return None
+    try:
+        return JinjaTemplate(html=content.html, text=content.text, subject=content.subject)
+    except TemplateFault as fault:
+        raise InvalidArgument(fault.text_name, f"{fault.problem} (line {fault.line}, column {fault.column})") from None
 
 
 def _check_unsubscribe_url(url: str) -> None:
@@ -145,17 +180,19 @@ class RecipientChecker:
     """Checks the recipients of one request in order; it remembers their addresses. Gives every reason but SUPPRESSED,
     the last one, which the database has to answer for all addresses but the simulator's."""
 
-    def __init__(self, request: SendRequest, tenant: Tenant) -> None:
+    def __init__(self, request: SendRequest, tenant: Tenant, jinja: JinjaTemplate | None = None) -> None:
         content = request.content
+        self._jinja = jinja
         self._global_fields = content.global_fields
-        headers = [content.subject, *(value for _, value in content.header_fields)]
+        subject = [] if jinja is not None else [content.subject]
+        headers = [*subject, *(value for _, value in content.header_fields)]
         self._header_fields = frozenset(key for text in headers for key in placeholders_in(text))
         self._unsubscribe_url = content.unsubscribe_url or None
         self._ceiling = tenant.ceiling
         self._batch_policy = effective_policy(tenant.ceiling, request.tracking)
         self._seen: set[str] = set()
 
-    def check(self, recipient: Recipient) -> Recipient | RejectReason:
+    def check(self, recipient: Recipient) -> Recipient | RejectReason | RejectedRecipient:
         """The accepted recipient has a trimmed address and the effective policy."""
         email, fields, stated = recipient.email.strip(), recipient.fields, recipient.tracking
         if not email or len(email) > MAX_ADDRESS or _UNSTORABLE in email:
@@ -177,11 +214,27 @@ class RecipientChecker:
                 return RejectReason.UNSUBSCRIBE_URL_UNRESOLVED
             if any(not _fits_header(merged.get(name, "")) for name in self._header_fields):
                 return RejectReason.INVALID_FIELD
-        if any(_UNSTORABLE in key or _UNSTORABLE in value for key, value in fields.items()):
+        if any(_UNSTORABLE in key or self._is_invalid(value) for key, value in fields.items()):
             return RejectReason.INVALID_FIELD
+        if self._jinja is not None and (problem := self._render(email, fields)) is not None:
+            return RejectedRecipient(recipient.email, *problem)
         if simulated_name(email) == "suppressed":
             return RejectReason.SUPPRESSED
         return Recipient(email, fields, policy)
+
+    def _is_invalid(self, value: object) -> bool:
+        return _UNSTORABLE in value if isinstance(value, str) else self._jinja is None or _has_nul(value)
+
+    def _render(self, email: str, fields: Mapping[str, Any]) -> tuple[RejectReason, str] | None:
+        if self._jinja is None:
+            return None
+        try:
+            subject = self._jinja.render(fields_for(email, self._global_fields, fields)).subject
+        except MissingField as error:
+            return RejectReason.MISSING_FIELD, error.name
+        except RenderError as error:
+            return RejectReason.TEMPLATE_FAILED, str(error)
+        return None if _fits_header(subject) else (RejectReason.INVALID_FIELD, "subject")
 
 
 def _mailbox_key(email: str) -> str:
@@ -190,5 +243,5 @@ def _mailbox_key(email: str) -> str:
     return f"{local}{at}{domain.lower()}"
 
 
-def _fits_header(value: str) -> bool:
-    return "\r" not in value and "\n" not in value and "\x00" not in value
+def _fits_header(value: object) -> bool:
+    return isinstance(value, str) and "\r" not in value and "\n" not in value and "\x00" not in value

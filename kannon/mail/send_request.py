@@ -90,13 +90,16 @@ class RejectReason(StrEnum):
     UNSUBSCRIBE_URL_UNRESOLVED = "unsubscribe_url_unresolved"
     INVALID_FIELD = "invalid_field"
     SUPPRESSED = "suppressed"
+    MISSING_FIELD = "missing_field"
+    TEMPLATE_FAILED = "template_failed"
 
 
 class RejectedRecipient(NamedTuple):
-    """`email` is the address as submitted."""
+    """`email` is the address as submitted. `detail`: the missing variable, or why the template failed."""
 
     email: str
     reason: RejectReason
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

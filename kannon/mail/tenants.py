@@ -10,6 +10,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from kannon.errors import InvalidArgument, PermissionDenied
+from kannon.mail.batch import Engine
 from kannon.mail.quota import MAX_PER_DAY, MAX_PER_SECOND
 from kannon.mail.send_request import Tenant
 from kannon.mail.tracking import TrackingPolicy
@@ -89,6 +90,7 @@ class Template:
     template_id: str
     domain: str
     kind: str
+    engine: Engine
     title: str
     html: str
 

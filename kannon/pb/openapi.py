@@ -5664,6 +5664,14 @@ DOCUMENT = r"""{
      "requireTls": {
       "type": "boolean",
       "description": "Only servers that are authenticated, and promise to pass this on, get the mail (RFC 8689): see docs/tls.md. Others: deferred, in the end bounced with 5.7.30."
+     },
+     "data": {
+      "$ref": "#/components/schemas/google.protobuf.Struct",
+      "description": "values for all recipients of a jinja template; global_fields win over it"
+     },
+     "engine": {
+      "type": "string",
+      "description": "of html, text and subject: plain (also if empty) or jinja"
      }
     },
     "additionalProperties": false
@@ -5895,6 +5903,10 @@ DOCUMENT = r"""{
      },
      "domain": {
       "type": "string"
+     },
+     "engine": {
+      "type": "string",
+      "description": "Fields of this project."
      }
     },
     "additionalProperties": false
@@ -6170,6 +6182,10 @@ DOCUMENT = r"""{
      "type": {
       "type": "string",
       "description": "template or transient"
+     },
+     "engine": {
+      "type": "string",
+      "description": "Fields of this project."
      }
     },
     "additionalProperties": false
@@ -6296,6 +6312,14 @@ DOCUMENT = r"""{
      "requireTls": {
       "type": "boolean",
       "description": "Only servers that are authenticated, and promise to pass this on, get the mail (RFC 8689): see docs/tls.md. Others: deferred, in the end bounced with 5.7.30."
+     },
+     "data": {
+      "$ref": "#/components/schemas/google.protobuf.Struct",
+      "description": "values for all recipients of a jinja template; global_fields win over it"
+     },
+     "engine": {
+      "type": "string",
+      "description": "of html, text and subject: plain (also if empty) or jinja"
      }
     },
     "additionalProperties": false
@@ -6397,6 +6421,10 @@ DOCUMENT = r"""{
      "requireTls": {
       "type": "boolean",
       "description": "Only servers that are authenticated, and promise to pass this on, get the mail (RFC 8689): see docs/tls.md. Others: deferred, in the end bounced with 5.7.30."
+     },
+     "data": {
+      "$ref": "#/components/schemas/google.protobuf.Struct",
+      "description": "values for all recipients of a jinja template; global_fields win over it"
      }
     },
     "additionalProperties": false
@@ -6542,6 +6570,10 @@ DOCUMENT = r"""{
      },
      "tracking": {
       "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingPolicy"
+     },
+     "data": {
+      "$ref": "#/components/schemas/google.protobuf.Struct",
+      "description": "Fields of this project."
      }
     },
     "additionalProperties": false

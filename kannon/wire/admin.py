@@ -27,7 +27,13 @@ def to_domain(domain: tenants.Domain) -> Domain:
 
 
 def to_template(template: tenants.Template) -> Template:
-    return Template(template_id=template.template_id, html=template.html, title=template.title, type=template.kind)
+    return Template(
+        template_id=template.template_id,
+        html=template.html,
+        title=template.title,
+        type=template.kind,
+        engine=template.engine,
+    )
 
 
 def to_api_key(key: tenants.ApiKey, now: datetime) -> APIKey:

@@ -6,12 +6,15 @@ tracking mode of the batch raise InvalidArgument. A recipient is converted when 
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
+
+from google.protobuf.struct_pb2 import Value
 
 from kannon.errors import InvalidArgument
-from kannon.mail.batch import Attachment, Content, Recipient
+from kannon.mail.batch import Attachment, Content, Engine, Recipient
 from kannon.mail.send_request import RawOptions, RejectedRecipient, RejectReason, SendRequest, SendResult
 from kannon.mail.tracking import NOT_STATED, TrackingMode, TrackingPolicy, UnsupportedTracking
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2 as pb
@@ -20,6 +23,8 @@ from kannon.pb.mailer.v1 import mailer_pb2 as v1
 from kannon.wire.events import from_timestamp, timestamp
 from kannon.wire.times import optional_time
 from kannon.wire.tracking import to_policy
+
+_MAX_DEPTH = 20  # of data
 
 SendMessage = pb.SendHTMLReq | pb.SendTemplateReq | v1.SendRequest
 
@@ -76,13 +81,50 @@ def _to_content(message: SendMessage) -> Content:
         header_cc=tuple(message.headers.cc),
         reply_to=tuple(message.headers.reply_to),
         header_fields=tuple((each.name, each.value) for each in message.headers.fields),
-        global_fields=dict(message.global_fields),
+        global_fields=_to_values(message, message.global_fields, "data"),
+        engine=to_engine("" if isinstance(message, pb.SendTemplateReq) else message.engine),
         unsubscribe_url=(
             message.one_click_unsubscribe.url_template if message.HasField("one_click_unsubscribe") else None
         ),
         attachments=tuple(Attachment(a.filename, a.content, a.content_type, a.content_id) for a in message.attachments),
         require_tls=message.require_tls,
     )
+
+
+def to_engine(name: str) -> Engine:
+    """Raises InvalidArgument."""
+    try:
+        return Engine(name or Engine.PLAIN)
+    except ValueError:
+        raise InvalidArgument("engine", f'"{name[:50]}" is neither plain nor jinja') from None
+
+
+def _to_values(message: SendMessage | types_pb.Recipient, fields: Mapping[str, str], name: str) -> dict[str, Any]:
+    """The data with the fields, which win. Raises InvalidArgument."""
+    if not message.HasField("data"):
+        return dict(fields)
+    return {key: _to_json(value, name, 0) for key, value in message.data.fields.items()} | dict(fields)
+
+
+def _to_json(value: Value, name: str, depth: int) -> Any:
+    """A whole number is an int: `{{ 3 }}` is written 3, not 3.0."""
+    if depth > _MAX_DEPTH:
+        raise InvalidArgument(name, f"has more than {_MAX_DEPTH} levels")
+    match value.WhichOneof("kind"):
+        case "number_value":
+            number = value.number_value
+            if not math.isfinite(number):
+                raise InvalidArgument(name, "has a number that is not finite")
+            return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case "struct_value":
+            return {key: _to_json(each, name, depth + 1) for key, each in value.struct_value.fields.items()}
+        case "list_value":
+            return [_to_json(each, name, depth + 1) for each in value.list_value.values]
+    return None
 
 
 class _Recipients(Sequence[Recipient]):
@@ -112,7 +154,7 @@ def _to_recipient(message: types_pb.Recipient) -> Recipient:
             tracking = to_policy(message.tracking)
         except InvalidArgument:
             tracking = UnsupportedTracking()
-    return Recipient(message.email, dict(message.fields), tracking)
+    return Recipient(message.email, _to_values(message, message.fields, "recipients.data"), tracking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +179,16 @@ def to_send_res(result: SendResult) -> pb.SendRes:
         scheduled_time=timestamp(result.scheduled_at),
         accepted_count=result.accepted_count,
         rejected_count=len(result.rejected),
-        rejected_recipients=[pb.RejectedRecipient(email=email, reason=reason) for email, reason in result.rejected],
+        rejected_recipients=[
+            pb.RejectedRecipient(email=each.email, reason=f"{each.reason} {each.detail}".rstrip())
+            for each in result.rejected
+        ],
     )
+
+
+def _to_rejected(message: pb.RejectedRecipient) -> RejectedRecipient:
+    reason, _, detail = message.reason.partition(" ")
+    return RejectedRecipient(message.email, RejectReason(reason), detail)
 
 
 class SendResCodec:
@@ -154,5 +204,5 @@ class SendResCodec:
             template_id=message.template_id,
             scheduled_at=from_timestamp(message.scheduled_time),
             accepted_count=message.accepted_count,
-            rejected=[RejectedRecipient(r.email, RejectReason(r.reason)) for r in message.rejected_recipients],
+            rejected=[_to_rejected(each) for each in message.rejected_recipients],
         )

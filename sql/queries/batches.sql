@@ -5,22 +5,22 @@
 -- `attachment_owners` are positions in the list of batches, from 1. Due now unless scheduled for later, by the clock
 -- that claims it; returns the due times.
 WITH batch AS MATERIALIZED (
-    SELECT b.message_id, b.domain, b.template_id, b.html, b.text, b.raw, b.sender_email, b.sender_alias, b.subject,
+    SELECT b.message_id, b.domain, b.template_id, b.html, b.engine, b.text, b.raw, b.sender_email, b.sender_alias, b.subject,
            b.header_to, b.header_cc, b.header_reply_to, b.header_fields, b.global_fields, b.unsubscribe_url,
            b.own_unsubscribe, b.require_tls, b.tag, b.metadata, greatest(b.scheduled_at, now()) AS due_at,
            b.accepted_count, b.rejected_count
-    FROM unnest(:message_ids::text[], :domains::text[], :template_ids::text[], :htmls::text[], :texts::text[],
-                :raws::bytea[], :sender_emails::text[], :sender_aliases::text[], :subjects::text[],
+    FROM unnest(:message_ids::text[], :domains::text[], :template_ids::text[], :htmls::text[], :engines::text[],
+                :texts::text[], :raws::bytea[], :sender_emails::text[], :sender_aliases::text[], :subjects::text[],
                 :headers_to::jsonb[], :headers_cc::jsonb[], :headers_reply_to::jsonb[], :header_fields::jsonb[],
                 :global_fields::jsonb[], :unsubscribe_urls::text[], :own_unsubscribes::boolean[], :require_tls::boolean[],
                 :tags::text[], :metadata::jsonb[],
                 :scheduled_at::timestamptz[], :accepted_counts::integer[], :rejected_counts::integer[])
-        AS b(message_id, domain, template_id, html, text, raw, sender_email, sender_alias, subject, header_to, header_cc,
+        AS b(message_id, domain, template_id, html, engine, text, raw, sender_email, sender_alias, subject, header_to, header_cc,
              header_reply_to, header_fields, global_fields, unsubscribe_url, own_unsubscribe, require_tls, tag, metadata,
              scheduled_at, accepted_count, rejected_count)
 ), template AS (
-    INSERT INTO templates (template_id, domain, type, html)
-    SELECT template_id, domain, 'transient', html FROM batch WHERE html IS NOT NULL
+    INSERT INTO templates (template_id, domain, type, engine, html)
+    SELECT template_id, domain, 'transient', engine, html FROM batch WHERE html IS NOT NULL
 ), attachment AS (
     INSERT INTO attachments (message_id, position, filename, content_type, content_id, content)
     SELECT (:message_ids::text[])[a.owner], a.position, a.filename, a.content_type, a.content_id, a.content
@@ -51,7 +51,7 @@ RETURNING message_id, scheduled_at;
 WITH batch AS (
     SELECT m.message_id, m.domain, m.template_id, m.scheduled_at, m.sender_email, m.sender_alias, m.subject, m.text,
            m.header_to, m.header_cc, m.header_reply_to, m.header_fields, m.global_fields, m.unsubscribe_url, m.own_unsubscribe, m.require_tls,
-           octet_length(m.raw) AS raw_bytes, t.html, coalesce(octet_length(t.html), 0) AS html_bytes,
+           octet_length(m.raw) AS raw_bytes, t.html, t.engine, coalesce(octet_length(t.html), 0) AS html_bytes,
            octet_length(m.text) AS text_bytes,
            row_number() OVER (PARTITION BY m.template_id ORDER BY m.message_id) AS place
     FROM messages m LEFT JOIN templates t USING (template_id)
@@ -66,7 +66,7 @@ WITH batch AS (
 SELECT message_id, domain, template_id, scheduled_at, sender_email, sender_alias, subject, loaded,
        html_bytes + text_bytes AS text_bytes, CASE WHEN place = 1 AND loaded THEN html END AS html,
        CASE WHEN loaded THEN text END AS text, header_to, header_cc, header_reply_to, header_fields, global_fields,
-       unsubscribe_url, own_unsubscribe, require_tls, raw_bytes,
+       unsubscribe_url, own_unsubscribe, require_tls, raw_bytes, engine,
        coalesce(raw_bytes, (SELECT sum(octet_length(a.content)) FROM attachments a
                             WHERE a.message_id = c.message_id)) AS attachment_bytes
 FROM counted c

@@ -35,7 +35,7 @@ class JsonCodec:
     def decode(self, stored: bytes) -> SendResult:
         values = json.loads(stored)
         values["scheduled_at"] = datetime.fromisoformat(values["scheduled_at"])
-        values["rejected"] = [RejectedRecipient(email, RejectReason(reason)) for email, reason in values["rejected"]]
+        values["rejected"] = [RejectedRecipient(a, RejectReason(b), c) for a, b, c in values["rejected"]]
         return SendResult(**values)
 
 
@@ -106,7 +106,7 @@ async def test_a_request_to_validate_is_checked_like_a_send_and_stores_nothing(r
     people = [BOB, Recipient(""), Recipient("no address"), BOB]
     result = await running.service.accept(TENANT, send_request(people, validate_only=True))
     assert (result.message_id, result.accepted_count) == ("", 1)
-    assert [(email, reason.value) for email, reason in result.rejected] == [
+    assert [(each.email, each.reason.value) for each in result.rejected] == [
         ("", "invalid_email"),
         ("no address", "invalid_email"),
         ("bob@example.net", "duplicate"),

@@ -16,7 +16,7 @@ from kannon.db.batches import DeliveryRow, NewBatch, find_attachments, find_batc
 from kannon.db.pool import Database, Permits, _no_reset
 from kannon.db.queries import queries
 from kannon.db.suppressions import insert_suppressions
-from kannon.db.templates import delete_template, insert_template
+from kannon.db.templates import StoredTemplate, delete_template, insert_template
 from kannon.errors import InvalidArgument, NotFound
 from kannon.mail.batch import Attachment, Batch, Content, Recipient
 from kannon.mail.send_request import Limits, RejectReason, SendRequest, SendResult, Tenant
@@ -173,7 +173,7 @@ async def test_bad_sends_fail_alone_and_suppressed_addresses_stay_with_their_dom
     counts = [result.accepted_count for result in results if isinstance(result, SendResult)]
     assert counts == [1, 1, 0, 1]
     assert isinstance(results[4], SendResult)
-    assert [reason for _, reason in results[4].rejected] == [RejectReason.SUPPRESSED]
+    assert [each.reason for each in results[4].rejected] == [RejectReason.SUPPRESSED]
     assert await value(db, "SELECT count(*) FROM messages") == 4
 
 
@@ -232,8 +232,8 @@ async def test_a_send_of_its_own_finds_the_same_answers(db: Database) -> None:
         for part in shared.parts:
             group.start_soon(part.run)
         for store in (OwnStore(connection), shared):
-            assert await store.template_bytes(TEMPLATE, DOMAIN) == 4
-            assert await store.template_bytes(TEMPLATE, OTHER) is None
+            assert await store.template(TEMPLATE, DOMAIN) == StoredTemplate(4, None)
+            assert await store.template(TEMPLATE, OTHER) is None
             assert await store.suppressed(DOMAIN, ["a@x.org", "b@x.org"]) == {"b@x.org"}
             assert await store.suppressed(OTHER, ["a@x.org", "b@x.org"]) == set()
         group.cancel_scope.cancel()

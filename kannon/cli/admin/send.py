@@ -17,6 +17,7 @@ from typing import Annotated
 
 import anyio
 import typer
+from google.protobuf import json_format
 
 from kannon.cli.admin.preview import render_preview
 from kannon.cli.admin.recipients import read_recipients, read_text
@@ -85,6 +86,10 @@ async def send(
         bool, typer.Option("--require-tls", help="Only authenticated servers get the mail (REQUIRETLS).")
     ] = False,
     tag: Annotated[str, typer.Option(help="A tag, by which events are counted and lists filtered.")] = "",
+    engine: Annotated[str, typer.Option(help="Of --html, --text and --subject: plain or jinja.")] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="A JSON object for a jinja template; - is standard input.", show_default=False)
+    ] = None,
     metadata: Annotated[list[str], typer.Option(help="NAME=VALUE, repeated in every event; may be repeated.")] = [],  # noqa: B006
     one_click_unsubscribe: Annotated[
         bool, typer.Option(help="Add Kannon's own one-click unsubscribe link, which suppresses the address.")
@@ -130,6 +135,15 @@ async def send(
     request: SendRequest = SendTemplateReq(template_id=template) if template else SendHTMLReq()
     if isinstance(request, SendHTMLReq) and html:
         request.html = read_text(html)
+    if isinstance(request, SendHTMLReq):
+        request.engine = engine
+    elif engine:
+        raise typer.BadParameter("a stored template has its own engine", param_hint="--engine")
+    if data is not None:
+        try:
+            json_format.Parse(read_text(data), request.data)
+        except json_format.ParseError:
+            raise typer.BadParameter("is not a JSON object", param_hint="--data") from None
     if text:
         request.text = read_text(text)
     request.tag = labels.tag

@@ -22,10 +22,14 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="An HTML file; - is s
 
 @client_command(app, "create")
 async def create(
-    session: Session, domain: Domain, file: File, title: Annotated[str, typer.Option(help="A title for people.")] = ""
+    session: Session,
+    domain: Domain,
+    file: File,
+    title: Annotated[str, typer.Option(help="A title for people.")] = "",
+    engine: Annotated[str, typer.Option(help="plain, or jinja: with conditions, loops and filters.")] = "plain",
 ) -> None:
     """Store a template and print its id."""
-    template = await session.admin.create_template(domain, html=read_text(file), title=title)
+    template = await session.admin.create_template(domain, html=read_text(file), title=title, engine=engine)
     session.output.lines(template.template_id, template)
     session.output.next(
         f"kannon send --from you@{domain} --subject SUBJECT --template {template.template_id} --to ADDRESS"

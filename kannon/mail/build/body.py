@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from kannon.mail.build.jinja import JinjaTemplate
 from kannon.mail.build.links import FlatTemplate, find_pieces
 from kannon.mail.build.mime import MimeSkeleton
 from kannon.mail.build.placeholders import Placeholder, split_placeholders
@@ -72,6 +73,18 @@ def build_body(html: str, text: str, skeleton: MimeSkeleton, *, autoescape: bool
     if skeleton.between:
         body.add_lines(skeleton.between)
         body.add_text(html_parts(pieces))
+    body.add_lines(skeleton.after)
+    return body
+
+
+def build_rendered_body(template: JinjaTemplate, skeleton: MimeSkeleton) -> Body:
+    """Of a jinja template: both texts are rendered as a whole."""
+    body = Body()
+    body.add_lines(skeleton.before)
+    body.add_text([template.render_text])
+    if skeleton.between:
+        body.add_lines(skeleton.between)
+        body.add_text([template.render_html])
     body.add_lines(skeleton.after)
     return body
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kannon.mail.address import parse_address, parse_mailbox
-from kannon.mail.batch import Batch, Content, Delivery
+from kannon.mail.batch import Batch, Content, Delivery, Engine
 from kannon.mail.bounce.address import make_bounce_address
-from kannon.mail.build.body import build_body
+from kannon.mail.build.body import build_body, build_rendered_body
 from kannon.mail.build.dkim import DkimKey, DkimSigner
 from kannon.mail.build.headers import (
     Header,
@@ -27,6 +27,7 @@ from kannon.mail.build.headers import (
     format_url,
     make_header,
 )
+from kannon.mail.build.jinja import JinjaTemplate
 from kannon.mail.build.mime import MimeSkeleton, build_skeleton
 from kannon.mail.build.placeholders import fields_for, fill_plain, fill_url, split_placeholders
 from kannon.mail.build.render import RenderContext
@@ -88,7 +89,12 @@ class CompiledTemplate:
         self._extra = [(name, split_placeholders(value)) for name, value in content.header_fields]
         skeleton = build_skeleton(domain, content.attachments, has_html=bool(content.html) or not content.text)
         self._headers = _constant_headers(content, skeleton)
-        self._body = build_body(content.html, content.text, skeleton, autoescape=settings.autoescape)
+        self._jinja: JinjaTemplate | None = None
+        if content.engine is Engine.JINJA:
+            self._jinja = JinjaTemplate(html=content.html, text=content.text, subject=content.subject)
+            self._body = build_rendered_body(self._jinja, skeleton)
+        else:
+            self._body = build_body(content.html, content.text, skeleton, autoescape=settings.autoescape)
         self.bytes = (
             _BYTES_PER_HTML * (len(content.html) + len(content.text)) + _BYTES_PER_ATTACHMENT * content.attachment_bytes
         )
@@ -111,7 +117,8 @@ class CompiledTemplate:
     ) -> list[Header]:
         """In the order of the mail; each field but the caller's own occurs once."""
         constant = self._headers
-        subject = encode_unstructured(fill_plain(self._subject, fields), column=len("Subject: "))
+        filled = self._jinja.render_subject(fields) if self._jinja is not None else fill_plain(self._subject, fields)
+        subject = encode_unstructured(filled, column=len("Subject: "))
         headers = [
             make_header("Date", format_date(now)),
             constant["from"],

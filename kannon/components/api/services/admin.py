@@ -19,11 +19,15 @@ from kannon.db.api_keys import SENDS
 from kannon.db.pool import Database
 from kannon.errors import AlreadyExists, InvalidArgument, LimitExceeded, NotFound
 from kannon.mail import ids, tenants
+from kannon.mail.batch import Engine
 from kannon.mail.build.dkim import generate_dkim_key
+from kannon.mail.build.jinja import JinjaTemplate
+from kannon.mail.build.jinja_syntax import TemplateFault
 from kannon.mail.dns.dkim_keys import FIRST_SELECTOR
 from kannon.mail.tenants import MAX_API_KEY_NAME, MAX_TEMPLATE_TITLE
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as pb
 from kannon.wire.admin import to_api_key, to_domain, to_template
+from kannon.wire.sends import to_engine
 from kannon.wire.times import optional_time
 from kannon.wire.tracking import to_ceiling
 
@@ -82,11 +86,14 @@ class TemplateMethods:
 
     async def CreateTemplate(self, caller: Caller, request: pb.CreateTemplateReq) -> pb.CreateTemplateRes:
         domain = domain_name(request.domain)
+        engine = to_engine(request.engine)
         self._check(request.title, request.html)
+        _check_engine(engine, request.html)
         template = await templates.insert_template(
             self._db,
             ids.template_id(domain, secrets.token_bytes(ids.DRAW_BYTES)),
             domain,
+            engine=engine,
             title=request.title,
             html=request.html,
         )
@@ -97,6 +104,8 @@ class TemplateMethods:
     async def UpdateTemplate(self, caller: Caller, request: pb.UpdateTemplateReq) -> pb.UpdateTemplateRes:
         template_id = _template_id(request.template_id)
         self._check(request.title, request.html)
+        stored = found(await templates.find_template(self._db, template_id), _no_template(template_id))
+        _check_engine(stored.engine, request.html)
         template = await templates.update_template(self._db, template_id, title=request.title, html=request.html)
         template = found(template, _no_template(template_id))
         log.info("template updated", template=template_id, by=caller.attribution)
@@ -193,6 +202,16 @@ def _template_id(text: str) -> str:
     if not ids.is_template_id(text):
         raise NotFound(_no_template(text))
     return text
+
+
+def _check_engine(engine: Engine, html: str) -> None:
+    """Raises InvalidArgument for a template that its engine cannot read, with line and column."""
+    if engine is Engine.JINJA:
+        try:
+            JinjaTemplate(html=html, text="", subject="")
+        except TemplateFault as fault:
+            problem = f"{fault.problem} (line {fault.line}, column {fault.column})"
+            raise InvalidArgument(fault.text_name, problem) from None
 
 
 def _no_template(template_id: str) -> str:

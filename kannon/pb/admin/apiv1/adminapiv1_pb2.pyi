@@ -65,26 +65,30 @@ class SetTrackingPolicyRes(_message.Message):
     def __init__(self, domain: _Optional[_Union[Domain, _Mapping]] = ...) -> None: ...
 
 class Template(_message.Message):
-    __slots__ = ("template_id", "html", "title", "type")
+    __slots__ = ("template_id", "html", "title", "type", "engine")
     TEMPLATE_ID_FIELD_NUMBER: _ClassVar[int]
     HTML_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
     template_id: str
     html: str
     title: str
     type: str
-    def __init__(self, template_id: _Optional[str] = ..., html: _Optional[str] = ..., title: _Optional[str] = ..., type: _Optional[str] = ...) -> None: ...
+    engine: str
+    def __init__(self, template_id: _Optional[str] = ..., html: _Optional[str] = ..., title: _Optional[str] = ..., type: _Optional[str] = ..., engine: _Optional[str] = ...) -> None: ...
 
 class CreateTemplateReq(_message.Message):
-    __slots__ = ("html", "title", "domain")
+    __slots__ = ("html", "title", "domain", "engine")
     HTML_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
     html: str
     title: str
     domain: str
-    def __init__(self, html: _Optional[str] = ..., title: _Optional[str] = ..., domain: _Optional[str] = ...) -> None: ...
+    engine: str
+    def __init__(self, html: _Optional[str] = ..., title: _Optional[str] = ..., domain: _Optional[str] = ..., engine: _Optional[str] = ...) -> None: ...
 
 class CreateTemplateRes(_message.Message):
     __slots__ = ("template",)

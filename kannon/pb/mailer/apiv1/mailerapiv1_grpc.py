@@ -9,6 +9,7 @@ import grpclib.client
 if typing.TYPE_CHECKING:
     import grpclib.server
 
+import google.protobuf.struct_pb2
 import google.protobuf.timestamp_pb2
 import kannon.pb.mailer.types.mailer_types_pb2
 import kannon.pb.tracking.types.tracking_pb2

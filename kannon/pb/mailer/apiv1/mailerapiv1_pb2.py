@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from kannon.pb.mailer.types import mailer_types_pb2 as kannon_dot_mailer_dot_types_dot_mailer__types__pb2
 from kannon.pb.tracking.types import tracking_pb2 as kannon_dot_tracking_dot_types_dot_tracking__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kannon/mailer/apiv1/mailerapiv1.proto\x12\x17pkg.kannon.mailer.apiv1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&kannon/mailer/types/mailer_types.proto\x1a$kannon/tracking/types/tracking.proto\"Y\n\nAttachment\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x12\n\ncontent_id\x18\x04 \x01(\t\"\xdc\x06\n\x0bSendHTMLReq\x12/\n\x06sender\x18\x01 \x01(\x0b\x32\x1f.pkg.kannon.mailer.types.Sender\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0c\n\x04html\x18\x04 \x01(\t\x12\x37\n\x0escheduled_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x12\x36\n\nrecipients\x18\x06 \x03(\x0b\x32\".pkg.kannon.mailer.types.Recipient\x12\x38\n\x0b\x61ttachments\x18\x07 \x03(\x0b\x32#.pkg.kannon.mailer.apiv1.Attachment\x12M\n\rglobal_fields\x18\x08 \x03(\x0b\x32\x36.pkg.kannon.mailer.apiv1.SendHTMLReq.GlobalFieldsEntry\x12\x36\n\x07headers\x18\t \x01(\x0b\x32 .pkg.kannon.mailer.types.HeadersH\x01\x88\x01\x01\x12@\n\x08tracking\x18\n \x01(\x0b\x32).pkg.kannon.tracking.types.TrackingPolicyH\x02\x88\x01\x01\x12P\n\x15one_click_unsubscribe\x18\x0b \x01(\x0b\x32,.pkg.kannon.mailer.types.OneClickUnsubscribeH\x03\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x14 \x01(\x08\x12\x0c\n\x04text\x18\x15 \x01(\t\x12\x0b\n\x03tag\x18\x16 \x01(\t\x12\x44\n\x08metadata\x18\x17 \x03(\x0b\x32\x32.pkg.kannon.mailer.apiv1.SendHTMLReq.MetadataEntry\x12\x13\n\x0brequire_tls\x18\x18 \x01(\x08\x1a\x33\n\x11GlobalFieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x11\n\x0f_scheduled_timeB\n\n\x08_headersB\x0b\n\t_trackingB\x18\n\x16_one_click_unsubscribe\"\xef\x06\n\x0fSendTemplateReq\x12/\n\x06sender\x18\x01 \x01(\x0b\x32\x1f.pkg.kannon.mailer.types.Sender\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x13\n\x0btemplate_id\x18\x04 \x01(\t\x12\x37\n\x0escheduled_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x12\x36\n\nrecipients\x18\x06 \x03(\x0b\x32\".pkg.kannon.mailer.types.Recipient\x12\x38\n\x0b\x61ttachments\x18\x07 \x03(\x0b\x32#.pkg.kannon.mailer.apiv1.Attachment\x12Q\n\rglobal_fields\x18\x08 \x03(\x0b\x32:.pkg.kannon.mailer.apiv1.SendTemplateReq.GlobalFieldsEntry\x12\x36\n\x07headers\x18\t \x01(\x0b\x32 .pkg.kannon.mailer.types.HeadersH\x01\x88\x01\x01\x12@\n\x08tracking\x18\n \x01(\x0b\x32).pkg.kannon.tracking.types.TrackingPolicyH\x02\x88\x01\x01\x12P\n\x15one_click_unsubscribe\x18\x0b \x01(\x0b\x32,.pkg.kannon.mailer.types.OneClickUnsubscribeH\x03\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x14 \x01(\x08\x12\x0c\n\x04text\x18\x15 \x01(\t\x12\x0b\n\x03tag\x18\x16 \x01(\t\x12H\n\x08metadata\x18\x17 \x03(\x0b\x32\x36.pkg.kannon.mailer.apiv1.SendTemplateReq.MetadataEntry\x12\x13\n\x0brequire_tls\x18\x18 \x01(\x08\x1a\x33\n\x11GlobalFieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x11\n\x0f_scheduled_timeB\n\n\x08_headersB\x0b\n\t_trackingB\x18\n\x16_one_click_unsubscribe\"\xdf\x01\n\x07SendRes\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x13\n\x0btemplate_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x04 \x01(\x05\x12\x16\n\x0erejected_count\x18\x05 \x01(\x05\x12G\n\x13rejected_recipients\x18\x06 \x03(\x0b\x32*.pkg.kannon.mailer.apiv1.RejectedRecipient\"2\n\x11RejectedRecipient\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t2\xb8\x01\n\x06Mailer\x12R\n\x08SendHTML\x12$.pkg.kannon.mailer.apiv1.SendHTMLReq\x1a .pkg.kannon.mailer.apiv1.SendRes\x12Z\n\x0cSendTemplate\x12(.pkg.kannon.mailer.apiv1.SendTemplateReq\x1a .pkg.kannon.mailer.apiv1.SendResb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kannon/mailer/apiv1/mailerapiv1.proto\x12\x17pkg.kannon.mailer.apiv1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&kannon/mailer/types/mailer_types.proto\x1a$kannon/tracking/types/tracking.proto\"Y\n\nAttachment\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x12\n\ncontent_id\x18\x04 \x01(\t\"\x93\x07\n\x0bSendHTMLReq\x12/\n\x06sender\x18\x01 \x01(\x0b\x32\x1f.pkg.kannon.mailer.types.Sender\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0c\n\x04html\x18\x04 \x01(\t\x12\x37\n\x0escheduled_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x12\x36\n\nrecipients\x18\x06 \x03(\x0b\x32\".pkg.kannon.mailer.types.Recipient\x12\x38\n\x0b\x61ttachments\x18\x07 \x03(\x0b\x32#.pkg.kannon.mailer.apiv1.Attachment\x12M\n\rglobal_fields\x18\x08 \x03(\x0b\x32\x36.pkg.kannon.mailer.apiv1.SendHTMLReq.GlobalFieldsEntry\x12\x36\n\x07headers\x18\t \x01(\x0b\x32 .pkg.kannon.mailer.types.HeadersH\x01\x88\x01\x01\x12@\n\x08tracking\x18\n \x01(\x0b\x32).pkg.kannon.tracking.types.TrackingPolicyH\x02\x88\x01\x01\x12P\n\x15one_click_unsubscribe\x18\x0b \x01(\x0b\x32,.pkg.kannon.mailer.types.OneClickUnsubscribeH\x03\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x14 \x01(\x08\x12\x0c\n\x04text\x18\x15 \x01(\t\x12\x0b\n\x03tag\x18\x16 \x01(\t\x12\x44\n\x08metadata\x18\x17 \x03(\x0b\x32\x32.pkg.kannon.mailer.apiv1.SendHTMLReq.MetadataEntry\x12\x13\n\x0brequire_tls\x18\x18 \x01(\x08\x12%\n\x04\x64\x61ta\x18\x19 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06\x65ngine\x18\x1a \x01(\t\x1a\x33\n\x11GlobalFieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x11\n\x0f_scheduled_timeB\n\n\x08_headersB\x0b\n\t_trackingB\x18\n\x16_one_click_unsubscribe\"\x96\x07\n\x0fSendTemplateReq\x12/\n\x06sender\x18\x01 \x01(\x0b\x32\x1f.pkg.kannon.mailer.types.Sender\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x13\n\x0btemplate_id\x18\x04 \x01(\t\x12\x37\n\x0escheduled_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x12\x36\n\nrecipients\x18\x06 \x03(\x0b\x32\".pkg.kannon.mailer.types.Recipient\x12\x38\n\x0b\x61ttachments\x18\x07 \x03(\x0b\x32#.pkg.kannon.mailer.apiv1.Attachment\x12Q\n\rglobal_fields\x18\x08 \x03(\x0b\x32:.pkg.kannon.mailer.apiv1.SendTemplateReq.GlobalFieldsEntry\x12\x36\n\x07headers\x18\t \x01(\x0b\x32 .pkg.kannon.mailer.types.HeadersH\x01\x88\x01\x01\x12@\n\x08tracking\x18\n \x01(\x0b\x32).pkg.kannon.tracking.types.TrackingPolicyH\x02\x88\x01\x01\x12P\n\x15one_click_unsubscribe\x18\x0b \x01(\x0b\x32,.pkg.kannon.mailer.types.OneClickUnsubscribeH\x03\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x14 \x01(\x08\x12\x0c\n\x04text\x18\x15 \x01(\t\x12\x0b\n\x03tag\x18\x16 \x01(\t\x12H\n\x08metadata\x18\x17 \x03(\x0b\x32\x36.pkg.kannon.mailer.apiv1.SendTemplateReq.MetadataEntry\x12\x13\n\x0brequire_tls\x18\x18 \x01(\x08\x12%\n\x04\x64\x61ta\x18\x19 \x01(\x0b\x32\x17.google.protobuf.Struct\x1a\x33\n\x11GlobalFieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x11\n\x0f_scheduled_timeB\n\n\x08_headersB\x0b\n\t_trackingB\x18\n\x16_one_click_unsubscribe\"\xdf\x01\n\x07SendRes\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x13\n\x0btemplate_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x04 \x01(\x05\x12\x16\n\x0erejected_count\x18\x05 \x01(\x05\x12G\n\x13rejected_recipients\x18\x06 \x03(\x0b\x32*.pkg.kannon.mailer.apiv1.RejectedRecipient\"2\n\x11RejectedRecipient\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t2\xb8\x01\n\x06Mailer\x12R\n\x08SendHTML\x12$.pkg.kannon.mailer.apiv1.SendHTMLReq\x1a .pkg.kannon.mailer.apiv1.SendRes\x12Z\n\x0cSendTemplate\x12(.pkg.kannon.mailer.apiv1.SendTemplateReq\x1a .pkg.kannon.mailer.apiv1.SendResb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,24 +43,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDTEMPLATEREQ_GLOBALFIELDSENTRY']._serialized_options = b'8\001'
   _globals['_SENDTEMPLATEREQ_METADATAENTRY']._loaded_options = None
   _globals['_SENDTEMPLATEREQ_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_ATTACHMENT']._serialized_start=177
-  _globals['_ATTACHMENT']._serialized_end=266
-  _globals['_SENDHTMLREQ']._serialized_start=269
-  _globals['_SENDHTMLREQ']._serialized_end=1129
-  _globals['_SENDHTMLREQ_GLOBALFIELDSENTRY']._serialized_start=959
-  _globals['_SENDHTMLREQ_GLOBALFIELDSENTRY']._serialized_end=1010
-  _globals['_SENDHTMLREQ_METADATAENTRY']._serialized_start=1012
-  _globals['_SENDHTMLREQ_METADATAENTRY']._serialized_end=1059
-  _globals['_SENDTEMPLATEREQ']._serialized_start=1132
-  _globals['_SENDTEMPLATEREQ']._serialized_end=2011
-  _globals['_SENDTEMPLATEREQ_GLOBALFIELDSENTRY']._serialized_start=959
-  _globals['_SENDTEMPLATEREQ_GLOBALFIELDSENTRY']._serialized_end=1010
-  _globals['_SENDTEMPLATEREQ_METADATAENTRY']._serialized_start=1012
-  _globals['_SENDTEMPLATEREQ_METADATAENTRY']._serialized_end=1059
-  _globals['_SENDRES']._serialized_start=2014
-  _globals['_SENDRES']._serialized_end=2237
-  _globals['_REJECTEDRECIPIENT']._serialized_start=2239
-  _globals['_REJECTEDRECIPIENT']._serialized_end=2289
-  _globals['_MAILER']._serialized_start=2292
-  _globals['_MAILER']._serialized_end=2476
+  _globals['_ATTACHMENT']._serialized_start=207
+  _globals['_ATTACHMENT']._serialized_end=296
+  _globals['_SENDHTMLREQ']._serialized_start=299
+  _globals['_SENDHTMLREQ']._serialized_end=1214
+  _globals['_SENDHTMLREQ_GLOBALFIELDSENTRY']._serialized_start=1044
+  _globals['_SENDHTMLREQ_GLOBALFIELDSENTRY']._serialized_end=1095
+  _globals['_SENDHTMLREQ_METADATAENTRY']._serialized_start=1097
+  _globals['_SENDHTMLREQ_METADATAENTRY']._serialized_end=1144
+  _globals['_SENDTEMPLATEREQ']._serialized_start=1217
+  _globals['_SENDTEMPLATEREQ']._serialized_end=2135
+  _globals['_SENDTEMPLATEREQ_GLOBALFIELDSENTRY']._serialized_start=1044
+  _globals['_SENDTEMPLATEREQ_GLOBALFIELDSENTRY']._serialized_end=1095
+  _globals['_SENDTEMPLATEREQ_METADATAENTRY']._serialized_start=1097
+  _globals['_SENDTEMPLATEREQ_METADATAENTRY']._serialized_end=1144
+  _globals['_SENDRES']._serialized_start=2138
+  _globals['_SENDRES']._serialized_end=2361
+  _globals['_REJECTEDRECIPIENT']._serialized_start=2363
+  _globals['_REJECTEDRECIPIENT']._serialized_end=2413
+  _globals['_MAILER']._serialized_start=2416
+  _globals['_MAILER']._serialized_end=2600
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from kannon.pb.mailer.types import mailer_types_pb2 as _mailer_types_pb2
 from kannon.pb.tracking.types import tracking_pb2 as _tracking_pb2
@@ -24,7 +25,7 @@ class Attachment(_message.Message):
     def __init__(self, filename: _Optional[str] = ..., content: _Optional[bytes] = ..., content_type: _Optional[str] = ..., content_id: _Optional[str] = ...) -> None: ...
 
 class SendHTMLReq(_message.Message):
-    __slots__ = ("sender", "subject", "html", "scheduled_time", "recipients", "attachments", "global_fields", "headers", "tracking", "one_click_unsubscribe", "validate_only", "text", "tag", "metadata", "require_tls")
+    __slots__ = ("sender", "subject", "html", "scheduled_time", "recipients", "attachments", "global_fields", "headers", "tracking", "one_click_unsubscribe", "validate_only", "text", "tag", "metadata", "require_tls", "data", "engine")
     class GlobalFieldsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +55,8 @@ class SendHTMLReq(_message.Message):
     TAG_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     REQUIRE_TLS_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
     sender: _mailer_types_pb2.Sender
     subject: str
     html: str
@@ -69,10 +72,12 @@ class SendHTMLReq(_message.Message):
     tag: str
     metadata: _containers.ScalarMap[str, str]
     require_tls: bool
-    def __init__(self, sender: _Optional[_Union[_mailer_types_pb2.Sender, _Mapping]] = ..., subject: _Optional[str] = ..., html: _Optional[str] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recipients: _Optional[_Iterable[_Union[_mailer_types_pb2.Recipient, _Mapping]]] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., global_fields: _Optional[_Mapping[str, str]] = ..., headers: _Optional[_Union[_mailer_types_pb2.Headers, _Mapping]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., one_click_unsubscribe: _Optional[_Union[_mailer_types_pb2.OneClickUnsubscribe, _Mapping]] = ..., validate_only: _Optional[bool] = ..., text: _Optional[str] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., require_tls: _Optional[bool] = ...) -> None: ...
+    data: _struct_pb2.Struct
+    engine: str
+    def __init__(self, sender: _Optional[_Union[_mailer_types_pb2.Sender, _Mapping]] = ..., subject: _Optional[str] = ..., html: _Optional[str] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recipients: _Optional[_Iterable[_Union[_mailer_types_pb2.Recipient, _Mapping]]] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., global_fields: _Optional[_Mapping[str, str]] = ..., headers: _Optional[_Union[_mailer_types_pb2.Headers, _Mapping]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., one_click_unsubscribe: _Optional[_Union[_mailer_types_pb2.OneClickUnsubscribe, _Mapping]] = ..., validate_only: _Optional[bool] = ..., text: _Optional[str] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., require_tls: _Optional[bool] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., engine: _Optional[str] = ...) -> None: ...
 
 class SendTemplateReq(_message.Message):
-    __slots__ = ("sender", "subject", "template_id", "scheduled_time", "recipients", "attachments", "global_fields", "headers", "tracking", "one_click_unsubscribe", "validate_only", "text", "tag", "metadata", "require_tls")
+    __slots__ = ("sender", "subject", "template_id", "scheduled_time", "recipients", "attachments", "global_fields", "headers", "tracking", "one_click_unsubscribe", "validate_only", "text", "tag", "metadata", "require_tls", "data")
     class GlobalFieldsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +107,7 @@ class SendTemplateReq(_message.Message):
     TAG_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     REQUIRE_TLS_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
     sender: _mailer_types_pb2.Sender
     subject: str
     template_id: str
@@ -117,7 +123,8 @@ class SendTemplateReq(_message.Message):
     tag: str
     metadata: _containers.ScalarMap[str, str]
     require_tls: bool
-    def __init__(self, sender: _Optional[_Union[_mailer_types_pb2.Sender, _Mapping]] = ..., subject: _Optional[str] = ..., template_id: _Optional[str] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recipients: _Optional[_Iterable[_Union[_mailer_types_pb2.Recipient, _Mapping]]] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., global_fields: _Optional[_Mapping[str, str]] = ..., headers: _Optional[_Union[_mailer_types_pb2.Headers, _Mapping]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., one_click_unsubscribe: _Optional[_Union[_mailer_types_pb2.OneClickUnsubscribe, _Mapping]] = ..., validate_only: _Optional[bool] = ..., text: _Optional[str] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., require_tls: _Optional[bool] = ...) -> None: ...
+    data: _struct_pb2.Struct
+    def __init__(self, sender: _Optional[_Union[_mailer_types_pb2.Sender, _Mapping]] = ..., subject: _Optional[str] = ..., template_id: _Optional[str] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recipients: _Optional[_Iterable[_Union[_mailer_types_pb2.Recipient, _Mapping]]] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., global_fields: _Optional[_Mapping[str, str]] = ..., headers: _Optional[_Union[_mailer_types_pb2.Headers, _Mapping]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., one_click_unsubscribe: _Optional[_Union[_mailer_types_pb2.OneClickUnsubscribe, _Mapping]] = ..., validate_only: _Optional[bool] = ..., text: _Optional[str] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., require_tls: _Optional[bool] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class SendRes(_message.Message):
     __slots__ = ("message_id", "template_id", "scheduled_time", "accepted_count", "rejected_count", "rejected_recipients")

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from kannon.pb.tracking.types import tracking_pb2 as kannon_dot_tracking_dot_types_dot_tracking__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&kannon/mailer/types/mailer_types.proto\x12\x17pkg.kannon.mailer.types\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$kannon/tracking/types/tracking.proto\"&\n\x06Sender\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"\xd8\x01\n\tRecipient\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12>\n\x06\x66ields\x18\x02 \x03(\x0b\x32..pkg.kannon.mailer.types.Recipient.FieldsEntry\x12@\n\x08tracking\x18\x03 \x01(\x0b\x32).pkg.kannon.tracking.types.TrackingPolicyH\x00\x88\x01\x01\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0b\n\t_tracking\"v\n\x07Headers\x12\n\n\x02to\x18\x01 \x03(\t\x12\n\n\x02\x63\x63\x18\x02 \x03(\t\x12\x10\n\x08reply_to\x18\n \x03(\t\x12\x0b\n\x03\x62\x63\x63\x18\x0b \x03(\t\x12\x34\n\x06\x66ields\x18\x0c \x03(\x0b\x32$.pkg.kannon.mailer.types.HeaderField\"*\n\x0bHeaderField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"+\n\x13OneClickUnsubscribe\x12\x14\n\x0curl_template\x18\x01 \x01(\t\"\x8b\x02\n\x0b\x45mailToSend\x12\x10\n\x08\x65mail_id\x18\x01 \x01(\t\x12\x0c\n\x04\x66rom\x18\x02 \x01(\t\x12\n\n\x02to\x18\x03 \x01(\t\x12\x13\n\x0breturn_path\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x12\x14\n\x0cshould_retry\x18\x06 \x01(\x08\x12\x0e\n\x06\x64omain\x18\n \x01(\t\x12\x12\n\nmessage_id\x18\x0b \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x0c \x01(\r\x12*\n\x06\x64ue_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x62ody_object\x18\x0e \x01(\t\x12\x0c\n\x04turn\x18\x0f \x01(\r\x12\x13\n\x0brequire_tls\x18\x10 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&kannon/mailer/types/mailer_types.proto\x12\x17pkg.kannon.mailer.types\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$kannon/tracking/types/tracking.proto\"&\n\x06Sender\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"\xff\x01\n\tRecipient\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12>\n\x06\x66ields\x18\x02 \x03(\x0b\x32..pkg.kannon.mailer.types.Recipient.FieldsEntry\x12@\n\x08tracking\x18\x03 \x01(\x0b\x32).pkg.kannon.tracking.types.TrackingPolicyH\x00\x88\x01\x01\x12%\n\x04\x64\x61ta\x18\x14 \x01(\x0b\x32\x17.google.protobuf.Struct\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0b\n\t_tracking\"v\n\x07Headers\x12\n\n\x02to\x18\x01 \x03(\t\x12\n\n\x02\x63\x63\x18\x02 \x03(\t\x12\x10\n\x08reply_to\x18\n \x03(\t\x12\x0b\n\x03\x62\x63\x63\x18\x0b \x03(\t\x12\x34\n\x06\x66ields\x18\x0c \x03(\x0b\x32$.pkg.kannon.mailer.types.HeaderField\"*\n\x0bHeaderField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"+\n\x13OneClickUnsubscribe\x12\x14\n\x0curl_template\x18\x01 \x01(\t\"\x8b\x02\n\x0b\x45mailToSend\x12\x10\n\x08\x65mail_id\x18\x01 \x01(\t\x12\x0c\n\x04\x66rom\x18\x02 \x01(\t\x12\n\n\x02to\x18\x03 \x01(\t\x12\x13\n\x0breturn_path\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x12\x14\n\x0cshould_retry\x18\x06 \x01(\x08\x12\x0e\n\x06\x64omain\x18\n \x01(\t\x12\x12\n\nmessage_id\x18\x0b \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x0c \x01(\r\x12*\n\x06\x64ue_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x62ody_object\x18\x0e \x01(\t\x12\x0c\n\x04turn\x18\x0f \x01(\r\x12\x13\n\x0brequire_tls\x18\x10 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,18 +36,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECIPIENT_FIELDSENTRY']._loaded_options = None
   _globals['_RECIPIENT_FIELDSENTRY']._serialized_options = b'8\001'
-  _globals['_SENDER']._serialized_start=138
-  _globals['_SENDER']._serialized_end=176
-  _globals['_RECIPIENT']._serialized_start=179
-  _globals['_RECIPIENT']._serialized_end=395
-  _globals['_RECIPIENT_FIELDSENTRY']._serialized_start=337
-  _globals['_RECIPIENT_FIELDSENTRY']._serialized_end=382
-  _globals['_HEADERS']._serialized_start=397
-  _globals['_HEADERS']._serialized_end=515
-  _globals['_HEADERFIELD']._serialized_start=517
-  _globals['_HEADERFIELD']._serialized_end=559
-  _globals['_ONECLICKUNSUBSCRIBE']._serialized_start=561
-  _globals['_ONECLICKUNSUBSCRIBE']._serialized_end=604
-  _globals['_EMAILTOSEND']._serialized_start=607
-  _globals['_EMAILTOSEND']._serialized_end=874
+  _globals['_SENDER']._serialized_start=168
+  _globals['_SENDER']._serialized_end=206
+  _globals['_RECIPIENT']._serialized_start=209
+  _globals['_RECIPIENT']._serialized_end=464
+  _globals['_RECIPIENT_FIELDSENTRY']._serialized_start=406
+  _globals['_RECIPIENT_FIELDSENTRY']._serialized_end=451
+  _globals['_HEADERS']._serialized_start=466
+  _globals['_HEADERS']._serialized_end=584
+  _globals['_HEADERFIELD']._serialized_start=586
+  _globals['_HEADERFIELD']._serialized_end=628
+  _globals['_ONECLICKUNSUBSCRIBE']._serialized_start=630
+  _globals['_ONECLICKUNSUBSCRIBE']._serialized_end=673
+  _globals['_EMAILTOSEND']._serialized_start=676
+  _globals['_EMAILTOSEND']._serialized_end=943
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from kannon.pb.tracking.types import tracking_pb2 as _tracking_pb2
 from google.protobuf.internal import containers as _containers
@@ -19,7 +20,7 @@ class Sender(_message.Message):
     def __init__(self, email: _Optional[str] = ..., alias: _Optional[str] = ...) -> None: ...
 
 class Recipient(_message.Message):
-    __slots__ = ("email", "fields", "tracking")
+    __slots__ = ("email", "fields", "tracking", "data")
     class FieldsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -30,10 +31,12 @@ class Recipient(_message.Message):
     EMAIL_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     TRACKING_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
     email: str
     fields: _containers.ScalarMap[str, str]
     tracking: _tracking_pb2.TrackingPolicy
-    def __init__(self, email: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ...) -> None: ...
+    data: _struct_pb2.Struct
+    def __init__(self, email: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Headers(_message.Message):
     __slots__ = ("to", "cc", "reply_to", "bcc", "fields")

@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2 as kannon_dot_mailer_dot_apiv1_dot_mailerapiv1__pb2
 from kannon.pb.mailer.types import mailer_types_pb2 as kannon_dot_mailer_dot_types_dot_mailer__types__pb2
 from kannon.pb.tracking.types import tracking_pb2 as kannon_dot_tracking_dot_types_dot_tracking__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkannon/mailer/v1/mailer.proto\x12\x10kannon.mailer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%kannon/mailer/apiv1/mailerapiv1.proto\x1a&kannon/mailer/types/mailer_types.proto\x1a$kannon/tracking/types/tracking.proto\"\xef\x06\n\x0bSendRequest\x12/\n\x06sender\x18\x01 \x01(\x0b\x32\x1f.pkg.kannon.mailer.types.Sender\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x04html\x18\x03 \x01(\tH\x00\x12\x15\n\x0btemplate_id\x18\x04 \x01(\tH\x00\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x36\n\nrecipients\x18\x06 \x03(\x0b\x32\".pkg.kannon.mailer.types.Recipient\x12\x36\n\x07headers\x18\x07 \x01(\x0b\x32 .pkg.kannon.mailer.types.HeadersH\x01\x88\x01\x01\x12\x38\n\x0b\x61ttachments\x18\x08 \x03(\x0b\x32#.pkg.kannon.mailer.apiv1.Attachment\x12\x46\n\rglobal_fields\x18\t \x03(\x0b\x32/.kannon.mailer.v1.SendRequest.GlobalFieldsEntry\x12@\n\x08tracking\x18\n \x01(\x0b\x32).pkg.kannon.tracking.types.TrackingPolicyH\x02\x88\x01\x01\x12P\n\x15one_click_unsubscribe\x18\x0b \x01(\x0b\x32,.pkg.kannon.mailer.types.OneClickUnsubscribeH\x03\x88\x01\x01\x12\x37\n\x0escheduled_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x04\x88\x01\x01\x12\x0b\n\x03tag\x18\r \x01(\t\x12=\n\x08metadata\x18\x0e \x03(\x0b\x32+.kannon.mailer.v1.SendRequest.MetadataEntry\x12\x15\n\rvalidate_only\x18\x0f \x01(\x08\x12\x13\n\x0brequire_tls\x18\x10 \x01(\x08\x1a\x33\n\x11GlobalFieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04\x62odyB\n\n\x08_headersB\x0b\n\t_trackingB\x18\n\x16_one_click_unsubscribeB\x11\n\x0f_scheduled_time\"\x8e\x03\n\x0eSendRawRequest\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12\x12\n\nrecipients\x18\x02 \x03(\t\x12@\n\x08tracking\x18\x03 \x01(\x0b\x32).pkg.kannon.tracking.types.TrackingPolicyH\x00\x88\x01\x01\x12\x37\n\x0escheduled_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x01\x88\x01\x01\x12\x0b\n\x03tag\x18\x05 \x01(\t\x12@\n\x08metadata\x18\x06 \x03(\x0b\x32..kannon.mailer.v1.SendRawRequest.MetadataEntry\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x10\n\x08smtputf8\x18\x08 \x01(\x08\x12\x13\n\x0brequire_tls\x18\t \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0b\n\t_trackingB\x11\n\x0f_scheduled_time\"[\n\x11RescheduleRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x32\n\x0escheduled_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x12RescheduleResponse\x12\x32\n\x0escheduled_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bmoved_count\x18\x02 \x01(\x03\x12\x12\n\nleft_count\x18\x03 \x01(\x03\x32\xf9\x01\n\x06Mailer\x12G\n\x04Send\x12\x1d.kannon.mailer.v1.SendRequest\x1a .pkg.kannon.mailer.apiv1.SendRes\x12M\n\x07SendRaw\x12 .kannon.mailer.v1.SendRawRequest\x1a .pkg.kannon.mailer.apiv1.SendRes\x12W\n\nReschedule\x12#.kannon.mailer.v1.RescheduleRequest\x1a$.kannon.mailer.v1.RescheduleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkannon/mailer/v1/mailer.proto\x12\x10kannon.mailer.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%kannon/mailer/apiv1/mailerapiv1.proto\x1a&kannon/mailer/types/mailer_types.proto\x1a$kannon/tracking/types/tracking.proto\"\xa6\x07\n\x0bSendRequest\x12/\n\x06sender\x18\x01 \x01(\x0b\x32\x1f.pkg.kannon.mailer.types.Sender\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x04html\x18\x03 \x01(\tH\x00\x12\x15\n\x0btemplate_id\x18\x04 \x01(\tH\x00\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x36\n\nrecipients\x18\x06 \x03(\x0b\x32\".pkg.kannon.mailer.types.Recipient\x12\x36\n\x07headers\x18\x07 \x01(\x0b\x32 .pkg.kannon.mailer.types.HeadersH\x01\x88\x01\x01\x12\x38\n\x0b\x61ttachments\x18\x08 \x03(\x0b\x32#.pkg.kannon.mailer.apiv1.Attachment\x12\x46\n\rglobal_fields\x18\t \x03(\x0b\x32/.kannon.mailer.v1.SendRequest.GlobalFieldsEntry\x12@\n\x08tracking\x18\n \x01(\x0b\x32).pkg.kannon.tracking.types.TrackingPolicyH\x02\x88\x01\x01\x12P\n\x15one_click_unsubscribe\x18\x0b \x01(\x0b\x32,.pkg.kannon.mailer.types.OneClickUnsubscribeH\x03\x88\x01\x01\x12\x37\n\x0escheduled_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x04\x88\x01\x01\x12\x0b\n\x03tag\x18\r \x01(\t\x12=\n\x08metadata\x18\x0e \x03(\x0b\x32+.kannon.mailer.v1.SendRequest.MetadataEntry\x12\x15\n\rvalidate_only\x18\x0f \x01(\x08\x12\x13\n\x0brequire_tls\x18\x10 \x01(\x08\x12%\n\x04\x64\x61ta\x18\x19 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06\x65ngine\x18\x1a \x01(\t\x1a\x33\n\x11GlobalFieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04\x62odyB\n\n\x08_headersB\x0b\n\t_trackingB\x18\n\x16_one_click_unsubscribeB\x11\n\x0f_scheduled_time\"\x8e\x03\n\x0eSendRawRequest\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12\x12\n\nrecipients\x18\x02 \x03(\t\x12@\n\x08tracking\x18\x03 \x01(\x0b\x32).pkg.kannon.tracking.types.TrackingPolicyH\x00\x88\x01\x01\x12\x37\n\x0escheduled_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x01\x88\x01\x01\x12\x0b\n\x03tag\x18\x05 \x01(\t\x12@\n\x08metadata\x18\x06 \x03(\x0b\x32..kannon.mailer.v1.SendRawRequest.MetadataEntry\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x10\n\x08smtputf8\x18\x08 \x01(\x08\x12\x13\n\x0brequire_tls\x18\t \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0b\n\t_trackingB\x11\n\x0f_scheduled_time\"[\n\x11RescheduleRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x32\n\x0escheduled_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x12RescheduleResponse\x12\x32\n\x0escheduled_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bmoved_count\x18\x02 \x01(\x03\x12\x12\n\nleft_count\x18\x03 \x01(\x03\x32\xf9\x01\n\x06Mailer\x12G\n\x04Send\x12\x1d.kannon.mailer.v1.SendRequest\x1a .pkg.kannon.mailer.apiv1.SendRes\x12M\n\x07SendRaw\x12 .kannon.mailer.v1.SendRawRequest\x1a .pkg.kannon.mailer.apiv1.SendRes\x12W\n\nReschedule\x12#.kannon.mailer.v1.RescheduleRequest\x1a$.kannon.mailer.v1.RescheduleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,20 +42,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_SENDRAWREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_SENDRAWREQUEST_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_SENDREQUEST']._serialized_start=202
-  _globals['_SENDREQUEST']._serialized_end=1081
-  _globals['_SENDREQUEST_GLOBALFIELDSENTRY']._serialized_start=903
-  _globals['_SENDREQUEST_GLOBALFIELDSENTRY']._serialized_end=954
-  _globals['_SENDREQUEST_METADATAENTRY']._serialized_start=956
-  _globals['_SENDREQUEST_METADATAENTRY']._serialized_end=1003
-  _globals['_SENDRAWREQUEST']._serialized_start=1084
-  _globals['_SENDRAWREQUEST']._serialized_end=1482
-  _globals['_SENDRAWREQUEST_METADATAENTRY']._serialized_start=956
-  _globals['_SENDRAWREQUEST_METADATAENTRY']._serialized_end=1003
-  _globals['_RESCHEDULEREQUEST']._serialized_start=1484
-  _globals['_RESCHEDULEREQUEST']._serialized_end=1575
-  _globals['_RESCHEDULERESPONSE']._serialized_start=1577
-  _globals['_RESCHEDULERESPONSE']._serialized_end=1690
-  _globals['_MAILER']._serialized_start=1693
-  _globals['_MAILER']._serialized_end=1942
+  _globals['_SENDREQUEST']._serialized_start=232
+  _globals['_SENDREQUEST']._serialized_end=1166
+  _globals['_SENDREQUEST_GLOBALFIELDSENTRY']._serialized_start=988
+  _globals['_SENDREQUEST_GLOBALFIELDSENTRY']._serialized_end=1039
+  _globals['_SENDREQUEST_METADATAENTRY']._serialized_start=1041
+  _globals['_SENDREQUEST_METADATAENTRY']._serialized_end=1088
+  _globals['_SENDRAWREQUEST']._serialized_start=1169
+  _globals['_SENDRAWREQUEST']._serialized_end=1567
+  _globals['_SENDRAWREQUEST_METADATAENTRY']._serialized_start=1041
+  _globals['_SENDRAWREQUEST_METADATAENTRY']._serialized_end=1088
+  _globals['_RESCHEDULEREQUEST']._serialized_start=1569
+  _globals['_RESCHEDULEREQUEST']._serialized_end=1660
+  _globals['_RESCHEDULERESPONSE']._serialized_start=1662
+  _globals['_RESCHEDULERESPONSE']._serialized_end=1775
+  _globals['_MAILER']._serialized_start=1778
+  _globals['_MAILER']._serialized_end=2027
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2 as _mailerapiv1_pb2
 from kannon.pb.mailer.types import mailer_types_pb2 as _mailer_types_pb2
@@ -13,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SendRequest(_message.Message):
-    __slots__ = ("sender", "subject", "html", "template_id", "text", "recipients", "headers", "attachments", "global_fields", "tracking", "one_click_unsubscribe", "scheduled_time", "tag", "metadata", "validate_only", "require_tls")
+    __slots__ = ("sender", "subject", "html", "template_id", "text", "recipients", "headers", "attachments", "global_fields", "tracking", "one_click_unsubscribe", "scheduled_time", "tag", "metadata", "validate_only", "require_tls", "data", "engine")
     class GlobalFieldsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +45,8 @@ class SendRequest(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     REQUIRE_TLS_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
     sender: _mailer_types_pb2.Sender
     subject: str
     html: str
@@ -60,7 +63,9 @@ class SendRequest(_message.Message):
     metadata: _containers.ScalarMap[str, str]
     validate_only: bool
     require_tls: bool
-    def __init__(self, sender: _Optional[_Union[_mailer_types_pb2.Sender, _Mapping]] = ..., subject: _Optional[str] = ..., html: _Optional[str] = ..., template_id: _Optional[str] = ..., text: _Optional[str] = ..., recipients: _Optional[_Iterable[_Union[_mailer_types_pb2.Recipient, _Mapping]]] = ..., headers: _Optional[_Union[_mailer_types_pb2.Headers, _Mapping]] = ..., attachments: _Optional[_Iterable[_Union[_mailerapiv1_pb2.Attachment, _Mapping]]] = ..., global_fields: _Optional[_Mapping[str, str]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., one_click_unsubscribe: _Optional[_Union[_mailer_types_pb2.OneClickUnsubscribe, _Mapping]] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., validate_only: _Optional[bool] = ..., require_tls: _Optional[bool] = ...) -> None: ...
+    data: _struct_pb2.Struct
+    engine: str
+    def __init__(self, sender: _Optional[_Union[_mailer_types_pb2.Sender, _Mapping]] = ..., subject: _Optional[str] = ..., html: _Optional[str] = ..., template_id: _Optional[str] = ..., text: _Optional[str] = ..., recipients: _Optional[_Iterable[_Union[_mailer_types_pb2.Recipient, _Mapping]]] = ..., headers: _Optional[_Union[_mailer_types_pb2.Headers, _Mapping]] = ..., attachments: _Optional[_Iterable[_Union[_mailerapiv1_pb2.Attachment, _Mapping]]] = ..., global_fields: _Optional[_Mapping[str, str]] = ..., tracking: _Optional[_Union[_tracking_pb2.TrackingPolicy, _Mapping]] = ..., one_click_unsubscribe: _Optional[_Union[_mailer_types_pb2.OneClickUnsubscribe, _Mapping]] = ..., scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., validate_only: _Optional[bool] = ..., require_tls: _Optional[bool] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., engine: _Optional[str] = ...) -> None: ...
 
 class SendRawRequest(_message.Message):
     __slots__ = ("message", "recipients", "tracking", "scheduled_time", "tag", "metadata", "validate_only", "smtputf8", "require_tls")
