@@ -34,6 +34,7 @@ _SCALARS: dict[int, dict[str, Any]] = {
 _WELL_KNOWN = {
     ".google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     ".google.protobuf.Duration": {"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?s$"},
+    ".google.protobuf.Struct": {"type": "object"},
 }
 _CODES = (
     "canceled unknown invalid_argument deadline_exceeded not_found already_exists permission_denied "

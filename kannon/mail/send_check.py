@@ -6,6 +6,7 @@ validator does, and its answer is an event.
 """
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from kannon.errors import InvalidArgument, LimitExceeded, NotFound, PermissionDenied
@@ -24,6 +25,7 @@ from kannon.mail.tracking import NOT_STATED, TrackingPolicy, UnsupportedTracking
 
 _LINE_BREAKS = "\r\n"
 _UNSTORABLE = "\x00"  # PostgreSQL stores no NUL in text
+_MAX_DEPTH = 20  # of data
 
 
 def check_subject_and_sender(content: Content, tenant: Tenant) -> None:
@@ -109,21 +111,24 @@ def _check_global_fields(content: Content) -> None:
             _forbid(key + value, _UNSTORABLE, "global_fields")
         elif content.engine is Engine.PLAIN:
             raise InvalidArgument("data", "needs a template of engine jinja")
-        else:
-            _forbid_nested(key, value)
+        elif _UNSTORABLE in key or not _is_storable(value):
+            raise InvalidArgument("data", f"must have no NUL, finite numbers only, and at most {_MAX_DEPTH} levels")
 
 
-def _forbid_nested(key: str, value: object) -> None:
-    if _has_nul(key) or _has_nul(value):
-        raise InvalidArgument("data", "must not contain a NUL")
-
-
-def _has_nul(value: object) -> bool:
-    if isinstance(value, str):
-        return _UNSTORABLE in value
-    if isinstance(value, dict):
-        return any(_has_nul(key) or _has_nul(each) for key, each in value.items())
-    return isinstance(value, list) and any(map(_has_nul, value))
+def _is_storable(value: object, depth: int = 1) -> bool:
+    """Whether a JSON value is one that PostgreSQL stores and a template reads in bounded time."""
+    match value:
+        case str():
+            return _UNSTORABLE not in value
+        case float():
+            return isfinite(value)
+        case dict():
+            return depth < _MAX_DEPTH and all(
+                _UNSTORABLE not in key and _is_storable(each, depth + 1) for key, each in value.items()
+            )
+        case list():
+            return depth < _MAX_DEPTH and all(_is_storable(each, depth + 1) for each in value)
+    return True
 
 
 def compile_jinja(content: Content) -> JinjaTemplate | None:
@@ -223,7 +228,7 @@ class RecipientChecker:
         return Recipient(email, fields, policy)
 
     def _is_invalid(self, value: object) -> bool:
-        return _UNSTORABLE in value if isinstance(value, str) else self._jinja is None or _has_nul(value)
+        return _UNSTORABLE in value if isinstance(value, str) else self._jinja is None or not _is_storable(value)
 
     def _render(self, email: str, fields: Mapping[str, Any]) -> tuple[RejectReason, str] | None:
         if self._jinja is None:

@@ -5666,7 +5666,7 @@ DOCUMENT = r"""{
       "description": "Only servers that are authenticated, and promise to pass this on, get the mail (RFC 8689): see docs/tls.md. Others: deferred, in the end bounced with 5.7.30."
      },
      "data": {
-      "$ref": "#/components/schemas/google.protobuf.Struct",
+      "type": "object",
       "description": "values for all recipients of a jinja template; global_fields win over it"
      },
      "engine": {
@@ -6314,7 +6314,7 @@ DOCUMENT = r"""{
       "description": "Only servers that are authenticated, and promise to pass this on, get the mail (RFC 8689): see docs/tls.md. Others: deferred, in the end bounced with 5.7.30."
      },
      "data": {
-      "$ref": "#/components/schemas/google.protobuf.Struct",
+      "type": "object",
       "description": "values for all recipients of a jinja template; global_fields win over it"
      },
      "engine": {
@@ -6423,7 +6423,7 @@ DOCUMENT = r"""{
       "description": "Only servers that are authenticated, and promise to pass this on, get the mail (RFC 8689): see docs/tls.md. Others: deferred, in the end bounced with 5.7.30."
      },
      "data": {
-      "$ref": "#/components/schemas/google.protobuf.Struct",
+      "type": "object",
       "description": "values for all recipients of a jinja template; global_fields win over it"
      }
     },
@@ -6572,7 +6572,7 @@ DOCUMENT = r"""{
       "$ref": "#/components/schemas/pkg.kannon.tracking.types.TrackingPolicy"
      },
      "data": {
-      "$ref": "#/components/schemas/google.protobuf.Struct",
+      "type": "object",
       "description": "Fields of this project."
      }
     },

@@ -6,7 +6,6 @@ tracking mode of the batch raise InvalidArgument. A recipient is converted when 
 """
 
 import hashlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -23,8 +22,6 @@ from kannon.pb.mailer.v1 import mailer_pb2 as v1
 from kannon.wire.events import from_timestamp, timestamp
 from kannon.wire.times import optional_time
 from kannon.wire.tracking import to_policy
-
-_MAX_DEPTH = 20  # of data
 
 SendMessage = pb.SendHTMLReq | pb.SendTemplateReq | v1.SendRequest
 
@@ -81,7 +78,7 @@ def _to_content(message: SendMessage) -> Content:
         header_cc=tuple(message.headers.cc),
         reply_to=tuple(message.headers.reply_to),
         header_fields=tuple((each.name, each.value) for each in message.headers.fields),
-        global_fields=_to_values(message, message.global_fields, "data"),
+        global_fields=_to_values(message, message.global_fields),
         engine=to_engine("" if isinstance(message, pb.SendTemplateReq) else message.engine),
         unsubscribe_url=(
             message.one_click_unsubscribe.url_template if message.HasField("one_click_unsubscribe") else None
@@ -99,31 +96,27 @@ def to_engine(name: str) -> Engine:
         raise InvalidArgument("engine", f'"{name[:50]}" is neither plain nor jinja') from None
 
 
-def _to_values(message: SendMessage | types_pb.Recipient, fields: Mapping[str, str], name: str) -> dict[str, Any]:
-    """The data with the fields, which win. Raises InvalidArgument."""
+def _to_values(message: SendMessage | types_pb.Recipient, fields: Mapping[str, str]) -> dict[str, Any]:
+    """The data with the fields, which win."""
     if not message.HasField("data"):
         return dict(fields)
-    return {key: _to_json(value, name, 0) for key, value in message.data.fields.items()} | dict(fields)
+    return {key: _to_json(value) for key, value in message.data.fields.items()} | dict(fields)
 
 
-def _to_json(value: Value, name: str, depth: int) -> Any:
-    """A whole number is an int: `{{ 3 }}` is written 3, not 3.0."""
-    if depth > _MAX_DEPTH:
-        raise InvalidArgument(name, f"has more than {_MAX_DEPTH} levels")
+def _to_json(value: Value) -> Any:
+    """A whole number is an int: `{{ 3 }}` is written 3, not 3.0. protobuf bounds the depth of what it parses."""
     match value.WhichOneof("kind"):
         case "number_value":
             number = value.number_value
-            if not math.isfinite(number):
-                raise InvalidArgument(name, "has a number that is not finite")
             return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
         case "string_value":
             return value.string_value
         case "bool_value":
             return value.bool_value
         case "struct_value":
-            return {key: _to_json(each, name, depth + 1) for key, each in value.struct_value.fields.items()}
+            return {key: _to_json(each) for key, each in value.struct_value.fields.items()}
         case "list_value":
-            return [_to_json(each, name, depth + 1) for each in value.list_value.values]
+            return [_to_json(each) for each in value.list_value.values]
     return None
 
 
@@ -154,7 +147,7 @@ def _to_recipient(message: types_pb.Recipient) -> Recipient:
             tracking = to_policy(message.tracking)
         except InvalidArgument:
             tracking = UnsupportedTracking()
-    return Recipient(message.email, _to_values(message, message.fields, "recipients.data"), tracking)
+    return Recipient(message.email, _to_values(message, message.fields), tracking)
 
 
 @dataclass(frozen=True, slots=True)

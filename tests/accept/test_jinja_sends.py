@@ -1,5 +1,6 @@
 """Sends of engine jinja, from the call to the built mail: nested data, and recipients that are rejected alone."""
 
+import math
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -47,6 +48,10 @@ def to(local: str, /, **values: Any) -> Recipient:
     return Recipient(f"{local}@example.net", {"name": local, "order": {"lines": [{"price": 2}]}, **values}, OFF)
 
 
+def nested(levels: int) -> object:
+    return [nested(levels - 1)] if levels else "x"
+
+
 async def built(db: Database) -> list[bytes]:
     """The mails of all accepted deliveries."""
     private_pem, public_key = generate_dkim_key(ED25519_SHA256)
@@ -67,7 +72,9 @@ async def test_each_recipient_has_its_own_data_and_is_rejected_alone(service: Ac
         to("failing", order={"lines": [{"price": "abc"}]}),
         to("header", name="a\r\nBcc: x@example.net"),
         to("nul", order={"lines": [{"price": 1, "\0": 1}]}),
-        to("empty", order={"lines": []}),
+        to("infinite", total=math.inf),
+        to("deep", total=nested(20)),
+        to("empty", order={"lines": []}, total=nested(19)),
     ]
     request = send_request(
         people, html=HTML, subject="Order of {{ name|upper }}", engine=Engine.JINJA, global_fields={"currency": "EUR"}
@@ -78,6 +85,8 @@ async def test_each_recipient_has_its_own_data_and_is_rejected_alone(service: Ac
         RejectedRecipient("failing@example.net", RejectReason.TEMPLATE_FAILED, 'html: money: "abc" is not a number'),
         RejectedRecipient("header@example.net", RejectReason.INVALID_FIELD, "subject"),
         RejectedRecipient("nul@example.net", RejectReason.INVALID_FIELD),
+        RejectedRecipient("infinite@example.net", RejectReason.INVALID_FIELD),
+        RejectedRecipient("deep@example.net", RejectReason.INVALID_FIELD),
     ]
     mails = await built(db)
     assert [(parse(mail)["Subject"], texts(mail)[1].strip()) for mail in mails] == [
@@ -109,7 +118,7 @@ async def test_a_stored_template_has_its_engine_for_text_and_subject_too(service
         ({"text": "{% if a %}", "engine": Engine.JINJA}, r"text: endif is missing \(line 1, column 11\)"),
         ({"subject": "{{ a b }}", "engine": Engine.JINJA}, r"subject: .*\(line 1, column 6\)"),
         ({"global_fields": {"a": [1]}}, "data: needs a template of engine jinja"),
-        ({"global_fields": {"a": ["\0"]}, "engine": Engine.JINJA}, "data: must not contain a NUL"),
+        ({"global_fields": {"a": ["\0"]}, "engine": Engine.JINJA}, "data: must have no NUL"),
     ],
 )
 async def test_a_broken_send_is_refused(service: AcceptService, content: dict[str, Any], message: str) -> None:

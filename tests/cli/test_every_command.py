@@ -89,6 +89,7 @@ ROWS = [
     Row(f"keys list {DOMAIN} --active"),
     Row(f"keys revoke {DOMAIN} {{key}}"),
     Row(f"templates create {DOMAIN} mail.html --title Hello", reads=False),
+    Row(f"templates create {DOMAIN} receipt.html --engine jinja", reads=False),
     Row(f"templates list {DOMAIN}"),
     Row("templates show {template}"),
     Row("templates update {template} mail.html --title Hello"),
@@ -105,6 +106,8 @@ ROWS = [
         f"send {SEND} --text mail.txt --to {ADDRESS} --bcc c@d.ef --tag news --metadata order=7 --header X-Issue:7",
         reads=False,
     ),
+    Row(f"send {SEND} --html receipt.html --engine jinja --data order.json --to {ADDRESS}", reads=False),
+    Row(f"send {SEND} --html receipt.html --engine jinja --data order.json --to {ADDRESS} --dry-run", reads=False),
     Row("send --raw mail.eml", reads=False),
     Row("send --raw mail.eml --dry-run", reads=False),
     Row(f"batches list {DOMAIN}"),
@@ -207,6 +210,8 @@ def test_every_client_command_and_option_has_a_row() -> None:
 async def world(db: Database, bus: Bus, tmp_path: Path) -> AsyncIterator[tuple[dict[str, str], dict[str, str]]]:
     """Names of what is there, and the environment of a command that finds it."""
     (tmp_path / "mail.html").write_text("<p>Hello {{ name }}</p>")
+    (tmp_path / "receipt.html").write_text("{% for line in lines %}<p>{{ line|upper }}</p>{% endfor %}")
+    (tmp_path / "order.json").write_text('{"lines": ["tea"]}')
     (tmp_path / "list.csv").write_text("email\n" + "".join(f"ann{n}@example.net\n" for n in range(6)))
     (tmp_path / "mail.txt").write_text("Hello {{ name }}")
     (tmp_path / "mail.eml").write_text(f"From: news@{DOMAIN}\nTo: {ADDRESS}\nSubject: Hello\n\nHello\n")

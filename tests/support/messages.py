@@ -5,6 +5,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.struct_pb2 import Struct
 from hypothesis import strategies as st
 
 NASTY = (
@@ -20,8 +21,25 @@ def texts() -> st.SearchStrategy[str]:
     return st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
+def structs() -> st.SearchStrategy[Message]:
+    """Nested data, with numbers that JSON does not have."""
+    scalars = st.none() | st.booleans() | st.floats() | texts()
+    values = st.recursive(
+        scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(), inner, max_size=3), max_leaves=8
+    )
+    return st.dictionaries(texts(), values, max_size=3).map(_struct)
+
+
+def _struct(values: dict[str, Any]) -> Struct:
+    struct = Struct()
+    struct.update(values)
+    return struct
+
+
 def messages(kind: Any) -> st.SearchStrategy[Message]:
     """`kind` is the message's descriptor."""
+    if kind.full_name == Struct.DESCRIPTOR.full_name:
+        return structs()
     cls: Any = GetMessageClass(kind)
     fields = {field.name: _field(field) for field in kind.fields}
     return st.fixed_dictionaries({}, optional=fields).map(lambda values: cls(**values))
