@@ -1,10 +1,10 @@
 """Tokens in the pixel, the links and the unsubscribe link of a mail: JWTs (RFC 7519) with an HMAC (RFC 7518 §3.2).
 
 `TokenSigner.sign` returns a token as short as the format allows, since it is part of a URL, and is called for every
-link of every mail: an Ed25519 signature costs twenty times as much as an HMAC. A process that verifies could sign too; it
-belongs to the same server. `parse_token` takes untrusted text. It refuses everything that this module does not write: other
-algorithms and headers, and claims that `token_claims` does not write. PyJWT's algorithms sign and verify; its JSON
-parser is laxer and slower.
+link of every mail: an Ed25519 signature costs twenty times as much as an HMAC. A process that verifies could sign too;
+it belongs to the same server. `parse_token` takes untrusted text. It refuses everything that this module does not
+write: other algorithms and headers, and claims that `token_claims` does not write. PyJWT's algorithms sign and verify;
+its JSON parser is laxer and slower.
 
 Earlier versions signed with Ed25519 (EdDSA, RFC 8037); their tokens are verified until they expire.
 """

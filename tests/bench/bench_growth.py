@@ -210,7 +210,7 @@ async def ingest(folder: Path) -> None:
         try:
             db, bus = await open_database(postgres.url), Bus(nats.url)
             await bus.ready()
-            await bench_stats.publish(bus, bench_stats.events(INGESTED), f".{time.time_ns()}")
+            await bench_stats.publish(bus, bench_stats.events(INGESTED), 100, f".{time.time_ns()}")
             seconds = await bench_stats.run_until_stored(db, bus, INGESTED)
             row("events stored a second", "", [INGESTED / seconds], ">= 8,000")
             await bus.close()
