@@ -219,7 +219,14 @@ def _sender(parts: Parts) -> Component:
     if config.sender.mode == "sandbox":
         deliverer = Sandbox(parts.data_dir.path / "sandbox", config.sender, config.smtp)
     else:
-        deliverer = Deliverer(config.sender, config.dns, policies=parts.bus, tls_results=tls_results)
+        deliverer = Deliverer(
+            config.sender,
+            config.dns,
+            policies=parts.bus,
+            tls_results=tls_results,
+            warm_up_counter=parts.bus,
+            on_warm_up=parts.metrics.warmed_up,
+        )
     return Sender(
         deliverer,
         parts.bus,

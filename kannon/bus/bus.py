@@ -12,7 +12,7 @@ from uuid import uuid4
 import anyio
 import structlog
 
-from kannon.bus import gather, notify, policies, redelivered, senders, streams, throttled
+from kannon.bus import gather, notify, policies, redelivered, senders, streams, throttled, warm_up
 from kannon.bus.backlog import (
     Backlog,
     Progress,
@@ -266,6 +266,14 @@ class Bus:
 
     async def list_policies(self) -> list[str]:
         return await policies.domains(self._connection)
+
+    # Warm-ups: see `kannon.bus.warm_up`.
+
+    async def take_warm_up(self, key: str, count: int, limit: int) -> tuple[int, int]:
+        return await warm_up.take(self._connection, key, count, limit)
+
+    async def return_warm_up(self, key: str, count: int) -> None:
+        await warm_up.subtract(self._connection, key, count)
 
     async def gather_destinations(self) -> list[SenderView]:
         """The destinations of every sender that replies in time."""

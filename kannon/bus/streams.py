@@ -56,6 +56,8 @@ BODIES = "kannon_bodies"
 # dead letter whose body is in the object store can be retried for that long.
 BODIES_MAX_AGE_SECONDS = 96 * HOUR
 POLICIES = "kannon_mta_sts"
+WARM_UP = "kannon_warm_up"
+WARM_UP_MAX_AGE_SECONDS = 72 * HOUR  # a day (UTC), by every clock
 POLICIES_MAX_AGE_SECONDS = 8766 * HOUR  # RFC 8461 §3.2: the longest max_age; using a policy stores it anew
 
 
@@ -199,13 +201,14 @@ async def ensure_topology(js: JetStreamContext, *, replicas: int = 1, syncs: boo
             found = replace(found, max_age=BODIES_MAX_AGE_SECONDS)
             await js.update_stream(found)
         await _follow_replicas(js, found, replicas)
-    try:
-        bucket = await js.key_value(POLICIES)
-    except NotFoundError:
-        with _too_few_servers(replicas):
-            await js.create_key_value(bucket=POLICIES, ttl=POLICIES_MAX_AGE_SECONDS, replicas=replicas)
-    else:
-        await _follow_replicas(js, (await bucket.status()).stream_info.config, replicas)
+    for name, seconds in ((POLICIES, POLICIES_MAX_AGE_SECONDS), (WARM_UP, WARM_UP_MAX_AGE_SECONDS)):
+        try:
+            bucket = await js.key_value(name)
+        except NotFoundError:
+            with _too_few_servers(replicas):
+                await js.create_key_value(bucket=name, ttl=seconds, replicas=replicas)
+        else:
+            await _follow_replicas(js, (await bucket.status()).stream_info.config, replicas)
 
 
 async def _add_subjects(js: JetStreamContext, found: StreamConfig, wanted: StreamConfig) -> StreamConfig:

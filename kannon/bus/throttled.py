@@ -28,10 +28,16 @@ ThrottledHandler = Callable[[list[ThrottledDelivery], Callable[[], Awaitable[Non
 async def request_return(connection: Connection, page: Sequence[ThrottledDelivery]) -> None:
     """Returns when one dispatcher has committed the rows. Raises Unavailable where that is not certain; the call may be
     repeated."""
-    text = json.dumps([[p.delivery_id, p.requeues, p.seconds, p.rate, p.domain] for p in page])
+    text = json.dumps([_fields(each) for each in page])
     reply = await connection.request(streams.THROTTLED, text.encode(), seconds=REPLY_SECONDS)
     if reply.data != COMMITTED:
         raise Unavailable(f"no dispatcher could return {len(page)} throttled deliveries to the queue")
+
+
+def _fields(each: ThrottledDelivery) -> list[object]:
+    """The reason only where there is one: a dispatcher of an earlier version does not know it."""
+    fields: list[object] = [each.delivery_id, each.requeues, each.seconds, each.rate, each.domain]
+    return [*fields, each.reason] if each.reason else fields
 
 
 async def serve_returns(connection: Connection, handle: ThrottledHandler, stop: anyio.Event) -> None:

@@ -3,7 +3,8 @@
 Unknown keys are refused. A test compares kannon.toml.example with this module.
 """
 
-from datetime import timedelta
+from datetime import date, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -138,6 +139,14 @@ class TlsPolicy(Section):
     tls: Literal["auto", "none", "opportunistic", "required", "verify", "dane"]
 
 
+class WarmUp(Section):
+    """A new source address, and how many mails a day it carries to each provider."""
+
+    address: Annotated[str, AfterValidator(check_address)]
+    since: date
+    plan: Literal["doubling"] | Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = "doubling"
+
+
 class Sender(Section):
     hostname: Hostname = ""
     mode: Literal["direct", "sandbox"] = "direct"
@@ -147,6 +156,7 @@ class Sender(Section):
     per_destination: Annotated[int, Field(ge=1)] = 20
     allow_private_mx: bool = False
     source_ips: list[Annotated[str, AfterValidator(check_address)]] = []
+    warmup: list[WarmUp] = []
     timeout_scale: Annotated[float, Field(gt=0, le=10)] = 1.0
     tls_ca_file: str = ""
     tls_policy: list[TlsPolicy] = []
@@ -288,6 +298,13 @@ class Config(BaseSettings):
             raise ValueError("submission.listen_tls needs submission.tls_cert and submission.tls_key")
         if self.nats.replicas > 1 and not self.nats.url:
             raise ValueError("nats.replicas is more than 1 without nats.url: the embedded NATS is a single server")
+        addresses = [ip_address(each) for each in self.sender.source_ips]
+        warming = [ip_address(each.address) for each in self.sender.warmup]
+        for address in warming:
+            if address not in addresses:
+                raise ValueError(f"sender.warmup: {address} is not in sender.source_ips")
+            if warming.count(address) > 1:
+                raise ValueError(f"sender.warmup: {address} is there twice")
         if self.retry.first > self.retry.max:
             raise ValueError("retry.first is longer than retry.max")
         if self.tlsrpt.send and not self.tlsrpt.contact:

@@ -78,12 +78,14 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ThrottledDestination:
-    """Throttled for `seconds`, then planned at `rate` mails a second over `spread` seconds."""
+    """Throttled for `seconds`, then planned at `rate` mails a second over `spread` seconds. `reason` empty: it has no
+    free connection."""
 
     place: Place
     seconds: float
     rate: float
     spread: float
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -210,6 +212,7 @@ async def return_throttled(db: Database, page: Sequence[ThrottledDelivery]) -> d
             ids=[p.delivery_id for p in page],
             turns=[p.requeues for p in page],
             seconds=[p.seconds for p in page],
+            reasons=[p.reason for p in page],
         )
         return {row["id"]: Place(row["domain"], row["destination"]) async for row in rows}
 
@@ -225,6 +228,7 @@ async def delay_throttled(db: Database, throttled: Sequence[ThrottledDestination
             seconds=[each.seconds for each in throttled],
             rates=[each.rate for each in throttled],
             spreads=[each.spread for each in throttled],
+            reasons=[each.reason for each in throttled],
             behind=behind,
             window=window,
         )

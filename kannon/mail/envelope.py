@@ -31,13 +31,15 @@ class Envelope:
 class ThrottledDelivery:
     """An envelope that the sender returns unsent: its destination accepts no mail for `seconds`. `rate` is the number
     of mails per second that it accepts, 0 if unknown. `domain` is the sender domain, "" from an older sender: whatever
-    names a delivery names its tenant too, so that tenants can be divided between databases (docs/scaling.md)."""
+    names a delivery names its tenant too, so that tenants can be divided between databases (docs/scaling.md). `reason`
+    empty: the destination has no free connection."""
 
     delivery_id: int
     requeues: int
     seconds: float
     rate: float = 0.0
     domain: str = ""
+    reason: str = ""
 
 
 class RedeliveredEnvelope(NamedTuple):

@@ -27,6 +27,7 @@ CALL_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 """Seconds: a call that takes longer than the last one has a client that uploads slowly."""
 TLS_VERIFIED = ("dane", "mta-sts", "verified", "unverified", "clear_text")
 """As the last word of an event's `tls`; "clear_text" where that is empty."""
+WARM_UP = ("new", "older", "waits")
 WEBHOOK_RESULTS = ("posted", "failed")
 OUTCOMES = [*sorted(TERMINAL), EventType.COMPLAINED]
 AT_ONCE = 25  # domains that have a label from their first outcome on; the others need a hundred
@@ -73,6 +74,7 @@ class Metrics:
         self._call: dict[tuple[str, str], Histogram] = {}
         self._tls = count_by(TLS_VERIFIED, names.TLS_MAILS)
         self._verdicts = count(names.VERDICTS)
+        self._warm_ups = count_by(WARM_UP, names.WARM_UP_MAILS)
         self._verdict: dict[tuple[EventType, int, str], Counter] = {}
         self._destinations = TopLabels()
         self._outcomes = count(names.OUTCOMES)
@@ -127,6 +129,9 @@ class Metrics:
 
     def delivered(self, waited: float) -> None:
         self._stages["deliver"].observe(waited)
+
+    def warmed_up(self, by: str) -> None:
+        self._warm_ups[by].inc()
 
     def reported(self, kind: str) -> None:
         self._reports[kind].inc()

@@ -43,6 +43,10 @@ class NullMetrics:
     def delivered(self, waited: float) -> None:
         """sender: a remote server accepted a mail, so many seconds after it was due."""
 
+    def warmed_up(self, by: str) -> None:
+        """sender: a mail to a provider for which an address warms up: it leaves from a `new` one, from an `older` one,
+        or it `waits`."""
+
     def reported(self, kind: str) -> None:
         """smtp: a mail to a bounce address, by its kind of report."""
 

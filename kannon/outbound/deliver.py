@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from anyio.abc import TaskGroup
 from kannon.config import Dns, Sender
 from kannon.errors import Unavailable
 from kannon.hostname import process_name
-from kannon.mail.address import canonical_domain
+from kannon.mail.address import canonical_domain, registrable_domain
 from kannon.mail.destination import Destination, SenderView
 from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import NO_REQUIRETLS, Deferred, Delivered, Refused, Reply, Stage, Verdict
@@ -41,6 +42,7 @@ from kannon.outbound.sts.policies import MemoryStore, Policies, PolicyStore
 from kannon.outbound.throttled import Throttled
 from kannon.outbound.tls_results import TlsResults
 from kannon.outbound.trouble import Failure, classify, tries_another_host, worse
+from kannon.outbound.warmup import Counter, MemoryCounter, WarmUps
 
 log = structlog.get_logger()
 
@@ -68,9 +70,14 @@ class Deliverer:
         *,
         policies: PolicyStore | None = None,
         tls_results: TlsResults | None = None,
+        warm_up_counter: Counter | None = None,
+        on_warm_up: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`policies` None: MTA-STS policies are kept in memory only. `tls_results` None: they are not counted."""
+        """`policies` None: MTA-STS policies are kept in memory only; `warm_up_counter` None: so are the counts of
+        warm-ups. `tls_results` None: they are not counted. `on_warm_up`: see kannon.outbound.warmup. `now`: of the days
+        of a warm-up."""
         self._tls_results = tls_results
         self._clock = clock
         self._scale = sender.timeout_scale
@@ -85,6 +92,7 @@ class Deliverer:
         self._dialer = Dialer(self._router, connector)
         self._sites = Sites(self._new_site, max_idle_connections=5 * sender.concurrency)
         self._shares = Shares(f"{process_name()}:{secrets.token_hex(4)}")  # containers may share name and pid
+        self._warm_ups = WarmUps.of(sender, warm_up_counter or MemoryCounter(), now, on_warm_up)
         self._group: TaskGroup | None = None
 
     @property
@@ -107,6 +115,8 @@ class Deliverer:
         self.cancel_waiters()
         with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS * self._scale):
             await self._sites.close()
+            if self._warm_ups is not None:
+                await self._warm_ups.close()
         if aborted := self._sites.abort():
             log.debug("connections aborted: the servers did not answer QUIT in time", count=aborted)
         group.cancel_scope.cancel()
@@ -141,9 +151,26 @@ class Deliverer:
             hop = replace(hop, policy=replace(hop.policy, require_tls=True))
         elif hop.policy.is_published and waives_tls(envelope.body):
             hop = replace(hop, policy=TransportPolicy(hop.policy.port))
-        verdict = await self._deliver(hop, envelope, f"{local}@{domain}")
+        if self._warm_ups is not None and hop.names:
+            verdict = await self._deliver_warming_up(self._warm_ups, hop, envelope, f"{local}@{domain}")
+        else:
+            verdict = await self._deliver(hop, envelope, f"{local}@{domain}")
         if envelope.require_tls and isinstance(verdict, Deferred) and verdict.enhanced:
             return replace(verdict, enhanced=NO_REQUIRETLS)
+        return verdict
+
+    async def _deliver_warming_up(
+        self, warm_ups: WarmUps, hop: NextHop, envelope: Envelope, rcpt_to: str
+    ) -> Verdict | Throttled:
+        """Over the addresses that the warm-up allows for this mail."""
+        choice = await self._limiter.wait(warm_ups.choose(_provider(hop)))
+        if choice is None:
+            return self._shed()
+        if isinstance(choice, Throttled):
+            return choice
+        verdict = await self._deliver(replace(hop, sources=choice.sources), envelope, rcpt_to)
+        if isinstance(verdict, Throttled) or not (isinstance(verdict, Delivered) or verdict.reply):
+            warm_ups.on_not_sent(choice)  # the provider has not seen it
         return verdict
 
     async def _deliver(self, hop: NextHop, envelope: Envelope, rcpt_to: str) -> Verdict | Throttled:
@@ -161,7 +188,12 @@ class Deliverer:
 
     def destinations(self) -> list[Destination]:
         """A snapshot, the busiest first."""
-        return self._sites.view()
+        warm_ups = self._warm_ups
+        if warm_ups is None:
+            return self._sites.view()
+        return [
+            replace(view, warm_up=warm_ups.describe(hop.sources, _provider(hop))) for view, hop in self._sites.views()
+        ]
 
     def report(self) -> SenderView:
         """To all senders: the destinations with mail or connections, the busiest first; none while this sender is
@@ -275,6 +307,10 @@ class Deliverer:
         elif transaction.failure is not None and not transaction.stale:
             site.on_failure(transaction.failure)
         return transaction
+
+
+def _provider(hop: NextHop) -> str:
+    return registrable_domain(hop.groups[0][0])
 
 
 async def _run(job: Coroutine[Any, Any, None]) -> None:

@@ -34,7 +34,8 @@ class Sandbox:
     def __init__(self, folder: Path, sender: Sender, smtp: Smtp) -> None:
         self._folder = folder
         self._capacity = sender.concurrency
-        self._back = Deliverer(sender.model_copy(update={"routes": [_route_to(smtp)], "source_ips": []}), Dns())
+        inward = {"routes": [_route_to(smtp)], "source_ips": [], "warmup": []}
+        self._back = Deliverer(sender.model_copy(update=inward), Dns())
         self._group: TaskGroup | None = None
         self._kept = 0
 

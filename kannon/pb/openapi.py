@@ -4083,6 +4083,14 @@ DOCUMENT = r"""{
      "tls": {
       "type": "string",
       "description": "version, cipher and how the server was verified, of the last connection; empty: clear text"
+     },
+     "source": {
+      "type": "string",
+      "description": "the addresses that it is sent from, while one warms up; empty: as configured"
+     },
+     "warmUp": {
+      "type": "string",
+      "description": "what an address that warms up has carried to this provider: \"37 of 100 today\""
      }
     },
     "additionalProperties": false

@@ -23,6 +23,8 @@ def to_destination(sender: str, destination: Destination) -> pb.Destination:
         next_probe_seconds=destination.next_probe_in,
         tls_policy=destination.policy,
         tls=destination.tls,
+        source=destination.source,
+        warm_up=destination.warm_up,
     )
 
 
@@ -51,4 +53,6 @@ def _destination(message: pb.Destination) -> Destination:
         next_probe_in=message.next_probe_seconds if message.HasField("next_probe_seconds") else None,
         policy=message.tls_policy,
         tls=message.tls,
+        source=message.source,
+        warm_up=message.warm_up,
     )

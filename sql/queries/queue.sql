@@ -152,8 +152,9 @@ WHERE id = ANY(:ids::bigint[]) AND state = 'sending';
 -- `+ 0`: only the array finds the rows. The join would, with outdated statistics, by reading the whole table.
 UPDATE sending_pool_emails p
 SET state = 'scheduled', claimed_at = NULL, turn = p.turn + 1,
-    next_attempt_at = now() + make_interval(secs => d.seconds), last_text = 'throttled: its destination has no free connection'
-FROM unnest(:ids::bigint[], :turns::integer[], :seconds::float8[]) AS d(id, turn, seconds)
+    next_attempt_at = now() + make_interval(secs => d.seconds),
+    last_text = coalesce(nullif(d.reason, ''), 'throttled: its destination has no free connection')
+FROM unnest(:ids::bigint[], :turns::integer[], :seconds::float8[], :reasons::text[]) AS d(id, turn, seconds, reason)
 WHERE p.id = ANY(:ids::bigint[]) AND p.id + 0 = d.id AND p.turn = d.turn AND p.state = 'sending'
 RETURNING p.id, p.domain, lower(split_part(p.email, '@', -1)) AS destination;
 
@@ -162,7 +163,7 @@ RETURNING p.id, p.domain, lower(split_part(p.email, '@', -1)) AS destination;
 -- have capacity. Rows keep their order; :behind rows were delayed before them.
 WITH throttled AS (
     SELECT * FROM unnest(:domains::text[], :destinations::text[], :seconds::float8[], :rates::float8[],
-                         :spreads::float8[]) AS c(domain, destination, seconds, rate, spread)
+                         :spreads::float8[], :reasons::text[]) AS c(domain, destination, seconds, rate, spread, reason)
 ), next AS (
     SELECT p.id, d.domain, p.next_attempt_at, lower(split_part(p.email, '@', -1)) AS destination
     FROM (SELECT DISTINCT domain FROM throttled) d, LATERAL (
@@ -176,7 +177,7 @@ WITH throttled AS (
       AND CASE WHEN p.next_attempt_at <= now() THEN p.state = 'scheduled' ELSE false END -- no index can answer this
     FOR UPDATE SKIP LOCKED
 ), placed AS MATERIALIZED (
-    SELECT l.id, c.seconds, c.rate, c.spread,
+    SELECT l.id, c.seconds, c.rate, c.spread, c.reason,
            :behind::bigint + row_number() OVER (PARTITION BY l.domain, l.destination ORDER BY l.next_attempt_at) AS place
     FROM locked l JOIN throttled c USING (domain, destination)
 )
@@ -184,7 +185,8 @@ WITH throttled AS (
 UPDATE sending_pool_emails
 SET next_attempt_at = (ARRAY(SELECT now() + make_interval(secs => seconds + least(place / rate, spread))
                              FROM placed ORDER BY id))[width_bucket(id, ARRAY(SELECT id FROM placed ORDER BY id))],
-    last_text = 'throttled: its destination has no free connection'
+    last_text = (ARRAY(SELECT coalesce(nullif(reason, ''), 'throttled: its destination has no free connection')
+                       FROM placed ORDER BY id))[width_bucket(id, ARRAY(SELECT id FROM placed ORDER BY id))]
 WHERE id = ANY(ARRAY(SELECT id FROM placed));
 
 -- name: read_clock$

@@ -215,7 +215,10 @@ async def test_a_notification_and_stop_end_the_wait(bus: Bus) -> None:
 
 
 async def test_throttled_deliveries_reach_one_dispatcher(bus: Bus) -> None:
-    page = [ThrottledDelivery(1, 0, 2.5), ThrottledDelivery(2, 3, 30.0)]
+    page = [
+        ThrottledDelivery(1, 0, 2.5),
+        ThrottledDelivery(2, 3, 30.0, 2.0, "example.com", "warm-up: enough for today"),
+    ]
     stop = anyio.Event()
     got: list[list[ThrottledDelivery]] = []
 

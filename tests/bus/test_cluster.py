@@ -42,7 +42,8 @@ async def ready(bus: Bus) -> None:
 
 async def replicas(url: str) -> set[int | None]:
     client = await nats.connect(url.split(","))
-    names = [*(stream.name for stream in streams.STREAMS), f"OBJ_{streams.BODIES}", f"KV_{streams.POLICIES}"]
+    buckets = [f"KV_{streams.POLICIES}", f"KV_{streams.WARM_UP}"]
+    names = [*(stream.name for stream in streams.STREAMS), f"OBJ_{streams.BODIES}", *buckets]
     found = {(await client.jetstream().stream_info(name)).config.num_replicas for name in names}
     await client.close()
     return found

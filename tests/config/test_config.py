@@ -158,6 +158,10 @@ def test_a_misspelled_variable_is_refused(name: str, value: str, monkeypatch: py
         load_config()
 
 
+WARM_UP = '[sender]\nsource_ips = ["192.0.2.7"]\n[[sender.warmup]]\nsince = 2026-12-01\n'
+SAME = 'address = "192.0.2.7"'
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -172,6 +176,12 @@ def test_a_misspelled_variable_is_refused(name: str, value: str, monkeypatch: py
         ('[bump]\ntrusted_proxies = ["10.0.0.0/99"]', "bump.trusted_proxies.0"),
         ('[sender]\nhostname = "a b"', "sender.hostname"),
         ('[sender]\nsource_ips = ["nine"]', "sender.source_ips.0"),
+        (WARM_UP + 'address = "192.0.2.9"', "sender.warmup: 192.0.2.9 is not in sender.source_ips"),
+        (WARM_UP + SAME + "\n[[sender.warmup]]\nsince = 2026-12-01\n" + SAME, "192.0.2.7 is there twice"),
+        (WARM_UP + 'address = "192.0.2.7"\nplan = "slow"', "sender.warmup.0.plan"),
+        (WARM_UP + 'address = "192.0.2.7"\nplan = []', "sender.warmup.0.plan"),
+        (WARM_UP + 'address = "192.0.2.7"\nplan = [50, 0]', "sender.warmup.0.plan"),
+        ('[[sender.warmup]]\naddress = "192.0.2.7"\nsince = "soon"', "sender.warmup.0.since"),
         ('[dns]\nnameservers = ["dns.example"]', "dns.nameservers.0"),
         ('[message]\nmax_bytes = "-1"', "message.max_bytes"),
         ('[message]\nmax_bytes = "0"', "message.max_bytes"),

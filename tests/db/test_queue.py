@@ -117,6 +117,23 @@ async def test_a_postponed_delivery_waits_without_an_attempt_and_gets_another_en
     assert await claim_due(db, 10) == []
 
 
+async def test_the_reason_of_a_throttled_delivery_is_that_of_the_mail_behind_it_too(db: Database) -> None:
+    addresses = ["a@slow.test", "b@slow.test", "c@other.test"]
+    first, *_ = await insert_batch(db, addresses, state="scheduled")
+    await claim_due(db, 1)
+    await return_throttled(db, [ThrottledDelivery(first, 0, 60.0, reason="warm-up: enough for today")])
+    place = Place("example.com", "slow.test")
+    reasons = {}
+    for reason in ("warm-up: enough for today", ""):
+        throttled = ThrottledDestination(place, seconds=0.0, rate=1e9, spread=0.0, reason=reason)
+        assert await delay_throttled(db, [throttled], behind=0, window=100) == 1
+        async with db.acquire() as connection:
+            rows = await connection.fetch("SELECT email, last_text FROM sending_pool_emails ORDER BY id")
+        reasons[reason] = [row["last_text"] for row in rows]
+    assert reasons["warm-up: enough for today"] == ["warm-up: enough for today"] * 2 + [""]
+    assert reasons[""] == ["warm-up: enough for today", "throttled: its destination has no free connection", ""]
+
+
 @pytest.mark.parametrize("state", ["to_validate", "scheduled"])
 async def test_a_batch_that_comes_into_an_empty_table_is_claimed_at_once(db: Database, state: str) -> None:
     """PostgreSQL's statistics still say that the table is empty; a page takes milliseconds all the same."""

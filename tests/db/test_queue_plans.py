@@ -44,6 +44,7 @@ async def statements(connection: "Connection") -> dict[str, dict[str, object]]:
         return [value] * COUNT
 
     throttled = {"domains": ["t0.test"], "destinations": ["x.org"], "seconds": [5], "rates": [20], "spreads": [10]}
+    throttled["reasons"] = [""]
     deferral = {"attempts": each(1), "next_attempts": each(now), "codes": each(451), "stages": each("rcpt")}
     return {
         "claim_to_validate": {"page": COUNT, "cursor": ""},
@@ -53,7 +54,7 @@ async def statements(connection: "Connection") -> dict[str, dict[str, object]]:
         "reclaim_validating": {"lease": timedelta(0)},
         "claim_due": {"page": COUNT, "cursor": ""},
         "release_sending": {"ids": sending, "delay": timedelta(0)},
-        "return_throttled": {"ids": sending, "turns": each(0), "seconds": each(5)},
+        "return_throttled": {"ids": sending, "turns": each(0), "seconds": each(5), "reasons": each("")},
         "delay_throttled": {**throttled, "behind": 0, "window": COUNT},
         "reclaim_sending": {"claimed_before": now + timedelta(minutes=1)},
         "find_sending": {"ids": sending},

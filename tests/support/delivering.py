@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ from kannon.mail.envelope import Envelope
 from kannon.mail.verdict import Stage, Verdict
 from kannon.outbound import Deliverer, Throttled
 from kannon.outbound.client.session import STAGE_SECONDS
+from kannon.outbound.warmup import Counter
 from tests.support.dns_server import DnsServer, Zone, serving_dns
 from tests.support.envelopes import an_envelope
 from tests.support.patience import PATIENCE_SECONDS
@@ -28,6 +30,8 @@ async def delivering(
     dns_scale: float = 1.0,
     short: Mapping[Stage, float] | None = None,
     clock: Callable[[], float] = time.monotonic,
+    warm_up_counter: Counter | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
     **options: Any,
 ) -> AsyncIterator[Deliverer]:
     """`options`: keys of [sender]; timeout_scale shortens the pacing. Only the stages in `short` (stage → seconds) time
@@ -38,7 +42,13 @@ async def delivering(
         stack.enter_context(patch.dict(STAGE_SECONDS, {s: t / settings["timeout_scale"] for s, t in times.items()}))
         stack.enter_context(patch("kannon.outbound.deliver.MIN_DNS_SCALE", dns_scale))
         nameserver = await stack.enter_async_context(serving_dns(dns or DnsServer(zone)))
-        deliverer = Deliverer(Sender.model_validate(settings), Dns(nameservers=[nameserver]), clock=clock)
+        deliverer = Deliverer(
+            Sender.model_validate(settings),
+            Dns(nameservers=[nameserver]),
+            clock=clock,
+            warm_up_counter=warm_up_counter,
+            now=now,
+        )
         yield await stack.enter_async_context(deliverer)
 
 

@@ -167,6 +167,10 @@ async def destinations(
         "sender",
     ]
     rows = [_destination_row(each) for each in response.destinations]
+    if any(each.source for each in response.destinations):
+        columns.append("from")
+        for row, each in zip(rows, response.destinations, strict=True):
+            row.append(f"{each.source} (warm-up: {each.warm_up})" if each.warm_up else each.source)
     session.output.table(columns, rows, response, Total("destination", "destinations", response.total))
 
 

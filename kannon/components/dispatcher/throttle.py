@@ -58,15 +58,18 @@ class ThrottledDestinations:
         """Of this page, without those looked at within QUIET_SECONDS."""
         now = anyio.current_time()
         known = sorted(
-            (places[each.delivery_id], each.seconds, each.rate) for each in page if each.delivery_id in places
+            (places[each.delivery_id], each.seconds, each.rate, each.reason)
+            for each in page
+            if each.delivery_id in places
         )
         found = []
         for place, group in groupby(known, key=lambda each: each[0]):
-            _, seconds, rate = max(group, key=lambda each: each[1])
+            _, seconds, rate, reason = max(group, key=lambda each: each[1])
             if now - self._looked_at.get(place, float("-inf")) < QUIET_SECONDS:
                 continue
             self._looked_at[place] = now
-            found.append(ThrottledDestination(place, seconds, (rate or UNKNOWN_RATE) * RATE_MARGIN, AHEAD_SECONDS))
+            planned = (rate or UNKNOWN_RATE) * RATE_MARGIN
+            found.append(ThrottledDestination(place, seconds, planned, AHEAD_SECONDS, reason))
         if len(self._looked_at) > MAX_REMEMBERED:
             self._looked_at = {place: at for place, at in self._looked_at.items() if now - at < QUIET_SECONDS}
         return found

@@ -324,5 +324,5 @@ def _log_attempt(event: Event) -> None:
 
 def _throttled_delivery(envelope: Envelope, throttled: Throttled) -> ThrottledDelivery:
     return ThrottledDelivery(
-        envelope.delivery_id, envelope.requeues, throttled.retry_in, throttled.rate, envelope.domain
+        envelope.delivery_id, envelope.requeues, throttled.retry_in, throttled.rate, envelope.domain, throttled.reason
     )

@@ -98,23 +98,31 @@ class Connector:
         self._hostname = hostname
         self._contexts = contexts
         self._scale = scale
-        self._sources = {version: [ip for ip in source_ips if ip_address(ip).version == version] for version in (4, 6)}
+        self._sources = tuple(source_ips)
 
-    async def open(self, target: Target, policy: TransportPolicy, site: str) -> Session | Failure:
-        """`site` picks the source address: the same one each time, because greylisting remembers it."""
-        result = await self._attempt(target, policy, site, encrypt=target.tls.mode != "none")
+    async def open(
+        self, target: Target, policy: TransportPolicy, site: str, sources: tuple[str, ...] = ()
+    ) -> Session | Failure:
+        """`site` picks the source address: the same one each time, because greylisting remembers it. `sources` empty:
+        as configured."""
+        source = _pick_source(target, site, sources or self._sources, strict=bool(sources))
+        if isinstance(source, Failure):
+            return source
+        result = await self._attempt(target, policy, source, encrypt=target.tls.mode != "none")
         if _is_tls(result) and target.tls.testing:
             # RFC 8461 §5.1: in testing mode, mail goes also where the policy is not kept.
             before = result.results
             target = replace(target, tls=replace(OPPORTUNISTIC, policy=target.tls.policy))
-            result = _with(before, await self._attempt(target, policy, site, encrypt=True), only=True)
+            result = _with(before, await self._attempt(target, policy, source, encrypt=True), only=True)
         if _is_tls(result) and target.tls.mode == "opportunistic":
             # RFC 7435 §3: clear text is the fallback. Credentials are not sent that way: the policy is unchanged.
-            result = _with(result.results, await self._attempt(target, policy, site, encrypt=False), only=True)
+            result = _with(result.results, await self._attempt(target, policy, source, encrypt=False), only=True)
         return result
 
-    async def _attempt(self, target: Target, policy: TransportPolicy, site: str, *, encrypt: bool) -> Session | Failure:
-        session = await self._connect(target, policy.port, site)
+    async def _attempt(
+        self, target: Target, policy: TransportPolicy, source: str, *, encrypt: bool
+    ) -> Session | Failure:
+        session = await self._connect(target, policy.port, source)
         if isinstance(session, Failure):
             return session
         try:
@@ -135,10 +143,7 @@ class Connector:
         session.quit()
         return failure
 
-    async def _connect(self, target: Target, port: int, site: str) -> Session | Failure:
-        version = ip_address(target.address).version
-        sources = self._sources[version]
-        local = (sources[zlib.crc32(site.encode()) % len(sources)], 0) if sources else None
+    async def _connect(self, target: Target, port: int, source: str) -> Session | Failure:
         session = Session(self._scale)
         with anyio.move_on_after(STAGE_SECONDS[Stage.CONNECT] * self._scale):
             try:
@@ -146,8 +151,8 @@ class Connector:
                     lambda: session,
                     target.address,
                     port,
-                    local_addr=local,
-                    family=socket.AF_INET6 if version == 6 else socket.AF_INET,
+                    local_addr=(source, 0) if source else None,
+                    family=socket.AF_INET6 if ":" in target.address else socket.AF_INET,
                 )
             except OSError as error:
                 return Failure(Kind.CONNECT, Stage.CONNECT, reason=f"{target.address}: {_text_of(error)}")
@@ -277,3 +282,14 @@ def _text_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno)  # asyncio's text repeats the address
     return str(error) or type(error).__name__
+
+
+def _pick_source(target: Target, site: str, sources: tuple[str, ...], *, strict: bool) -> str | Failure:
+    """Empty: the system chooses. `strict`: no other addresses than these."""
+    version = ip_address(target.address).version
+    usable = [each for each in sources if ip_address(each).version == version]
+    if usable:
+        return usable[zlib.crc32(site.encode()) % len(usable)]
+    if strict:
+        return Failure(Kind.CONNECT, Stage.CONNECT, reason=f"{target.address}: no IPv{version} address to connect from")
+    return ""

@@ -43,7 +43,8 @@ NO_ROUTE = Reply(550, "the domain has neither MX nor address records", "5.4.4")
 @dataclass(frozen=True, slots=True)
 class NextHop:
     """`site` names the destination and is equal for all domains with the same MX set. `groups`: hosts of equal
-    preference. `names`: of the domain, for DANE. `problem`: with its policy, for TLS-RPT."""
+    preference. `names`: of the domain, for DANE; empty: a route. `problem`: with its policy, for TLS-RPT. `sources`:
+    the addresses to connect from; empty: as configured."""
 
     site: str
     groups: tuple[tuple[str, ...], ...]
@@ -53,11 +54,12 @@ class NextHop:
     expires: float
     names: tuple[str, ...] = ()
     problem: TlsResult | None = None
+    sources: tuple[str, ...] = ()
 
     @property
-    def key(self) -> tuple[str, TransportPolicy, bool]:
+    def key(self) -> tuple[str, TransportPolicy, bool, tuple[str, ...]]:
         """Equal when connections may be shared. A route to the same host may have another policy."""
-        return self.site, self.policy, self.public_only
+        return self.site, self.policy, self.public_only, self.sources
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Dialer:
                     results += target.results
                     worst = worse(worst, target) if worst else target
                 elif target.address not in tried:
-                    opened = await self._connector.open(target, hop.policy, hop.site)
+                    opened = await self._connector.open(target, hop.policy, hop.site, hop.sources)
                     results += opened.results
                     if isinstance(opened, Session):
                         opened.results = results

@@ -190,6 +190,7 @@ class Site:
             next_probe_in=self._breaker.seconds_to_probe(self._clock()) if self._breaker.is_open else None,
             policy=str(self.hop.policy),
             tls=self._last_tls,
+            source=", ".join(self.hop.sources),
         )
 
     def on_share(self) -> None:

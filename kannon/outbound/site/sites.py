@@ -2,7 +2,8 @@
 
 In: next hops. Out: one `Site` for each key, the snapshot for operators, and connections that end when they are idle
 for too long or too many: a mailing to ten thousand domains stays below the limit of open files. Domains whose mail goes
-to the same servers under different TLS policies have a site for each policy; such siblings share one limit.
+to the same servers under different TLS policies have a site for each policy, and a source address that warms up has one
+of its own; such siblings share one limit.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from kannon.outbound.route.routing import NextHop
 from kannon.outbound.shares import Share, divide_further
 from kannon.outbound.site.site import Site
 
-_Key = tuple[str, TransportPolicy, bool]
+_Key = tuple[str, TransportPolicy, bool, tuple[str, ...]]
 
 KEEP_IDLE_SECONDS = 600.0
 MAX_IDLE_SITES = 10_000
@@ -62,8 +63,12 @@ class Sites:
 
     def view(self) -> list[Destination]:
         """The busiest first."""
-        found = [site.view() for site in (*self._sites.values(), *(site for _, site in self._idle.values()))]
-        return sorted(found, key=lambda each: each.busy, reverse=True)
+        return [view for view, _ in self.views()]
+
+    def views(self) -> list[tuple[Destination, NextHop]]:
+        """With the next hop of each."""
+        sites = (*self._sites.values(), *(site for _, site in self._idle.values()))
+        return sorted(((site.view(), site.hop) for site in sites), key=lambda each: each[0].busy, reverse=True)
 
     def active(self) -> list[Destination]:
         """Those with mail or connections, and with the connections that are being opened; siblings as one."""

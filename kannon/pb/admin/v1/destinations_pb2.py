@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kannon/admin/v1/destinations.proto\x12\x0fkannon.admin.v1\"\x83\x02\n\x0b\x44\x65stination\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0e\n\x06sender\x18\x02 \x01(\t\x12\x0f\n\x07waiting\x18\x03 \x01(\r\x12\x11\n\tin_flight\x18\x04 \x01(\r\x12\x13\n\x0b\x63onnections\x18\x05 \x01(\r\x12\x18\n\x10\x63onnection_limit\x18\x06 \x01(\r\x12\x14\n\x0clast_verdict\x18\x07 \x01(\t\x12\x14\n\x0clast_failure\x18\x08 \x01(\t\x12\x1f\n\x12next_probe_seconds\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x12\n\ntls_policy\x18\n \x01(\t\x12\x0b\n\x03tls\x18\x0b \x01(\tB\x15\n\x13_next_probe_seconds\"5\n\x17ListDestinationsRequest\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0c\n\x04take\x18\x02 \x01(\r\"n\n\x18ListDestinationsResponse\x12\x32\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32\x1c.kannon.admin.v1.Destination\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x0f\n\x07senders\x18\x03 \x01(\r\"g\n\x12SenderDestinations\x12\x32\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32\x1c.kannon.admin.v1.Destination\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x0e\n\x06sender\x18\x03 \x01(\t2w\n\x0c\x44\x65stinations\x12g\n\x10ListDestinations\x12(.kannon.admin.v1.ListDestinationsRequest\x1a).kannon.admin.v1.ListDestinationsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kannon/admin/v1/destinations.proto\x12\x0fkannon.admin.v1\"\xa4\x02\n\x0b\x44\x65stination\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0e\n\x06sender\x18\x02 \x01(\t\x12\x0f\n\x07waiting\x18\x03 \x01(\r\x12\x11\n\tin_flight\x18\x04 \x01(\r\x12\x13\n\x0b\x63onnections\x18\x05 \x01(\r\x12\x18\n\x10\x63onnection_limit\x18\x06 \x01(\r\x12\x14\n\x0clast_verdict\x18\x07 \x01(\t\x12\x14\n\x0clast_failure\x18\x08 \x01(\t\x12\x1f\n\x12next_probe_seconds\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x12\n\ntls_policy\x18\n \x01(\t\x12\x0b\n\x03tls\x18\x0b \x01(\t\x12\x0e\n\x06source\x18\x0c \x01(\t\x12\x0f\n\x07warm_up\x18\r \x01(\tB\x15\n\x13_next_probe_seconds\"5\n\x17ListDestinationsRequest\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0c\n\x04take\x18\x02 \x01(\r\"n\n\x18ListDestinationsResponse\x12\x32\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32\x1c.kannon.admin.v1.Destination\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x0f\n\x07senders\x18\x03 \x01(\r\"g\n\x12SenderDestinations\x12\x32\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32\x1c.kannon.admin.v1.Destination\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x0e\n\x06sender\x18\x03 \x01(\t2w\n\x0c\x44\x65stinations\x12g\n\x10ListDestinations\x12(.kannon.admin.v1.ListDestinationsRequest\x1a).kannon.admin.v1.ListDestinationsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,13 +32,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kannon.admin.v1.destination
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DESTINATION']._serialized_start=56
-  _globals['_DESTINATION']._serialized_end=315
-  _globals['_LISTDESTINATIONSREQUEST']._serialized_start=317
-  _globals['_LISTDESTINATIONSREQUEST']._serialized_end=370
-  _globals['_LISTDESTINATIONSRESPONSE']._serialized_start=372
-  _globals['_LISTDESTINATIONSRESPONSE']._serialized_end=482
-  _globals['_SENDERDESTINATIONS']._serialized_start=484
-  _globals['_SENDERDESTINATIONS']._serialized_end=587
-  _globals['_DESTINATIONS']._serialized_start=589
-  _globals['_DESTINATIONS']._serialized_end=708
+  _globals['_DESTINATION']._serialized_end=348
+  _globals['_LISTDESTINATIONSREQUEST']._serialized_start=350
+  _globals['_LISTDESTINATIONSREQUEST']._serialized_end=403
+  _globals['_LISTDESTINATIONSRESPONSE']._serialized_start=405
+  _globals['_LISTDESTINATIONSRESPONSE']._serialized_end=515
+  _globals['_SENDERDESTINATIONS']._serialized_start=517
+  _globals['_SENDERDESTINATIONS']._serialized_end=620
+  _globals['_DESTINATIONS']._serialized_start=622
+  _globals['_DESTINATIONS']._serialized_end=741
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Destination(_message.Message):
-    __slots__ = ("site", "sender", "waiting", "in_flight", "connections", "connection_limit", "last_verdict", "last_failure", "next_probe_seconds", "tls_policy", "tls")
+    __slots__ = ("site", "sender", "waiting", "in_flight", "connections", "connection_limit", "last_verdict", "last_failure", "next_probe_seconds", "tls_policy", "tls", "source", "warm_up")
     SITE_FIELD_NUMBER: _ClassVar[int]
     SENDER_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,8 @@ class Destination(_message.Message):
     NEXT_PROBE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     TLS_POLICY_FIELD_NUMBER: _ClassVar[int]
     TLS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    WARM_UP_FIELD_NUMBER: _ClassVar[int]
     site: str
     sender: str
     waiting: int
@@ -30,7 +32,9 @@ class Destination(_message.Message):
     next_probe_seconds: float
     tls_policy: str
     tls: str
-    def __init__(self, site: _Optional[str] = ..., sender: _Optional[str] = ..., waiting: _Optional[int] = ..., in_flight: _Optional[int] = ..., connections: _Optional[int] = ..., connection_limit: _Optional[int] = ..., last_verdict: _Optional[str] = ..., last_failure: _Optional[str] = ..., next_probe_seconds: _Optional[float] = ..., tls_policy: _Optional[str] = ..., tls: _Optional[str] = ...) -> None: ...
+    source: str
+    warm_up: str
+    def __init__(self, site: _Optional[str] = ..., sender: _Optional[str] = ..., waiting: _Optional[int] = ..., in_flight: _Optional[int] = ..., connections: _Optional[int] = ..., connection_limit: _Optional[int] = ..., last_verdict: _Optional[str] = ..., last_failure: _Optional[str] = ..., next_probe_seconds: _Optional[float] = ..., tls_policy: _Optional[str] = ..., tls: _Optional[str] = ..., source: _Optional[str] = ..., warm_up: _Optional[str] = ...) -> None: ...
 
 class ListDestinationsRequest(_message.Message):
     __slots__ = ("host", "take")
