@@ -34,7 +34,7 @@ from kannon.hostname import name_host
 from kannon.metrics.metrics import Metrics
 from kannon.processes import Order, ParentLink, Processes, add_up, count_processes, divide, postgres_connections
 from kannon.processes.division import SHARED
-from kannon.runner import Component
+from kannon.runner.unit import Component
 
 METRICS_LABEL: Final = "metrics (HTTP)"
 

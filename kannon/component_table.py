@@ -55,7 +55,7 @@ from kannon.outbound import Deliverer, Sandbox
 from kannon.outbound.client.tls import make_contexts
 from kannon.outbound.http_post import Poster
 from kannon.outbound.tls_results import TlsResults
-from kannon.runner import Component
+from kannon.runner.unit import Component
 from kannon.wire.sends import SendResCodec
 
 BOUNCE_GRACE: Final = timedelta(days=30)  # a bounce may arrive this long after the end of the retry window

@@ -31,7 +31,7 @@ from kannon.processes.child import ASK_METRICS
 from kannon.processes.division import Order
 from kannon.processes.link import Link
 from kannon.processes.totals import add_up, only_counted
-from kannon.runner import Backoff
+from kannon.runner.backoff import Backoff
 
 log = structlog.get_logger()
 

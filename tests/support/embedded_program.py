@@ -15,7 +15,7 @@ from anyio.abc import TaskStatus
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.errors import OperatorError
 from kannon.log import setup_logging
-from kannon.runner import Runner
+from kannon.runner.runner import Runner
 
 
 class Herald:

@@ -9,7 +9,9 @@ import anyio
 from anyio.abc import TaskStatus
 from anyio.lowlevel import checkpoint
 
-from kannon.runner import Component, Environment, Runner, State
+from kannon.runner.environment import Environment
+from kannon.runner.runner import Runner
+from kannon.runner.unit import Component, State
 from kannon.systemd import Systemd
 
 Step = Callable[[anyio.Event, TaskStatus[None]], Awaitable[None]]

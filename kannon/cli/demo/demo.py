@@ -38,7 +38,7 @@ async def _demo(folder: Path, console: Console) -> None:
     from kannon.cli.demo.walkthrough import Walkthrough
     from kannon.embedded import DataDir
     from kannon.log import setup_logging
-    from kannon.runner import Runner
+    from kannon.runner.runner import Runner
 
     setup_logging("error")
     async with Inbox(INBOX_HOST) as inbox:

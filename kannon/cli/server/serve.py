@@ -56,7 +56,8 @@ def _serve(config: Config, enabled: list[str], warnings: list[str], *, migrate: 
     from kannon.cli.server.banner import Banner
     from kannon.embedded import DataDir
     from kannon.log import setup_logging
-    from kannon.runner import Runner, State
+    from kannon.runner.runner import Runner
+    from kannon.runner.unit import State
     from kannon.systemd import Systemd
 
     setup_logging(config.log.level, config.log.format)
@@ -90,7 +91,8 @@ def _serve_further() -> None:
     from kannon.embedded import DataDir
     from kannon.log import setup_logging
     from kannon.processes import ParentLink, receive_order
-    from kannon.runner import Runner, State
+    from kannon.runner.runner import Runner
+    from kannon.runner.unit import State
 
     order, end = receive_order()
     setup_logging(order.config.log.level, order.config.log.format)

@@ -14,157 +14,24 @@ OperatorError that ended the process.
 """
 
 import math
-import os
-import random
 import signal
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final
 
 import anyio
 import structlog
-from anyio.abc import TaskStatus
 
-from kannon.errors import KannonError, OperatorError, Unavailable
-from kannon.log import describe, leaves
+from kannon.errors import OperatorError, Unavailable
+from kannon.log import leaves
+from kannon.runner.backoff import Backoff
+from kannon.runner.environment import Environment, Notifier
+from kannon.runner.failures import explain, find_operator_error
+from kannon.runner.unit import Component, Layer, State, Unit
 from kannon.systemd import Systemd
 
 log = structlog.get_logger()
 
-HEALTHY_SECONDS: Final = 60.0
-FIRST_DELAY_SECONDS: Final = 1.0
-MAX_DELAY_SECONDS: Final = 30.0
-MAX_DEPENDENCY_DELAY_SECONDS: Final = 2.0
 _KEEP_ALIVE_SECONDS: Final = 10.0
-
-Phase = Literal["waiting", "starting", "ready", "failed", "stopping", "ended"]
-
-
-class Component(Protocol):
-    """A part of the process. `run` reports started when it serves, and returns soon after `stop` is set."""
-
-    @property
-    def name(self) -> str: ...
-
-    async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None: ...
-
-
-class Clock(Protocol):
-    """A clock that tests can replace."""
-
-    def now(self) -> float: ...
-
-    async def sleep(self, seconds: float) -> None: ...
-
-
-class EventLoopClock:
-    """The event loop's monotonic time."""
-
-    def now(self) -> float:
-        return anyio.current_time()
-
-    async def sleep(self, seconds: float) -> None:
-        await anyio.sleep(seconds)
-
-
-class Notifier(Protocol):
-    """Who is told the state of the process: systemd, or the process that started this one. See kannon.systemd."""
-
-    @property
-    def watchdog_seconds(self) -> float | None: ...
-    def notify(self, **fields: str | int) -> None: ...
-
-
-def receive_signals() -> AbstractContextManager[AsyncIterator[signal.Signals]]:
-    """Receives SIGTERM and SIGINT. While the context is open they have no other effect."""
-    return anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT)
-
-
-@dataclass(frozen=True)
-class Environment:
-    """Clock, randomness, signals and exit, which tests replace."""
-
-    clock: Clock = field(default_factory=EventLoopClock)
-    jitter: Callable[[], float] = random.random
-    """Uniform in [0, 1)."""
-    signals: Callable[[], AbstractContextManager[AsyncIterator[signal.Signals]]] = receive_signals
-    abort: Callable[[int], object] = os._exit
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """The state of one component, for health checks. `retry_seconds`: until the next start, if one is due."""
-
-    name: str
-    phase: Phase
-    reason: str = ""
-    retry_seconds: float | None = None
-    restarts: int = 0
-
-
-class Backoff:
-    """The wait before each restart: doubles from 1 s to 30 s, less up to half by jitter."""
-
-    def __init__(self, jitter: Callable[[], float]) -> None:
-        self._jitter = jitter
-        self._next_seconds = FIRST_DELAY_SECONDS
-
-    def delay(self, healthy_seconds: float, *, dependency: bool = False) -> float:
-        """Seconds to wait after a failure. `healthy_seconds`: how long the component was ready before it.
-
-        With `dependency` the failure is an unavailable server. The wait stays at a few seconds, so that the component
-        starts soon after the server returns.
-        """
-        if healthy_seconds >= HEALTHY_SECONDS:
-            self._next_seconds = FIRST_DELAY_SECONDS
-        limit = MAX_DEPENDENCY_DELAY_SECONDS if dependency else MAX_DELAY_SECONDS
-        full = min(self._next_seconds, limit)
-        self._next_seconds = min(full * 2, limit)
-        return full * (0.5 + 0.5 * self._jitter())
-
-
-@dataclass(eq=False)
-class _Unit:
-    """A component and its state. Also the task_status of the component."""
-
-    component: Component
-    clock: Clock
-    changed: Callable[[], None]
-    phase: Phase = "waiting"
-    reason: str = ""
-    restarts: int = 0
-    ready_since: float | None = None
-    next_try: float | None = None
-    first_ready: anyio.Event = field(default_factory=anyio.Event)
-    ended: anyio.Event = field(default_factory=anyio.Event)
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-
-    def move(self, phase: Phase, reason: str = "", *, next_try: float | None = None) -> None:
-        self.phase, self.reason, self.next_try = phase, reason, next_try
-        self.ready_since = self.clock.now() if phase == "ready" else None
-        self.changed()
-
-    def started(self, value: None = None) -> None:
-        if self.phase == "starting":
-            self.first_ready.set()
-            log.info("ready")
-            self.move("ready")
-
-    def healthy_seconds(self) -> float:
-        return 0.0 if self.ready_since is None else self.clock.now() - self.ready_since
-
-    def state(self) -> State:
-        retry_seconds = None if self.next_try is None else max(0.0, self.next_try - self.clock.now())
-        return State(self.component.name, self.phase, self.reason, retry_seconds, self.restarts)
-
-
-@dataclass(eq=False)
-class _Layer:
-    units: list[_Unit]
-    stop: anyio.Event = field(default_factory=anyio.Event)
 
 
 class Runner:
@@ -182,7 +49,7 @@ class Runner:
         self._clock = self._environment.clock
         self._stop_seconds = stop_seconds
         self._systemd: Notifier = systemd or Systemd()
-        self._layers = [_Layer([_Unit(c, self._clock, self._report) for c in layer]) for layer in layers]
+        self._layers = [Layer([Unit(c, self._clock, self._report) for c in layer]) for layer in layers]
         self._stopping = anyio.Event()
         self._cancel = anyio.Event()
         self._error: OperatorError | None = None
@@ -207,7 +74,7 @@ class Runner:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._handle_signals, signals)
                 tasks.start_soon(self._keep_alive)
-                below: list[_Unit] = []
+                below: list[Unit] = []
                 for layer in self._layers:
                     for unit in layer.units:
                         tasks.start_soon(self._supervise, unit, layer, tuple(below))
@@ -222,7 +89,7 @@ class Runner:
         if self._error is not None:
             raise self._error
 
-    async def _supervise(self, unit: _Unit, layer: _Layer, below: Sequence[_Unit]) -> None:
+    async def _supervise(self, unit: Unit, layer: Layer, below: Sequence[Unit]) -> None:
         structlog.contextvars.bind_contextvars(component=unit.component.name)
         backoff = Backoff(self._environment.jitter)
         with unit.scope:
@@ -237,7 +104,7 @@ class Runner:
         unit.move("ended", unit.reason)
         unit.ended.set()
 
-    async def _run_once(self, unit: _Unit, stop: anyio.Event) -> BaseException | None:
+    async def _run_once(self, unit: Unit, stop: anyio.Event) -> BaseException | None:
         """Returns None after a requested end, otherwise the reason of the end."""
         unit.move("starting", unit.reason if unit.restarts else "")
         try:
@@ -251,8 +118,8 @@ class Runner:
             return error
         return None if stop.is_set() else RuntimeError("ended without a stop")
 
-    async def _after_failure(self, unit: _Unit, stop: anyio.Event, error: BaseException, backoff: Backoff) -> None:
-        operator_error = _operator_error(error)
+    async def _after_failure(self, unit: Unit, stop: anyio.Event, error: BaseException, backoff: Backoff) -> None:
+        operator_error = find_operator_error(error)
         if operator_error is not None and not unit.first_ready.is_set():
             unit.move("failed", str(operator_error))
             if self._error is None:
@@ -262,7 +129,7 @@ class Runner:
             self._stopping.set()
             await stop.wait()
             return
-        reason = _one_line(error)
+        reason = explain(error)
         log.debug("traceback", exc_info=error)
         if stop.is_set():
             log.warning("failed while stopping", reason=reason)
@@ -274,7 +141,7 @@ class Runner:
         log.warning("failed", reason=reason, retry_seconds=round(seconds, 1))
         await _first_of(lambda: self._clock.sleep(seconds), stop.wait)
 
-    async def _stop_layer(self, layer: _Layer) -> None:
+    async def _stop_layer(self, layer: Layer) -> None:
         layer.stop.set()
         for unit in layer.units:
             if unit.phase == "ready":
@@ -334,7 +201,7 @@ class Runner:
             self._systemd.notify(READY=1, STATUS=status)
             log.info("all ready", component="runner")
 
-    def _units(self) -> list[_Unit]:
+    def _units(self) -> list[Unit]:
         return [unit for layer in self._layers for unit in layer.units]
 
     def _stop_usec(self) -> int:
@@ -351,17 +218,3 @@ async def _first_of(*functions: Callable[[], Awaitable[object]]) -> None:
 
         for function in functions:
             tasks.start_soon(run, function)
-
-
-def _operator_error(error: BaseException) -> OperatorError | None:
-    """The OperatorError in `error`, which may be a group of a component's task group."""
-    return next((leaf for leaf in leaves(error) if isinstance(leaf, OperatorError)), None)
-
-
-def _one_line(error: BaseException) -> str:
-    """A KannonError explains itself. Any other error is a bug, so its file and line are added."""
-    leaf = leaves(error)[0]
-    if isinstance(leaf, KannonError):
-        return " ".join(str(leaf).split())
-    frames = traceback.extract_tb(leaf.__traceback__)
-    return f"{describe(leaf)} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else describe(leaf)

@@ -1,4 +1,4 @@
-"""Every rule of kannon/runner.py, with scripted components and a clock that the test moves."""
+"""Every rule of kannon/runner, with scripted components and a clock that the test moves."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ from anyio.abc import TaskStatus
 from structlog.testing import capture_logs
 
 from kannon.errors import AddressInUse, ConfigError, OperatorError, Unavailable
-from kannon.runner import Backoff
+from kannon.runner.backoff import Backoff
 from tests.support.runner import Scripted, fail, hang, running, serve, serve_until, settle, stop_slowly
 
 AWAY = Unavailable("NATS is away")
