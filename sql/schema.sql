@@ -143,6 +143,19 @@ ALTER TABLE public.dkim_keys ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+CREATE TABLE public.dmarc_results (
+    domain text NOT NULL,
+    day date NOT NULL,
+    source inet NOT NULL,
+    key bytea NOT NULL,
+    reporter text NOT NULL,
+    header_from text NOT NULL,
+    dkim boolean NOT NULL,
+    spf boolean NOT NULL,
+    disposition text NOT NULL,
+    results jsonb NOT NULL,
+    mails bigint NOT NULL
+);
 CREATE TABLE public.domains (
     domain text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -206,6 +219,16 @@ CREATE TABLE public.quota_usage (
     busy_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
 )
 WITH (fillfactor='50');
+CREATE TABLE public.received_reports (
+    domain text NOT NULL,
+    kind text NOT NULL,
+    reporter text NOT NULL,
+    report_id text NOT NULL,
+    begins_at timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT received_reports_kind_check CHECK ((kind = ANY (ARRAY['dmarc'::text, 'tls'::text])))
+);
 CREATE TABLE public.record_checks (
     domain text NOT NULL,
     check_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -354,6 +377,18 @@ CREATE TABLE public.tls_results (
     result jsonb NOT NULL,
     sessions bigint NOT NULL
 );
+CREATE TABLE public.tls_results_received (
+    domain text NOT NULL,
+    day date NOT NULL,
+    key bytea NOT NULL,
+    reporter text NOT NULL,
+    policy text NOT NULL,
+    failure text NOT NULL,
+    host text NOT NULL,
+    sender text NOT NULL,
+    reason text NOT NULL,
+    sessions bigint NOT NULL
+);
 CREATE TABLE public.webhook_attempts (
     id bigint NOT NULL,
     endpoint_id text NOT NULL,
@@ -460,6 +495,8 @@ ALTER TABLE ONLY public.dkim_keys
     ADD CONSTRAINT dkim_keys_domain_selector_key UNIQUE (domain, selector);
 ALTER TABLE ONLY public.dkim_keys
     ADD CONSTRAINT dkim_keys_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.dmarc_results
+    ADD CONSTRAINT dmarc_results_pkey PRIMARY KEY (domain, day, source, key);
 ALTER TABLE ONLY public.domains
     ADD CONSTRAINT domains_pkey PRIMARY KEY (domain);
 ALTER TABLE ONLY public.first_bounces
@@ -472,6 +509,8 @@ ALTER TABLE ONLY public.pauses
     ADD CONSTRAINT pauses_pkey PRIMARY KEY (scope, spelling);
 ALTER TABLE ONLY public.quota_usage
     ADD CONSTRAINT quota_usage_pkey PRIMARY KEY (subject);
+ALTER TABLE ONLY public.received_reports
+    ADD CONSTRAINT received_reports_pkey PRIMARY KEY (domain, kind, reporter, report_id);
 ALTER TABLE ONLY public.record_checks
     ADD CONSTRAINT record_checks_pkey PRIMARY KEY (domain);
 ALTER TABLE ONLY public.schema_migrations
@@ -496,6 +535,8 @@ ALTER TABLE ONLY public.tls_result_pages
     ADD CONSTRAINT tls_result_pages_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tls_results
     ADD CONSTRAINT tls_results_pkey PRIMARY KEY (day, domain, key);
+ALTER TABLE ONLY public.tls_results_received
+    ADD CONSTRAINT tls_results_received_pkey PRIMARY KEY (domain, day, key);
 ALTER TABLE ONLY public.webhook_attempts
     ADD CONSTRAINT webhook_attempts_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.webhook_batches
@@ -517,6 +558,7 @@ CREATE INDEX messages_by_tag ON public.messages USING btree (domain, tag, create
 CREATE INDEX messages_by_template ON public.messages USING btree (template_id);
 CREATE INDEX messages_labelled ON public.messages USING btree (message_id) WHERE ((tag <> ''::text) OR (metadata <> '{}'::jsonb));
 CREATE INDEX messages_large ON public.messages USING btree (message_id) WHERE (accepted_count >= 20);
+CREATE INDEX received_reports_by_age ON public.received_reports USING btree (received_at);
 CREATE INDEX record_checks_due ON public.record_checks USING btree (check_at);
 CREATE INDEX sending_pool_aside ON public.sending_pool_emails USING btree (id) WHERE (next_attempt_at = 'infinity'::timestamp with time zone);
 CREATE INDEX sending_pool_by_email ON public.sending_pool_emails USING btree (lower(email));
@@ -556,6 +598,8 @@ ALTER TABLE ONLY public.batch_outcomes
     ADD CONSTRAINT batch_outcomes_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(message_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.dkim_keys
     ADD CONSTRAINT dkim_keys_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
+ALTER TABLE ONLY public.dmarc_results
+    ADD CONSTRAINT dmarc_results_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.first_bounces
     ADD CONSTRAINT first_bounces_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.idempotency_keys
@@ -564,12 +608,16 @@ ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_template_id_fkey FOREIGN KEY (template_id) REFERENCES public.templates(template_id) ON DELETE SET NULL;
+ALTER TABLE ONLY public.received_reports
+    ADD CONSTRAINT received_reports_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.record_checks
     ADD CONSTRAINT record_checks_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.suppressions
     ADD CONSTRAINT suppressions_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.templates
     ADD CONSTRAINT templates_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
+ALTER TABLE ONLY public.tls_results_received
+    ADD CONSTRAINT tls_results_received_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.webhook_attempts
     ADD CONSTRAINT webhook_attempts_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.webhook_endpoints(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.webhook_batches

@@ -164,6 +164,15 @@ class TenantCalls(Calls):
         request = reputation.SetGuardRequest(domain=domain, overrides=overrides)
         return await self._rpc(self._reputation.SetGuard, request)
 
+    async def find_reports(
+        self, domain: str, *, from_time: datetime | None = None, to_time: datetime | None = None, take: int = 100
+    ) -> reputation.GetReportsResponse:
+        """What DMARC and TLS reports say about the domain, by day (UTC)."""
+        request = reputation.GetReportsRequest(
+            domain=domain, from_date=timestamp(from_time), to_date=timestamp(to_time), take=take
+        )
+        return await self._rpc(self._reputation.GetReports, request)
+
     async def find_api_key(self, domain: str, key_id: str) -> admin.APIKey:
         return (await self._rpc(self._api.GetAPIKey, admin.GetAPIKeyRequest(domain=domain, id=key_id))).api_key
 

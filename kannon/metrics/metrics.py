@@ -27,6 +27,7 @@ CALL_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 """Seconds: a call that takes longer than the last one has a client that uploads slowly."""
 TLS_VERIFIED = ("dane", "mta-sts", "verified", "unverified", "clear_text")
 """As the last word of an event's `tls`; "clear_text" where that is empty."""
+READ = ("dmarc", "tls", "known", "refused")
 WARM_UP = ("new", "older", "waits")
 WEBHOOK_RESULTS = ("posted", "failed")
 OUTCOMES = [*sorted(TERMINAL), EventType.COMPLAINED]
@@ -60,6 +61,7 @@ class Metrics:
         self._events = count_by(list(EventType), names.EVENTS)
         self._known = count(names.EVENTS_KNOWN)
         self._reports = count_by(list(ReportKind), names.REPORTS)
+        self._reports_read = count_by(READ, names.RECEIVED_REPORTS)
         self._suppressed = count_by([Cause.BOUNCED, Cause.COMPLAINED, Cause.UNSUBSCRIBED], names.SUPPRESSED)
         self._guard_paused = count_by(list(GuardCause), names.GUARD_PAUSED)
         self._sessions = count_by(list(SessionResult), names.INBOUND_SESSIONS)
@@ -135,6 +137,9 @@ class Metrics:
 
     def reported(self, kind: str) -> None:
         self._reports[kind].inc()
+
+    def report_read(self, result: str) -> None:
+        self._reports_read[result].inc()
 
     def session_ended(self, result: SessionResult) -> None:
         self._sessions[result].inc()

@@ -59,6 +59,7 @@ EVENTS: Final = Spec("kannon_events", "Events stored in the statistics.", ("type
 EVENTS_KNOWN: Final = Spec("kannon_events_known", "Events among them that were stored before.")
 OUTCOMES: Final = Spec("kannon_outcomes", "Outcomes and complaints of each domain, once each.", ("domain", "type"))
 REPORTS: Final = Spec("kannon_reports", "Mails to bounce addresses, by kind.", ("kind",))
+RECEIVED_REPORTS: Final = Spec("kannon_received_reports", "Mails to dmarc@ and tlsrpt@, by result.", ("result",))
 SUPPRESSED: Final = Spec("kannon_suppressed", "Addresses suppressed by events.", ("cause",))
 GUARD_PAUSED: Final = Spec("kannon_guard_paused", "Batches that the guard paused.", ("cause",))
 BUMP_ANSWERS: Final = Spec("kannon_bump_answers", "HTTP answers of bump, by status.", ("status",))

@@ -50,6 +50,9 @@ class NullMetrics:
     def reported(self, kind: str) -> None:
         """smtp: a mail to a bounce address, by its kind of report."""
 
+    def report_read(self, result: str) -> None:
+        """smtp: a report to dmarc@ or tlsrpt@: `dmarc`, `tls`, `known` (it came before), `refused`."""
+
     def session_ended(self, result: SessionResult) -> None:
         """smtp: an inbound session, or a connection that got none."""
 

@@ -1549,6 +1549,56 @@ DOCUMENT = r"""{
     }
    }
   },
+  "/kannon.admin.v1.Reputation/GetReports": {
+   "post": {
+    "operationId": "kannon.admin.v1.Reputation.GetReports",
+    "tags": [
+     "kannon.admin.v1.Reputation"
+    ],
+    "summary": "GetReports",
+    "description": "What the DMARC and TLS reports say that came to dmarc@ and tlsrpt@ of the domain.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetReportsRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetReportsResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
   "/kannon.admin.v1.Reputation/SetGuard": {
    "post": {
     "operationId": "kannon.admin.v1.Reputation.SetGuard",
@@ -4141,6 +4191,127 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.DmarcSource": {
+    "type": "object",
+    "properties": {
+     "address": {
+      "type": "string"
+     },
+     "mails": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "aligned": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "dkim": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "spf": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "why": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "why mails from there fail, the most frequent reason first"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.DmarcSummary": {
+    "type": "object",
+    "properties": {
+     "mails": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "aligned": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "DKIM or SPF passed for the domain itself"
+     },
+     "dkim": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "DKIM passed in alignment"
+     },
+     "spf": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "SPF passed in alignment"
+     },
+     "quarantined": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "rejected": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "sourceCount": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "sources": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.DmarcSource"
+      },
+      "description": "the ones with the most failures first"
+     }
+    },
+    "additionalProperties": false,
+    "description": "Mails in the domain's name, as their receivers counted them."
+   },
    "kannon.admin.v1.Endpoint": {
     "type": "object",
     "properties": {
@@ -4326,6 +4497,50 @@ DOCUMENT = r"""{
     "properties": {
      "key": {
       "$ref": "#/components/schemas/kannon.admin.v1.Key"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetReportsRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "fromDate": {
+      "type": "string",
+      "format": "date-time",
+      "description": "days (UTC); not set: 30 days before to_date"
+     },
+     "toDate": {
+      "type": "string",
+      "format": "date-time",
+      "description": "not set: today"
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "source addresses and TLS results, at most 1000; 0: 100"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetReportsResponse": {
+    "type": "object",
+    "properties": {
+     "dmarc": {
+      "$ref": "#/components/schemas/kannon.admin.v1.DmarcSummary"
+     },
+     "tls": {
+      "$ref": "#/components/schemas/kannon.admin.v1.TlsSummary"
+     },
+     "reporters": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Reporter"
+      },
+      "description": "the ones with the most reports first"
      }
     },
     "additionalProperties": false
@@ -5153,6 +5368,32 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.Reporter": {
+    "type": "object",
+    "properties": {
+     "kind": {
+      "type": "string",
+      "description": "dmarc, tls"
+     },
+     "name": {
+      "type": "string"
+     },
+     "reports": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "lastAt": {
+      "type": "string",
+      "format": "date-time",
+      "description": "the end of its last report"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.ResumeRequest": {
     "type": "object",
     "properties": {
@@ -5480,6 +5721,69 @@ DOCUMENT = r"""{
      }
     },
     "additionalProperties": false
+   },
+   "kannon.admin.v1.TlsFailure": {
+    "type": "object",
+    "properties": {
+     "type": {
+      "type": "string",
+      "description": "such as certificate-expired (RFC 8460)"
+     },
+     "policy": {
+      "type": "string",
+      "description": "sts, tlsa or no-policy-found"
+     },
+     "host": {
+      "type": "string",
+      "description": "mail server"
+     },
+     "sender": {
+      "type": "string",
+      "description": "address"
+     },
+     "reason": {
+      "type": "string"
+     },
+     "sessions": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.TlsSummary": {
+    "type": "object",
+    "properties": {
+     "sessions": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "failed": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "failures": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.TlsFailure"
+      },
+      "description": "the most frequent first"
+     }
+    },
+    "additionalProperties": false,
+    "description": "Connections of other senders to the domain's own mail servers."
    },
    "kannon.admin.v1.UpdateKeyRequest": {
     "type": "object",

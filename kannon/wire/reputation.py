@@ -1,6 +1,10 @@
-"""GuardRule, GuardOverrides ↔ the messages of kannon.admin.v1.Reputation."""
+"""Guard and received reports ↔ the messages of kannon.admin.v1.Reputation."""
+
+from collections.abc import Sequence
 
 from kannon.mail.guard import GuardOverrides, GuardRule
+from kannon.mail.reports.explain import SourceSummary
+from kannon.mail.reports.report import TlsRecord
 from kannon.pb.admin.v1 import reputation_pb2 as pb
 
 
@@ -27,4 +31,34 @@ def parse_overrides(message: pb.GuardOverrides) -> GuardOverrides:
         enabled=message.enabled if message.HasField("enabled") else None,
         dead_percent=message.dead_percent if message.HasField("dead_percent") else None,
         complaint_percent=message.complaint_percent if message.HasField("complaint_percent") else None,
+    )
+
+
+def to_source(source: SourceSummary) -> pb.DmarcSource:
+    return pb.DmarcSource(
+        address=source.source,
+        mails=source.mails,
+        aligned=source.aligned,
+        dkim=source.dkim,
+        spf=source.spf,
+        why=source.why,
+    )
+
+
+def to_tls_summary(records: Sequence[TlsRecord]) -> pb.TlsSummary:
+    failures = [each for each in records if each.failure]
+    return pb.TlsSummary(
+        sessions=sum(each.sessions for each in records),
+        failed=sum(each.sessions for each in failures),
+        failures=[
+            pb.TlsFailure(
+                type=each.failure,
+                policy=each.policy,
+                host=each.host,
+                sender=each.sender,
+                reason=each.reason,
+                sessions=each.sessions,
+            )
+            for each in failures
+        ],
     )

@@ -74,6 +74,7 @@ ROWS = [
     Row(f"domains quota {DOMAIN}"),
     Row(f"domains quota {DOMAIN} --rate 100 --daily 50000"),
     Row(f"domains guard {DOMAIN}"),
+    Row(f"domains reports {DOMAIN} --since 7d --limit 5"),
     Row(f"domains guard {DOMAIN} --switch on --dead 12.5 --complaints configured"),
     Row(f"domains dkim list {DOMAIN}"),
     Row("domains dkim rotate keys.example.com --algorithm rsa-sha256 --force", reads=False),

@@ -17,6 +17,7 @@ from kannon.config import Smtp
 from kannon.errors import Unavailable
 from kannon.mail.bounce.address import make_bounce_address
 from kannon.mail.event import Event
+from kannon.mail.reports.report import DmarcReport, ReceivedTlsReport
 from kannon.metrics.null_metrics import NULL_METRICS
 from tests.support.patience import patience
 
@@ -56,6 +57,8 @@ class Book:
     down: bool = False
     asked_secrets: int = 0
     domain: str = DOMAIN
+    full: bool = False
+    reports: list[tuple[str, DmarcReport | ReceivedTlsReport]] = field(default_factory=list)
 
     async def find_delivery(self, delivery_id: int) -> Ref | None:
         self._check()
@@ -71,6 +74,16 @@ class Book:
     async def is_tenant_domain(self, domain: str) -> bool:
         self._check()
         return domain == self.domain
+
+    async def has_room_for_report(self, domain: str) -> bool:
+        self._check()
+        return not self.full
+
+    async def store_report(self, domain: str, report: DmarcReport | ReceivedTlsReport) -> bool:
+        self._check()
+        new = (domain, report) not in self.reports
+        self.reports.append((domain, report))
+        return new
 
     def _check(self) -> None:
         if self.down:

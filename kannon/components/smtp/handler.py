@@ -1,10 +1,11 @@
 """Accepts recipients and stores messages.
 
-In: an address at RCPT, a whole message after the dot. Out: a Recipient or None; events on the bus and files in the
-postmaster's mailbox. Only a signed, unexpired bounce address of a known delivery is accepted, so the sender of a report
-has seen the mail it reports on.
-Order of effects: read, store in the Maildir, publish (acknowledged), and only then 250. A crash in between costs a
-repetition by the remote server, whose event has the same id: the bus and the statistics keep one.
+In: an address at RCPT, a whole message after the dot. Out: a Recipient or None; events on the bus, files in the
+postmaster's mailbox, and in the database what reports to dmarc@ and tlsrpt@ say. Of bounce addresses, only a signed,
+unexpired one of a known delivery is accepted, so the sender of a report has seen the mail it reports on.
+Order of effects: read, store in the Maildir and the database, publish (acknowledged), and only then 250. A crash in
+between costs a repetition by the remote server, whose event has the same id: the bus and the statistics keep one, and
+the database keeps one of each DMARC or TLS report.
 """
 
 import time
@@ -22,6 +23,9 @@ from kannon.mail.address import canonical_domain
 from kannon.mail.bounce import Report, ReportKind, read_report
 from kannon.mail.bounce.address import parse_bounce_address
 from kannon.mail.event import REPORT, Event, EventType
+from kannon.mail.reports.read import MAILBOXES as REPORT_MAILBOXES
+from kannon.mail.reports.read import read_report as read_received_report
+from kannon.mail.reports.report import DmarcReport, ReceivedTlsReport, UnreadableReport
 from kannon.metrics.names import SessionResult
 from kannon.metrics.null_metrics import NULL_METRICS
 
@@ -29,6 +33,7 @@ log = structlog.get_logger()
 
 OWN_MAILBOXES = frozenset({"postmaster", "abuse"})  # RFC 5321 §4.5.1, RFC 2142 §4
 INLINE_BYTES = 16 << 10  # parsing less takes under 2 ms; more is parsed in a thread
+READERS = 2  # reports of DMARC and TLS at once: one may have 16 MiB when it is unpacked
 OLDEST = timedelta(days=7)  # RFC 5321 §4.5.4.1: servers keep mail for four to five days before they report
 SKEW = timedelta(hours=1)
 SECRETS_SECONDS = 60.0
@@ -52,10 +57,13 @@ class Registry(Protocol):
     async def find_delivery(self, delivery_id: int) -> DeliveryRef | None: ...
     async def bounce_secrets(self) -> Sequence[bytes]: ...
     async def is_tenant_domain(self, domain: str) -> bool: ...
+    async def has_room_for_report(self, domain: str) -> bool: ...
+    async def store_report(self, domain: str, report: DmarcReport | ReceivedTlsReport) -> bool: ...
 
 
 class Metrics(Protocol):
     def reported(self, kind: str) -> None: ...
+    def report_read(self, result: str) -> None: ...
     def session_ended(self, result: SessionResult) -> None: ...
 
 
@@ -78,7 +86,19 @@ class PostmasterRecipient:
     address: str
 
 
-Recipient = BounceRecipient | PostmasterRecipient
+@dataclass(frozen=True, slots=True)
+class ReportsRecipient:
+    """Takes DMARC and TLS reports about `domain`."""
+
+    address: str
+    domain: str
+
+
+Recipient = BounceRecipient | PostmasterRecipient | ReportsRecipient
+
+
+class TooManyReports(Exception):
+    """A domain has as many of today as it can have."""
 
 
 class MailHandler:
@@ -99,6 +119,7 @@ class MailHandler:
         self._hostname = hostname.lower()
         self._now = now
         self._metrics = metrics
+        self._reading = anyio.CapacityLimiter(READERS)
         self._secrets: Sequence[bytes] = ()
         self._secrets_at = -SECRETS_SECONDS
 
@@ -115,6 +136,8 @@ class MailHandler:
         if local in OWN_MAILBOXES:
             known = domain == self._hostname or await self._registry.is_tenant_domain(domain)
             return PostmasterRecipient(address) if known else None
+        if local in REPORT_MAILBOXES and await self._registry.is_tenant_domain(domain):
+            return ReportsRecipient(address, domain)
         delivery_id = await self._verify(local, domain)
         if delivery_id is None:
             return None
@@ -135,7 +158,10 @@ class MailHandler:
         return None
 
     async def store(self, recipients: Sequence[Recipient], mail_from: str, peer: str, content: bytes) -> None:
-        """Everything is durable on return. Raises Unavailable (451) or MailboxFull (452); a part may be stored then."""
+        """Everything is durable on return. Raises Unavailable (451), MailboxFull or TooManyReports (452), or
+        UnreadableReport (554) where no other recipient takes the mail; a part may be stored then."""
+        for domain, received in await self._read_reports(recipients, peer, content):
+            await self._store_report(domain, received, peer)
         mailboxes = [recipient for recipient in recipients if isinstance(recipient, PostmasterRecipient)]
         for recipient in mailboxes:
             mail = self._trace(recipient.address, mail_from, peer) + content
@@ -151,6 +177,43 @@ class MailHandler:
             report = await anyio.to_thread.run_sync(read_report, raw)
         await self._publish(report, bounces, peer)
         self._metrics.reported(report.kind.value)
+
+    async def _read_reports(
+        self, recipients: Sequence[Recipient], peer: str, content: bytes
+    ) -> list[tuple[str, DmarcReport | ReceivedTlsReport]]:
+        """All are read before any is stored, so that a refused mail leaves nothing behind."""
+        found = []
+        domains = dict.fromkeys(each.domain for each in recipients if isinstance(each, ReportsRecipient))
+        for domain in domains:
+            if not await self._registry.has_room_for_report(domain):
+                raise TooManyReports
+            try:
+                report = await anyio.to_thread.run_sync(
+                    read_received_report, content, domain, self._now(), limiter=self._reading
+                )
+            except UnreadableReport as error:
+                log.warning("report refused", domain=domain, peer=peer, reason=str(error))
+                self._metrics.report_read("refused")
+                if all(isinstance(each, ReportsRecipient) for each in recipients) and len(domains) == 1:
+                    raise
+                continue
+            found.append((domain, report))
+        return found
+
+    async def _store_report(self, domain: str, report: DmarcReport | ReceivedTlsReport, peer: str) -> None:
+        kind = "dmarc" if isinstance(report, DmarcReport) else "tls"
+        new = await self._registry.store_report(domain, report)
+        self._metrics.report_read(kind if new else "known")
+        log.info(
+            "DMARC report read" if kind == "dmarc" else "TLS report read",
+            domain=domain,
+            reporter=report.reporter,
+            report=report.report_id,
+            day=report.span.day.isoformat(),
+            records=len(report.records),
+            new=new,
+            peer=peer,
+        )
 
     async def _publish(self, report: Report, recipients: Sequence[BounceRecipient], peer: str) -> None:
         events = {}

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from kannon.bus.bus import Bus
 from kannon.bus.streams import STATS
-from kannon.db import domains, keys
+from kannon.db import domains, keys, reports
 from kannon.db.pool import Database
 from kannon.db.queue import DeliveryRef, find_delivery
 from kannon.errors import Unavailable
+from kannon.mail.reports.report import DmarcReport, ReceivedTlsReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,13 @@ class DatabaseRegistry:
 
     async def bounce_secrets(self) -> Sequence[bytes]:
         return await keys.bounce_secrets(self.db, generate=secrets.token_bytes)
+
+    async def has_room_for_report(self, domain: str) -> bool:
+        return await reports.has_room(self.db, domain)
+
+    async def store_report(self, domain: str, report: DmarcReport | ReceivedTlsReport) -> bool:
+        """False where it is stored already."""
+        return await reports.insert_report(self.db, domain, report)
 
     async def is_tenant_domain(self, domain: str) -> bool:
         return await domains.find_domain(self.db, domain) is not None

@@ -8,10 +8,11 @@ from typing import cast
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from kannon.components.smtp.handler import MailHandler
+from kannon.components.smtp.handler import MailHandler, TooManyReports
 from kannon.components.smtp.hops import count_hops
 from kannon.components.smtp.postmaster import MailboxFull
 from kannon.errors import Unavailable
+from kannon.mail.reports.report import UnreadableReport
 from kannon.metrics.names import SessionResult
 from kannon.smtp_server import ServerSession, Shared
 from kannon.smtp_server.dialogue import Transaction
@@ -61,6 +62,13 @@ class InboundSession(ServerSession):
             return "554 5.4.6 Too many hops"  # RFC 5321 §6.3
         try:
             await self._handler.store(transaction.recipients, transaction.mail_from or "<>", self.peer, content)
+        except UnreadableReport as error:
+            self.note(SessionResult.REJECTED)
+            return f"554 5.6.0 {error}"  # RFC 3463 §3.7: media error
+        except TooManyReports:
+            log.warning("too many reports of today", peer=self.peer)
+            self.note(SessionResult.DEFERRED)
+            return "452 4.3.1 Enough reports for today"
         except MailboxFull:
             log.warning("postmaster mailbox is full", peer=self.peer)
             self.note(SessionResult.DEFERRED)

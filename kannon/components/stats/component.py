@@ -21,6 +21,7 @@ from kannon.bus.settle import Message
 from kannon.bus.streams import BOUNCES_STATS, STATS, TLS_STATS, ConsumerSpec
 from kannon.components.stats.tls_reports import TlsReports, store_results
 from kannon.db.pool import Database
+from kannon.db.reports import delete_old_reports
 from kannon.db.stats_write import WEEK, drop_old_partitions, ensure_partitions, insert_events, week_of
 from kannon.db.suppressions import delete_expired_suppressions, delete_forgotten_bounces
 from kannon.errors import Unavailable
@@ -174,3 +175,4 @@ class Stats:
         if expired := await delete_expired_suppressions(self._db):
             log.info("expired suppressions deleted", count=expired)
         await delete_forgotten_bounces(self._db, now)
+        await delete_old_reports(self._db, now - self._retention)

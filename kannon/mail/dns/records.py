@@ -24,6 +24,7 @@ class Purpose(StrEnum):
     DKIM = "DKIM"
     SPF = "SPF"
     DMARC = "DMARC"
+    TLS_REPORTS = "TLS reports"
     BOUNCES = "bounces"
     TRACKING = "opens and clicks"
     HOST = "sending host"
@@ -52,7 +53,8 @@ class ServerNames:
 
 @dataclass(frozen=True, slots=True)
 class RecordCheck:
-    """The result for one record. Unless it is `good`, `problem` and `hint` (the remedy) are set."""
+    """The result for one record. Unless it is `good`, `problem` and `hint` (the remedy) are set; both may also say what
+    a good record could have."""
 
     good: bool
     problem: str
@@ -80,7 +82,9 @@ def records_for(domain: str, keys: Sequence[Record], servers: ServerNames) -> li
         # RFC 7208 §2.4: for the domain of MAIL FROM, which is the tenant's.
         Record(Purpose.SPF, domain, Kind.TXT, f"v=spf1 a:{servers.sending} ~all"),
         # RFC 7489 §6.3
-        Record(Purpose.DMARC, f"_dmarc.{domain}", Kind.TXT, f"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"),
+        Record(Purpose.DMARC, f"_dmarc.{domain}", Kind.TXT, f"v=DMARC1; p=none; rua=mailto:dmarc@{domain}"),
+        # RFC 8460 §3
+        Record(Purpose.TLS_REPORTS, f"_smtp._tls.{domain}", Kind.TXT, f"v=TLSRPTv1; rua=mailto:tlsrpt@{domain}"),
         Record(Purpose.BOUNCES, domain, Kind.MX, f"10 {servers.bounces}."),
         Record(Purpose.TRACKING, tracking, Kind.ADDRESS, servers.sending),
         Record(Purpose.HOST, servers.sending, Kind.ADDRESS, "its public address"),
@@ -118,9 +122,11 @@ def check_record(record: Record, found: Sequence[str]) -> RecordCheck:
         case Purpose.SPF:
             return _check_spf(record, found)
         case Purpose.DMARC:
-            if any(text.lower().replace(" ", "").startswith("v=dmarc1;p=") for text in found):
+            return _check_dmarc(record, found)
+        case Purpose.TLS_REPORTS:
+            if any(text.lower().replace(" ", "").startswith("v=tlsrptv1;") for text in found):
                 return GOOD
-            return RecordCheck(False, "missing: mailbox providers require one from bulk senders", _ADD)
+            return RecordCheck(True, "not there (optional)", f"{_ADD} to get reports on TLS with your own server")
         case Purpose.BOUNCES:
             return _check_bounces(record, found)
         case Purpose.REVERSE:
@@ -133,6 +139,16 @@ def check_record(record: Record, found: Sequence[str]) -> RecordCheck:
             if found:
                 return GOOD
             return RecordCheck(False, "has no address", f"add an A, AAAA or CNAME record that leads to {record.value}")
+
+
+def _check_dmarc(record: Record, found: Sequence[str]) -> RecordCheck:
+    policies = [text for text in found if text.lower().replace(" ", "").startswith("v=dmarc1;p=")]
+    if not policies:
+        return RecordCheck(False, "missing: mailbox providers require one from bulk senders", _ADD)
+    if "rua" not in _tags(policies[0]):
+        hint = f"append ; rua={_tags(record.value)['rua']} to see what sends in your name"
+        return RecordCheck(True, "asks for no reports (optional)", hint)
+    return GOOD
 
 
 def _check_bounces(record: Record, found: Sequence[str]) -> RecordCheck:

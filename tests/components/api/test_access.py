@@ -70,7 +70,7 @@ ACCESS: dict[str, str] = {
     " DeleteDkimKey:admin",
     "kannon.admin.v1.Keys": "CreateKey:admin UpdateKey:admin GetKey:admin ListKeys:admin GetDomainQuota:admin"
     " SetDomainQuota:admin",
-    "kannon.admin.v1.Reputation": "GetGuard:admin SetGuard:admin",
+    "kannon.admin.v1.Reputation": "GetGuard:admin SetGuard:admin GetReports:admin",
 }
 """The scope that each method needs. A new method needs an entry here."""
 NEEDS = {

@@ -42,7 +42,8 @@ CASES: list[tuple[Purpose, list[str], bool]] = [
     (Purpose.SPF, ["v=spf1 include:mx.example.net ~all"], False),
     (Purpose.SPF, ["v=spf1 a:mx.example.net ~all", "v=spf1 -all"], False),
     (Purpose.SPF, [], False),
-    (Purpose.DMARC, ["v=DMARC1; p=quarantine; pct=5"], True),
+    (Purpose.DMARC, ["v=DMARC1; p=quarantine; pct=5; rua=mailto:reports@elsewhere.example"], True),
+    (Purpose.TLS_REPORTS, ["v=TLSRPTv1;rua=https://elsewhere.example/"], True),
     (Purpose.DMARC, ["v=DMARC1"], False),
     (Purpose.DMARC, [], False),
     (Purpose.BOUNCES, ["20 other.net.", "10 MX.example.net."], True),
@@ -63,6 +64,27 @@ def test_checks(purpose: Purpose, found: list[str], good: bool) -> None:
     assert check.good is good
     assert bool(check.problem) is not good
     assert bool(check.hint) is not good
+
+
+@pytest.mark.parametrize(
+    ("purpose", "found", "problem", "hint"),
+    [
+        (
+            Purpose.DMARC,
+            ["v=DMARC1; p=none"],
+            "asks for no reports (optional)",
+            "append ; rua=mailto:dmarc@example.com to see what sends in your name",
+        ),
+        (
+            Purpose.TLS_REPORTS,
+            [],
+            "not there (optional)",
+            "add this record to get reports on TLS with your own server",
+        ),
+    ],
+)
+def test_records_of_reports_may_be_absent(purpose: Purpose, found: list[str], problem: str, hint: str) -> None:
+    assert check_record(RECORDS[purpose], found) == RecordCheck(True, problem, hint)
 
 
 def test_published_records_pass() -> None:

@@ -1,19 +1,29 @@
-"""kannon.admin.v1.Reputation: when the guard pauses batches of a domain.
+"""kannon.admin.v1.Reputation: when the guard pauses batches of a domain, and what reports say about its mail.
 
-In: requests of the administrator. Out: the rule in force and what the domain has instead of the configuration.
+In: requests of the administrator. Out: the rule in force and what the domain has instead of the configuration; sums of
+DMARC and TLS reports, explained.
 """
+
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from kannon.components.api.authenticator import Admin
-from kannon.components.api.services.arguments import domain_name, found
+from kannon.components.api.services.arguments import MAX_PAGE, domain_name, found
+from kannon.db.domains import find_domain
 from kannon.db.guard import find_guard, update_guard
 from kannon.db.pool import Database
+from kannon.db.reports import find_reports
 from kannon.errors import InvalidArgument
 from kannon.mail.guard import GuardRule
+from kannon.mail.reports.explain import explain
 from kannon.pb.admin.v1 import reputation_pb2 as pb
-from kannon.wire.reputation import parse_overrides, to_guard, to_overrides
+from kannon.wire.events import timestamp
+from kannon.wire.reputation import parse_overrides, to_guard, to_overrides, to_source, to_tls_summary
+from kannon.wire.times import optional_time
 
+_USUAL_SPAN = timedelta(days=30)
+_USUAL_TAKE = 100
 log = structlog.get_logger(__name__)
 
 
@@ -47,6 +57,34 @@ class ReputationMethods:
             by=caller.attribution,
         )
         return pb.SetGuardResponse(guard=to_guard(rule), overrides=to_overrides(overrides))
+
+    async def GetReports(self, caller: Admin, request: pb.GetReportsRequest) -> pb.GetReportsResponse:
+        domain = domain_name(request.domain)
+        to_time = optional_time(request, "to_date") or datetime.now(UTC)
+        from_time = optional_time(request, "from_date") or to_time - _USUAL_SPAN
+        if from_time > to_time:
+            raise InvalidArgument("from_date", "is after to_date")
+        found(await find_domain(self._db, domain), _no_domain(domain))
+        take = min(request.take or _USUAL_TAKE, MAX_PAGE)
+        reports = await find_reports(self._db, domain, from_time.date(), to_time.date(), take=take)
+        totals = reports.totals
+        return pb.GetReportsResponse(
+            dmarc=pb.DmarcSummary(
+                mails=totals.mails,
+                aligned=totals.aligned,
+                dkim=totals.dkim,
+                spf=totals.spf,
+                quarantined=totals.quarantined,
+                rejected=totals.rejected,
+                source_count=totals.sources,
+                sources=[to_source(each) for each in explain(reports.dmarc, domain)],
+            ),
+            tls=to_tls_summary(reports.tls),
+            reporters=[
+                pb.Reporter(kind=each.kind, name=each.reporter, reports=each.reports, last_at=timestamp(each.last))
+                for each in reports.reporters
+            ],
+        )
 
 
 def _no_domain(domain: str) -> str:

@@ -9,6 +9,7 @@ import grpclib.client
 if typing.TYPE_CHECKING:
     import grpclib.server
 
+import google.protobuf.timestamp_pb2
 import kannon.pb.admin.v1.reputation_pb2
 
 
@@ -20,6 +21,10 @@ class ReputationBase(abc.ABC):
 
     @abc.abstractmethod
     async def SetGuard(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.reputation_pb2.SetGuardRequest, kannon.pb.admin.v1.reputation_pb2.SetGuardResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def GetReports(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.reputation_pb2.GetReportsRequest, kannon.pb.admin.v1.reputation_pb2.GetReportsResponse]') -> None:
         pass
 
     def __mapping__(self) -> typing.Dict[str, grpclib.const.Handler]:
@@ -35,6 +40,12 @@ class ReputationBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 kannon.pb.admin.v1.reputation_pb2.SetGuardRequest,
                 kannon.pb.admin.v1.reputation_pb2.SetGuardResponse,
+            ),
+            '/kannon.admin.v1.Reputation/GetReports': grpclib.const.Handler(
+                self.GetReports,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                kannon.pb.admin.v1.reputation_pb2.GetReportsRequest,
+                kannon.pb.admin.v1.reputation_pb2.GetReportsResponse,
             ),
         }
 
@@ -53,4 +64,10 @@ class ReputationStub:
             '/kannon.admin.v1.Reputation/SetGuard',
             kannon.pb.admin.v1.reputation_pb2.SetGuardRequest,
             kannon.pb.admin.v1.reputation_pb2.SetGuardResponse,
+        )
+        self.GetReports = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/kannon.admin.v1.Reputation/GetReports',
+            kannon.pb.admin.v1.reputation_pb2.GetReportsRequest,
+            kannon.pb.admin.v1.reputation_pb2.GetReportsResponse,
         )

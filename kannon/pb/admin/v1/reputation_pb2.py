@@ -22,27 +22,42 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n kannon/admin/v1/reputation.proto\x12\x0fkannon.admin.v1\"z\n\x05Guard\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x16\n\x0e\x61\x66ter_outcomes\x18\x02 \x01(\x05\x12\x14\n\x0c\x64\x65\x61\x64_percent\x18\x03 \x01(\x01\x12\x17\n\x0f\x61\x66ter_delivered\x18\x04 \x01(\x05\x12\x19\n\x11\x63omplaint_percent\x18\x05 \x01(\x01\"\x94\x01\n\x0eGuardOverrides\x12\x14\n\x07\x65nabled\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x19\n\x0c\x64\x65\x61\x64_percent\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11\x63omplaint_percent\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\n\n\x08_enabledB\x0f\n\r_dead_percentB\x14\n\x12_complaint_percent\"!\n\x0fGetGuardRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"m\n\x10GetGuardResponse\x12%\n\x05guard\x18\x01 \x01(\x0b\x32\x16.kannon.admin.v1.Guard\x12\x32\n\toverrides\x18\x02 \x01(\x0b\x32\x1f.kannon.admin.v1.GuardOverrides\"U\n\x0fSetGuardRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x32\n\toverrides\x18\x02 \x01(\x0b\x32\x1f.kannon.admin.v1.GuardOverrides\"m\n\x10SetGuardResponse\x12%\n\x05guard\x18\x01 \x01(\x0b\x32\x16.kannon.admin.v1.Guard\x12\x32\n\toverrides\x18\x02 \x01(\x0b\x32\x1f.kannon.admin.v1.GuardOverrides2\xae\x01\n\nReputation\x12O\n\x08GetGuard\x12 .kannon.admin.v1.GetGuardRequest\x1a!.kannon.admin.v1.GetGuardResponse\x12O\n\x08SetGuard\x12 .kannon.admin.v1.SetGuardRequest\x1a!.kannon.admin.v1.SetGuardResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n kannon/admin/v1/reputation.proto\x12\x0fkannon.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"z\n\x05Guard\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x16\n\x0e\x61\x66ter_outcomes\x18\x02 \x01(\x05\x12\x14\n\x0c\x64\x65\x61\x64_percent\x18\x03 \x01(\x01\x12\x17\n\x0f\x61\x66ter_delivered\x18\x04 \x01(\x05\x12\x19\n\x11\x63omplaint_percent\x18\x05 \x01(\x01\"\x94\x01\n\x0eGuardOverrides\x12\x14\n\x07\x65nabled\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x19\n\x0c\x64\x65\x61\x64_percent\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11\x63omplaint_percent\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\n\n\x08_enabledB\x0f\n\r_dead_percentB\x14\n\x12_complaint_percent\"!\n\x0fGetGuardRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"m\n\x10GetGuardResponse\x12%\n\x05guard\x18\x01 \x01(\x0b\x32\x16.kannon.admin.v1.Guard\x12\x32\n\toverrides\x18\x02 \x01(\x0b\x32\x1f.kannon.admin.v1.GuardOverrides\"U\n\x0fSetGuardRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x32\n\toverrides\x18\x02 \x01(\x0b\x32\x1f.kannon.admin.v1.GuardOverrides\"m\n\x10SetGuardResponse\x12%\n\x05guard\x18\x01 \x01(\x0b\x32\x16.kannon.admin.v1.Guard\x12\x32\n\toverrides\x18\x02 \x01(\x0b\x32\x1f.kannon.admin.v1.GuardOverrides\"\x8d\x01\n\x11GetReportsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12-\n\tfrom_date\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_date\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04take\x18\x04 \x01(\r\"\x9a\x01\n\x12GetReportsResponse\x12,\n\x05\x64marc\x18\x01 \x01(\x0b\x32\x1d.kannon.admin.v1.DmarcSummary\x12(\n\x03tls\x18\x02 \x01(\x0b\x32\x1b.kannon.admin.v1.TlsSummary\x12,\n\treporters\x18\x03 \x03(\x0b\x32\x19.kannon.admin.v1.Reporter\"\xb5\x01\n\x0c\x44marcSummary\x12\r\n\x05mails\x18\x01 \x01(\x03\x12\x0f\n\x07\x61ligned\x18\x02 \x01(\x03\x12\x0c\n\x04\x64kim\x18\x03 \x01(\x03\x12\x0b\n\x03spf\x18\x04 \x01(\x03\x12\x13\n\x0bquarantined\x18\x05 \x01(\x03\x12\x10\n\x08rejected\x18\x06 \x01(\x03\x12\x14\n\x0csource_count\x18\x07 \x01(\x03\x12-\n\x07sources\x18\x08 \x03(\x0b\x32\x1c.kannon.admin.v1.DmarcSource\"f\n\x0b\x44marcSource\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\r\n\x05mails\x18\x02 \x01(\x03\x12\x0f\n\x07\x61ligned\x18\x03 \x01(\x03\x12\x0c\n\x04\x64kim\x18\x04 \x01(\x03\x12\x0b\n\x03spf\x18\x05 \x01(\x03\x12\x0b\n\x03why\x18\x06 \x03(\t\"]\n\nTlsSummary\x12\x10\n\x08sessions\x18\x01 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x02 \x01(\x03\x12-\n\x08\x66\x61ilures\x18\x03 \x03(\x0b\x32\x1b.kannon.admin.v1.TlsFailure\"j\n\nTlsFailure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0e\n\x06sender\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08sessions\x18\x06 \x01(\x03\"d\n\x08Reporter\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07reports\x18\x03 \x01(\x03\x12+\n\x07last_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x85\x02\n\nReputation\x12O\n\x08GetGuard\x12 .kannon.admin.v1.GetGuardRequest\x1a!.kannon.admin.v1.GetGuardResponse\x12O\n\x08SetGuard\x12 .kannon.admin.v1.SetGuardRequest\x1a!.kannon.admin.v1.SetGuardResponse\x12U\n\nGetReports\x12\".kannon.admin.v1.GetReportsRequest\x1a#.kannon.admin.v1.GetReportsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kannon.admin.v1.reputation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GUARD']._serialized_start=53
-  _globals['_GUARD']._serialized_end=175
-  _globals['_GUARDOVERRIDES']._serialized_start=178
-  _globals['_GUARDOVERRIDES']._serialized_end=326
-  _globals['_GETGUARDREQUEST']._serialized_start=328
-  _globals['_GETGUARDREQUEST']._serialized_end=361
-  _globals['_GETGUARDRESPONSE']._serialized_start=363
-  _globals['_GETGUARDRESPONSE']._serialized_end=472
-  _globals['_SETGUARDREQUEST']._serialized_start=474
-  _globals['_SETGUARDREQUEST']._serialized_end=559
-  _globals['_SETGUARDRESPONSE']._serialized_start=561
-  _globals['_SETGUARDRESPONSE']._serialized_end=670
-  _globals['_REPUTATION']._serialized_start=673
-  _globals['_REPUTATION']._serialized_end=847
+  _globals['_GUARD']._serialized_start=86
+  _globals['_GUARD']._serialized_end=208
+  _globals['_GUARDOVERRIDES']._serialized_start=211
+  _globals['_GUARDOVERRIDES']._serialized_end=359
+  _globals['_GETGUARDREQUEST']._serialized_start=361
+  _globals['_GETGUARDREQUEST']._serialized_end=394
+  _globals['_GETGUARDRESPONSE']._serialized_start=396
+  _globals['_GETGUARDRESPONSE']._serialized_end=505
+  _globals['_SETGUARDREQUEST']._serialized_start=507
+  _globals['_SETGUARDREQUEST']._serialized_end=592
+  _globals['_SETGUARDRESPONSE']._serialized_start=594
+  _globals['_SETGUARDRESPONSE']._serialized_end=703
+  _globals['_GETREPORTSREQUEST']._serialized_start=706
+  _globals['_GETREPORTSREQUEST']._serialized_end=847
+  _globals['_GETREPORTSRESPONSE']._serialized_start=850
+  _globals['_GETREPORTSRESPONSE']._serialized_end=1004
+  _globals['_DMARCSUMMARY']._serialized_start=1007
+  _globals['_DMARCSUMMARY']._serialized_end=1188
+  _globals['_DMARCSOURCE']._serialized_start=1190
+  _globals['_DMARCSOURCE']._serialized_end=1292
+  _globals['_TLSSUMMARY']._serialized_start=1294
+  _globals['_TLSSUMMARY']._serialized_end=1387
+  _globals['_TLSFAILURE']._serialized_start=1389
+  _globals['_TLSFAILURE']._serialized_end=1495
+  _globals['_REPORTER']._serialized_start=1497
+  _globals['_REPORTER']._serialized_end=1597
+  _globals['_REPUTATION']._serialized_start=1600
+  _globals['_REPUTATION']._serialized_end=1861
 # @@protoc_insertion_point(module_scope)
