@@ -63,6 +63,8 @@ def _value(field: FieldDescriptor) -> st.SearchStrategy[Any]:
             return st.binary(max_size=100)
         case FieldDescriptor.TYPE_BOOL:
             return st.booleans()
+        case FieldDescriptor.TYPE_DOUBLE:
+            return st.floats()
         case FieldDescriptor.TYPE_UINT32:
             return _integers(0, 2**32 - 1)
         case FieldDescriptor.TYPE_INT32 | FieldDescriptor.TYPE_ENUM:
