@@ -63,7 +63,7 @@ bench: $(VENV)/.dev $(VENV)/.interop
 torture: $(VENV)/.dev
 	$(BIN)/python -m tests.torture $(ARGS)
 
-SOURCES := $(shell find kannon sql -name '*.py' -o -name '*.sql')
+SOURCES := $(shell find kannon sql -name '*.py' -o -name '*.sql' -o -path '*/pages/*/*.*')
 PACKAGED := packaging/kannon.spec packaging/launcher.c packaging/account_name.c packaging/runtime_hook.py \
 	packaging/kannon.service packaging/kannon.sysusers tools/pack.py kannon.toml.example \
 	docs/man/kannon.1 docs/man/kannon.toml.5 requirements-dev.lock

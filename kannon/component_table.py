@@ -37,6 +37,7 @@ from kannon.components.submission import Submission
 from kannon.components.validator import Validator
 from kannon.components.webhooks import Webhooks
 from kannon.config import Config, split_listen
+from kannon.config.render import render
 from kannon.db import keys
 from kannon.db.pool import ACQUIRE_TIMEOUT_SECONDS, Database
 from kannon.db.schema import check_schema
@@ -44,7 +45,7 @@ from kannon.disk import DiskWatch
 from kannon.dns_lookup import make_lookup, make_txt_lookup
 from kannon.embedded import DataDir
 from kannon.errors import Unavailable
-from kannon.mail.dns.records import Kind, ServerNames
+from kannon.mail.dns.records import Kind, ServerNames, is_public_host
 from kannon.mail.guard import GuardRule
 from kannon.mail.retry import RetryBudget
 from kannon.mail.send_request import Limits
@@ -137,6 +138,9 @@ def _api(parts: Parts) -> Component:
         tls_key=config.api.tls_key,
         webhooks_allow_http=config.webhooks.allow_http,
         cors_origins=config.api.cors_origins,
+        servers=_server_names(config),
+        describe_config=partial(render, config),
+        viewer_token=config.api.viewer_token.get_secret_value(),
     )
     checks: dict[str, Callable[[], Awaitable[None]]] = {
         "postgres": partial(check_schema, parts.background.fail_fast()),
@@ -147,7 +151,15 @@ def _api(parts: Parts) -> Component:
     checks["disk"] = partial(_check_disk, check_disk)
     look_up = make_txt_lookup(config.dns.nameservers)
     return Api(
-        settings, parts.db, bus, checks, look_up, parts.metrics, background=parts.background, check_disk=check_disk
+        settings,
+        parts.db,
+        bus,
+        checks,
+        look_up,
+        make_lookup(config.dns.nameservers),
+        parts.metrics,
+        background=parts.background,
+        check_disk=check_disk,
     )
 
 
@@ -160,6 +172,12 @@ def guard_rule(config: Config) -> GuardRule:
         after_delivered=guard.after_delivered,
         complaint_percent=guard.complaint_percent,
     )
+
+
+def _server_names(config: Config) -> ServerNames:
+    """In sandbox mode the tracking server has no name to publish."""
+    tracking = urlsplit(config.bump.base_url).hostname or ""
+    return ServerNames(config.sender.hostname, config.smtp.hostname, tracking if is_public_host(tracking) else "")
 
 
 async def _check_components(parts: Parts) -> None:

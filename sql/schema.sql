@@ -97,6 +97,27 @@ CREATE TABLE public.attachments (
     content_id text DEFAULT ''::text NOT NULL,
     content bytea NOT NULL
 );
+CREATE TABLE public.audit (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    way text NOT NULL,
+    actor text NOT NULL,
+    attribution text NOT NULL,
+    peer text NOT NULL,
+    action text NOT NULL,
+    domain text NOT NULL,
+    subject text NOT NULL,
+    done boolean DEFAULT false NOT NULL,
+    CONSTRAINT audit_way_check CHECK ((way = ANY (ARRAY['api'::text, 'page'::text])))
+);
+ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE public.batch_outcomes (
     message_id text NOT NULL,
     outcomes integer NOT NULL,
@@ -186,6 +207,14 @@ CREATE TABLE public.idempotency_keys (
     request_sha256 bytea NOT NULL,
     response bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.logins (
+    secret_sha256 bytea NOT NULL,
+    kind text NOT NULL,
+    viewer boolean NOT NULL,
+    authority bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT logins_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'session'::text])))
 );
 CREATE TABLE public.messages (
     message_id text NOT NULL,
@@ -487,6 +516,8 @@ ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_secret_sha256_key UNIQUE (secret_sha256);
 ALTER TABLE ONLY public.attachments
     ADD CONSTRAINT attachments_pkey PRIMARY KEY (message_id, "position");
+ALTER TABLE ONLY public.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.batch_outcomes
     ADD CONSTRAINT batch_outcomes_pkey PRIMARY KEY (message_id);
 ALTER TABLE ONLY public.bounce_keys
@@ -503,6 +534,8 @@ ALTER TABLE ONLY public.first_bounces
     ADD CONSTRAINT first_bounces_pkey PRIMARY KEY (domain, address);
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (domain, key);
+ALTER TABLE ONLY public.logins
+    ADD CONSTRAINT logins_pkey PRIMARY KEY (secret_sha256);
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (message_id);
 ALTER TABLE ONLY public.pauses
@@ -549,9 +582,12 @@ ALTER TABLE ONLY public.webhook_replays
     ADD CONSTRAINT webhook_replays_pkey PRIMARY KEY (id);
 CREATE INDEX anonymous_events_by_time ON public.anonymous_events USING btree (at);
 CREATE INDEX api_keys_by_domain ON public.api_keys USING btree (domain, created_at DESC, id);
+CREATE INDEX audit_by_age ON public.audit USING brin (at);
+CREATE INDEX audit_by_domain ON public.audit USING btree (domain, id);
 CREATE UNIQUE INDEX dkim_keys_one_active ON public.dkim_keys USING btree (domain, algorithm) WHERE active;
 CREATE INDEX first_bounces_by_age ON public.first_bounces USING btree (at);
 CREATE INDEX idempotency_keys_by_time ON public.idempotency_keys USING btree (created_at);
+CREATE INDEX logins_by_expiry ON public.logins USING btree (expires_at);
 CREATE INDEX messages_by_age ON public.messages USING brin (created_at);
 CREATE INDEX messages_by_domain ON public.messages USING btree (domain, created_at DESC, message_id);
 CREATE INDEX messages_by_tag ON public.messages USING btree (domain, tag, created_at DESC, message_id) WHERE (tag <> ''::text);

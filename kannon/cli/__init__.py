@@ -35,15 +35,18 @@ COMMANDS = {
     "suppressions": "kannon.cli.admin.suppressions:app",
     "webhooks": "kannon.cli.admin.webhooks:app",
     "dead-letters": "kannon.cli.admin.dead_letters:app",
+    "overview": "kannon.cli.admin.overview:app",
+    "audit": "kannon.cli.admin.audit:app",
+    "open": "kannon.cli.admin.open_pages:app",
     "nodes": "kannon.cli.admin.nodes:app",
     "health": "kannon.cli.admin.health:app",
     "doctor": "kannon.cli.doctor.command:app",
 }
 """Name → module and attribute: a typer application, or the function of a single command."""
 PANELS = {
-    "Run it": ("serve", "check", "demo", "sandbox", "health", "nodes", "doctor"),
+    "Run it": ("serve", "open", "check", "demo", "sandbox", "health", "nodes", "doctor"),
     "Send": ("domains", "keys", "templates", "send"),
-    "What became of it": ("batches", "queue", "stats", "suppressions", "webhooks", "dead-letters"),
+    "What became of it": ("overview", "batches", "queue", "stats", "suppressions", "webhooks", "dead-letters", "audit"),
     "This machine": ("install", "uninstall", "backup", "restore", "migrate", "version"),
 }
 """The panels of the help. A command that stands in none is in a panel of its own at the end."""

@@ -120,6 +120,11 @@ class Endpoint:
         except ValueError as error:
             raise OperatorError(f"--server: {error}") from None
 
+    def url(self) -> str:
+        """Of the server, for a browser."""
+        address, tls = self._address()
+        return f"{'http' if tls is None else 'https'}://{address}"
+
     def _address(self) -> tuple[str, Tls | None]:
         if self._server:
             address = self._server.removeprefix("http://").removeprefix("https://").rstrip("/")

@@ -12,15 +12,23 @@ from kannon.client.calls import CallRefused, Calls, timestamp
 from kannon.errors import Unavailable
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.apiv1.adminapiv1_grpc import HZServiceStub
+from kannon.pb.admin.v1 import audit_pb2 as audit
 from kannon.pb.admin.v1 import destinations_pb2 as destinations
 from kannon.pb.admin.v1 import nodes_pb2 as nodes
 from kannon.pb.admin.v1 import operations_pb2 as operations
+from kannon.pb.admin.v1 import overview_pb2 as overview
+from kannon.pb.admin.v1 import pages_pb2 as pages
 from kannon.pb.admin.v1 import parked_pb2 as parked
+from kannon.pb.admin.v1 import records_pb2 as records
 from kannon.pb.admin.v1 import suppressions_pb2 as suppressions
+from kannon.pb.admin.v1.audit_grpc import AuditStub
 from kannon.pb.admin.v1.destinations_grpc import DestinationsStub
 from kannon.pb.admin.v1.nodes_grpc import NodesStub
 from kannon.pb.admin.v1.operations_grpc import OperationsStub
+from kannon.pb.admin.v1.overview_grpc import OverviewStub
+from kannon.pb.admin.v1.pages_grpc import PagesStub
 from kannon.pb.admin.v1.parked_grpc import ParkedStub
+from kannon.pb.admin.v1.records_grpc import RecordsStub
 from kannon.pb.admin.v1.suppressions_grpc import SuppressionsStub
 from kannon.pb.stats.apiv1 import statsapiv1_pb2 as stats_v1
 from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
@@ -62,6 +70,22 @@ class OperationCalls(Calls):
     @cached_property
     def _parked(self) -> ParkedStub:
         return ParkedStub(self._channel)
+
+    @cached_property
+    def _overview(self) -> OverviewStub:
+        return OverviewStub(self._channel)
+
+    @cached_property
+    def _records(self) -> RecordsStub:
+        return RecordsStub(self._channel)
+
+    @cached_property
+    def _audit(self) -> AuditStub:
+        return AuditStub(self._channel)
+
+    @cached_property
+    def _pages(self) -> PagesStub:
+        return PagesStub(self._channel)
 
     @cached_property
     def _hz(self) -> HZServiceStub:
@@ -208,6 +232,27 @@ class OperationCalls(Calls):
         request = operations.GetTimelineRequest(delivery_id=delivery_id, message_id=message_id, email=email)
         return await self._rpc(self._operations.GetTimeline, request)
 
+    async def find_by_message_id(self, header_message_id: str) -> operations.FindByMessageIdResponse:
+        """The delivery under way that has this Message-ID."""
+        request = operations.FindByMessageIdRequest(header_message_id=header_message_id)
+        return await self._rpc(self._operations.FindByMessageId, request)
+
+    async def get_overview(self, *, hours: int = 24) -> overview.GetOverviewResponse:
+        """Of all domains: counts by hour and type, and what waits."""
+        return await self._rpc(self._overview.GetOverview, overview.GetOverviewRequest(hours=hours))
+
+    async def get_engagement(self, message_id: str) -> overview.GetEngagementResponse:
+        """Opens and clicks of a batch by hour, and its links by clicks."""
+        return await self._rpc(self._overview.GetEngagement, overview.GetEngagementRequest(message_id=message_id))
+
+    async def check_records(self, domain: str) -> records.CheckRecordsResponse:
+        """The DNS records of a domain, as the server's name servers answer now."""
+        return await self._rpc(self._records.CheckRecords, records.CheckRecordsRequest(domain=domain))
+
+    async def get_config(self) -> nodes.GetConfigResponse:
+        """In force at the server that answers, without its secrets."""
+        return await self._rpc(self._nodes.GetConfig, nodes.GetConfigRequest())
+
     async def cancel_batch(self, message_id: str) -> operations.CancelBatchResponse:
         """Cancels for good: the server makes no further attempt."""
         return await self._rpc(self._operations.CancelBatch, operations.CancelBatchRequest(message_id=message_id))
@@ -300,6 +345,19 @@ class OperationCalls(Calls):
     async def failing_checks(self) -> Mapping[str, str]:
         """Name → problem; empty if every check succeeds."""
         return dict((await self._call(self._hz.HZ, admin.HZRequest(), {})).result)
+
+    # The audit log and the pages
+
+    async def list_audit(
+        self, *, before: int = 0, take: int = 100, domain: str = "", action: str = ""
+    ) -> audit.ListAuditResponse:
+        """The newest first; of those before an id, of a domain, of an action (Service.Method), if given."""
+        request = audit.ListAuditRequest(before=before, take=take, domain=domain, action=action)
+        return await self._rpc(self._audit.ListAudit, request)
+
+    async def create_login_link(self) -> pages.CreateLoginLinkResponse:
+        """Logs a browser in, once and within a minute."""
+        return await self._rpc(self._pages.CreateLoginLink, pages.CreateLoginLinkRequest())
 
 
 def _one_of(message_id: str, domain: str, destination: str) -> dict[str, str]:

@@ -81,6 +81,8 @@ class Api(Section):
     listen: Listen = "127.0.0.1:50051"
     admin_token_file: SecretFile = ""
     admin_token: Annotated[Token, BeforeValidator(secret_or_file)] = SecretStr("")
+    viewer_token_file: SecretFile = ""
+    viewer_token: Annotated[Token, BeforeValidator(secret_or_file)] = SecretStr("")
     tls_cert: str = ""
     tls_key: str = ""
     max_request_bytes: Size = 32 << 20
@@ -294,6 +296,9 @@ class Config(BaseSettings):
         for name, section in (("api", self.api), ("smtp", self.smtp), ("submission", self.submission)):
             if bool(section.tls_cert) != bool(section.tls_key):
                 raise ValueError(f"{name}.tls_cert and {name}.tls_key go together")
+        viewer = self.api.viewer_token.get_secret_value()
+        if viewer and viewer == self.api.admin_token.get_secret_value():
+            raise ValueError("api.viewer_token is the same as api.admin_token")
         if self.submission.listen_tls and not self.submission.tls_cert:
             raise ValueError("submission.listen_tls needs submission.tls_cert and submission.tls_key")
         if self.nats.replicas > 1 and not self.nats.url:

@@ -22,8 +22,12 @@ from kannon.mail.queue_view import BatchProgress, BatchSummary, EventCount, Wait
 TIMELINE_EVENTS = 1000
 """More than the attempts of any retry window; opens and clicks beyond are left out."""
 
+SCAN = 200_000
+"""Deliveries whose Message-IDs are made and compared, in some tenths of a second."""
 MAX_TOTAL = 10_000
 """Waiting deliveries that a list counts."""
+HELD = datetime.max.replace(tzinfo=UTC)
+"""The time of a delivery that is held, as asyncpg writes PostgreSQL's infinity."""
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -61,6 +65,25 @@ async def list_batches(
         return [_summary(row) async for row in list_page(connection, **where, skip=skip, take=take)], total
 
 
+async def list_batches_after(
+    db: Database, domain: str, made: Span, *, after: tuple[datetime, str] | None, take: int, tag: str = ""
+) -> list[BatchSummary]:
+    """A page of those created in the span, the newest first, after the batch that was created then; an empty domain is
+    every one. A tag needs a domain."""
+    before_at, before_id = after or (made.to_time, "")
+    async with db.acquire() as connection:
+        rows = queries.list_batches_after(
+            connection,
+            domain=domain,
+            tag=tag,
+            from_time=made.from_time,
+            before_at=min(before_at, made.to_time),
+            before_id=before_id,
+            take=take,
+        )
+        return [_summary(row) async for row in rows]
+
+
 async def batch_exists(db: Database, message_id: str) -> bool:
     async with db.acquire() as connection:
         found: bool = await queries.batch_exists(connection, message_id=message_id)
@@ -80,19 +103,32 @@ async def find_batch_progress(db: Database, message_id: str) -> BatchProgress | 
 
 
 async def list_waiting(
-    db: Database, *, domain: str, message_id: str, email: str, state: str, skip: int, take: int, tag: str = ""
-) -> tuple[list[WaitingDelivery], int]:
-    """A page, the next due first, and the total, of which at most MAX_TOTAL are counted; an empty text restricts
-    nothing. A tag needs a domain."""
+    db: Database,
+    *,
+    domain: str,
+    message_id: str,
+    email: str,
+    state: str,
+    skip: int,
+    take: int,
+    tag: str = "",
+    after: tuple[datetime, int] | None = None,
+) -> tuple[list[WaitingDelivery], int, tuple[datetime, int] | None]:
+    """A page, the next due first, the total, of which at most MAX_TOTAL are counted, and the place after which the next
+    page begins; None: this is the last. An empty text restricts nothing. A tag needs a domain. After a place, or with a
+    tag, the total or the place is not determined."""
     where = {"domain": domain, "message_id": message_id, "email": email, "state": state}
     async with keep_to_indexes(db) as connection:
         if tag:
             total: int = await queries.count_tagged_waiting(connection, **where, tag=tag, most=MAX_TOTAL)
             rows = queries.list_tagged_waiting(connection, **where, tag=tag, skip=skip, take=take)
-            return [_waiting(row) async for row in rows], min(total, MAX_TOTAL)
-        total = await queries.count_waiting(connection, **where, most=MAX_TOTAL)
-        rows = queries.list_waiting(connection, **where, after_at=_BEGINNING, after_id=0, skip=skip, take=take)
-        return [_waiting(row) async for row in rows], min(total, MAX_TOTAL)
+            return [_waiting(row) async for row in rows], min(total, MAX_TOTAL), None
+        total = 0 if after else await queries.count_waiting(connection, **where, most=MAX_TOTAL)
+        after_at, after_id = after or (_BEGINNING, 0)
+        rows = queries.list_waiting(connection, **where, after_at=after_at, after_id=after_id, skip=skip, take=take)
+        page = [_waiting(row) async for row in rows]
+    last = (page[-1].next_attempt_at or HELD, page[-1].id) if page and len(page) == take else None
+    return page, min(total, MAX_TOTAL), last
 
 
 async def find_waiting(db: Database, delivery_id: int) -> WaitingDelivery | None:
@@ -114,6 +150,14 @@ async def find_delivery_id(db: Database, message_id: str, email: str) -> int | N
     """The delivery of a batch to an address, waiting or ended."""
     async with db.acquire() as connection:
         found: int | None = await queries.find_delivery_id(connection, message_id=message_id, email=email)
+    return found
+
+
+async def find_by_message_id(db: Database, local: str, domain: str) -> int | None:
+    """The delivery under way whose Message-ID begins so (kannon.mail.message_id); of a domain with more than SCAN of
+    them only some are compared."""
+    async with db.acquire() as connection:
+        found: int | None = await queries.find_by_message_id(connection, local=local, domain=domain, scan=SCAN)
     return found
 
 

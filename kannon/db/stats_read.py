@@ -143,6 +143,22 @@ async def list_aggregated_stats(db: Database, domain: str, span: Span, tag: str 
         return [_hourly(row) async for row in queries.list_aggregated_stats(connection, **where)]
 
 
+async def count_all_events_by_hour(db: Database, from_time: datetime) -> list[HourlyCount]:
+    """Of all domains, since that time, anonymous events included."""
+    async with db.acquire() as connection:
+        return [_hourly(row) async for row in queries.count_all_events_by_hour(connection, from_time=from_time)]
+
+
+async def count_engagement(
+    db: Database, message_id: str, *, most_links: int
+) -> tuple[list[HourlyCount], list[tuple[str, int]]]:
+    """Opens and clicks of a batch by hour; and its links, the most clicked first, with their clicks."""
+    async with db.acquire() as connection:
+        hours = [_hourly(row) async for row in queries.count_engagement_by_hour(connection, message_id=message_id)]
+        rows = queries.count_clicks_by_link(connection, message_id=message_id, take=most_links)
+        return hours, [(row["url"], row["count"]) async for row in rows]
+
+
 def _hourly(row: Any) -> HourlyCount:
     return HourlyCount(EventType(row["type"]), row["hour"], row["count"])
 

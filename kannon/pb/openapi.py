@@ -17,6 +17,10 @@ DOCUMENT = r"""{
    "description": ""
   },
   {
+   "name": "kannon.admin.v1.Audit",
+   "description": "Who changed what, through every way in: the API, the command, the pages. Kept for a year. Needs the admin token or the viewer token."
+  },
+  {
    "name": "kannon.admin.v1.Destinations",
    "description": "The state of each destination (the mail servers of one MX set), as each sender sees it now. Needs the admin token."
   },
@@ -37,8 +41,20 @@ DOCUMENT = r"""{
    "description": "Lists, explains, cancels, pauses and retries mail under way. Needs the admin token."
   },
   {
+   "name": "kannon.admin.v1.Overview",
+   "description": "How it goes, at a glance. Needs the admin token or the viewer token."
+  },
+  {
+   "name": "kannon.admin.v1.Pages",
+   "description": "The way in to the pages. Needs the admin token."
+  },
+  {
    "name": "kannon.admin.v1.Parked",
    "description": "Dead letters: messages that no component could handle. Needs the admin token."
+  },
+  {
+   "name": "kannon.admin.v1.Records",
+   "description": "The DNS records of a domain. Needs the admin token or the viewer token."
   },
   {
    "name": "kannon.admin.v1.Reputation",
@@ -182,6 +198,56 @@ DOCUMENT = r"""{
        "application/json": {
         "schema": {
          "$ref": "#/components/schemas/kannon.GetStatsAggregatedRes"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Audit/ListAudit": {
+   "post": {
+    "operationId": "kannon.admin.v1.Audit.ListAudit",
+    "tags": [
+     "kannon.admin.v1.Audit"
+    ],
+    "summary": "ListAudit",
+    "description": "The newest first.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListAuditRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListAuditResponse"
         }
        }
       }
@@ -799,6 +865,56 @@ DOCUMENT = r"""{
     }
    }
   },
+  "/kannon.admin.v1.Nodes/GetConfig": {
+   "post": {
+    "operationId": "kannon.admin.v1.Nodes.GetConfig",
+    "tags": [
+     "kannon.admin.v1.Nodes"
+    ],
+    "summary": "GetConfig",
+    "description": "The configuration in force at the server that answers; secrets are masked.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetConfigRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetConfigResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
   "/kannon.admin.v1.Nodes/ListNodes": {
    "post": {
     "operationId": "kannon.admin.v1.Nodes.ListNodes",
@@ -949,6 +1065,56 @@ DOCUMENT = r"""{
     }
    }
   },
+  "/kannon.admin.v1.Operations/FindByMessageId": {
+   "post": {
+    "operationId": "kannon.admin.v1.Operations.FindByMessageId",
+    "tags": [
+     "kannon.admin.v1.Operations"
+    ],
+    "summary": "FindByMessageId",
+    "description": "The delivery under way that has this Message-ID. That of a delivery that has ended is not stored.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.FindByMessageIdRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.FindByMessageIdResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
   "/kannon.admin.v1.Operations/GetBatch": {
    "post": {
     "operationId": "kannon.admin.v1.Operations.GetBatch",
@@ -1056,7 +1222,7 @@ DOCUMENT = r"""{
      "kannon.admin.v1.Operations"
     ],
     "summary": "ListBatches",
-    "description": "Batches of a domain, newest first.",
+    "description": "Batches of a domain, or of all, newest first.",
     "security": [
      {
       "adminToken": []
@@ -1349,6 +1515,156 @@ DOCUMENT = r"""{
     }
    }
   },
+  "/kannon.admin.v1.Overview/GetEngagement": {
+   "post": {
+    "operationId": "kannon.admin.v1.Overview.GetEngagement",
+    "tags": [
+     "kannon.admin.v1.Overview"
+    ],
+    "summary": "GetEngagement",
+    "description": "Opens and clicks of one batch, by hour and by link.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetEngagementRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetEngagementResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Overview/GetOverview": {
+   "post": {
+    "operationId": "kannon.admin.v1.Overview.GetOverview",
+    "tags": [
+     "kannon.admin.v1.Overview"
+    ],
+    "summary": "GetOverview",
+    "description": "Of all domains: what happened in the last hours, and what waits.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetOverviewRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetOverviewResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Pages/CreateLoginLink": {
+   "post": {
+    "operationId": "kannon.admin.v1.Pages.CreateLoginLink",
+    "tags": [
+     "kannon.admin.v1.Pages"
+    ],
+    "summary": "CreateLoginLink",
+    "description": "A link that logs a browser in as the administrator, once and within a minute.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.CreateLoginLinkRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.CreateLoginLinkResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
   "/kannon.admin.v1.Parked/DeleteParked": {
    "post": {
     "operationId": "kannon.admin.v1.Parked.DeleteParked",
@@ -1482,6 +1798,56 @@ DOCUMENT = r"""{
        "application/json": {
         "schema": {
          "$ref": "#/components/schemas/kannon.admin.v1.RetryParkedResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Records/CheckRecords": {
+   "post": {
+    "operationId": "kannon.admin.v1.Records.CheckRecords",
+    "tags": [
+     "kannon.admin.v1.Records"
+    ],
+    "summary": "CheckRecords",
+    "description": "The records to publish, and what the server's name servers say of each now.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.CheckRecordsRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.CheckRecordsResponse"
         }
        }
       }
@@ -3724,6 +4090,56 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.AuditEntry": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$"
+     },
+     "at": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "way": {
+      "type": "string",
+      "description": "api or page"
+     },
+     "actor": {
+      "type": "string",
+      "description": "admin token, viewer token, or API key and its id"
+     },
+     "attribution": {
+      "type": "string",
+      "description": "the name that the caller gave itself; not checked"
+     },
+     "peer": {
+      "type": "string",
+      "description": "the caller's address"
+     },
+     "action": {
+      "type": "string",
+      "description": "Service.Method"
+     },
+     "domain": {
+      "type": "string",
+      "description": "empty: of no domain, or of several"
+     },
+     "subject": {
+      "type": "string",
+      "description": "what was changed, and to what"
+     },
+     "done": {
+      "type": "boolean",
+      "description": "false: the end of the change is not recorded; it may or may not have happened"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.Batch": {
     "type": "object",
     "properties": {
@@ -3850,6 +4266,34 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.CheckRecordsRequest": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.CheckRecordsResponse": {
+    "type": "object",
+    "properties": {
+     "records": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.DnsRecord"
+      }
+     },
+     "warnings": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "host names that no other host can reach"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.CreateDkimKeyRequest": {
     "type": "object",
     "properties": {
@@ -3950,6 +4394,21 @@ DOCUMENT = r"""{
      },
      "secret": {
       "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.CreateLoginLinkRequest": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.CreateLoginLinkResponse": {
+    "type": "object",
+    "properties": {
+     "path": {
+      "type": "string",
+      "description": "to append to the address of the API"
      }
     },
     "additionalProperties": false
@@ -4312,6 +4771,38 @@ DOCUMENT = r"""{
     "additionalProperties": false,
     "description": "Mails in the domain's name, as their receivers counted them."
    },
+   "kannon.admin.v1.DnsRecord": {
+    "type": "object",
+    "properties": {
+     "purpose": {
+      "type": "string",
+      "description": "DKIM, SPF, DMARC, bounces, …"
+     },
+     "name": {
+      "type": "string"
+     },
+     "kind": {
+      "type": "string",
+      "description": "TXT, MX, A/AAAA, PTR"
+     },
+     "value": {
+      "type": "string",
+      "description": "to publish; for A/AAAA and PTR the name of the host"
+     },
+     "good": {
+      "type": "boolean"
+     },
+     "problem": {
+      "type": "string",
+      "description": "empty: good"
+     },
+     "hint": {
+      "type": "string",
+      "description": "what to do"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.Endpoint": {
     "type": "object",
     "properties": {
@@ -4376,6 +4867,30 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.FindByMessageIdRequest": {
+    "type": "object",
+    "properties": {
+     "headerMessageId": {
+      "type": "string",
+      "description": "with or without angle brackets"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.FindByMessageIdResponse": {
+    "type": "object",
+    "properties": {
+     "deliveryId": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.GetBatchRequest": {
     "type": "object",
     "properties": {
@@ -4409,6 +4924,27 @@ DOCUMENT = r"""{
        "$ref": "#/components/schemas/kannon.admin.v1.Happened"
       },
       "description": "by type, in the order of the first event; as long as events are kept"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetConfigRequest": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetConfigResponse": {
+    "type": "object",
+    "properties": {
+     "toml": {
+      "type": "string",
+      "description": "every key"
+     },
+     "host": {
+      "type": "string"
+     },
+     "version": {
+      "type": "string"
      }
     },
     "additionalProperties": false
@@ -4458,6 +4994,35 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.GetEngagementRequest": {
+    "type": "object",
+    "properties": {
+     "messageId": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetEngagementResponse": {
+    "type": "object",
+    "properties": {
+     "hours": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.HourCount"
+      },
+      "description": "opened and clicked"
+     },
+     "links": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.LinkCount"
+      },
+      "description": "the most clicked first, at most 100; of clicks that are not anonymous"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.GetGuardRequest": {
     "type": "object",
     "properties": {
@@ -4497,6 +5062,37 @@ DOCUMENT = r"""{
     "properties": {
      "key": {
       "$ref": "#/components/schemas/kannon.admin.v1.Key"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetOverviewRequest": {
+    "type": "object",
+    "properties": {
+     "hours": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "the present hour and those before it; 0: 24; at most 744"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetOverviewResponse": {
+    "type": "object",
+    "properties": {
+     "hours": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.HourCount"
+      },
+      "description": "hours and types without events are absent"
+     },
+     "waiting": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.StateCount"
+      }
      }
     },
     "additionalProperties": false
@@ -4696,6 +5292,28 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.HourCount": {
+    "type": "object",
+    "properties": {
+     "hour": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "type": {
+      "type": "string"
+     },
+     "count": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false,
+    "description": "Events of a type that happened in one hour (UTC)."
+   },
    "kannon.admin.v1.Key": {
     "type": "object",
     "properties": {
@@ -4756,6 +5374,23 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.LinkCount": {
+    "type": "object",
+    "properties": {
+     "url": {
+      "type": "string"
+     },
+     "count": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.ListAttemptsRequest": {
     "type": "object",
     "properties": {
@@ -4782,11 +5417,53 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.ListAuditRequest": {
+    "type": "object",
+    "properties": {
+     "before": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "uint64",
+      "pattern": "^[0-9]{1,19}$",
+      "description": "only entries before this id: the last of the page before"
+     },
+     "take": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295,
+      "description": "0: 100"
+     },
+     "domain": {
+      "type": "string",
+      "description": "empty: any"
+     },
+     "action": {
+      "type": "string",
+      "description": "empty: any"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListAuditResponse": {
+    "type": "object",
+    "properties": {
+     "entries": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.AuditEntry"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.ListBatchesRequest": {
     "type": "object",
     "properties": {
      "domain": {
-      "type": "string"
+      "type": "string",
+      "description": "empty: of all domains"
      },
      "skip": {
       "type": "integer",
@@ -4809,7 +5486,11 @@ DOCUMENT = r"""{
      },
      "tag": {
       "type": "string",
-      "description": "empty: with any tag or none"
+      "description": "empty: with any tag or none; needs domain"
+     },
+     "cursor": {
+      "type": "string",
+      "description": "the next_cursor of the page before; instead of skip"
      }
     },
     "additionalProperties": false
@@ -4829,7 +5510,12 @@ DOCUMENT = r"""{
        "integer"
       ],
       "format": "int64",
-      "pattern": "^-?[0-9]{1,19}$"
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "0 without domain, and with a cursor"
+     },
+     "nextCursor": {
+      "type": "string",
+      "description": "empty: this page is the last"
      }
     },
     "additionalProperties": false
@@ -4866,6 +5552,10 @@ DOCUMENT = r"""{
      "tag": {
       "type": "string",
       "description": "empty: of batches with any tag or none"
+     },
+     "cursor": {
+      "type": "string",
+      "description": "the next_cursor of the page before; instead of skip, and without tag"
      }
     },
     "additionalProperties": false
@@ -4886,7 +5576,11 @@ DOCUMENT = r"""{
       ],
       "format": "int64",
       "pattern": "^-?[0-9]{1,19}$",
-      "description": "10000: that many or more"
+      "description": "10000: that many or more; 0 with a cursor"
+     },
+     "nextCursor": {
+      "type": "string",
+      "description": "empty: this page is the last, or is one of a tag"
      }
     },
     "additionalProperties": false
@@ -5647,6 +6341,30 @@ DOCUMENT = r"""{
      }
     },
     "additionalProperties": false
+   },
+   "kannon.admin.v1.StateCount": {
+    "type": "object",
+    "properties": {
+     "state": {
+      "type": "string",
+      "description": "to_validate, validating, scheduled, sending"
+     },
+     "count": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$"
+     },
+     "overdueSeconds": {
+      "type": "number",
+      "format": "double",
+      "description": "how long the oldest of them has been due"
+     }
+    },
+    "additionalProperties": false,
+    "description": "Deliveries in a state. A count from 10,000 on is an estimate."
    },
    "kannon.admin.v1.Suppression": {
     "type": "object",

@@ -27,6 +27,24 @@ OFFSET :skip LIMIT :take;
 SELECT count(*) FROM messages
 WHERE domain = :domain AND tag = :tag AND tag <> '' AND created_at >= :from_time AND created_at < :to_time;
 
+-- name: list_batches_after
+-- Of each domain the newest that are before the place, by its index; of these the newest.
+SELECT message_id, domain, template_id, subject, sender_email, created_at, scheduled_at, accepted_count, rejected_count,
+       EXISTS (SELECT FROM pauses_of(m.message_id, m.domain, '')) AS paused, cancelled_at, tag, metadata,
+       (SELECT count(*) FROM sending_pool_emails p WHERE p.message_id = m.message_id) AS waiting_count
+FROM (
+    SELECT each.* FROM domains d, LATERAL (
+        SELECT * FROM messages
+        WHERE messages.domain = d.domain AND (:tag = '' OR tag = :tag)
+          AND created_at >= :from_time AND created_at <= :before_at
+          AND (created_at < :before_at OR message_id > :before_id)
+        ORDER BY created_at DESC, message_id LIMIT :take
+    ) each
+    WHERE :domain = '' OR d.domain = :domain
+    ORDER BY created_at DESC, message_id LIMIT :take
+) m
+ORDER BY created_at DESC, message_id;
+
 -- name: find_batch_summary^
 SELECT message_id, domain, template_id, subject, sender_email, created_at, scheduled_at, accepted_count, rejected_count,
        EXISTS (SELECT FROM pauses_of(m.message_id, m.domain, '')) AS paused, cancelled_at, tag, metadata,
@@ -189,6 +207,12 @@ SELECT id FROM (
     SELECT delivery_id, email FROM stats
     WHERE message_id = :message_id AND lower(email) = lower(:email) AND delivery_id <> 0
 ) found ORDER BY email = :email DESC, id LIMIT 1;
+
+-- name: find_by_message_id$
+-- As kannon.mail.message_id makes it.
+SELECT id FROM (SELECT id, secret FROM sending_pool_emails WHERE domain = :domain LIMIT :scan) p
+WHERE left(encode(sha256('message-id'::bytea || uuid_send(secret)), 'hex'), 32) = :local
+LIMIT 1;
 
 -- name: list_timeline
 SELECT event_id, type, domain, message_id, email, at, tracking_mode, delivery_id, attempt, permanent, code,

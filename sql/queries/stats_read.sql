@@ -135,3 +135,17 @@ GROUP BY hour, type ORDER BY hour, type;
 SELECT type, hour, count FROM tag_stats
 WHERE domain = :domain AND tag = :tag AND hour >= date_trunc('hour', :from_time::timestamptz, 'UTC') AND hour < :to_time
 ORDER BY hour, type;
+
+-- name: count_all_events_by_hour
+-- Of all domains, anonymous events included.
+SELECT a.type, a.hour, sum(a.count)::bigint AS count
+FROM domains d JOIN aggregated_stats a ON a.domain = d.domain AND a.hour >= :from_time
+GROUP BY a.type, a.hour ORDER BY a.hour, a.type;
+
+-- name: count_engagement_by_hour
+SELECT type, date_trunc('hour', at, 'UTC') AS hour, count(*) AS count FROM stats
+WHERE message_id = :message_id AND type IN ('opened', 'clicked') GROUP BY 1, 2 ORDER BY 2, 1;
+
+-- name: count_clicks_by_link
+SELECT url, count(*) AS count FROM stats WHERE message_id = :message_id AND type = 'clicked' AND url <> ''
+GROUP BY url ORDER BY count DESC, url LIMIT :take;

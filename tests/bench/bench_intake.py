@@ -29,7 +29,7 @@ from kannon.client import Client
 from kannon.components.api import Api, ApiSettings
 from kannon.db.migrate import migrate
 from kannon.db.pool import open_database
-from kannon.dns_lookup import make_txt_lookup
+from kannon.dns_lookup import make_lookup, make_txt_lookup
 from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.log import setup_logging
 from kannon.mail.send_request import Limits
@@ -76,7 +76,7 @@ async def _serve(pipe: Connection) -> None:
             await migrate(postgres.url)
             db = await open_database(postgres.url)
             settings = ApiSettings("127.0.0.1", 0, TOKEN, 32 << 20, Limits(25 << 20, 100_000))
-            api = Api(settings, db, NoBus(), {}, make_txt_lookup([]))
+            api = Api(settings, db, NoBus(), {}, make_txt_lookup([]), make_lookup([]))
             stop, stillness = anyio.Event(), Stillness()
             async with anyio.create_task_group() as group:
                 await group.start(api.run, stop)

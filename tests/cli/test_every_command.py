@@ -20,6 +20,7 @@ from kannon.bus.bus import Bus
 from kannon.cli import COMMANDS, app
 from kannon.db.pool import Database
 from kannon.db.queue import claim_to_validate, settle_validated
+from kannon.mail.message_id import make_message_id
 from tests.components.api.test_dead_letters import dead_letter
 from tests.support.api import TOKEN, running_api
 from tests.support.command import Command
@@ -167,10 +168,19 @@ ROWS = [
     Row("webhooks remove {hook{n}}", reads=False),
     Row("health", wrong_token=0),
     Row("nodes"),
+    Row(f"audit --domain {DOMAIN} --action Api.CreateDomain --limit 5"),
+    Row("audit --before 1"),
+    Row("overview"),
+    Row("overview --hours 48"),
+    Row("batches engagement {batch}"),
+    Row(f"domains check {DOMAIN}", code=1),
+    Row("queue find {header}"),
+    Row("nodes --settings", reads=False),
+    Row("open --print", reads=False),
 ]
-ELSEWHERE = {"stats --follow", "stats --watch", "suppressions policy --off", "webhooks test"}
+ELSEWHERE = {"stats --follow", "stats --watch", "suppressions policy --off", "webhooks test", "open"}
 """test_watch.py has --watch, whose loop --follow shares; --off is --on's other name; `webhooks test` waits for the
-component."""
+component; `open` opens a browser."""
 PIPE, JSON, NARROW, WIDE, WRONG, DOWN = range(6)
 # What must be in one piece: ids, addresses, host names, DNS records.
 WHOLE = re.compile(
@@ -237,6 +247,10 @@ async def world(db: Database, bus: Bus, tmp_path: Path) -> AsyncIterator[tuple[d
             "delivery": next(str(row.id) for row in page if row.email == ADDRESS),
             "key": key,
         }
+        async with db.acquire() as connection:
+            row_id = int(world["delivery"])
+            secret = await connection.fetchval("SELECT secret FROM sending_pool_emails WHERE id = $1", row_id)
+        world["header"] = make_message_id(secret.bytes, DOMAIN)
         world |= {f"delivery{row.email[3]}": str(row.id) for row in page if row.email.startswith("bob")}
         for n, name in enumerate(["template", *(f"spare{n}" for n in range(6))]):
             world[name] = (await kannon("templates", "create", DOMAIN, "mail.html", "--title", f"T{n}")).out.strip()

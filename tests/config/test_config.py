@@ -11,7 +11,6 @@ import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 from typer.testing import CliRunner
 
-from kannon.cli.server.check import render
 from kannon.components.dispatcher.scheduler import PAGE_SECONDS
 from kannon.config import (
     Config,
@@ -27,6 +26,7 @@ from kannon.config import (
     split_listen,
 )
 from kannon.config.model import SHORTEST_LEASE
+from kannon.config.render import render
 from kannon.errors import ConfigError
 from tests.support.certificates import make_authority
 

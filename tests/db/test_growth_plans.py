@@ -83,6 +83,8 @@ PLANNED: dict[str, list[dict[str, object]]] = {
 """After keep_to_indexes."""
 CASES: dict[str, list[dict[str, object]]] = {
     "count_events_by_type": [{"message_id": MESSAGE}],
+    "count_clicks_by_link": [{"message_id": MESSAGE, "take": 100}],
+    "count_engagement_by_hour": [{"message_id": MESSAGE}],
     "count_stats": [SPAN | {"types": []}, SPAN | {"types": ["opened", "bounced"]}],
     "count_stats_by_hour": [SPAN],
     "count_tagged_stats": [SPAN | TAGGED | {"types": ["bounced"]}],
@@ -100,6 +102,17 @@ CASES: dict[str, list[dict[str, object]]] = {
     "insert_webhook_replay": [
         {"endpoint_id": "whe_1", "types": [], **SPAN},
         {"endpoint_id": "whe_1", "types": ["delivery.bounced"], **SPAN},
+    ],
+    "list_batches_after": [
+        {
+            "domain": domain,
+            "tag": "",
+            "from_time": NOW - timedelta(days=400),
+            "before_at": NOW,
+            "before_id": "",
+            "take": 50,
+        }
+        for domain in ("", TENANT)
     ],
     "list_batches": [SPAN | {"skip": 0, "take": 20}],
     "list_dkim_keys": [{"switch": timedelta(seconds=1), "domain": TENANT}],
@@ -137,6 +150,7 @@ FILTERED: dict[str, list[dict[str, object]]] = {
 }
 """After keep_to_filters."""
 EXEMPT = {
+    "find_by_message_id": "reads at most 200,000 rows, for a search by a person",
     "insert_batches": "inserts",
     "insert_events": "inserts; test_stats_write.py has its plan",
     "list_detached_partitions": "reads the catalog",
@@ -210,5 +224,5 @@ async def totals_agree(db: Database) -> None:
     assert (len(page), middle.event_id) == (1, at)
     [scheduled] = await metrics.count_deliveries(db)
     assert 0.8 * ROWS <= scheduled.count <= 1.2 * ROWS
-    waiting, count = await inspect.list_waiting(db, domain="", message_id="", email="", state="", skip=0, take=20)
+    waiting, count, _ = await inspect.list_waiting(db, domain="", message_id="", email="", state="", skip=0, take=20)
     assert (len(waiting), count) == (20, inspect.MAX_TOTAL)

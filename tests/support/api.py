@@ -18,7 +18,7 @@ from kannon.components.api import Api, ApiSettings
 from kannon.components.api.component import ApiBus, Metrics
 from kannon.components.api.services.health import Check
 from kannon.db.pool import Database
-from kannon.dns_lookup import make_txt_lookup
+from kannon.dns_lookup import make_lookup, make_txt_lookup
 from kannon.errors import Unavailable
 from kannon.mail.destination import SenderView
 from kannon.mail.event import Event
@@ -33,6 +33,7 @@ from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
 from kannon.pb.tracking.types.tracking_pb2 import TrackingPolicy
 
 TOKEN = "test-admin-token"
+VIEWER_TOKEN = "test-viewer-token"
 ADMIN = {"x-kannon-admin-token": TOKEN}
 LIMITS = Limits(max_bytes=1 << 20, max_recipients=1000)
 
@@ -116,11 +117,25 @@ async def running_api(
     background: Database | None = None,
     clock: Callable[[], float] = time.monotonic,
     metrics: Metrics = NULL_METRICS,
+    admin_token: str = TOKEN,
+    failed_login: Callable[[str], float] | None = None,
 ) -> AsyncIterator[RunningApi]:
-    settings = ApiSettings("127.0.0.1", 0, TOKEN, max_request_bytes, limits, suppression, retry_window)
+    settings = ApiSettings(
+        "127.0.0.1",
+        0,
+        admin_token,
+        max_request_bytes,
+        limits,
+        suppression,
+        retry_window,
+        viewer_token=VIEWER_TOKEN,
+    )
     bus = bus or NoBus()
     look_up = make_txt_lookup(nameservers)
-    api = Api(settings, db, bus, checks or {}, look_up, metrics, background=background, clock=clock)
+    look_up_record = make_lookup(nameservers)
+    api = Api(settings, db, bus, checks or {}, look_up, look_up_record, metrics, background=background, clock=clock)
+    if failed_login is not None:
+        api.failed_login = failed_login
     stop = anyio.Event()
     async with anyio.create_task_group() as group:
         await group.start(api.run, stop)

@@ -125,3 +125,12 @@ def _row(output: Output, batch: Batch) -> list[str]:
     counts = [str(batch.accepted_count), str(batch.rejected_count), str(batch.waiting_count)]
     state = "cancelled" if batch.HasField("cancelled_at") else "paused" if batch.paused else ""
     return [output.time(batch.created_at), batch.message_id, batch.subject, batch.tag, *counts, state]
+
+
+@client_command(app, "engagement")
+async def engagement(session: Session, message_id: MessageId) -> None:
+    """Count the opens and clicks of a batch, by hour and by link."""
+    response = await session.admin.get_engagement(message_id)
+    rows = [[session.output.time(each.hour), each.type, str(each.count)] for each in response.hours]
+    rows += [["", each.url, str(each.count)] for each in response.links]
+    session.output.table(["hour", prose("what"), "count"], rows, response, Total("line", "lines"))

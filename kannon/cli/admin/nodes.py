@@ -1,5 +1,7 @@
 """`kannon nodes`: which processes run, where, since when, and how busy each is."""
 
+from typing import Annotated
+
 import typer
 
 from kannon.cli.connection import Session, client_command
@@ -11,8 +13,17 @@ app = typer.Typer(add_completion=False)
 
 
 @client_command(app, "nodes")
-async def nodes(session: Session) -> None:
+async def nodes(
+    session: Session,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Print the configuration in force at the server instead.")
+    ] = False,
+) -> None:
     """List the processes of all machines: what runs where, since when, how busy."""
+    if settings:
+        config = await session.admin.get_config()
+        session.output.lines(config.toml.rstrip(), config)
+        return
     response = await session.admin.list_nodes()
     columns = [
         "host",

@@ -232,3 +232,11 @@ def _last(delivery: Delivery) -> str:
     stage = "" if delivery.last_text.startswith(f"{delivery.last_stage}:") else delivery.last_stage
     parts = (stage, str(delivery.last_code or ""), delivery.last_text, delivery.last_host)
     return " ".join(part for part in parts if part)
+
+
+@client_command(app, "find")
+async def find(session: Session, header: Annotated[str, typer.Argument(metavar="HEADER", show_default=False)]) -> None:
+    """Find the delivery under way whose mail has this Message-ID."""
+    response = await session.admin.find_by_message_id(header)
+    session.output.lines(str(response.delivery_id), response)
+    session.output.next(f"kannon queue why {response.delivery_id}")

@@ -61,11 +61,13 @@ class Banner:
         for _, label, addresses in self._wired.listeners():
             lines.append(f"  {label} on {', '.join(show_address(*address) for address in addresses)}")
         if "api" in self._wired.components:
+            scheme = "https" if config.api.tls_cert else "http"
+            lines += [f"  pages: {scheme}://{show_address(*each)}/" for each in self._wired.addresses("api")[:1]]
             if config.api.admin_token.get_secret_value():
                 lines.append("  admin token: api.admin_token of the configuration")
             else:
                 lines.append(f"  admin token: in {self._data_dir}/admin_token (the kannon command finds it there)")
-            lines.append("Next: kannon domains add example.com && kannon keys create example.com")
+            lines.append("Next: kannon open, or kannon domains add example.com && kannon keys create example.com")
         return "\n".join(lines)
 
 

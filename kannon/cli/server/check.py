@@ -1,13 +1,11 @@
 """`kannon check`: reads the configuration, checks it, and prints it with its defaults; secrets print as ***."""
 
-import json
-from typing import Any
-
 import typer
 
 from kannon.cli.errors import operator_errors
 from kannon.cli.options import ConfigOption
-from kannon.config import Config, check_tls_files, find_config, find_exposed_secrets, load_config
+from kannon.config import check_tls_files, find_config, find_exposed_secrets, load_config
+from kannon.config.render import render
 from kannon.hostname import name_host
 
 
@@ -19,37 +17,3 @@ def check(config: ConfigOption = None) -> None:
         for warning in find_exposed_secrets(find_config(config), settings):
             typer.echo(f"kannon: warning: {warning}", err=True)
         typer.echo(render(settings), nl=False)
-
-
-def render(config: Config) -> str:
-    """TOML that `load_config` reads back, except for the secrets."""
-    values = config.model_dump(mode="json")
-    top = [f"{key} = {_value(value)}" for key, value in values.items() if not isinstance(value, dict)]
-    tables = [_table(name, section) for name, section in values.items() if isinstance(section, dict)]
-    return "\n\n".join(["\n".join(top), *tables]) + "\n"
-
-
-def _table(name: str, section: dict[str, Any]) -> str:
-    lines = [f"[{name}]"]
-    tables: list[str] = []
-    for key, value in section.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            for entry in value:
-                inner = [f"{k} = {_value(v)}" for k, v in entry.items()]
-                tables.append("\n".join([f"[[{name}.{key}]]", *inner]))
-        else:
-            lines.append(f"{key} = {_value(value)}")
-    return "\n\n".join(["\n".join(lines), *tables])
-
-
-def _value(value: object) -> str:
-    return json.dumps(_mask_password(value) if isinstance(value, str) else value, ensure_ascii=False)
-
-
-def _mask_password(text: str) -> str:
-    """The password in a URL is a secret too."""
-    scheme, separator, rest = text.partition("://")
-    userinfo, at, host = rest.rpartition("@")
-    if separator and at and ":" in userinfo:
-        return f"{scheme}://{userinfo.split(':', 1)[0]}:***@{host}"
-    return text

@@ -10,7 +10,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from kannon.components.api.authenticator import AdminAuthenticator, Caller, KeyAuthenticator, ScopeAuthenticator
+from kannon.components.api.authenticator import AdminAuthenticator, KeyAuthenticator, ScopeAuthenticator
+from kannon.components.api.callers import Caller
 from kannon.components.api.rpc import Rpc
 from kannon.components.api.services.arguments import domain_name
 from kannon.errors import NotFound

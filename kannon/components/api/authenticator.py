@@ -9,12 +9,12 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import anyio
 import structlog
 
 from kannon.accept.failed_logins import FailedLogins
+from kannon.components.api.callers import VIEWER, Admin, Caller, KeyCaller, TenantCaller
 from kannon.components.api.rpc import CallMetadata
 from kannon.components.api.tenant_cache import FindGrant
 from kannon.db.api_keys import ANY_DOMAIN
@@ -32,62 +32,41 @@ log = structlog.get_logger(__name__)
 FindTenantOfDomain = Callable[[str], Awaitable[Tenant | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Admin:
-    """`attribution` is the name that the caller gives itself: logged, never checked."""
+class Token:
+    """A configured secret. An empty one equals nothing."""
 
-    attribution: str
+    def __init__(self, text: str) -> None:
+        self.digest = hashlib.sha256(text.encode()).digest() if text else None
 
-    @property
-    def domain(self) -> str:
-        """Empty: the administrator sees every domain."""
-        return ""
-
-    async def check(self) -> None:
-        """A key may end during a long call; the administrator's token does not."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyCaller:
-    """An API key in a call that its scope allows, for its `domain` alone. `attribution` names it in the log."""
-
-    domain: str
-    attribution: str
-    check: Callable[[], Awaitable[None]]
-    """Raises Unauthenticated or PermissionDenied where the key has ended or changed since."""
-
-
-Caller = Admin | KeyCaller
-
-
-@dataclass(frozen=True, slots=True)
-class TenantCaller:
-    """A tenant's call to the Mailer. An empty `idempotency_key` is none."""
-
-    tenant: Tenant
-    idempotency_key: str
+    def equals(self, given: str) -> bool:
+        # Digests have one length, so the comparison reveals nothing about the length of the token.
+        return self.digest is not None and hmac.compare_digest(hashlib.sha256(given.encode()).digest(), self.digest)
 
 
 class AdminAuthenticator:
     """`x-kannon-admin-token`, or `authorization: Bearer` with the token. With an empty configured token every call is
     refused."""
 
-    def __init__(self, token: str, failed: FailedLogins) -> None:
-        self._digest = hashlib.sha256(token.encode()).digest() if token else None
+    def __init__(self, token: str, failed: FailedLogins, viewer_token: str = "") -> None:
+        self._token = Token(token)
+        self._viewer_token = Token(viewer_token)
         self._failed = failed
 
     def is_admin(self, call: CallMetadata) -> bool:
-        token = call.metadata.get("x-kannon-admin-token") or bearer(call)
-        given = hashlib.sha256(token.encode()).digest()
-        # Digests have one length, so the comparison reveals nothing about the length of the token.
-        return self._digest is not None and hmac.compare_digest(given, self._digest)
+        return self._token.equals(_given_token(call))
+
+    def is_viewer(self, call: CallMetadata) -> bool:
+        return self._viewer_token.equals(_given_token(call))
+
+    def viewer(self, call: CallMetadata) -> Admin:
+        return Admin(_attribution(call), call.peer, VIEWER)
 
     async def authenticate(self, call: CallMetadata) -> Admin:
         if not self.is_admin(call):
             await anyio.sleep(self._failed.charge(call.peer))
             log.warning("wrong admin token", peer=call.peer)
             raise Unauthenticated("invalid admin token")
-        return Admin(_attribution(call))
+        return Admin(_attribution(call), call.peer)
 
 
 class KeyAuthenticator:
@@ -134,7 +113,7 @@ class TenantAuthenticator:
         if (key or "authorization" not in call.metadata) and "x-kannon-domain" in call.metadata:
             return await self._authenticate_admin(call)
         grant = await self._keys.authenticate(Scope.SEND, call)
-        return TenantCaller(grant.tenant, _idempotency_key(call))
+        return TenantCaller(grant.tenant, _idempotency_key(call), _key_name(grant), call.peer)
 
     async def _authenticate_admin(self, call: CallMetadata) -> TenantCaller:
         caller = await self._admin.authenticate(call)
@@ -146,7 +125,7 @@ class TenantAuthenticator:
         if tenant is None:
             raise NotFound(f'x-kannon-domain: no domain "{given}"')
         log.info("admin sends for a domain", domain=tenant.domain, by=caller.attribution)
-        return TenantCaller(tenant, _idempotency_key(call))
+        return TenantCaller(tenant, _idempotency_key(call), caller.name, call.peer)
 
 
 class ScopeAuthenticator:
@@ -169,7 +148,15 @@ class ScopeAuthenticator:
         async def check() -> None:
             await self._keys.authenticate(self._scope, call)
 
-        return KeyCaller(grant.tenant.domain, f"API key {grant.key_id}", check)
+        return KeyCaller(grant.tenant.domain, _key_name(grant), check, call.peer)
+
+
+def _key_name(grant: KeyGrant) -> str:
+    return f"API key {grant.key_id}"
+
+
+def _given_token(call: CallMetadata) -> str:
+    return call.metadata.get("x-kannon-admin-token") or bearer(call)
 
 
 def bearer(call: CallMetadata) -> str:

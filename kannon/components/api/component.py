@@ -7,7 +7,7 @@ are UNAVAILABLE. A taken address (AddressInUse) or an unreadable certificate (Co
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
@@ -24,18 +24,22 @@ from kannon.accept.limiter import PLACES, SendLimiter
 from kannon.accept.service import AcceptService, Notifier
 from kannon.components.api import rpc
 from kannon.components.api.access import open_to_keys
+from kannon.components.api.audit_log import StoredAuditLog
 from kannon.components.api.authenticator import AdminAuthenticator, KeyAuthenticator, TenantAuthenticator
 from kannon.components.api.cancel_worker import CancelWorker, OutcomeBus
+from kannon.components.api.changes import audited, open_to_viewers
 from kannon.components.api.event_tail import EventTail
 from kannon.components.api.grpc.method import GrpcMethod
 from kannon.components.api.grpc.standard import standard_methods
 from kannon.components.api.http.connect import Calls
 from kannon.components.api.http.pages import pages
 from kannon.components.api.http.router import Router
+from kannon.components.api.pages.mount import PageParts, mounts
 from kannon.components.api.retention import Retention
 from kannon.components.api.rpc import CallMetadata, Rpc, Service
 from kannon.components.api.server import Server
 from kannon.components.api.services.admin import AdminMethods
+from kannon.components.api.services.audit import AuditMethods
 from kannon.components.api.services.dead_letters import DeadLetterBus, DeadLetterMethods
 from kannon.components.api.services.destinations import DestinationMethods, SenderBus
 from kannon.components.api.services.dkim import DkimMethods, TxtLookup
@@ -45,27 +49,36 @@ from kannon.components.api.services.keys import KeyMethods
 from kannon.components.api.services.mailer import MailerMethods, MailerV1Methods
 from kannon.components.api.services.nodes import NodeBus, NodeMethods
 from kannon.components.api.services.operations import OperationsMethods
+from kannon.components.api.services.overview import OverviewMethods
+from kannon.components.api.services.pages import PageMethods
+from kannon.components.api.services.records import Lookup, RecordMethods
 from kannon.components.api.services.reputation import ReputationMethods
 from kannon.components.api.services.stats import StatsV1Methods, StatsV2Methods
 from kannon.components.api.services.suppressions import SuppressionMethods
 from kannon.components.api.services.webhooks import WebhookMethods
+from kannon.components.api.sessions import Sessions
 from kannon.components.api.tenant_cache import TenantCache
 from kannon.db import api_keys, events
 from kannon.db.pool import Database
 from kannon.db.schema import check_schema
 from kannon.errors import AddressInUse, ConfigError, Unavailable
+from kannon.mail.dns.records import ServerNames
 from kannon.mail.guard import NO_GUARD, GuardRule
 from kannon.mail.send_request import Limits, Tenant
 from kannon.mail.tenants import KeyGrant
 from kannon.metrics.null_metrics import NULL_METRICS
 from kannon.pb.admin.apiv1 import adminapiv1_pb2
 from kannon.pb.admin.v1 import (
+    audit_pb2,
     destinations_pb2,
     dkim_pb2,
     keys_pb2,
     nodes_pb2,
     operations_pb2,
+    overview_pb2,
+    pages_pb2,
     parked_pb2,
+    records_pb2,
     reputation_pb2,
     suppressions_pb2,
     webhooks_pb2,
@@ -99,6 +112,9 @@ class ApiSettings:
     tls_key: str = ""
     webhooks_allow_http: bool = False
     cors_origins: Sequence[str] = ()
+    viewer_token: str = ""
+    servers: ServerNames = field(default_factory=lambda: ServerNames("localhost", "localhost"))
+    describe_config: Callable[[], str] = str
 
 
 class ApiBus(Notifier, OutcomeBus, DeadLetterBus, SenderBus, NodeBus, Protocol):
@@ -125,6 +141,7 @@ class Api:
         bus: ApiBus,
         checks: Mapping[str, Check],
         look_up: TxtLookup,
+        look_up_record: Lookup,
         metrics: Metrics = NULL_METRICS,
         *,
         background: Database | None = None,
@@ -139,9 +156,11 @@ class Api:
         self._bus = bus
         self._checks = checks
         self._look_up = look_up
+        self._look_up_record = look_up_record
         self._metrics = metrics
         self._clock = clock
         self._check_disk = check_disk
+        self.failed_login: Callable[[str], float] = FailedLogins().charge
         self.addresses: list[tuple[str, int]] = []
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
@@ -154,7 +173,8 @@ class Api:
             lambda after, take: events.list_new_events(background, after=after, take=take),
             partial(events.find_last_position, background),
         )
-        server = self._server(self._rpcs(cancel_worker, accept, usage, tail))
+        sessions = Sessions(self._db.fail_fast(), self._settings.admin_token, self._settings.viewer_token)
+        server = self._server(self._rpcs(cancel_worker, accept, usage, tail, sessions), sessions)
         try:
             self.addresses = await self._listen(server, tls)
             log.info("api is listening", addresses=[f"{host}:{port}" for host, port in self.addresses])
@@ -195,11 +215,16 @@ class Api:
         )
 
     def _rpcs(
-        self, cancel_worker: CancelWorker, accept: AcceptService, usage: KeyUsage, tail: EventTail
+        self,
+        cancel_worker: CancelWorker,
+        accept: AcceptService,
+        usage: KeyUsage,
+        tail: EventTail,
+        sessions: Sessions,
     ) -> list[Rpc[Any]]:
         fail_fast = self._db.fail_fast()
         failed = FailedLogins()
-        admin_authenticator = AdminAuthenticator(self._settings.admin_token, failed)
+        admin_authenticator = AdminAuthenticator(self._settings.admin_token, failed, self._settings.viewer_token)
         admin = admin_authenticator.authenticate
 
         async def find_grant(domain: str, secret_sha256: bytes) -> KeyGrant | None:
@@ -219,6 +244,8 @@ class Api:
         webhooks = WebhookMethods(
             fail_fast, allow_http=self._settings.webhooks_allow_http, notify=self._bus.notify_webhooks
         )
+        window = self._settings.retry_window
+        records = RecordMethods(fail_fast, self._look_up_record, self._settings.servers, window)
         services: list[Service[Any]] = [
             Service(_service(mailerapiv1_pb2, "Mailer"), MailerMethods(accept), tenant),
             Service(_service(mailer_pb2, "Mailer"), MailerV1Methods(accept, self._db, self._notify_dispatcher), tenant),
@@ -230,26 +257,33 @@ class Api:
             Service(_service(suppressions_pb2, "Suppressions"), SuppressionMethods(fail_fast, tenants.clear), admin),
             Service(_service(parked_pb2, "Parked"), DeadLetterMethods(self._bus), admin),
             Service(_service(destinations_pb2, "Destinations"), DestinationMethods(self._bus), admin),
-            Service(_service(nodes_pb2, "Nodes"), NodeMethods(self._bus), admin),
+            Service(_service(nodes_pb2, "Nodes"), NodeMethods(self._bus, self._settings.describe_config), admin),
             Service(_service(dkim_pb2, "Dkim"), dkim, admin),
             Service(_service(webhooks_pb2, "Webhooks"), webhooks, admin),
             Service(_service(keys_pb2, "Keys"), KeyMethods(fail_fast, tenants.clear), admin),
             Service(_service(reputation_pb2, "Reputation"), ReputationMethods(fail_fast, self._settings.guard), admin),
             Service(_service(events_pb2, "Events"), EventMethods(self._db, tail), admin),
+            Service(_service(audit_pb2, "Audit"), AuditMethods(fail_fast), admin),
+            Service(_service(overview_pb2, "Overview"), OverviewMethods(self._db), admin),
+            Service(_service(records_pb2, "Records"), records, admin),
+            Service(_service(pages_pb2, "Pages"), PageMethods(sessions), admin),
         ]
+        audit = StoredAuditLog(fail_fast)
         rpcs = [each for service in services for each in service.rpcs(self._metrics)]
-        return [open_to_keys(each, keys, admin_authenticator) for each in rpcs]
+        rpcs = [open_to_keys(audited(each, audit), keys, admin_authenticator) for each in rpcs]
+        return [open_to_viewers(each, admin_authenticator) for each in rpcs]
 
-    def _server(self, rpcs: list[Rpc[Any]]) -> Server:
-        """Each method once for gRPC and once for HTTP."""
+    def _server(self, rpcs: list[Rpc[Any]], sessions: Sessions) -> Server:
+        """Each method once for gRPC, once for HTTP and once for the pages."""
         ready = partial(check_schema, self._background.fail_fast())
         names = dict.fromkeys(each.descriptor.containing_service.full_name for each in rpcs)
         standard = standard_methods(list(names), ready)
         max_bytes = self._settings.max_request_bytes
         calls, own_pages = Calls(rpcs, max_message_bytes=max_bytes), pages(HZMethods(self._checks))
+        pages_parts = PageParts(rpcs, sessions, self.failed_login, secure=bool(self._settings.tls_cert))
         return Server(
             standard | {each.path: GrpcMethod(each).handler() for each in rpcs},
-            Router(calls, own_pages, {}, self._settings.cors_origins),
+            Router(calls, own_pages, mounts(pages_parts), self._settings.cors_origins),
             max_message_bytes=max_bytes,
         )
 

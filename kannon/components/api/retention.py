@@ -1,4 +1,5 @@
-"""Deletes what the API no longer needs: idempotency keys after a day, old batches and transient templates.
+"""Deletes what the API no longer needs: idempotency keys after a day, logins, old batches, transient templates, and
+entries of the audit log after a year.
 
 Several processes may do this at the same time.
 """
@@ -8,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import structlog
 
-from kannon.db import idempotency
+from kannon.db import audit, idempotency, logins
 from kannon.db.pool import Database
 from kannon.db.retention import delete_old_batches, delete_old_templates
 from kannon.errors import Unavailable
 
 INTERVAL_SECONDS = 600.0
+AUDIT_KEPT = timedelta(days=365)
 log = structlog.get_logger(__name__)
 
 
@@ -36,6 +38,8 @@ class Retention:
     async def delete_expired(self, now: datetime) -> None:
         """Raises Unavailable."""
         await idempotency.delete_expired(self._db)
+        await logins.delete_expired_logins(self._db)
+        await audit.delete_old_entries(self._db, now - AUDIT_KEPT)
         batches = await delete_old_batches(self._db, now - self._retention)
         templates = await delete_old_templates(self._db, now - self._retention)
         if batches or templates:

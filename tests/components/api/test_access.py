@@ -56,13 +56,18 @@ ACCESS: dict[str, str] = {
     "kannon.stats.apiv2.StatsApiV2": "GetAggregatedStats:read",
     "kannon.stats.v1.Events": "List:read Watch:read",
     "kannon.admin.v1.Operations": "ListBatches:read GetBatch:read ListDeliveries:read GetTimeline:read"
-    " CancelBatch:admin CancelDelivery:admin Pause:admin Resume:admin ListPauses:admin RetryNow:admin",
+    " FindByMessageId:admin CancelBatch:admin CancelDelivery:admin Pause:admin Resume:admin ListPauses:admin"
+    " RetryNow:admin",
     "kannon.admin.v1.Suppressions": "ListSuppressions:suppressions GetSuppression:suppressions"
     " AddSuppressions:suppressions RemoveSuppressions:suppressions GetSuppressionPolicy:suppressions"
     " SetSuppressionPolicy:admin",
     "kannon.admin.v1.Parked": "ListParked:admin RetryParked:admin DeleteParked:admin",
     "kannon.admin.v1.Destinations": "ListDestinations:admin",
-    "kannon.admin.v1.Nodes": "ListNodes:admin",
+    "kannon.admin.v1.Audit": "ListAudit:admin",
+    "kannon.admin.v1.Pages": "CreateLoginLink:admin",
+    "kannon.admin.v1.Nodes": "ListNodes:admin GetConfig:admin",
+    "kannon.admin.v1.Overview": "GetOverview:admin GetEngagement:admin",
+    "kannon.admin.v1.Records": "CheckRecords:admin",
     "kannon.admin.v1.Webhooks": "CreateEndpoint:webhooks ListEndpoints:webhooks GetEndpoint:webhooks"
     " ListAttempts:webhooks RotateSecret:webhooks TestEndpoint:webhooks ReplayEvents:webhooks"
     " SetEndpointEnabled:webhooks DeleteEndpoint:webhooks",

@@ -14,7 +14,7 @@ from h2.errors import ErrorCodes
 from kannon.components.api import Api, ApiSettings, first_bytes, server, shared
 from kannon.components.api.grpc import bodies, connection
 from kannon.db.pool import Database
-from kannon.dns_lookup import make_txt_lookup
+from kannon.dns_lookup import make_lookup, make_txt_lookup
 from kannon.errors import AddressInUse, ConfigError
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import GetDomainsReq, GetDomainsResponse
 from tests.support.api import ADMIN, LIMITS, TOKEN, NoBus, a_send, refusal, running_api
@@ -242,7 +242,9 @@ async def test_an_unexpected_error_shows_nothing_of_itself(db: Database) -> None
 
 async def test_a_taken_address_is_the_operators_fault(db: Database) -> None:
     async with running_api(db) as api:
-        other = Api(ApiSettings(api.host, api.port, TOKEN, 1000, LIMITS), db, NoBus(), {}, make_txt_lookup([]))
+        other = Api(
+            ApiSettings(api.host, api.port, TOKEN, 1000, LIMITS), db, NoBus(), {}, make_txt_lookup([]), make_lookup([])
+        )
         with pytest.raises(AddressInUse, match=rf"^api\.listen: 127\.0\.0\.1:{api.port}: [A-Z][^\n]+$"):
             await other.run(anyio.Event(), task_status=anyio.TASK_STATUS_IGNORED)
 
@@ -253,7 +255,7 @@ async def test_a_certificate_that_cannot_be_read_is_the_operators_fault(db: Data
         if text is not None:
             file.write_text(text)
         settings = ApiSettings("127.0.0.1", 0, TOKEN, 1000, LIMITS, tls_cert=str(file), tls_key=str(file))
-        api = Api(settings, db, NoBus(), {}, make_txt_lookup([]))
+        api = Api(settings, db, NoBus(), {}, make_txt_lookup([]), make_lookup([]))
         with pytest.raises(ConfigError, match=r"^configuration: api\.tls_cert, api\.tls_key: [^\n]+$"):
             await api.run(anyio.Event(), task_status=anyio.TASK_STATUS_IGNORED)
 

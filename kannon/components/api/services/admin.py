@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import anyio.to_thread
 import structlog
 
-from kannon.components.api.authenticator import Admin, Caller
+from kannon.components.api.callers import Admin, Caller
 from kannon.components.api.services.arguments import MAX_PAGE, domain_name, found, plain_text
 from kannon.components.api.services.keys import create_key
 from kannon.db import api_keys, domains, templates

@@ -5,7 +5,7 @@ from typing import Protocol
 import structlog
 
 from kannon.bus.dead_letters import DeadLetter
-from kannon.components.api.authenticator import Admin
+from kannon.components.api.callers import Admin
 from kannon.components.api.services.arguments import MAX_PAGE
 from kannon.errors import InvalidArgument, NotFound
 from kannon.pb.admin.v1 import parked_pb2 as pb

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from kannon.components.api.authenticator import Admin
+from kannon.components.api.callers import Admin
 from kannon.components.api.services.arguments import MAX_PAGE
 from kannon.mail.destination import SenderView
 from kannon.pb.admin.v1 import destinations_pb2 as pb

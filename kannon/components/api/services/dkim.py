@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import anyio.to_thread
 import structlog
 
-from kannon.components.api.authenticator import Admin
+from kannon.components.api.callers import Admin
 from kannon.components.api.services.arguments import domain_name, found, plain_text
 from kannon.db import dkim_keys, domains
 from kannon.db.pool import Database

@@ -6,7 +6,7 @@ In: a filter and a cursor, which is the position of an event in decimal digits. 
 import time
 from collections.abc import AsyncGenerator, Callable
 
-from kannon.components.api.authenticator import Caller
+from kannon.components.api.callers import Caller
 from kannon.components.api.event_tail import EventTail, Watcher
 from kannon.components.api.services.arguments import MAX_PAGE, domain_name, found, plain_text
 from kannon.db import domains, events

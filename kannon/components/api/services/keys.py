@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from kannon.components.api.authenticator import Admin
+from kannon.components.api.callers import Admin
 from kannon.components.api.services.arguments import MAX_PAGE, domain_name, found, plain_text
 from kannon.db import api_keys, domains
 from kannon.db.api_keys import KeyRights

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from kannon.accept.service import AcceptService
-from kannon.components.api.authenticator import TenantCaller
+from kannon.components.api.callers import TenantCaller
 from kannon.components.api.services.arguments import found, plain_text
 from kannon.db.batches import reschedule_batch
 from kannon.db.pool import Database

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from kannon.components.api.authenticator import Admin, Caller
+from kannon.components.api.callers import Admin, Caller
 from kannon.components.api.services.arguments import BEGINNING, MAX_MESSAGE_ID, MAX_PAGE, domain_name, found, plain_text
 from kannon.db import cancellations, domains, inspect, pauses
-from kannon.db.inspect import DeliveryFilter
+from kannon.db.inspect import HELD, DeliveryFilter
 from kannon.db.pool import Database
 from kannon.db.stats_read import Span
 from kannon.errors import InvalidArgument, NotFound
@@ -26,6 +26,8 @@ from kannon.wire.operations import to_batch, to_delivery, to_pause, to_progress
 from kannon.wire.times import optional_time
 
 _LARGEST_ID = 2**63 - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_CURSOR = 400
 _SCOPES = {"message_id": Scope.BATCH, "domain": Scope.DOMAIN, "destination": Scope.DESTINATION}
 log = structlog.get_logger(__name__)
 
@@ -45,20 +47,24 @@ class OperationsMethods:
         self._notify_dispatcher = notify_dispatcher
 
     async def ListBatches(self, caller: Caller, request: pb.ListBatchesRequest) -> pb.ListBatchesResponse:
-        domain = domain_name(request.domain)
+        domain = domain_name(request.domain) if request.domain else ""
         from_time = optional_time(request, "from_date") or BEGINNING
         to_time = optional_time(request, "to_date") or datetime.now(UTC) + timedelta(days=1)
         check_tag(request.tag)
-        await self._check_domain(domain)
-        page, total = await inspect.list_batches(
-            self._db,
-            domain,
-            Span(from_time, to_time),
-            skip=request.skip,
-            take=min(request.take, MAX_PAGE),
-            tag=request.tag,
-        )
-        return pb.ListBatchesResponse(batches=[to_batch(b) for b in page], total=total)
+        _check_cursor(request)
+        take = min(request.take, MAX_PAGE)
+        if domain:
+            await self._check_domain(domain)
+        if domain and not request.cursor:
+            page, total = await inspect.list_batches(
+                self._db, domain, Span(from_time, to_time), skip=request.skip, take=take, tag=request.tag
+            )
+        else:
+            after = _batch_cursor(request.cursor)
+            made, total = Span(from_time, to_time), 0
+            page = await inspect.list_batches_after(self._db, domain, made, after=after, take=take, tag=request.tag)
+        more = _to_cursor(page[-1].created_at, page[-1].message_id) if page and len(page) == take else ""
+        return pb.ListBatchesResponse(batches=[to_batch(b) for b in page], total=total, next_cursor=more)
 
     async def GetBatch(self, caller: Caller, request: pb.GetBatchRequest) -> pb.GetBatchResponse:
         message_id = _message_id(request.message_id)
@@ -72,13 +78,12 @@ class OperationsMethods:
         plain_text(request.email, "email", longest=MAX_ADDRESS)
         check_tag(request.tag)
         domain = domain_name(request.domain) if request.domain else ""
-        if request.tag and not domain:
-            raise InvalidArgument("tag", "needs domain")
         if domain:
             await self._check_domain(domain)
         else:
             await self._fail_fast.ping()
-        page, total = await inspect.list_waiting(
+        _check_cursor(request)
+        page, total, after = await inspect.list_waiting(
             self._db,
             domain=domain,
             message_id=request.message_id,
@@ -87,8 +92,10 @@ class OperationsMethods:
             skip=request.skip,
             take=min(request.take, MAX_PAGE),
             tag=request.tag,
+            after=_delivery_cursor(request.cursor),
         )
-        return pb.ListDeliveriesResponse(deliveries=[to_delivery(d) for d in page], total=total)
+        more = "" if after is None else _to_cursor(*after)
+        return pb.ListDeliveriesResponse(deliveries=[to_delivery(d) for d in page], total=total, next_cursor=more)
 
     async def GetTimeline(self, caller: Caller, request: pb.GetTimelineRequest) -> pb.GetTimelineResponse:
         delivery_id = await self._delivery_of(caller, request)
@@ -99,6 +106,17 @@ class OperationsMethods:
         return pb.GetTimelineResponse(
             events=[to_stats(event) for event in events], waiting=None if waiting is None else to_delivery(waiting)
         )
+
+    async def FindByMessageId(self, caller: Admin, request: pb.FindByMessageIdRequest) -> pb.FindByMessageIdResponse:
+        text = request.header_message_id.strip().removeprefix("<").removesuffix(">")
+        plain_text(text, "header_message_id", longest=MAX_MESSAGE_ID)
+        local, _, domain = text.rpartition("@")
+        if not local:
+            raise InvalidArgument("header_message_id", "is not the Message-ID of a mail")
+        name = domain_name(domain, "header_message_id")
+        delivery_id = await inspect.find_by_message_id(self._fail_fast, local.lower(), name)
+        missing = f'header_message_id: no delivery under way has the Message-ID "{text}"'
+        return pb.FindByMessageIdResponse(delivery_id=found(delivery_id, missing))
 
     async def _delivery_of(self, caller: Caller, request: pb.GetTimelineRequest) -> int:
         if request.delivery_id:
@@ -194,6 +212,41 @@ class OperationsMethods:
     async def _check_batch(self, message_id: str) -> None:
         if not await inspect.batch_exists(self._fail_fast, message_id):
             raise NotFound(_no_batch(message_id))
+
+
+def _check_cursor(request: pb.ListBatchesRequest | pb.ListDeliveriesRequest) -> None:
+    plain_text(request.cursor, "cursor", longest=MAX_CURSOR)
+    if request.cursor and request.skip:
+        raise InvalidArgument("skip", "excludes cursor")
+    if request.tag and not request.domain:
+        raise InvalidArgument("tag", "needs domain")
+    if request.tag and request.cursor and isinstance(request, pb.ListDeliveriesRequest):
+        raise InvalidArgument("cursor", "excludes tag")
+
+
+def _to_cursor(at: datetime, last: str | int) -> str:
+    """The place of the last row of a page; a delivery that is held has no time, and is after all others."""
+    micros = "held" if at >= HELD else str((at - _EPOCH) // timedelta(microseconds=1))
+    return f"{micros}.{last}"
+
+
+def _batch_cursor(cursor: str) -> tuple[datetime, str] | None:
+    micros, _, message_id = cursor.partition(".")
+    return (_cursor_time(micros), message_id) if cursor else None
+
+
+def _delivery_cursor(cursor: str) -> tuple[datetime, int] | None:
+    micros, _, number = cursor.partition(".")
+    if cursor and not (number.isascii() and number.isdecimal() and int(number) <= _LARGEST_ID):
+        raise InvalidArgument("cursor", "is not the next_cursor of an answer")
+    return (HELD if micros == "held" else _cursor_time(micros), int(number)) if cursor else None
+
+
+def _cursor_time(micros: str) -> datetime:
+    try:
+        return _EPOCH + timedelta(microseconds=int(micros))
+    except (ValueError, OverflowError):
+        raise InvalidArgument("cursor", "is not the next_cursor of an answer") from None
 
 
 def _destinations(text: str) -> list[str] | tuple[()]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from kannon.components.api.authenticator import Admin
+from kannon.components.api.callers import Admin
 from kannon.components.api.services.arguments import MAX_PAGE, domain_name, found
 from kannon.db.domains import find_domain
 from kannon.db.guard import find_guard, update_guard

@@ -5,7 +5,7 @@ In: a domain and a span of time [from, to). Out: pages of events, newest first, 
 
 from datetime import UTC, datetime, timedelta
 
-from kannon.components.api.authenticator import Caller
+from kannon.components.api.callers import Caller
 from kannon.components.api.services.arguments import BEGINNING, MAX_MESSAGE_ID, domain_name, found, plain_text
 from kannon.db import domains, stats_read
 from kannon.db.pool import Database

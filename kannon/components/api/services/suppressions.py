@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from kannon.components.api.authenticator import Admin, Caller
+from kannon.components.api.callers import Admin, Caller
 from kannon.components.api.services.arguments import MAX_PAGE, domain_name, found, plain_text
 from kannon.db import suppressions
 from kannon.db.pool import Database

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from kannon.components.api.authenticator import Caller
+from kannon.components.api.callers import Caller
 from kannon.components.api.services.arguments import domain_name, found, plain_text
 from kannon.db import webhooks
 from kannon.db.pool import Database

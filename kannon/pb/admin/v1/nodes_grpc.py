@@ -19,6 +19,10 @@ class NodesBase(abc.ABC):
     async def ListNodes(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.nodes_pb2.ListNodesRequest, kannon.pb.admin.v1.nodes_pb2.ListNodesResponse]') -> None:
         pass
 
+    @abc.abstractmethod
+    async def GetConfig(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.nodes_pb2.GetConfigRequest, kannon.pb.admin.v1.nodes_pb2.GetConfigResponse]') -> None:
+        pass
+
     def __mapping__(self) -> typing.Dict[str, grpclib.const.Handler]:
         return {
             '/kannon.admin.v1.Nodes/ListNodes': grpclib.const.Handler(
@@ -26,6 +30,12 @@ class NodesBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 kannon.pb.admin.v1.nodes_pb2.ListNodesRequest,
                 kannon.pb.admin.v1.nodes_pb2.ListNodesResponse,
+            ),
+            '/kannon.admin.v1.Nodes/GetConfig': grpclib.const.Handler(
+                self.GetConfig,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                kannon.pb.admin.v1.nodes_pb2.GetConfigRequest,
+                kannon.pb.admin.v1.nodes_pb2.GetConfigResponse,
             ),
         }
 
@@ -38,4 +48,10 @@ class NodesStub:
             '/kannon.admin.v1.Nodes/ListNodes',
             kannon.pb.admin.v1.nodes_pb2.ListNodesRequest,
             kannon.pb.admin.v1.nodes_pb2.ListNodesResponse,
+        )
+        self.GetConfig = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/kannon.admin.v1.Nodes/GetConfig',
+            kannon.pb.admin.v1.nodes_pb2.GetConfigRequest,
+            kannon.pb.admin.v1.nodes_pb2.GetConfigResponse,
         )

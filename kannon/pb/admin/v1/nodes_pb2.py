@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkannon/admin/v1/nodes.proto\x12\x0fkannon.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x01\n\x04Node\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x0f\n\x07process\x18\x03 \x01(\r\x12\x12\n\ncomponents\x18\x04 \x03(\t\x12\x11\n\tnot_ready\x18\x05 \x03(\t\x12.\n\nstarted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03\x63pu\x18\x07 \x01(\x01\x12\x1b\n\x13\x61ttempts_per_second\x18\x08 \x01(\x01\x12\x0f\n\x07version\x18\t \x01(\t\"\x12\n\x10ListNodesRequest\"9\n\x11ListNodesResponse\x12$\n\x05nodes\x18\x01 \x03(\x0b\x32\x15.kannon.admin.v1.Node2[\n\x05Nodes\x12R\n\tListNodes\x12!.kannon.admin.v1.ListNodesRequest\x1a\".kannon.admin.v1.ListNodesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkannon/admin/v1/nodes.proto\x12\x0fkannon.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x01\n\x04Node\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x0f\n\x07process\x18\x03 \x01(\r\x12\x12\n\ncomponents\x18\x04 \x03(\t\x12\x11\n\tnot_ready\x18\x05 \x03(\t\x12.\n\nstarted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03\x63pu\x18\x07 \x01(\x01\x12\x1b\n\x13\x61ttempts_per_second\x18\x08 \x01(\x01\x12\x0f\n\x07version\x18\t \x01(\t\"\x12\n\x10ListNodesRequest\"9\n\x11ListNodesResponse\x12$\n\x05nodes\x18\x01 \x03(\x0b\x32\x15.kannon.admin.v1.Node\"\x12\n\x10GetConfigRequest\"@\n\x11GetConfigResponse\x12\x0c\n\x04toml\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t2\xaf\x01\n\x05Nodes\x12R\n\tListNodes\x12!.kannon.admin.v1.ListNodesRequest\x1a\".kannon.admin.v1.ListNodesResponse\x12R\n\tGetConfig\x12!.kannon.admin.v1.GetConfigRequest\x1a\".kannon.admin.v1.GetConfigResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTNODESREQUEST']._serialized_end=298
   _globals['_LISTNODESRESPONSE']._serialized_start=300
   _globals['_LISTNODESRESPONSE']._serialized_end=357
-  _globals['_NODES']._serialized_start=359
-  _globals['_NODES']._serialized_end=450
+  _globals['_GETCONFIGREQUEST']._serialized_start=359
+  _globals['_GETCONFIGREQUEST']._serialized_end=377
+  _globals['_GETCONFIGRESPONSE']._serialized_start=379
+  _globals['_GETCONFIGRESPONSE']._serialized_end=443
+  _globals['_NODES']._serialized_start=446
+  _globals['_NODES']._serialized_end=621
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,10 @@ class OperationsBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def FindByMessageId(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.operations_pb2.FindByMessageIdRequest, kannon.pb.admin.v1.operations_pb2.FindByMessageIdResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def CancelBatch(self, stream: 'grpclib.server.Stream[kannon.pb.admin.v1.operations_pb2.CancelBatchRequest, kannon.pb.admin.v1.operations_pb2.CancelBatchResponse]') -> None:
         pass
 
@@ -81,6 +85,12 @@ class OperationsBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 kannon.pb.admin.v1.operations_pb2.GetTimelineRequest,
                 kannon.pb.admin.v1.operations_pb2.GetTimelineResponse,
+            ),
+            '/kannon.admin.v1.Operations/FindByMessageId': grpclib.const.Handler(
+                self.FindByMessageId,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                kannon.pb.admin.v1.operations_pb2.FindByMessageIdRequest,
+                kannon.pb.admin.v1.operations_pb2.FindByMessageIdResponse,
             ),
             '/kannon.admin.v1.Operations/CancelBatch': grpclib.const.Handler(
                 self.CancelBatch,
@@ -147,6 +157,12 @@ class OperationsStub:
             '/kannon.admin.v1.Operations/GetTimeline',
             kannon.pb.admin.v1.operations_pb2.GetTimelineRequest,
             kannon.pb.admin.v1.operations_pb2.GetTimelineResponse,
+        )
+        self.FindByMessageId = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/kannon.admin.v1.Operations/FindByMessageId',
+            kannon.pb.admin.v1.operations_pb2.FindByMessageIdRequest,
+            kannon.pb.admin.v1.operations_pb2.FindByMessageIdResponse,
         )
         self.CancelBatch = grpclib.client.UnaryUnaryMethod(
             channel,

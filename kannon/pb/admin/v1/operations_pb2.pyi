@@ -84,28 +84,32 @@ class Delivery(_message.Message):
     def __init__(self, delivery_id: _Optional[int] = ..., message_id: _Optional[str] = ..., domain: _Optional[str] = ..., email: _Optional[str] = ..., state: _Optional[str] = ..., due_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_attempt_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., last_code: _Optional[int] = ..., last_stage: _Optional[str] = ..., last_host: _Optional[str] = ..., last_text: _Optional[str] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., paused_by: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListBatchesRequest(_message.Message):
-    __slots__ = ("domain", "skip", "take", "from_date", "to_date", "tag")
+    __slots__ = ("domain", "skip", "take", "from_date", "to_date", "tag", "cursor")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     SKIP_FIELD_NUMBER: _ClassVar[int]
     TAKE_FIELD_NUMBER: _ClassVar[int]
     FROM_DATE_FIELD_NUMBER: _ClassVar[int]
     TO_DATE_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
     domain: str
     skip: int
     take: int
     from_date: _timestamp_pb2.Timestamp
     to_date: _timestamp_pb2.Timestamp
     tag: str
-    def __init__(self, domain: _Optional[str] = ..., skip: _Optional[int] = ..., take: _Optional[int] = ..., from_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ...) -> None: ...
+    cursor: str
+    def __init__(self, domain: _Optional[str] = ..., skip: _Optional[int] = ..., take: _Optional[int] = ..., from_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., to_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tag: _Optional[str] = ..., cursor: _Optional[str] = ...) -> None: ...
 
 class ListBatchesResponse(_message.Message):
-    __slots__ = ("batches", "total")
+    __slots__ = ("batches", "total", "next_cursor")
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
     batches: _containers.RepeatedCompositeFieldContainer[Batch]
     total: int
-    def __init__(self, batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
+    next_cursor: str
+    def __init__(self, batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., total: _Optional[int] = ..., next_cursor: _Optional[str] = ...) -> None: ...
 
 class GetBatchRequest(_message.Message):
     __slots__ = ("message_id",)
@@ -143,7 +147,7 @@ class Happened(_message.Message):
     def __init__(self, type: _Optional[str] = ..., count: _Optional[int] = ..., first_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListDeliveriesRequest(_message.Message):
-    __slots__ = ("domain", "message_id", "email", "state", "skip", "take", "tag")
+    __slots__ = ("domain", "message_id", "email", "state", "skip", "take", "tag", "cursor")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     EMAIL_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +155,7 @@ class ListDeliveriesRequest(_message.Message):
     SKIP_FIELD_NUMBER: _ClassVar[int]
     TAKE_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
     domain: str
     message_id: str
     email: str
@@ -158,15 +163,18 @@ class ListDeliveriesRequest(_message.Message):
     skip: int
     take: int
     tag: str
-    def __init__(self, domain: _Optional[str] = ..., message_id: _Optional[str] = ..., email: _Optional[str] = ..., state: _Optional[str] = ..., skip: _Optional[int] = ..., take: _Optional[int] = ..., tag: _Optional[str] = ...) -> None: ...
+    cursor: str
+    def __init__(self, domain: _Optional[str] = ..., message_id: _Optional[str] = ..., email: _Optional[str] = ..., state: _Optional[str] = ..., skip: _Optional[int] = ..., take: _Optional[int] = ..., tag: _Optional[str] = ..., cursor: _Optional[str] = ...) -> None: ...
 
 class ListDeliveriesResponse(_message.Message):
-    __slots__ = ("deliveries", "total")
+    __slots__ = ("deliveries", "total", "next_cursor")
     DELIVERIES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
     deliveries: _containers.RepeatedCompositeFieldContainer[Delivery]
     total: int
-    def __init__(self, deliveries: _Optional[_Iterable[_Union[Delivery, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
+    next_cursor: str
+    def __init__(self, deliveries: _Optional[_Iterable[_Union[Delivery, _Mapping]]] = ..., total: _Optional[int] = ..., next_cursor: _Optional[str] = ...) -> None: ...
 
 class GetTimelineRequest(_message.Message):
     __slots__ = ("delivery_id", "message_id", "email")
@@ -185,6 +193,18 @@ class GetTimelineResponse(_message.Message):
     events: _containers.RepeatedCompositeFieldContainer[_stats_pb2.Stats]
     waiting: Delivery
     def __init__(self, events: _Optional[_Iterable[_Union[_stats_pb2.Stats, _Mapping]]] = ..., waiting: _Optional[_Union[Delivery, _Mapping]] = ...) -> None: ...
+
+class FindByMessageIdRequest(_message.Message):
+    __slots__ = ("header_message_id",)
+    HEADER_MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    header_message_id: str
+    def __init__(self, header_message_id: _Optional[str] = ...) -> None: ...
+
+class FindByMessageIdResponse(_message.Message):
+    __slots__ = ("delivery_id",)
+    DELIVERY_ID_FIELD_NUMBER: _ClassVar[int]
+    delivery_id: int
+    def __init__(self, delivery_id: _Optional[int] = ...) -> None: ...
 
 class CancelBatchRequest(_message.Message):
     __slots__ = ("message_id",)
