@@ -4188,7 +4188,7 @@ DOCUMENT = r"""{
       ],
       "format": "int64",
       "pattern": "^-?[0-9]{1,19}$",
-      "description": "deliveries without an outcome"
+      "description": "deliveries without an outcome; counted to 250 in lists without domain or with a cursor"
      },
      "cancelledAt": {
       "type": "string",

@@ -28,10 +28,12 @@ SELECT count(*) FROM messages
 WHERE domain = :domain AND tag = :tag AND tag <> '' AND created_at >= :from_time AND created_at < :to_time;
 
 -- name: list_batches_after
--- Of each domain the newest that are before the place, by its index; of these the newest.
+-- Of each domain the newest that are before the place, by its index; of these the newest. The waiting
+-- ones of each are counted to 250.
 SELECT message_id, domain, template_id, subject, sender_email, created_at, scheduled_at, accepted_count, rejected_count,
        EXISTS (SELECT FROM pauses_of(m.message_id, m.domain, '')) AS paused, cancelled_at, tag, metadata,
-       (SELECT count(*) FROM sending_pool_emails p WHERE p.message_id = m.message_id) AS waiting_count
+       (SELECT count(*) FROM (SELECT FROM sending_pool_emails p WHERE p.message_id = m.message_id LIMIT 250) r)
+       AS waiting_count
 FROM (
     SELECT each.* FROM domains d, LATERAL (
         SELECT * FROM messages
