@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -15,13 +16,16 @@ from kannon.cli.admin import dkim
 from kannon.cli.completion import complete_domain
 from kannon.cli.connection import Session, client_command
 from kannon.cli.errors import EX_UNAVAILABLE
-from kannon.cli.output import Total
+from kannon.cli.output import Total, printable
 from kannon.cli.table import prose
+from kannon.cli.timeparse import parse_time
 from kannon.errors import Unavailable
 from kannon.hostname import name_host
 from kannon.mail.dns.records import Record, RecordCheck, ServerNames, check_record, name_warnings, records_for
 from kannon.mail.dns.zone import zone_file
+from kannon.mail.reports.explain import percent
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import Domain
+from kannon.pb.admin.v1.reputation_pb2 import GetReportsResponse
 from kannon.pb.tracking.types import tracking_pb2
 from kannon.pb.tracking.types.tracking_pb2 import TrackingMode
 
@@ -259,6 +263,52 @@ def _percentage(text: str, option: str) -> float:
     except ValueError:
         raise typer.BadParameter(f'"{text}" is no percentage', param_hint=option) from None
     return number
+
+
+@client_command(app, "reports")
+async def reports(
+    session: Session,
+    name: Name,
+    since: Annotated[str, typer.Option(help='Only days since then: "7d" (ago) or an ISO time.')] = "30d",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many source addresses.")] = 20,
+) -> None:
+    """Show what receivers report: which addresses send in the domain's name, and what fails there."""
+    now = datetime.now(UTC)
+    response = await session.admin.find_reports(name, from_time=parse_time(since, now, "--since"), take=limit)
+    output, dmarc, tls = session.output, response.dmarc, response.tls
+    columns = ["address", "mails", "aligned", "DKIM", "SPF", prose("why")]
+    rows = [
+        [
+            each.address,
+            str(each.mails),
+            percent(each.aligned, each.mails),
+            percent(each.dkim, each.mails),
+            percent(each.spf, each.mails),
+            "; ".join(each.why),
+        ]
+        for each in dmarc.sources
+    ]
+    if not output.as_json:
+        print(printable(_summary(response)))
+    output.table(columns, rows, response, Total("source address", "source addresses", dmarc.source_count))
+    if not output.as_json and tls.failures:
+        print(printable(f"TLS with your own servers: {tls.failed} of {tls.sessions} sessions failed"))
+        failed = [[str(each.sessions), each.type, each.policy, each.host, each.reason] for each in tls.failures]
+        output.table(["sessions", "failure", "policy", "server", prose("reason")], failed, tls)
+    output.next(f"kannon domains dns {name} --verify")
+
+
+def _summary(response: GetReportsResponse) -> str:
+    dmarc = response.dmarc
+    if not response.reporters:
+        return "no reports yet: providers send them to the addresses in the rua tags that kannon domains dns prints"
+    reporters = len({each.name for each in response.reporters})
+    text = f"{percent(dmarc.aligned, dmarc.mails)} of {dmarc.mails} mails aligned, by {reporters} reporters"
+    failing = sum(1 for each in dmarc.sources if each.dkim < each.mails)
+    text += f"; {failing} of {dmarc.source_count} addresses fail DKIM" if failing else "; DKIM passes everywhere"
+    if dmarc.quarantined or dmarc.rejected:
+        text += f"; {dmarc.quarantined} mails quarantined, {dmarc.rejected} rejected"
+    return text
 
 
 @client_command(app, "check")
