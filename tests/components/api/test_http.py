@@ -158,10 +158,10 @@ async def test_statuses_are_those_of_connect(db: Database) -> None:
         late = await client.post(SEND, json=MAIL, headers=key | {"connect-timeout-ms": "0"})
         assert error(late)[:2] == (504, "deadline_exceeded")
         assert error(await client.post("/nothing/here", json={}))[:2] == (404, "unimplemented")
-        assert error(await client.get(SEND))[:2] == (405, "unimplemented")
+        assert error(await client.get(SEND))[:2] == (405, "unknown")
         for kind in ("text/plain", "application/xml", "application/jsonx", ""):
             answer = await client.post(SEND, content=b"{}", headers=key | {"content-type": kind})
-            assert error(answer)[:2] == (415, "invalid_argument")
+            assert error(answer)[:2] == (415, "unknown")
         zipped = await client.post(SEND, content=b"x", headers=key | json_type | {"content-encoding": "br"})
         assert error(zipped)[:2] == (501, "unimplemented")
         assert await batches(db) == 0
@@ -304,3 +304,54 @@ async def test_grpc_takes_gzip_and_json_too(db: Database) -> None:
             stream = await client.open(grpc_headers(SEND, ("grpc-encoding", "gzip"), *credentials))
             await client.send(stream, framed(gzip.compress(bytes(200_000)), compressed=True))
             assert (await client.answer(stream)).status == 8
+
+
+def json_headers(key: dict[str, str], *extra: tuple[str, str]) -> list[tuple[str | bytes, str | bytes]]:
+    kinds = {"content-type": "application/json"}
+    named = [(name, kinds.get(str(name), value)) for name, value in grpc_headers(SEND, *key.items(), *extra)]
+    return [each for each in named if each[0] != "te"]
+
+
+async def test_a_body_of_another_length_is_an_error_of_its_request_alone(db: Database) -> None:
+    async with over_http(db) as (api, _, key), h2_client(api.host, api.port) as client:
+        for length, sent in ((10, b"{}"), (1, b"{}")):
+            stream = await client.open(json_headers(key, ("content-length", str(length))))
+            await client.send(stream, sent)
+            answer = await client.answer(stream)
+            assert answer.headers[":status"] == "400"
+            assert f"content-length: the body has 2 bytes, not {length}".encode() in answer.data
+        stream = await client.open(json_headers(key))
+        await client.send(stream, BODY)
+        assert (await client.answer(stream)).headers[":status"] == "200"
+
+
+async def test_what_a_refused_client_still_sends_does_not_end_the_connection(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kannon.components.api.http.body.LINGER_SECONDS", 0.01)
+    async with over_http(db) as (api, _, key), h2_client(api.host, api.port) as client:
+        stopped = await client.open(json_headers({}, ("content-length", "100000")))
+        await client.send(stopped, b"{", end=False)
+        assert (await client.answer(stopped)).headers[":status"] == "401"
+        await client.send(stopped, b"still sending", end=False)
+        sent = await client.open(json_headers(key))
+        await client.send(sent, BODY)
+        assert (await client.answer(sent)).headers[":status"] == "200"
+        short = await client.open(json_headers({}, ("content-length", "100000")))
+        await client.send(short, b"{", end=False)
+        assert (await client.answer(short)).headers[":status"] == "401"
+        await client.send(short, b"no more", end=True)
+        sent = await client.open(json_headers(key))
+        await client.send(sent, BODY)
+        assert (await client.answer(sent)).headers[":status"] == "200"
+        assert client.goaway is None
+
+
+async def test_the_limit_of_a_message_is_without_its_envelope(db: Database) -> None:
+    message = a_send().SerializeToString()
+    async with over_http(db, max_request_bytes=len(message)) as (_, client, key):
+        headers = key | {"content-type": "application/grpc-web+proto"}
+        good = await client.post(SEND, content=framed(message), headers=headers)
+        assert b"grpc-status: 0" in good.content
+        large = await client.post(SEND, content=framed(message + b"\0"), headers=headers)
+        assert b"grpc-status: 8" in large.content

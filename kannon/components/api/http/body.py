@@ -16,15 +16,19 @@ from kannon.components.api.connections import LINGER_SECONDS
 from kannon.components.api.grpc.bodies import LARGE_BYTES, STALL_SECONDS
 from kannon.components.api.shared import Shared
 
+ENVELOPE_BYTES = 5
+"""Connect's streams and gRPC-Web: flags and length before a message."""
+
 
 class Body:
-    def __init__(self, receive: Any, headers: Mapping[str, str], shared: Shared) -> None:
+    def __init__(self, receive: Any, headers: Mapping[str, str], shared: Shared, *, enveloped: bool) -> None:
+        """`enveloped`: the message has a prefix, which does not count."""
         self._receive = receive
-        self._limit = shared.max_message_bytes
+        self._limit = shared.max_message_bytes + (ENVELOPE_BYTES if enveloped else 0)
         self._large_bodies = shared.large_bodies
         self._has_permit = False
         length = headers.get("content-length", "")
-        self._announced = int(length) if length.isascii() and length.isdigit() else 0
+        self._announced = int(length) if length.isascii() and length.isdigit() else None
         self._size = 0
         self._ended = False
 
@@ -33,7 +37,7 @@ class Body:
         if self._ended:
             return await self._receive()
         if not self._size:
-            await self._check(self._announced)
+            await self._check(self._announced or 0)
         try:
             async with asyncio.timeout(STALL_SECONDS):
                 event = await self._receive()
@@ -43,6 +47,9 @@ class Body:
             self._size += len(event.get("body", b""))
             await self._check(self._size)
         self._ended = event["type"] != "http.request" or not event.get("more_body", False)
+        if self._ended and event["type"] == "http.request" and self._announced not in (None, self._size):
+            text = f"content-length: the body has {self._size} bytes, not {self._announced}"
+            raise ConnectError(Code.INVALID_ARGUMENT, text)
         return event
 
     async def _check(self, size: int) -> None:

@@ -15,7 +15,10 @@ from typing import Any, cast
 import h11
 import structlog
 from h2.errors import ErrorCodes
+from h2.events import DataReceived
+from h2.events import Event as H2Event
 from h2.exceptions import ProtocolError
+from h2.stream import H2Stream
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -145,7 +148,7 @@ class _Server(TCPServer):
         client = _address(socket.getpeername)
         server = _address(socket.getsockname)
         is_tls = isinstance(self.writer.get_extra_info("ssl_object"), ssl.SSLObject)
-        make = H2Protocol if http2 else _Http1
+        make = _Http2 if http2 else _Http1
         try:
             async with TaskGroup(self.loop) as group:
                 state = ConnectionState(self.state)
@@ -171,6 +174,39 @@ class _Server(TCPServer):
             with suppress(ProtocolError):
                 protocol.connection.close_connection(code)
             self.writer.write(protocol.connection.data_to_send())
+
+
+class _Http2(H2Protocol):
+    """One request that is wrong, or refused while it still arrives, does not end the connection with all its calls."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        connection: Any = self.connection
+        self._begin = connection._begin_new_stream
+        connection._begin_new_stream = self._begin_without_length
+
+    def _begin_without_length(self, *arguments: Any) -> H2Stream:
+        """RFC 9113 §8.1.1: a body of another length than announced is an error of its stream, which body.py answers. h2
+        ends the connection, also where the client stops sending because it was refused."""
+        stream: Any = self._begin(*arguments)
+        stream._initialize_content_length = lambda headers: None
+        return cast(H2Stream, stream)
+
+    async def _handle_events(self, events: list[H2Event]) -> None:
+        """One by one: an answer may be complete, and its stream gone, before the next event."""
+        for event in events:
+            if isinstance(event, DataReceived) and event.stream_id not in self.streams:
+                await self._drop(event)
+            else:
+                await super()._handle_events([event])
+
+    async def _drop(self, event: DataReceived) -> None:
+        """RFC 9113 §8.1: after a complete answer the rest of the request is not wanted."""
+        with suppress(ProtocolError):
+            self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            if event.stream_id not in self.stream_buffers:
+                self.connection.reset_stream(event.stream_id, ErrorCodes.NO_ERROR)
+        await self._flush()
 
 
 class _Http1(H11Protocol):
