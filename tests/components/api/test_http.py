@@ -355,3 +355,13 @@ async def test_the_limit_of_a_message_is_without_its_envelope(db: Database) -> N
         assert b"grpc-status: 0" in good.content
         large = await client.post(SEND, content=framed(message + b"\0"), headers=headers)
         assert b"grpc-status: 8" in large.content
+
+
+@pytest.mark.parametrize(("path", "kind", "status"), [("/nothing", "application/json", 404), (SEND, "text/plain", 415)])
+async def test_every_early_answer_reaches_a_client_that_still_sends(
+    db: Database, path: str, kind: str, status: int
+) -> None:
+    async with over_http(db) as (_, client, _key):
+        for _ in range(5):
+            answer = await client.post(path, content=bytes(4 << 20), headers={"content-type": kind})
+            assert answer.status_code == status

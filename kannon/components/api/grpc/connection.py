@@ -5,6 +5,7 @@ malformed headers instead of closing the connection; closes it with GOAWAY (ENHA
 """
 
 import asyncio
+import re
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -154,13 +155,16 @@ class Http2Connection(H2Protocol, AbstractHandler):
         if method is not None and method.cardinality is not Cardinality.UNARY_UNARY:
             self._streaming.add(stream)
         refusal = (Status.UNAVAILABLE, "the server is stopping") if self._shared.draining else malformed(headers)
+        if refusal is None and method is None:
+            refusal = Status.UNIMPLEMENTED, "there is no such method"
         if refusal is None:
             ours = method is not None and isinstance(method.func, GrpcMethod)  # grpclib's own take small messages
             codec = _codec(headers) if ours else _CODEC
             methods = cast(dict[str, Handler], self._shared.methods)
             call = request_handler(methods, stream, headers, codec, None, self._dispatch, release_stream)
         else:
-            call = _refuse(stream, *refusal, release_stream)
+            kind = next((value for name, value in headers if name == "content-type"), "")
+            call = _refuse(stream, *refusal, kind, release_stream)
         task = self._loop.create_task(call)
         self.calls[stream] = task
         task.add_done_callback(lambda _: self._ended(stream, buffer, release_stream))
@@ -230,16 +234,19 @@ _H2 = H2Configuration(
 )
 
 
+_KIND = re.compile(r"application/grpc(\+[a-z]{1,20})?")
+
+
 def _codec(headers: Headers) -> CodecBase:
     return _JSON_CODEC if ("content-type", "application/grpc+json") in headers else _LATE_CODEC
 
 
-async def _refuse(stream: Stream, status: Status, text: str, release_stream: Callable[[], None]) -> None:
-    """A trailers-only answer."""
+async def _refuse(stream: Stream, status: Status, text: str, kind: str, release_stream: Callable[[], None]) -> None:
+    """A trailers-only answer, with the content type of the request, which a client insists on."""
     try:
         headers = [
             (":status", "200"),
-            ("content-type", "application/grpc+proto"),
+            ("content-type", kind if _KIND.fullmatch(kind) else "application/grpc"),
             ("grpc-status", str(status.value)),
             ("grpc-message", encode_grpc_message(text)),
         ]

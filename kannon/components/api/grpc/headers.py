@@ -14,6 +14,7 @@ Headers = list[tuple[str, str]]
 # gRPC over HTTP/2, "Timeout": at most eight digits and a unit.
 _TIMEOUT = re.compile(r"[0-9]{1,8}[HMSmun]")
 _SHORTEST_TIMEOUT = 0.001
+_ENCODINGS = frozenset({"identity", "gzip"})
 # RFC 9113 §8.2.1: no upper case, no characters beyond ASCII; RFC 9110 §5.6.2: a token.
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
 # RFC 9113 §8.2.1.
@@ -45,6 +46,9 @@ def malformed(headers: Headers) -> tuple[Status, str] | None:
                 return Status.INVALID_ARGUMENT, "headers: a name is not allowed in HTTP/2"
         if not _VALUE.fullmatch(value):
             return Status.INVALID_ARGUMENT, "headers: a value holds characters that are not allowed"
+        if name == "grpc-encoding" and value not in _ENCODINGS:
+            # gRPC, "Compression": whether or not a message is compressed.
+            return Status.UNIMPLEMENTED, "grpc-encoding: the supported encodings are identity and gzip"
         if name == "grpc-timeout":
             if not _TIMEOUT.fullmatch(value):
                 return Status.INVALID_ARGUMENT, "grpc-timeout: is not a valid timeout"

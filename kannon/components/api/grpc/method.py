@@ -91,7 +91,7 @@ class _Incoming:
                 Status.UNIMPLEMENTED, "grpc-encoding: the supported encodings are identity and gzip"
             ) from None
         if request is None:
-            raise Refusal(Status.INVALID_ARGUMENT, "the request has no message")
+            raise Refusal(Status.UNIMPLEMENTED, "the request has no message")
         return await request.parse() if isinstance(request, Unparsed) else cast(Message, request)
 
 

@@ -75,7 +75,8 @@ class Body:
                 start = event
                 return
             if start is not None:
-                if event["type"] == "http.response.body" and not event.get("more_body"):
+                named = any(name == b"content-length" for name, _ in start["headers"])
+                if event["type"] == "http.response.body" and not event.get("more_body") and not named:
                     length = (b"content-length", b"%d" % len(event.get("body", b"")))
                     start = {**start, "headers": [*start["headers"], length]}
                 await send(start)

@@ -41,28 +41,29 @@ class Calls:
     async def __call__(self, connection: HttpConnection, scope: Any, receive: Any, send: Any) -> None:
         rpc = self.rpcs[scope["path"]]
         headers = _headers(scope)
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        body = Body(receive, headers, connection.shared, enveloped=content_type not in _UNARY)
+        send = body.send_through(send)
         if scope["method"] != "POST":
             text = f"method: {scope['path']} takes POST"
-            await answer_error(send, 405, Code.UNKNOWN, text, [(b"allow", b"POST")])
+            await answer_error(send, 405, Code.UNKNOWN, text, [(b"allow", b"POST")], scope["headers"])
             return
-        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type not in (_STREAM if rpc.streaming else _UNARY) | _GRPC_WEB:
             text = f'content-type: "{content_type[:100]}" is not supported; send application/json'
             if rpc.streaming:
                 text = text.replace("application/json", "application/connect+json")
-            await answer_error(send, 415, Code.UNKNOWN, text)
+            await answer_error(send, 415, Code.UNKNOWN, text, asked=scope["headers"])
             return
         if not all(_is_text(value) for value in headers.values()):
             await answer_error(send, 400, Code.INVALID_ARGUMENT, "headers: a value is not UTF-8")
             return
-        body = Body(receive, headers, connection.shared, enveloped=content_type not in _UNARY)
         call = _Call(rpc, connection, CallMetadata(headers, connection.peer))
         _CALL.set(call)  # each request has a task of its own
         if rpc.streaming:
             connection.on_streaming()
         try:
             with rpc.measured() as call.outcome:
-                await self._application({**scope, "headers": _lowered(scope)}, body.receive, body.send_through(send))
+                await self._application({**scope, "headers": _lowered(scope)}, body.receive, send)
         finally:
             body.close()
 

@@ -4,7 +4,7 @@ In: a gRPC status. Out: an answer that Connect's clients and people read.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from connectrpc.code import Code
@@ -16,6 +16,7 @@ from kannon.components.api.rpc import Refusal
 CODES: Mapping[Status, Code] = {
     status: Code[status.name.replace("CANCELLED", "CANCELED")] for status in Status if status is not Status.OK
 }
+_GRPC_WEB = b"application/grpc-web"
 STATUSES: Mapping[Code, Status] = {code: status for status, code in CODES.items()}
 
 
@@ -24,8 +25,17 @@ def to_connect(refused: Refusal) -> ConnectError:
 
 
 async def answer_error(
-    send: Any, http_status: int, code: Code, text: str, headers: Sequence[tuple[bytes, bytes]] = ()
+    send: Any,
+    http_status: int,
+    code: Code,
+    text: str,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    asked: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
+    """`asked`: the headers of the request. gRPC-Web has no errors in JSON: its clients take the status."""
+    if any(name.lower() == b"content-type" and value.startswith(_GRPC_WEB) for name, value in asked):
+        await answer(send, http_status, text.encode(), b"text/plain; charset=utf-8", headers)
+        return
     body = json.dumps({"code": code.value, "message": text}, ensure_ascii=False).encode()
     await answer(send, http_status, body, b"application/json", headers)
 

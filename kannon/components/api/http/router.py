@@ -65,7 +65,9 @@ class Router:
             elif application := self._mounts.get("/" + path.split("/")[1]):
                 await _bounded(application, connection, scope, receive, send)
             else:
-                await answer_error(send, 404, Code.UNIMPLEMENTED, f"there is nothing at {path[:200]}; see /docs")
+                send = Body(receive, {}, connection.shared, enveloped=False).send_through(send)
+                text = f"there is nothing at {path[:200]}; see /docs"
+                await answer_error(send, 404, Code.UNIMPLEMENTED, text, asked=scope["headers"])
 
         return run
 
