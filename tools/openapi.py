@@ -97,7 +97,18 @@ def _error() -> dict[str, Any]:
         "properties": {
             "code": {"type": "string", "enum": _CODES.split()},
             "message": {"type": "string", "description": "What is wrong; for a field, `field: what is wrong`."},
-            "details": {"type": "array", "items": {"type": "object"}},
+            "details": {
+                "type": "array",
+                "description": "google.rpc.BadRequest for a field, google.rpc.RetryInfo for a quota.",
+                "items": {
+                    "type": "object",
+                    "required": ["type", "value"],
+                    "properties": {
+                        "type": {"type": "string", "description": "The full name of the message."},
+                        "value": {"type": "string", "description": "The message, as base64 without padding."},
+                    },
+                },
+            },
         },
     }
 

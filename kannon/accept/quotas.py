@@ -119,6 +119,8 @@ class Quotas:
         now = self._clock()
         if self._take_leased(quota, count, now):
             return
+        if quota.per_day and count > quota.per_day:  # what holds for a smaller send is not the answer to this one
+            raise _Refused(quota, count, now, None).error(now)
         refused = self._refused.get(quota.subject)
         if refused is None or refused.quota != quota or now >= refused.until or count < refused.count:
             refused = await self._asking.call(_Asked(quota, count))

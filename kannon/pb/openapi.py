@@ -3878,8 +3878,23 @@ DOCUMENT = r"""{
      },
      "details": {
       "type": "array",
+      "description": "google.rpc.BadRequest for a field, google.rpc.RetryInfo for a quota.",
       "items": {
-       "type": "object"
+       "type": "object",
+       "required": [
+        "type",
+        "value"
+       ],
+       "properties": {
+        "type": {
+         "type": "string",
+         "description": "The full name of the message."
+        },
+        "value": {
+         "type": "string",
+         "description": "The message, as base64 without padding."
+        }
+       }
       }
      }
     }

@@ -140,3 +140,14 @@ async def test_only_mails_that_are_stored_count(db: Database) -> None:
         with pytest.raises(QuotaExceeded):
             await service.accept(tenant, send_request([BOB]))
         group.cancel_scope.cancel()
+
+
+async def test_a_send_that_never_fits_is_told_so_after_one_that_must_wait(db: Database) -> None:
+    async with counting(db) as quotas:
+        assert await taken(quotas, KEY, 10)
+        with pytest.raises(QuotaExceeded, match="is used up") as waits:
+            await quotas.take([KEY], 1)
+        with pytest.raises(QuotaExceeded, match="11 mails are more than the 10 a day") as never:
+            await quotas.take([KEY], 11)
+    assert waits.value.retry_after is not None
+    assert never.value.retry_after is None

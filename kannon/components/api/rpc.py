@@ -8,7 +8,7 @@ and the client sees INTERNAL without its text.
 
 import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -17,6 +17,7 @@ import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from grpclib.const import Status
 
 from kannon.errors import (
@@ -55,19 +56,40 @@ class Metrics(Protocol):
 
 
 class Refusal(Exception):
-    """A call that gets no answer but a status, and a text that is fit for the client. `retry_after` is in seconds, None
-    where waiting is not known to help."""
+    """A call that gets no answer but a status, and a text that is fit for the client.
 
-    def __init__(self, status: Status, text: str, retry_after: float | None = None) -> None:
+    `retry_after` is in seconds, None where waiting is not known to help. `field` is the path of the wrong field in the
+    request, empty where it is none.
+    """
+
+    def __init__(self, status: Status, text: str, retry_after: float | None = None, field: str = "") -> None:
         super().__init__(text)
         self.status = status
         self.text = text
         self.retry_after = retry_after
+        self.field = field
 
     @property
     def metadata(self) -> dict[str, str]:
         """For the client. RFC 9110 §10.2.3: whole seconds."""
-        return {} if self.retry_after is None else {"retry-after": str(max(1, math.ceil(self.retry_after)))}
+        return {} if self.retry_after is None else {"retry-after": str(self._retry_seconds())}
+
+    @property
+    def details(self) -> Sequence[Message]:
+        """For programs: google.rpc's messages, which every protocol of calls can carry."""
+        details: list[Message] = []
+        if self.field:
+            problem = self.text.removeprefix(f"{self.field}: ")
+            violation = BadRequest.FieldViolation(field=self.field, description=problem)
+            details.append(BadRequest(field_violations=[violation]))
+        if self.retry_after is not None:
+            info = RetryInfo()
+            info.retry_delay.FromSeconds(self._retry_seconds())
+            details.append(info)
+        return details
+
+    def _retry_seconds(self) -> int:
+        return max(1, math.ceil(self.retry_after or 0))
 
 
 class ClientGone(Exception):
@@ -194,6 +216,8 @@ def refusal(error: Exception, call: str) -> Exception:
         return Refusal(Status.UNAVAILABLE, "a service this call needs is away; try again")
     if isinstance(error, QuotaExceeded):
         return Refusal(Status.RESOURCE_EXHAUSTED, str(error), error.retry_after)
+    if isinstance(error, InvalidArgument):
+        return Refusal(Status.INVALID_ARGUMENT, str(error), field=error.field)
     if isinstance(error, KannonError) and type(error) in STATUSES:
         return Refusal(STATUSES[type(error)], str(error))
     if isinstance(error, DecodeError):

@@ -15,7 +15,7 @@ from typing import cast
 import structlog
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.encoding.base import CodecBase
-from grpclib.encoding.proto import ProtoCodec
+from grpclib.encoding.proto import ProtoCodec, ProtoStatusDetailsCodec
 from grpclib.metadata import encode_grpc_message
 from grpclib.protocol import AbstractHandler, H2Protocol, Stream
 from grpclib.server import request_handler
@@ -161,7 +161,7 @@ class Http2Connection(H2Protocol, AbstractHandler):
             ours = method is not None and isinstance(method.func, GrpcMethod)  # grpclib's own take small messages
             codec = _codec(headers) if ours else _CODEC
             methods = cast(dict[str, Handler], self._shared.methods)
-            call = request_handler(methods, stream, headers, codec, None, self._dispatch, release_stream)
+            call = request_handler(methods, stream, headers, codec, _DETAILS, self._dispatch, release_stream)
         else:
             kind = next((value for name, value in headers if name == "content-type"), "")
             call = _refuse(stream, *refusal, kind, release_stream)
@@ -227,6 +227,7 @@ class Http2Connection(H2Protocol, AbstractHandler):
 _CODEC = ProtoCodec()
 _LATE_CODEC = LateCodec()
 _JSON_CODEC = JsonCodec()
+_DETAILS = ProtoStatusDetailsCodec()
 _CONFIGURATION = grpclib_private.server_configuration(_WINDOW_BYTES)
 # Latin-1 cannot fail, and headers.py validates: a malformed value costs its call, not the connection.
 _H2 = H2Configuration(

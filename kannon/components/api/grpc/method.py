@@ -45,10 +45,14 @@ class GrpcMethod:
                 outcome.status = Status.OK
             except Refusal as refused:
                 outcome.status = refused.status
+                details = refused.details
                 if not refused.metadata:
-                    raise GRPCError(refused.status, refused.text) from None
+                    raise GRPCError(refused.status, refused.text, details or None) from None
                 await stream.send_trailing_metadata(
-                    status=refused.status, status_message=refused.text, metadata=refused.metadata
+                    status=refused.status,
+                    status_message=refused.text,
+                    status_details=details,
+                    metadata=refused.metadata,
                 )
             except ClientGone as gone:
                 raise cast(StreamTerminatedError, gone.__cause__) from None

@@ -99,7 +99,7 @@ class _Admission:
                 raise Refusal(Status.UNAVAILABLE, "the server is stopping")
             call.caller = await call.rpc.admit(call.metadata)
         except Refusal as refused:
-            raise to_connect(refused) from None
+            raise _refused(refused, ctx) from None
         if call.caller is not None:
             call.connection.authenticated = True
 
@@ -119,7 +119,7 @@ async def _unary(request: Unparsed, ctx: RequestContext[Any, Any]) -> bytes:
     try:
         response = await call.rpc.answer(call.caller, _Incoming(request))
     except Refusal as refused:
-        raise to_connect(refused) from None
+        raise _refused(refused, ctx) from None
     return await to_bytes(response, request.form)
 
 
@@ -129,7 +129,13 @@ async def _server_stream(request: Unparsed, ctx: RequestContext[Any, Any]) -> As
         async for response in call.rpc.answers(call.caller, _Incoming(request)):
             yield await to_bytes(response, request.form)
     except Refusal as refused:
-        raise to_connect(refused) from None
+        raise _refused(refused, ctx) from None
+
+
+def _refused(refused: Refusal, ctx: RequestContext[Any, Any]) -> ConnectError:
+    for name, value in refused.metadata.items():
+        ctx.response_headers[name] = value
+    return to_connect(refused)
 
 
 class _Application(ConnectASGIApplication[None]):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _SECONDS = b"7200"  # for which a browser remembers the answer to a preflight
-_EXPOSED = b"grpc-status, grpc-message, grpc-status-details-bin"
+_EXPOSED = b"grpc-status, grpc-message, grpc-status-details-bin, retry-after"
 
 
 class Cors:

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from connectrpc.code import Code
-from connectrpc.errors import ConnectError
+from connectrpc.errors import ConnectError, ErrorDetail
+from google.protobuf.message import Message
 from grpclib.const import Status
+from protobuf.wkt import Any as AnyMessage
 
 from kannon.components.api.rpc import Refusal
 
@@ -21,7 +23,13 @@ STATUSES: Mapping[Code, Status] = {code: status for status, code in CODES.items(
 
 
 def to_connect(refused: Refusal) -> ConnectError:
-    return ConnectError(CODES[refused.status], refused.text)
+    return ConnectError(CODES[refused.status], refused.text, [_detail(message) for message in refused.details])
+
+
+def _detail(message: Message) -> ErrorDetail:
+    """connectrpc has a protobuf of its own; both know Any."""
+    type_url = f"type.googleapis.com/{message.DESCRIPTOR.full_name}"
+    return ErrorDetail(AnyMessage(type_url=type_url, value=message.SerializeToString()))
 
 
 async def answer_error(
