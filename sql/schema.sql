@@ -362,6 +362,7 @@ CREATE TABLE public.suppressions (
     text text DEFAULT ''::text NOT NULL,
     host text DEFAULT ''::text NOT NULL,
     note text DEFAULT ''::text NOT NULL,
+    tag text DEFAULT ''::text NOT NULL,
     CONSTRAINT suppressions_cause_check CHECK ((cause = ANY (ARRAY['bounced'::text, 'complained'::text, 'manual'::text, 'unsubscribed'::text])))
 );
 CREATE TABLE public.tag_stats (
@@ -557,7 +558,7 @@ ALTER TABLE ONLY public.stats
 ALTER TABLE public.stats
     ADD CONSTRAINT stats_type_check CHECK ((type = ANY (ARRAY['accepted'::text, 'rejected'::text, 'delivered'::text, 'bounced'::text, 'error'::text, 'failed'::text, 'opened'::text, 'clicked'::text, 'complained'::text, 'unsubscribed'::text]))) NOT VALID;
 ALTER TABLE ONLY public.suppressions
-    ADD CONSTRAINT suppressions_pkey PRIMARY KEY (domain, address);
+    ADD CONSTRAINT suppressions_pkey PRIMARY KEY (domain, address, tag);
 ALTER TABLE ONLY public.tag_stats
     ADD CONSTRAINT tag_stats_pkey PRIMARY KEY (domain, tag, hour, type);
 ALTER TABLE ONLY public.templates

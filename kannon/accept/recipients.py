@@ -68,7 +68,7 @@ async def leave_out_suppressed(
         keys.append(address_key(row.email))
         if len(keys) % _PER_YIELD == 0:
             await checkpoint()
-    found = await store.suppressed(domain, set(keys))
+    found = await store.suppressed(domain, request.tag, set(keys))
     suppressed = {key for key in found if not simulated_name(key)}
     if not suppressed:
         return rows

@@ -121,15 +121,15 @@ class AcceptService:
         return result
 
     async def check_recipient(self, tenant: Tenant, email: str) -> RejectReason | None:
-        """The reason for which `accept`, or later the validator, rejects this recipient of a raw message. Raises
-        Unavailable."""
+        """The reason for which `accept`, or later the validator, rejects this recipient of a raw message, whatever
+        its tag, which the message itself has. Raises Unavailable."""
         if check_address(email) is not None or len(email) > MAX_ADDRESS:
             return RejectReason.INVALID_EMAIL
         if name := simulated_name(email):
             return RejectReason.SUPPRESSED if name == "suppressed" else None
         if self._suppression and tenant.suppresses:
             key = address_key(email)
-            if key in await self._shared.suppressed(tenant.domain, {key}):
+            if key in await self._shared.suppressed(tenant.domain, "", {key}):
                 return RejectReason.SUPPRESSED
         return None
 

@@ -10,7 +10,7 @@ from kannon.accept.coalescer import Coalescer
 from kannon.db.batches import NewBatch, insert_batch, insert_batches
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
-from kannon.db.suppressions import find_suppressed
+from kannon.db.suppressions import DomainTag, find_suppressed
 from kannon.db.templates import StoredTemplate, find_template_bytes
 from kannon.mail.send_request import SendResult
 
@@ -24,8 +24,8 @@ class Store(Protocol):
     async def template(self, template_id: str, domain: str) -> StoredTemplate | None:
         """The domain's template of that id, None where the domain has none."""
 
-    async def suppressed(self, domain: str, keys: Collection[str]) -> Collection[str]:
-        """Those of `keys` (compared forms of addresses) that the domain suppresses."""
+    async def suppressed(self, domain: str, tag: str, keys: Collection[str]) -> Collection[str]:
+        """Those of `keys` (compared forms of addresses) that the domain suppresses for mail of this tag."""
 
     async def insert(self, new: NewBatch, size: int) -> SendResult:
         """All of it, committed with the transaction that the store belongs to. `size`: the request's bytes."""
@@ -41,8 +41,8 @@ class OwnStore:
         found = await find_template_bytes(self._connection, [(template_id, domain)])
         return found.get((template_id, domain))
 
-    async def suppressed(self, domain: str, keys: Collection[str]) -> Collection[str]:
-        return (await find_suppressed(self._connection, {domain: keys}))[domain]
+    async def suppressed(self, domain: str, tag: str, keys: Collection[str]) -> Collection[str]:
+        return (await find_suppressed(self._connection, {(domain, tag): keys}))[domain, tag]
 
     async def insert(self, new: NewBatch, size: int) -> SendResult:
         return _result(new, await insert_batch(self._connection, new))
@@ -63,8 +63,8 @@ class SharedStore:
     async def template(self, template_id: str, domain: str) -> StoredTemplate | None:
         return await self._templates.call((template_id, domain))
 
-    async def suppressed(self, domain: str, keys: Collection[str]) -> Collection[str]:
-        return await self._suppressions.call((domain, keys))
+    async def suppressed(self, domain: str, tag: str, keys: Collection[str]) -> Collection[str]:
+        return await self._suppressions.call(((domain, tag), keys))
 
     async def insert(self, new: NewBatch, size: int) -> SendResult:
         return await self._inserts.call(new, size)
@@ -74,13 +74,13 @@ class SharedStore:
             found = await find_template_bytes(connection, set(wanted))
         return [found.get(each) for each in wanted]
 
-    async def _find_suppressed(self, wanted: Sequence[tuple[str, Collection[str]]]) -> list[Collection[str]]:
-        keys: dict[str, set[str]] = {}
-        for domain, addresses in wanted:
-            keys.setdefault(domain, set()).update(addresses)
+    async def _find_suppressed(self, wanted: Sequence[tuple[DomainTag, Collection[str]]]) -> list[Collection[str]]:
+        keys: dict[DomainTag, set[str]] = {}
+        for pair, addresses in wanted:
+            keys.setdefault(pair, set()).update(addresses)
         async with self._db.acquire() as connection:
             found = await find_suppressed(connection, keys)
-        return [found[domain] for domain, _ in wanted]
+        return [found[pair] for pair, _ in wanted]
 
     @repeat_on_conflict
     async def _insert_batches(self, batches: Sequence[NewBatch]) -> list[SendResult]:

@@ -287,24 +287,37 @@ class OperationCalls(Calls):
     # Suppressions
 
     async def list_suppressions(
-        self, domain: str, *, cause: str = "", after: str = "", take: int = 1000
+        self,
+        domain: str,
+        *,
+        cause: str = "",
+        tag: str = "",
+        after: str = "",
+        after_tag: str | None = None,
+        take: int = 1000,
     ) -> suppressions.ListSuppressionsResponse:
-        """In alphabetical order, only addresses after `after`."""
-        request = suppressions.ListSuppressionsRequest(domain=domain, cause=cause, after=after, take=take)
+        """In the order of addresses and tags: after all entries of `after`, or after the one of `after_tag`.
+        `cause` and `tag` empty: any."""
+        request = suppressions.ListSuppressionsRequest(
+            domain=domain, cause=cause, tag=tag, after=after, after_tag=after_tag, take=take
+        )
         return await self._rpc(self._suppressions.ListSuppressions, request)
 
-    async def find_suppression(self, domain: str, email: str) -> suppressions.Suppression:
-        request = suppressions.GetSuppressionRequest(domain=domain, email=email)
-        return (await self._rpc(self._suppressions.GetSuppression, request)).suppression
+    async def find_suppressions(
+        self, domain: str, email: str, tag: str | None = None
+    ) -> suppressions.GetSuppressionResponse:
+        """The entries of one address; `tag` None: of any tag, empty: the one for all mail."""
+        request = suppressions.GetSuppressionRequest(domain=domain, email=email, tag=tag)
+        return await self._rpc(self._suppressions.GetSuppression, request)
 
     async def add_suppressions(self, domain: str, entries: Sequence[suppressions.Suppression]) -> int:
         """Returns the number of new or changed entries. At most 10,000 in one call, which may be repeated."""
         request = suppressions.AddSuppressionsRequest(domain=domain, suppressions=entries)
         return (await self._rpc(self._suppressions.AddSuppressions, request)).count
 
-    async def remove_suppressions(self, domain: str, emails: Sequence[str]) -> list[str]:
-        """Returns the addresses that were removed."""
-        request = suppressions.RemoveSuppressionsRequest(domain=domain, emails=emails)
+    async def remove_suppressions(self, domain: str, emails: Sequence[str], tag: str | None = None) -> list[str]:
+        """Returns the addresses that were removed. `tag` None: all their entries, empty: those for all mail."""
+        request = suppressions.RemoveSuppressionsRequest(domain=domain, emails=emails, tag=tag)
         return list((await self._rpc(self._suppressions.RemoveSuppressions, request)).removed)
 
     async def suppression_enabled(self, domain: str) -> bool:

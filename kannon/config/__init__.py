@@ -5,6 +5,7 @@ load.py        reads `kannon.toml`, KANNON_… variables and secret files, and r
 model.py       `Config`: a section for each table, with its defaults
 values.py      the kinds of values, how each is parsed, checked and printed
 tls_files.py   checks that the TLS files can be loaded
+warnings.py    what works, but not as the operator may expect
 
 All problems are reported at once, each with its key (ConfigError, exit code 78). No other module reads the environment.
 """
@@ -35,9 +36,9 @@ from kannon.config.model import (
     Suppression,
     Tracking,
 )
-from kannon.config.secret_files import find_exposed_secrets
 from kannon.config.tls_files import check_tls_files
 from kannon.config.values import parse_duration, parse_size, reserve_bytes, show_duration, show_size, split_listen
+from kannon.config.warnings import find_warnings
 
 __all__ = [
     "COMPONENTS",
@@ -65,7 +66,7 @@ __all__ = [
     "Tracking",
     "check_tls_files",
     "find_config",
-    "find_exposed_secrets",
+    "find_warnings",
     "load_config",
     "parse_duration",
     "parse_size",

@@ -5,6 +5,7 @@ of bounces and complaints, with their events.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,34 +18,56 @@ if TYPE_CHECKING:
     from kannon.db.pool import Connection
 
 
-async def find_suppressed(connection: "Connection", wanted: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
-    """`wanted`: the keys (compared forms) of each domain. Out: those that are suppressed now, none where the domain has
-    switched suppression off. One query, however many."""
-    found: dict[str, set[str]] = {domain: set() for domain in wanted}
+DomainTag = tuple[str, str]
+"""A domain and the tag of a send, which may be empty."""
+
+
+async def find_suppressed(
+    connection: "Connection", wanted: Mapping[DomainTag, Collection[str]]
+) -> dict[DomainTag, frozenset[str]]:
+    """`wanted`: the keys (compared forms) of each domain and tag. Out: those that are suppressed now, none where the
+    domain has switched suppression off. One query, however many."""
+    found: dict[DomainTag, set[str]] = {pair: set() for pair in wanted}
     rows = queries.find_suppressed(
         connection,
-        domains=[domain for domain, keys in wanted.items() for _ in keys],
+        domains=[domain for (domain, _), keys in wanted.items() for _ in keys],
+        tags=[tag for (_, tag), keys in wanted.items() for _ in keys],
         addresses=[key for keys in wanted.values() for key in keys],
     )
     async for row in rows:
-        found[row["domain"]].add(row["address"])
-    return {domain: frozenset(keys) for domain, keys in found.items()}
+        found[row["domain"], row["tag"]].add(row["address"])
+    return {pair: frozenset(keys) for pair, keys in found.items()}
 
 
-async def find_suppression(db: Database, domain: str, email: str) -> Suppression | None:
+async def find_suppressions(db: Database, domain: str, email: str, tag: str | None = None) -> list[Suppression]:
+    """Those of one address, the one of all mail first. `tag` None: of any tag."""
     async with db.acquire() as connection:
-        row = await queries.find_suppression(connection, domain=domain, address=address_key(email))
-    return None if row is None else _suppression(row)
+        rows = queries.find_suppressions(connection, domain=domain, address=address_key(email), tag=tag)
+        return [_suppression(row) async for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Behind it a page begins: behind all entries of the address, or behind the one of this tag."""
+
+    email: str = ""
+    tag: str | None = None
 
 
 async def list_suppressions(
-    db: Database, domain: str, *, cause: Cause | None, after: str, take: int
+    db: Database, domain: str, *, cause: Cause | None, after: Place, take: int, tag: str = ""
 ) -> tuple[list[Suppression], int]:
-    """A page in the order of the addresses, behind the address `after`, and the total."""
+    """A page in the order of the addresses and tags, and the total. `tag` empty: of any tag."""
     async with db.acquire() as connection:
-        total: int = await queries.count_suppressions(connection, domain=domain, cause=cause or "")
+        total: int = await queries.count_suppressions(connection, domain=domain, cause=cause or "", tag=tag)
         rows = queries.list_suppressions(
-            connection, domain=domain, cause=cause or "", after=address_key(after), take=take
+            connection,
+            domain=domain,
+            cause=cause or "",
+            tag=tag,
+            after=address_key(after.email),
+            after_tag=after.tag,
+            take=take,
         )
         return [_suppression(row) async for row in rows], total
 
@@ -58,6 +81,7 @@ async def insert_suppressions(db: Database, domain: str, entries: Sequence[Suppr
             connection,
             domain=domain,
             addresses=[address_key(e.email) for e in entries],
+            tags=[e.tag for e in entries],
             emails=[e.email for e in entries],
             causes=[e.cause.value for e in entries],
             sinces=[e.since for e in entries],
@@ -68,11 +92,13 @@ async def insert_suppressions(db: Database, domain: str, entries: Sequence[Suppr
 
 
 @repeat_on_conflict
-async def delete_suppressions(db: Database, domain: str, emails: Collection[str]) -> list[str]:
-    """The removed addresses, as they were written."""
+async def delete_suppressions(db: Database, domain: str, emails: Collection[str], tag: str | None = None) -> list[str]:
+    """The removed addresses, each once, as they were written. `tag` None: all their entries; empty: the ones of all
+    mail."""
     async with db.acquire() as connection:
-        rows = queries.delete_suppressions(connection, domain=domain, addresses=[address_key(e) for e in emails])
-        return [row["email"] async for row in rows]
+        keys = [address_key(e) for e in emails]
+        rows = queries.delete_suppressions(connection, domain=domain, addresses=keys, tag=tag)
+        return list({row["address"]: row["email"] async for row in rows}.values())
 
 
 @repeat_on_conflict

@@ -32,7 +32,9 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """One address of one domain. `email` is as it was written; `expires_at` None is never.
+    """One address of one domain. `email` is as it was written; `expires_at` None is never; with a `tag` the domain
+    still sends its other mail. An event has no tag before it is stored: kannon.db.stats_write adds that of
+    an unsubscribe.
 
     The other fields describe the cause: the event (`event_id` empty: an operator, see `note`), its delivery, and the
     reply of the remote server.
@@ -43,6 +45,7 @@ class Suppression:
     cause: Cause
     since: datetime
     expires_at: datetime | None = None
+    tag: str = ""
     event_id: str = ""
     message_id: str = ""
     delivery_id: int = 0

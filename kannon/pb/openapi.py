@@ -2172,7 +2172,7 @@ DOCUMENT = r"""{
      "kannon.admin.v1.Suppressions"
     ],
     "summary": "ListSuppressions",
-    "description": "In the order of the addresses; read page after page for an export.",
+    "description": "In the order of the addresses, and of the tags of each; read page after page for an export.",
     "security": [
      {
       "adminToken": []
@@ -4043,7 +4043,7 @@ DOCUMENT = r"""{
       "items": {
        "$ref": "#/components/schemas/kannon.admin.v1.Suppression"
       },
-      "description": "email, cause, since, expires_at and note"
+      "description": "email, tag, cause, since, expires_at and note"
      }
     },
     "additionalProperties": false
@@ -5182,6 +5182,10 @@ DOCUMENT = r"""{
      },
      "email": {
       "type": "string"
+     },
+     "tag": {
+      "type": "string",
+      "description": "not set: of any tag; empty: the one for all mail"
      }
     },
     "additionalProperties": false
@@ -5190,7 +5194,15 @@ DOCUMENT = r"""{
     "type": "object",
     "properties": {
      "suppression": {
-      "$ref": "#/components/schemas/kannon.admin.v1.Suppression"
+      "$ref": "#/components/schemas/kannon.admin.v1.Suppression",
+      "description": "the one for all mail, if there is one"
+     },
+     "others": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Suppression"
+      },
+      "description": "further ones of the address, each for a tag"
      }
     },
     "additionalProperties": false
@@ -5820,6 +5832,14 @@ DOCUMENT = r"""{
       "type": "integer",
       "minimum": 0,
       "maximum": 4294967295
+     },
+     "afterTag": {
+      "type": "string",
+      "description": "its tag; not set: behind all entries of that address"
+     },
+     "tag": {
+      "type": "string",
+      "description": "only entries with this tag; empty: any"
      }
     },
     "additionalProperties": false
@@ -6028,6 +6048,10 @@ DOCUMENT = r"""{
       "items": {
        "type": "string"
       }
+     },
+     "tag": {
+      "type": "string",
+      "description": "not set: all entries of these addresses; empty: those for all mail"
      }
     },
     "additionalProperties": false
@@ -6040,7 +6064,7 @@ DOCUMENT = r"""{
       "items": {
        "type": "string"
       },
-      "description": "as they were written"
+      "description": "each address once, as it was written"
      }
     },
     "additionalProperties": false
@@ -6433,6 +6457,10 @@ DOCUMENT = r"""{
      },
      "host": {
       "type": "string"
+     },
+     "tag": {
+      "type": "string",
+      "description": "only mail with this tag; empty: all mail of the domain"
      }
     },
     "additionalProperties": false

@@ -15,6 +15,7 @@ from kannon.wire.times import optional_time
 def to_suppression(suppression: Suppression) -> pb.Suppression:
     return pb.Suppression(
         email=suppression.email,
+        tag=suppression.tag,
         cause=suppression.cause.value,
         since=timestamp(suppression.since),
         expires_at=None if suppression.expires_at is None else timestamp(suppression.expires_at),
@@ -34,6 +35,7 @@ def from_suppression(message: pb.Suppression, domain: str, now: datetime) -> Sup
     return Suppression(
         domain=domain,
         email=message.email.strip(),
+        tag=message.tag,
         cause=from_cause(message.cause) or Cause.MANUAL,
         since=optional_time(message, "since") or now,
         expires_at=optional_time(message, "expires_at"),

@@ -15,7 +15,7 @@ SELECT set_config('idle_in_transaction_session_timeout', '10s', true), pg_adviso
 -- Positions follow the events' times within a page.
 -- `labelled`: the tags and metadata of the page's batches; an index of those alone makes it cheap where there are none.
 -- Of anonymous opens and clicks (tracking_mode 2) only the id is stored. A new event that calls for it suppresses its
--- address in the same transaction, so a redelivery does not restore an entry that an operator has removed. One that needs
+-- address in the same transaction, an unsubscribe only for mail with the same tag, so a redelivery does not restore an entry that an operator has removed. One that needs
 -- a second bounce is noted in first_bounces, and suppresses where an earlier page noted another delivery, :second_after
 -- to :first_kept before it; a delivery in between ends the note.
 -- Each new event is queued for the webhook endpoints of its domain that want its type, and so is each suppression; a batch
@@ -74,7 +74,8 @@ WITH labelled AS MATERIALIZED (
     ON CONFLICT (domain, tag, hour, type) DO UPDATE
     SET count = a.count + excluded.count, anonymous = a.anonymous + excluded.anonymous
 ), hard AS (
-    SELECT p.*, n.address, n.expires_at, n.needs_second
+    SELECT p.*, n.address, n.expires_at, n.needs_second,
+           CASE WHEN p.type = 'unsubscribed' THEN p.tag ELSE '' END AS suppressed_tag
     FROM unnest(:suppress_event_ids::text[], :suppress_addresses::text[], :suppress_expiries::timestamptz[],
                 :suppress_needs_second::boolean[]) AS n(event_id, address, expires_at, needs_second)
     JOIN kept USING (event_id) JOIN page p USING (event_id) JOIN domains d ON d.domain = p.domain
@@ -89,18 +90,18 @@ WITH labelled AS MATERIALIZED (
     ON CONFLICT (domain, address) DO UPDATE SET at = excluded.at, delivery_id = excluded.delivery_id
     WHERE excluded.at > f.at + :first_kept::interval
 ), suppressed AS (
-    INSERT INTO suppressions AS s (domain, address, email, cause, since, expires_at, event_id, message_id, delivery_id,
-                                   code, enhanced_status, text, host)
-    SELECT DISTINCT ON (domain, address)
-           domain, address, email, type, at, coalesce(expires_at, 'infinity'), event_id, message_id,
+    INSERT INTO suppressions AS s (domain, address, tag, email, cause, since, expires_at, event_id, message_id,
+                                   delivery_id, code, enhanced_status, text, host)
+    SELECT DISTINCT ON (domain, address, suppressed_tag)
+           domain, address, suppressed_tag, email, type, at, coalesce(expires_at, 'infinity'), event_id, message_id,
            delivery_id, code, enhanced_status, text, host
     FROM hard h
     WHERE NOT needs_second
        OR EXISTS (SELECT FROM first_bounces f
                   WHERE f.domain = h.domain AND f.address = h.address AND f.delivery_id <> h.delivery_id
                     AND h.at BETWEEN f.at + :second_after::interval AND f.at + :first_kept::interval)
-    ORDER BY domain, address, type = 'complained' DESC, expires_at DESC NULLS FIRST
-    ON CONFLICT (domain, address) DO UPDATE
+    ORDER BY domain, address, suppressed_tag, type = 'complained' DESC, expires_at DESC NULLS FIRST
+    ON CONFLICT (domain, address, tag) DO UPDATE
     SET email = excluded.email, cause = excluded.cause, since = excluded.since, note = '',
         expires_at = greatest(s.expires_at, excluded.expires_at), event_id = excluded.event_id,
         message_id = excluded.message_id, delivery_id = excluded.delivery_id, code = excluded.code,

@@ -34,7 +34,7 @@ SELECT message_id, domain, tag, at, delivered, bounced, failed, rejected + rejec
 
 -- name: lease_record_checks
 -- The domains that are due for their check, which other processes leave alone for :lease. A new domain is checked after
--- :first, when its records should be there.
+-- :first. `new`: no check has counted yet, and the domain is younger than :new_for.
 WITH new AS (
     INSERT INTO record_checks (domain, check_at) SELECT domain, now() + :first::interval FROM domains
     WHERE domain NOT IN (SELECT domain FROM record_checks) ON CONFLICT DO NOTHING
@@ -42,7 +42,11 @@ WITH new AS (
 UPDATE record_checks SET check_at = now() + :lease::interval
 WHERE domain = ANY(ARRAY(SELECT domain FROM record_checks WHERE check_at <= now() ORDER BY check_at LIMIT :page
                          FOR UPDATE SKIP LOCKED))
-RETURNING domain, broken;
+RETURNING domain, broken, checked_at IS NULL AND (
+    SELECT d.created_at > now() - :new_for::interval FROM domains d WHERE d.domain = record_checks.domain) AS new;
+
+-- name: retry_record_check!
+UPDATE record_checks SET check_at = now() + :next::interval WHERE domain = :domain;
 
 -- name: update_record_check!
 UPDATE record_checks SET checked_at = now(), check_at = now() + :next::interval, broken = :broken::text[]

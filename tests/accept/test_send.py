@@ -9,7 +9,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpclib.const import Status
 
 from kannon.db.pool import Database
+from kannon.db.suppressions import insert_suppressions
 from kannon.mail.send_request import Limits
+from kannon.mail.suppression import Cause, Suppression
 from kannon.pb.admin.apiv1.adminapiv1_pb2 import CreateTemplateReq, SetTrackingPolicyReq
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import Attachment, SendTemplateReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Headers, OneClickUnsubscribe, Recipient, Sender
@@ -393,6 +395,19 @@ async def test_a_send_succeeds_although_the_validator_cannot_be_notified(db: Dat
         key = await tenant(api)
         answer = await api.mailer.SendHTML(a_send(), metadata=key)
     assert answer.accepted_count == 1
+
+
+async def test_a_suppression_by_tag_is_about_sends_with_that_tag(db: Database) -> None:
+    async with running_api(db) as api:
+        key = await tenant(api)
+        [recipient, *_] = a_send().recipients
+        entry = Suppression("example.com", recipient.email, Cause.UNSUBSCRIBED, datetime.now(UTC), tag="news")
+        await insert_suppressions(db, "example.com", [entry])
+        counts = {}
+        for tag in ("news", "receipts", ""):
+            sent = await api.mailer.SendHTML(a_send(tag=tag), metadata=key)
+            counts[tag] = [(each.email, each.reason) for each in sent.rejected_recipients]
+    assert counts == {"news": [(recipient.email, "suppressed")], "receipts": [], "": []}
 
 
 async def test_kannons_own_unsubscribe_link_needs_no_url_and_no_earlier_suppression(db: Database) -> None:

@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from kannon.cli import app
-from kannon.config import Config, find_exposed_secrets, load_config
+from kannon.config import Config, load_config
+from kannon.config.secret_files import find_exposed_secrets
 from kannon.errors import ConfigError
 
 

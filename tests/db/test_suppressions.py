@@ -9,11 +9,12 @@ import pytest
 from kannon.db.pool import Database
 from kannon.db.stats_write import ensure_partitions, insert_events, week_of
 from kannon.db.suppressions import (
+    Place,
     delete_expired_suppressions,
     delete_forgotten_bounces,
     delete_suppressions,
     find_suppressed,
-    find_suppression,
+    find_suppressions,
     insert_suppressions,
     list_suppressions,
     update_suppression_enabled,
@@ -60,14 +61,14 @@ async def store(db: Database, events: Sequence[Event], rule: SuppressionRule = R
     return stored.suppressed
 
 
-async def suppressed(db: Database, *emails: str) -> set[str]:
+async def suppressed(db: Database, *emails: str, tag: str = "") -> set[str]:
     async with db.acquire() as connection:
-        found = await find_suppressed(connection, {DOMAIN: [address_key(e) for e in emails]})
-    return set(found[DOMAIN])
+        found = await find_suppressed(connection, {(DOMAIN, tag): [address_key(e) for e in emails]})
+    return set(found[DOMAIN, tag])
 
 
 async def live(db: Database, cause: Cause | None = None) -> list[tuple[str, str]]:
-    page, total = await list_suppressions(db, DOMAIN, cause=cause, after="", take=100)
+    page, total = await list_suppressions(db, DOMAIN, cause=cause, after=Place(), take=100)
     assert total == len(page)
     return [(s.email, s.cause.value) for s in page]
 
@@ -78,8 +79,7 @@ async def test_a_dead_bounce_and_a_complaint_suppress_their_address_with_their_e
     assert await counters(db) == {"bounced": 2, "complained": 1}
     assert await live(db) == [("ann@example.org", "complained"), ("Bob@Example.org", "bounced")]
     assert await suppressed(db, "BOB@example.org", "full@example.org", "eve@example.org") == {"bob@example.org"}
-    found = await find_suppression(db, DOMAIN, "bob@EXAMPLE.org")
-    assert found == RULE.apply(page[0])
+    assert await find_suppressions(db, DOMAIN, "bob@EXAMPLE.org") == [RULE.apply(page[0])]
 
 
 async def test_a_redelivery_brings_nothing_back_that_was_removed(db: Database) -> None:
@@ -116,8 +116,9 @@ async def test_other_domains_are_not_concerned(db: Database) -> None:
     await store(db, [replace(bounce(1), domain="other.example"), replace(bounce(2), domain="gone.example")])
     assert await suppressed(db, "bob@example.org") == set()
     async with db.acquire() as connection:
-        both = {DOMAIN: ["bob@example.org"], "other.example": ["bob@example.org", "ann@example.org"]}
-        assert await find_suppressed(connection, both) == {DOMAIN: set(), "other.example": {"bob@example.org"}}
+        both = {(DOMAIN, ""): ["bob@example.org"], ("other.example", "x"): ["bob@example.org", "ann@example.org"]}
+        found = await find_suppressed(connection, both)
+    assert found == {(DOMAIN, ""): set(), ("other.example", "x"): {"bob@example.org"}}
 
 
 async def test_expired_entries_have_no_effect_and_are_deleted(db: Database) -> None:
@@ -125,7 +126,7 @@ async def test_expired_entries_have_no_effect_and_are_deleted(db: Database) -> N
     assert await store(db, [bounce(1)], soon) == {"1.1.bounced"}  # AT is long past
     assert await suppressed(db, "bob@example.org") == set()
     assert await live(db) == []
-    assert await find_suppression(db, DOMAIN, "bob@example.org") is None
+    assert await find_suppressions(db, DOMAIN, "bob@example.org") == []
     # One that lasts takes the place of one that is over.
     assert await store(db, [bounce(2)]) == {"2.1.bounced"}
     assert await live(db) == [("bob@example.org", "bounced")]
@@ -146,8 +147,7 @@ async def test_a_missing_domain_suppresses_once_it_is_missing_for_three_days(db:
     assert await live(db) == []
     assert await store(db, [missing(3, 3)]) == {"3.1.bounced"}
     assert await live(db) == [("bob@gone.example", "bounced")]
-    found = await find_suppression(db, DOMAIN, "bob@gone.example")
-    assert found == RULE.apply(missing(3, 3))
+    assert await find_suppressions(db, DOMAIN, "bob@gone.example") == [RULE.apply(missing(3, 3))]
 
 
 async def test_a_second_event_of_the_same_delivery_is_no_second_bounce(db: Database) -> None:
@@ -216,8 +216,7 @@ async def test_an_import_may_be_repeated_and_never_weakens(db: Database) -> None
     assert await live(db) == [("ANN@example.org", "manual"), ("bob@example.org", "complained")]
     assert await insert_suppressions(db, DOMAIN, [entry("ann@example.org", None, Cause.BOUNCED)]) == 1
     assert await live(db, Cause.BOUNCED) == [("ann@example.org", "bounced")]
-    found = await find_suppression(db, DOMAIN, "ann@example.org")
-    assert found is not None
+    found = (await find_suppressions(db, DOMAIN, "ann@example.org"))[0]
     assert (found.expires_at, found.note) == (None, "asked for it")
 
 
@@ -226,11 +225,74 @@ async def test_pages_follow_one_another(db: Database) -> None:
     await insert_suppressions(
         db, DOMAIN, [Suppression(DOMAIN, email.upper(), Cause.MANUAL, AT) for email in reversed(emails)]
     )
-    seen: list[str] = []
+    await insert_suppressions(db, DOMAIN, [Suppression(DOMAIN, emails[9], Cause.MANUAL, AT, tag=t) for t in "bca"])
+    seen: list[Suppression] = []
+    place = Place()
     while True:
-        page, total = await list_suppressions(db, DOMAIN, cause=None, after=seen[-1] if seen else "", take=10)
-        assert total == 25
+        page, total = await list_suppressions(db, DOMAIN, cause=None, after=place, take=10)
+        assert total == 28
         if not page:
             break
-        seen += [s.email for s in page]
-    assert [email.lower() for email in seen] == emails
+        seen += page
+        place = Place(page[-1].email, page[-1].tag)
+    assert [s.email.lower() for s in seen if not s.tag] == emails
+    assert [s.tag for s in seen[9:13]] == ["", "a", "b", "c"]
+    behind, _ = await list_suppressions(db, DOMAIN, cause=None, after=Place(emails[9]), take=1)
+    assert behind[0].email.lower() == emails[10]
+    tagged, total = await list_suppressions(db, DOMAIN, cause=None, after=Place(), take=10, tag="b")
+    assert ([s.tag for s in tagged], total) == (["b"], 1)
+
+
+async def insert_message(db: Database, number: int, tag: str) -> None:
+    async with db.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO messages (message_id, domain, subject, sender_email, scheduled_at, accepted_count,"
+            " rejected_count, tag) VALUES ($1, $2, '', $2, $3, 1, 0, $4)",
+            f"msg_{number}@{DOMAIN}",
+            DOMAIN,
+            AT,
+            tag,
+        )
+
+
+def unsubscribe(number: int, email: str = "bob@example.org") -> Event:
+    event = replace(bounce(number, email), event_id=f"{number}.9.unsubscribed", message_id=f"msg_{number}@{DOMAIN}")
+    return replace(event, type=EventType.UNSUBSCRIBED, permanent=False, code=0, enhanced_status="", text="", host="")
+
+
+async def test_an_unsubscribe_is_about_mail_with_the_same_tag(db: Database) -> None:
+    for number, tag in ((1, "news"), (2, "offers"), (3, "")):
+        await insert_message(db, number, tag)
+    page = [unsubscribe(1), unsubscribe(2), replace(unsubscribe(1, "Bob@example.org"), event_id="1.10.unsubscribed")]
+    assert len(await store(db, page)) == 2
+    assert await suppressed(db, "bob@example.org", tag="news") == {"bob@example.org"}
+    assert await suppressed(db, "bob@example.org", tag="receipts") == set()
+    assert await suppressed(db, "bob@example.org") == set()
+    assert [(s.tag, s.cause) for s in await find_suppressions(db, DOMAIN, "BOB@example.org")] == [
+        ("news", Cause.UNSUBSCRIBED),
+        ("offers", Cause.UNSUBSCRIBED),
+    ]
+    assert await store(db, page) == frozenset()
+    # An untagged mail, and one whose batch is no longer stored, are about everything; so is a bounce of tagged mail.
+    assert await store(db, [unsubscribe(3), unsubscribe(4, "ann@example.org")]) == {
+        "3.9.unsubscribed",
+        "4.9.unsubscribed",
+    }
+    assert await suppressed(db, "bob@example.org", "ann@example.org", tag="receipts") == {
+        "bob@example.org",
+        "ann@example.org",
+    }
+    await store(db, [replace(bounce(1, "eve@example.org"), message_id=f"msg_1@{DOMAIN}")])
+    assert await suppressed(db, "eve@example.org") == {"eve@example.org"}
+
+
+async def test_entries_are_removed_by_tag_or_all_at_once(db: Database) -> None:
+    entries = [Suppression(DOMAIN, "bob@example.org", Cause.MANUAL, AT, tag=tag) for tag in ("", "news", "offers")]
+    assert await insert_suppressions(db, DOMAIN, entries) == 3
+    assert await delete_suppressions(db, DOMAIN, ["bob@example.org"], "news") == ["bob@example.org"]
+    assert [s.tag for s in await find_suppressions(db, DOMAIN, "bob@example.org")] == ["", "offers"]
+    assert await delete_suppressions(db, DOMAIN, ["bob@example.org"], "") == ["bob@example.org"]
+    assert await suppressed(db, "bob@example.org") == set()
+    assert await insert_suppressions(db, DOMAIN, entries) == 2
+    assert await delete_suppressions(db, DOMAIN, ["bob@example.org"]) == ["bob@example.org"]
+    assert await find_suppressions(db, DOMAIN, "bob@example.org") == []

@@ -1,6 +1,7 @@
 """`kannon suppressions`: lists, adds and removes suppressed addresses, and imports and exports them as CSV."""
 
 import csv
+import shlex
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from kannon.cli.output import Output, Total
 from kannon.cli.table import prose
 from kannon.cli.timeparse import parse_time
 from kannon.errors import InvalidArgument, OperatorError
+from kannon.mail.labels import check_tag
 from kannon.mail.send_request import MAX_ADDRESS
 from kannon.pb.admin.v1.suppressions_pb2 import Suppression
 from kannon.wire.suppressions import from_cause
@@ -26,7 +28,19 @@ app = typer.Typer(help="Addresses to which a domain sends no mail.", no_args_is_
 
 _PAGE = 1000
 _MAX_NOTE = 500  # the server's limit
-_COLUMNS = ["email", "cause", "since", "expires_at", "note", "code", "enhanced_status", "text", "host", "message_id"]
+_COLUMNS = [
+    "email",
+    "cause",
+    "since",
+    "expires_at",
+    "note",
+    "tag",
+    "code",
+    "enhanced_status",
+    "text",
+    "host",
+    "message_id",
+]
 
 Domain = Annotated[str, typer.Argument(metavar="DOMAIN", show_default=False, autocompletion=complete_domain)]
 Email = Annotated[str, typer.Argument(metavar="ADDRESS", show_default=False)]
@@ -47,19 +61,31 @@ async def list_(
     session: Session,
     domain: Domain,
     cause: Annotated[CauseName | None, typer.Option(help="Only this cause.", show_default=False)] = None,
+    tag: Annotated[str, typer.Option(help="Only entries for mail with this tag.")] = "",
     after: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Only addresses after this one in the order of the list.")
     ] = "",
+    after_tag: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TAG", help="With --after: also entries of that address after this tag.", show_default=False
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, max=1000, help="At most this many.")] = 100,
 ) -> None:
     """List a domain's suppressed addresses in alphabetical order."""
-    response = await session.admin.list_suppressions(domain, cause=cause or "", after=after, take=limit)
+    response = await session.admin.list_suppressions(
+        domain, cause=cause or "", tag=tag, after=after, after_tag=after_tag, take=limit
+    )
     output = session.output
-    rows = [[s.email, s.cause, output.time(s.since), _until(output, s), _reason(s)] for s in response.suppressions]
-    columns = ["address", "cause", "since", "until", prose("reason")]
+    rows = [
+        [s.email, s.tag, s.cause, output.time(s.since), _until(output, s), _reason(s)] for s in response.suppressions
+    ]
+    columns = ["address", "tag", "cause", "since", "until", prose("reason")]
     output.table(columns, rows, response, Total("suppressed address", "suppressed addresses", response.total))
     if rows and response.total > len(rows):
-        output.next(f"kannon suppressions list {domain} --after {rows[-1][0]}")
+        last = f" --after-tag {shlex.quote(rows[-1][1])}" if rows[-1][1] else ""
+        output.next(f"kannon suppressions list {domain} --after {rows[-1][0]}{last}")
     elif rows:
         output.next(f"kannon suppressions show {domain} {rows[0][0]}")
 
@@ -67,16 +93,21 @@ async def list_(
 @client_command(app, "show")
 async def show(session: Session, domain: Domain, email: Email) -> None:
     """Show why an address is suppressed. Exits 1 if it is not."""
-    found = await session.admin.find_suppression(domain, email)
-    rows = [
-        ("address", found.email),
-        ("cause", found.cause),
-        ("since", session.output.time(found.since)),
-        ("until", _until(session.output, found)),
-    ]
-    if found.event_id:
-        rows += [("delivery", str(found.delivery_id)), ("message", found.message_id), ("host", found.host)]
-    session.output.pairs([*rows, ("reason", _reason(found))], found)
+    response = await session.admin.find_suppressions(domain, email)
+    found = response.suppression
+    rows: list[tuple[str, str]] = []
+    for each in (found, *response.others):
+        rows += [
+            ("address", each.email),
+            ("mail", f"tagged {each.tag}" if each.tag else "all"),
+            ("cause", each.cause),
+            ("since", session.output.time(each.since)),
+            ("until", _until(session.output, each)),
+        ]
+        if each.event_id:
+            rows += [("delivery", str(each.delivery_id)), ("message", each.message_id), ("host", each.host)]
+        rows.append(("reason", _reason(each)))
+    session.output.pairs(rows, response)
     if found.event_id:
         session.output.next(f"kannon queue why {found.delivery_id}")
     session.output.next(f"kannon suppressions remove {domain} {found.email}")
@@ -89,19 +120,28 @@ async def add(
     emails: Emails,
     note: Annotated[str, typer.Option(help="The reason, for people.")] = "",
     expires: Annotated[str, typer.Option(help='When it expires: "90d" from now, or an ISO time. Default: never.')] = "",
+    tag: Annotated[str, typer.Option(help="Only for mail with this tag. Default: for all mail.")] = "",
 ) -> None:
     """Suppress addresses."""
     until = parse_time(expires, datetime.now(UTC), "--expires", ahead=True) if expires else None
-    entries = [Suppression(email=email, note=note, expires_at=_timestamp(until)) for email in emails]
+    entries = [Suppression(email=email, tag=tag, note=note, expires_at=_timestamp(until)) for email in emails]
     count = await session.admin.add_suppressions(domain, entries)
     session.output.lines(f"{count} added", {"count": count})
     session.output.next(f"kannon suppressions list {domain}")
 
 
 @client_command(app, "remove")
-async def remove(session: Session, domain: Domain, emails: Emails) -> None:
+async def remove(
+    session: Session,
+    domain: Domain,
+    emails: Emails,
+    tag: Annotated[
+        str | None,
+        typer.Option(help='Only the entry for this tag; "" is the one for all mail. Default: all.', show_default=False),
+    ] = None,
+) -> None:
     """Remove addresses from the list. Exits 1 if one was not suppressed."""
-    removed = await session.admin.remove_suppressions(domain, emails)
+    removed = await session.admin.remove_suppressions(domain, emails, tag)
     session.output.lines("\n".join(f"{email} is removed" for email in removed), {"removed": removed})
     session.output.next(f"kannon suppressions list {domain}")
     if len(removed) < len({email.strip().lower() for email in emails}):
@@ -154,11 +194,13 @@ async def policy(
 
 
 async def _all(session: Session, domain: str) -> AsyncIterator[Suppression]:
-    after = ""
-    while page := (await session.admin.list_suppressions(domain, after=after, take=_PAGE)).suppressions:
+    after, after_tag = "", None
+    while page := (
+        await session.admin.list_suppressions(domain, after=after, after_tag=after_tag, take=_PAGE)
+    ).suppressions:
         for suppression in page:
             yield suppression
-        after = page[-1].email
+        after, after_tag = page[-1].email, page[-1].tag
 
 
 def _read(file: Path) -> Iterator[Suppression]:
@@ -191,8 +233,11 @@ def _entry(row: Mapping[str, str | None]) -> Suppression:
         raise ValueError(f"the address is longer than {MAX_ADDRESS} characters")
     if len(note) > _MAX_NOTE:
         raise ValueError(f"note: longer than {_MAX_NOTE} characters")
+    tag = row.get("tag") or ""
+    check_tag(tag)
     return Suppression(
         email=email,
+        tag=tag,
         cause=from_cause(row.get("cause") or "") or "",
         since=_stamp(row.get("since")),
         expires_at=_stamp(row.get("expires_at")),

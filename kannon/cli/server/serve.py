@@ -13,7 +13,7 @@ import typer
 
 from kannon.cli.errors import operator_errors
 from kannon.cli.options import ConfigOption
-from kannon.config import COMPONENTS, Config, check_tls_files, find_config, find_exposed_secrets, load_config
+from kannon.config import COMPONENTS, Config, check_tls_files, find_config, find_warnings, load_config
 from kannon.errors import ConfigError
 
 OPEN_FILES = 65_536  # the same as LimitNOFILE in packaging/kannon.service
@@ -35,7 +35,7 @@ def serve(
         settings = load_config(config)
         enabled = _enabled(settings, only)
         check_tls_files(settings, enabled)
-        _serve(settings, enabled, find_exposed_secrets(find_config(config), settings), migrate=migrate)
+        _serve(settings, enabled, find_warnings(find_config(config), settings), migrate=migrate)
 
 
 def _enabled(config: Config, only: str) -> list[str]:

@@ -46,11 +46,11 @@ _PAGE = """<!DOCTYPE html>
 <body style="font: 1.1em/1.5 sans-serif; max-width: 36em; margin: 4em auto; padding: 0 1em">{content}</body></html>
 """
 _ASK = (
-    "<p>Should <b>{email}</b> get no more mail from <b>{domain}</b>?</p>"
+    "<p>Should <b>{email}</b> get no more mail like this from <b>{domain}</b>?</p>"
     '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
     '<button style="font: inherit; padding: .4em 1em">Unsubscribe</button></form>'
 )
-_DONE = "<p><b>{email}</b> is unsubscribed. <b>{domain}</b> sends no more mail to it.</p>"
+_DONE = "<p><b>{email}</b> is unsubscribed. <b>{domain}</b> sends no more mail like this to it.</p>"
 _TRY_LATER = "<p>This did not work just now. Please try again in a minute.</p>"
 
 

@@ -5,7 +5,7 @@ Each runs in every process that has the component; the database gives each batch
 that fails because PostgreSQL is away is repeated.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -54,7 +54,8 @@ class FinishedBatches:
 @dataclass(frozen=True, slots=True)
 class RecordCheckJob:
     """Each domain once a day. An event, and a line in the log, when a record breaks or another one does; while the same
-    ones stay broken, the log says so each day."""
+    ones stay broken, the log says so each day. A new domain is checked each hour, in silence, until its records were
+    right once or should have been."""
 
     db: Database
     look_up: Lookup
@@ -63,11 +64,12 @@ class RecordCheckJob:
 
     async def __call__(self) -> None:
         while due := await webhook_jobs.lease_record_checks(self.db):
-            for domain, before in due.items():
-                await self.check(domain, before)
+            for each in due:
+                await self.check(each)
 
-    async def check(self, domain: str, before: Sequence[str]) -> None:
+    async def check(self, due: webhook_jobs.DueCheck) -> None:
         """Raises Unavailable where PostgreSQL is away."""
+        domain = due.domain
         keys = [k for k in await list_dkim_keys(self.db, domain) if k.state is KeyState.ACTIVE]
         records = records_for(
             domain, [dkim_record(domain, k.selector, k.algorithm, k.public_key) for k in keys], self.servers
@@ -76,15 +78,18 @@ class RecordCheckJob:
             broken = [row for record in records if (row := await self._broken(record))]
         except Unavailable as error:
             log.info("cannot check the DNS records of a domain; retrying", domain=domain, reason=str(error))
-            await webhook_jobs.update_record_check(self.db, domain, before, webhook_jobs.CHECK_AGAIN, None)
+            await webhook_jobs.retry_record_check(self.db, domain)
+            return
+        if broken and due.new:
+            await webhook_jobs.retry_record_check(self.db, domain)
             return
         names = sorted(f"{row['purpose']} {row['name']}" for row in broken)
         event = None
         if broken:
             log.warning("DNS records of a domain are broken: see kannon domains dns", domain=domain, records=names)
-            if set(names) - set(before):
+            if set(names) - set(due.broken):
                 event = webhook_jobs.records_event(domain, datetime.now(UTC), broken)
-        if await webhook_jobs.update_record_check(self.db, domain, names, webhook_jobs.CHECK_EVERY, event):
+        if await webhook_jobs.update_record_check(self.db, domain, names, event):
             self.queued()
 
     async def _broken(self, record: Record) -> dict[str, str] | None:

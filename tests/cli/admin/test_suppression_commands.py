@@ -29,9 +29,9 @@ async def test_suppressions_are_added_listed_shown_and_removed(kannon: Command) 
     )
     assert (added.code, added.out, added.err) == (0, "2 added\n", "")
     rows = (await kannon("suppressions", "list", "example.com")).rows
-    assert [(r[0], r[1], r[3], r[4]) for r in rows] == [
-        ("ann@example.net", "manual", "never", "by phone"),
-        ("Bob@example.net", "manual", "never", "by phone"),
+    assert [(*r[:3], *r[4:]) for r in rows] == [
+        ("ann@example.net", "", "manual", "never", "by phone"),
+        ("Bob@example.net", "", "manual", "never", "by phone"),
     ]
     shown = await kannon("suppressions", "show", "example.com", "bob@example.net")
     assert ["reason", "by phone"] in shown.rows
@@ -41,6 +41,31 @@ async def test_suppressions_are_added_listed_shown_and_removed(kannon: Command) 
     assert (again.code, again.err) == (1, "kannon: some of these addresses were not suppressed\n")
     missing = await kannon("suppressions", "show", "example.com", "bob@example.net")
     assert (missing.code, missing.err) == (1, 'kannon: email: "bob@example.net" is not suppressed\n')
+
+
+async def test_an_address_is_suppressed_by_tag(kannon: Command) -> None:
+    added = await kannon("suppressions", "add", "example.com", "bob@example.net", "--tag", "the news")
+    assert added.out == "1 added\n"
+    await kannon("suppressions", "add", "example.com", "bob@example.net", "--tag", "offers")
+    tagged = (await kannon("suppressions", "list", "example.com", "--tag", "offers")).rows
+    assert [r[:3] for r in tagged] == [["bob@example.net", "offers", "manual"]]
+    first = await kannon("suppressions", "list", "example.com", "--limit", "1")
+    assert [r[1] for r in first.rows] == ["offers"]
+    rest = ("--after", "bob@example.net", "--after-tag", "offers")
+    assert [r[1] for r in (await kannon("suppressions", "list", "example.com", *rest)).rows] == ["the news"]
+    shown = (await kannon("suppressions", "show", "example.com", "bob@example.net")).rows
+    assert [row[1] for row in shown if row[0] == "mail"] == ["tagged offers", "tagged the news"]
+    exported = await kannon("suppressions", "export", "example.com")
+    assert (await kannon("suppressions", "import", "other.example", "-", stdin=exported.out)).out == "2 of 2 added\n"
+    assert (await kannon("suppressions", "export", "other.example")).out == exported.out
+    of_all_mail = await kannon("suppressions", "remove", "example.com", "bob@example.net", "--tag", "")
+    assert (of_all_mail.code, of_all_mail.err) == (1, "kannon: some of these addresses were not suppressed\n")
+    assert (await kannon("suppressions", "remove", "example.com", "bob@example.net", "--tag", "offers")).code == 0
+    assert (await kannon("suppressions", "remove", "example.com", "bob@example.net")).code == 0
+    wrong = await kannon("suppressions", "add", "example.com", "bob@example.net", "--tag", "x" * 65)
+    assert (wrong.code, wrong.err) == (1, "kannon: suppressions[0].tag: is longer than 64 characters\n")
+    wrong = await kannon("suppressions", "import", "example.com", "-", stdin=f"email,tag\na@b.de,{'x' * 65}\n")
+    assert (wrong.code, wrong.err) == (1, "kannon: -: line 2: tag: is longer than 64 characters\n")
 
 
 async def test_an_export_can_be_imported(kannon: Command, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from kannon.bus.bus import Bus
 from kannon.components.bump import Bump
 from kannon.components.stats import Stats
 from kannon.db.pool import Database
-from kannon.db.suppressions import find_suppression
+from kannon.db.suppressions import find_suppressions
 from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import Cause, SuppressionRule
 from kannon.mail.token import UNSUBSCRIBE_TTL
@@ -166,10 +166,9 @@ async def test_a_post_suppresses_the_address(db: Database, bus: Bus) -> None:
             await group.start(partial(bump.run, stop))
             for _ in range(2):
                 assert (await request(bump.port, unsubscribe_path(), "POST", FORM, ONE_CLICK)).status == 200
-            while await find_suppression(db, DOMAIN, "ANNA@reader.example") is None:
+            while await find_suppressions(db, DOMAIN, "ANNA@reader.example") == []:
                 await anyio.sleep(0.01)
             stop.set()
-    found = await find_suppression(db, DOMAIN, "anna@reader.example")
-    assert found is not None
+    (found,) = await find_suppressions(db, DOMAIN, "anna@reader.example")
     assert (found.cause, found.expires_at, found.delivery_id) == (Cause.UNSUBSCRIBED, None, 7)
     assert await counters(db) == {"unsubscribed": 1}

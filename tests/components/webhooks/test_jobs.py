@@ -131,7 +131,7 @@ async def test_records_that_break_are_an_event_once(db: Database) -> None:
     zone, told = Zone(), []
     job = RecordCheckJob(db, zone, SERVERS, lambda: told.append(1))
     await job()
-    assert zone.asked == 0  # a new domain is checked after a day
+    assert zone.asked == 0  # a new domain is checked after some minutes
     for spf, events in ((zone.spf, 0), ([], 1), ([], 1), (zone.spf, 1), (["v=spf1 -all"], 2)):
         zone.spf = spf
         await due(db)
@@ -148,6 +148,38 @@ async def test_records_that_break_are_an_event_once(db: Database) -> None:
     assert row is not None
     assert row["broken"] == [f"SPF {DOMAIN}"]
     assert row["wait"] <= webhook_jobs.CHECK_AGAIN
+
+
+async def test_a_new_domain_is_checked_in_silence_until_its_records_are_there_or_should_be(db: Database) -> None:
+    await add_endpoint(db, URL, types=[WebhookType.RECORDS_BROKEN])
+    zone = Zone()
+    job = RecordCheckJob(db, zone, SERVERS, lambda: None)
+
+    async def check(spf: list[str]) -> tuple[int, list[str], bool]:
+        """Events so far, the records that count as broken, and whether the next check is within an hour."""
+        zone.spf = spf
+        await due(db)
+        await job()
+        async with db.acquire() as connection:
+            row = await connection.fetchrow("SELECT broken, check_at - now() AS wait FROM record_checks")
+        assert row is not None
+        return len(await queued(db)), row["broken"], row["wait"] <= webhook_jobs.CHECK_AGAIN
+
+    spf = zone.spf
+    await job()
+    async with db.acquire() as connection:
+        wait = await connection.fetchval("SELECT check_at - now() FROM record_checks")
+    assert wait <= webhook_jobs.FIRST_CHECK
+    assert await check([]) == (0, [], True)
+    async with db.acquire() as connection:
+        await connection.execute("UPDATE domains SET created_at = now() - $1::interval", webhook_jobs.NEW_FOR)
+    assert await check([]) == (1, [f"SPF {DOMAIN}"], False)
+    async with db.acquire() as connection:
+        await connection.execute("UPDATE domains SET created_at = now()")
+        await connection.execute("UPDATE record_checks SET checked_at = NULL, broken = '{}'")
+    assert await check([]) == (1, [], True)
+    assert await check(spf) == (1, [], False)
+    assert await check([]) == (2, [f"SPF {DOMAIN}"], False)
 
 
 async def test_what_no_endpoint_waits_for_is_deleted_and_counted(db: Database) -> None:

@@ -13,6 +13,7 @@ from kannon.components.api.services.arguments import MAX_PAGE, domain_name, foun
 from kannon.db import suppressions
 from kannon.db.pool import Database
 from kannon.errors import InvalidArgument, LimitExceeded, NotFound
+from kannon.mail.labels import check_tag
 from kannon.mail.send_request import MAX_ADDRESS
 from kannon.mail.suppression import Suppression
 from kannon.pb.admin.v1 import suppressions_pb2 as pb
@@ -35,18 +36,27 @@ class SuppressionMethods:
     ) -> pb.ListSuppressionsResponse:
         domain = await self._domain(request.domain)
         plain_text(request.after, "after", longest=MAX_ADDRESS)
+        after = suppressions.Place(request.after, request.after_tag if request.HasField("after_tag") else None)
+        _check_tag(request.after_tag, "after_tag")
+        _check_tag(request.tag, "tag")
         page, total = await suppressions.list_suppressions(
-            self._db, domain, cause=from_cause(request.cause), after=request.after, take=min(request.take, MAX_PAGE)
+            self._db,
+            domain,
+            cause=from_cause(request.cause),
+            after=after,
+            take=min(request.take, MAX_PAGE),
+            tag=request.tag,
         )
         return pb.ListSuppressionsResponse(suppressions=[to_suppression(s) for s in page], total=total)
 
     async def GetSuppression(self, caller: Caller, request: pb.GetSuppressionRequest) -> pb.GetSuppressionResponse:
         domain = await self._domain(request.domain)
         _check_address(request.email, "email")
-        suppression = await suppressions.find_suppression(self._db, domain, request.email)
-        return pb.GetSuppressionResponse(
-            suppression=to_suppression(found(suppression, f'email: "{request.email}" is not suppressed'))
-        )
+        _check_tag(request.tag, "tag")
+        tag = request.tag if request.HasField("tag") else None
+        entries = await suppressions.find_suppressions(self._db, domain, request.email, tag)
+        first, *others = found(entries or None, f'email: "{request.email}" is not suppressed')
+        return pb.GetSuppressionResponse(suppression=to_suppression(first), others=map(to_suppression, others))
 
     async def AddSuppressions(self, caller: Caller, request: pb.AddSuppressionsRequest) -> pb.AddSuppressionsResponse:
         domain = await self._domain(request.domain)
@@ -66,7 +76,9 @@ class SuppressionMethods:
         _check_count(len(request.emails))
         for position, email in enumerate(request.emails):
             _check_address(email, f"emails[{position}]")
-        removed = await suppressions.delete_suppressions(self._db, domain, request.emails)
+        _check_tag(request.tag, "tag")
+        tag = request.tag if request.HasField("tag") else None
+        removed = await suppressions.delete_suppressions(self._db, domain, request.emails, tag)
         log.info("suppressions removed", domain=domain, count=len(removed), by=caller.attribution)
         return pb.RemoveSuppressionsResponse(removed=removed)
 
@@ -97,6 +109,7 @@ def _entry(message: pb.Suppression, domain: str, position: int, now: datetime) -
     where = f"suppressions[{position}]"
     _check_address(message.email, f"{where}.email")
     plain_text(message.note, f"{where}.note", longest=MAX_NOTE)
+    _check_tag(message.tag, f"{where}.tag")
     try:
         return from_suppression(message, domain, now)
     except InvalidArgument as error:
@@ -109,6 +122,14 @@ def _check_address(email: str, field: str) -> None:
     local, at, host = email.strip().rpartition("@")
     if not (local and at and host):
         raise InvalidArgument(field, "must be an address")
+
+
+def _check_tag(tag: str, field: str) -> None:
+    """As a send may have it."""
+    try:
+        check_tag(tag)
+    except InvalidArgument as error:
+        raise InvalidArgument(field, error.problem) from None
 
 
 def _check_count(count: int) -> None:

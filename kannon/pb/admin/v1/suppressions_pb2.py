@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kannon/admin/v1/suppressions.proto\x12\x0fkannon.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x02\n\x0bSuppression\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x06 \x01(\t\x12\x12\n\nmessage_id\x18\x07 \x01(\t\x12\x13\n\x0b\x64\x65livery_id\x18\x08 \x01(\x04\x12\x0c\n\x04\x63ode\x18\t \x01(\r\x12\x17\n\x0f\x65nhanced_status\x18\n \x01(\t\x12\x0c\n\x04text\x18\x0b \x01(\t\x12\x0c\n\x04host\x18\x0c \x01(\t\"U\n\x17ListSuppressionsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\x12\x0c\n\x04take\x18\x04 \x01(\r\"]\n\x18ListSuppressionsResponse\x12\x32\n\x0csuppressions\x18\x01 \x03(\x0b\x32\x1c.kannon.admin.v1.Suppression\x12\r\n\x05total\x18\x02 \x01(\x03\"6\n\x15GetSuppressionRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\"K\n\x16GetSuppressionResponse\x12\x31\n\x0bsuppression\x18\x01 \x01(\x0b\x32\x1c.kannon.admin.v1.Suppression\"\\\n\x16\x41\x64\x64SuppressionsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x32\n\x0csuppressions\x18\x02 \x03(\x0b\x32\x1c.kannon.admin.v1.Suppression\"(\n\x17\x41\x64\x64SuppressionsResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\";\n\x19RemoveSuppressionsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0e\n\x06\x65mails\x18\x02 \x03(\t\"-\n\x1aRemoveSuppressionsResponse\x12\x0f\n\x07removed\x18\x01 \x03(\t\"-\n\x1bGetSuppressionPolicyRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"/\n\x1cGetSuppressionPolicyResponse\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\">\n\x1bSetSuppressionPolicyRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\"/\n\x1cSetSuppressionPolicyResponse\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x32\x99\x05\n\x0cSuppressions\x12g\n\x10ListSuppressions\x12(.kannon.admin.v1.ListSuppressionsRequest\x1a).kannon.admin.v1.ListSuppressionsResponse\x12\x61\n\x0eGetSuppression\x12&.kannon.admin.v1.GetSuppressionRequest\x1a\'.kannon.admin.v1.GetSuppressionResponse\x12\x64\n\x0f\x41\x64\x64Suppressions\x12\'.kannon.admin.v1.AddSuppressionsRequest\x1a(.kannon.admin.v1.AddSuppressionsResponse\x12m\n\x12RemoveSuppressions\x12*.kannon.admin.v1.RemoveSuppressionsRequest\x1a+.kannon.admin.v1.RemoveSuppressionsResponse\x12s\n\x14GetSuppressionPolicy\x12,.kannon.admin.v1.GetSuppressionPolicyRequest\x1a-.kannon.admin.v1.GetSuppressionPolicyResponse\x12s\n\x14SetSuppressionPolicy\x12,.kannon.admin.v1.SetSuppressionPolicyRequest\x1a-.kannon.admin.v1.SetSuppressionPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kannon/admin/v1/suppressions.proto\x12\x0fkannon.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x02\n\x0bSuppression\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x06 \x01(\t\x12\x12\n\nmessage_id\x18\x07 \x01(\t\x12\x13\n\x0b\x64\x65livery_id\x18\x08 \x01(\x04\x12\x0c\n\x04\x63ode\x18\t \x01(\r\x12\x17\n\x0f\x65nhanced_status\x18\n \x01(\t\x12\x0c\n\x04text\x18\x0b \x01(\t\x12\x0c\n\x04host\x18\x0c \x01(\t\x12\x0b\n\x03tag\x18\r \x01(\t\"\x88\x01\n\x17ListSuppressionsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\x12\x0c\n\x04take\x18\x04 \x01(\r\x12\x16\n\tafter_tag\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x0b\n\x03tag\x18\x06 \x01(\tB\x0c\n\n_after_tag\"]\n\x18ListSuppressionsResponse\x12\x32\n\x0csuppressions\x18\x01 \x03(\x0b\x32\x1c.kannon.admin.v1.Suppression\x12\r\n\x05total\x18\x02 \x01(\x03\"P\n\x15GetSuppressionRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x10\n\x03tag\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x06\n\x04_tag\"y\n\x16GetSuppressionResponse\x12\x31\n\x0bsuppression\x18\x01 \x01(\x0b\x32\x1c.kannon.admin.v1.Suppression\x12,\n\x06others\x18\x02 \x03(\x0b\x32\x1c.kannon.admin.v1.Suppression\"\\\n\x16\x41\x64\x64SuppressionsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x32\n\x0csuppressions\x18\x02 \x03(\x0b\x32\x1c.kannon.admin.v1.Suppression\"(\n\x17\x41\x64\x64SuppressionsResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"U\n\x19RemoveSuppressionsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0e\n\x06\x65mails\x18\x02 \x03(\t\x12\x10\n\x03tag\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x06\n\x04_tag\"-\n\x1aRemoveSuppressionsResponse\x12\x0f\n\x07removed\x18\x01 \x03(\t\"-\n\x1bGetSuppressionPolicyRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"/\n\x1cGetSuppressionPolicyResponse\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\">\n\x1bSetSuppressionPolicyRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\"/\n\x1cSetSuppressionPolicyResponse\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x32\x99\x05\n\x0cSuppressions\x12g\n\x10ListSuppressions\x12(.kannon.admin.v1.ListSuppressionsRequest\x1a).kannon.admin.v1.ListSuppressionsResponse\x12\x61\n\x0eGetSuppression\x12&.kannon.admin.v1.GetSuppressionRequest\x1a\'.kannon.admin.v1.GetSuppressionResponse\x12\x64\n\x0f\x41\x64\x64Suppressions\x12\'.kannon.admin.v1.AddSuppressionsRequest\x1a(.kannon.admin.v1.AddSuppressionsResponse\x12m\n\x12RemoveSuppressions\x12*.kannon.admin.v1.RemoveSuppressionsRequest\x1a+.kannon.admin.v1.RemoveSuppressionsResponse\x12s\n\x14GetSuppressionPolicy\x12,.kannon.admin.v1.GetSuppressionPolicyRequest\x1a-.kannon.admin.v1.GetSuppressionPolicyResponse\x12s\n\x14SetSuppressionPolicy\x12,.kannon.admin.v1.SetSuppressionPolicyRequest\x1a-.kannon.admin.v1.SetSuppressionPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,31 +33,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kannon.admin.v1.suppression
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SUPPRESSION']._serialized_start=89
-  _globals['_SUPPRESSION']._serialized_end=363
-  _globals['_LISTSUPPRESSIONSREQUEST']._serialized_start=365
-  _globals['_LISTSUPPRESSIONSREQUEST']._serialized_end=450
-  _globals['_LISTSUPPRESSIONSRESPONSE']._serialized_start=452
-  _globals['_LISTSUPPRESSIONSRESPONSE']._serialized_end=545
-  _globals['_GETSUPPRESSIONREQUEST']._serialized_start=547
-  _globals['_GETSUPPRESSIONREQUEST']._serialized_end=601
-  _globals['_GETSUPPRESSIONRESPONSE']._serialized_start=603
-  _globals['_GETSUPPRESSIONRESPONSE']._serialized_end=678
-  _globals['_ADDSUPPRESSIONSREQUEST']._serialized_start=680
-  _globals['_ADDSUPPRESSIONSREQUEST']._serialized_end=772
-  _globals['_ADDSUPPRESSIONSRESPONSE']._serialized_start=774
-  _globals['_ADDSUPPRESSIONSRESPONSE']._serialized_end=814
-  _globals['_REMOVESUPPRESSIONSREQUEST']._serialized_start=816
-  _globals['_REMOVESUPPRESSIONSREQUEST']._serialized_end=875
-  _globals['_REMOVESUPPRESSIONSRESPONSE']._serialized_start=877
-  _globals['_REMOVESUPPRESSIONSRESPONSE']._serialized_end=922
-  _globals['_GETSUPPRESSIONPOLICYREQUEST']._serialized_start=924
-  _globals['_GETSUPPRESSIONPOLICYREQUEST']._serialized_end=969
-  _globals['_GETSUPPRESSIONPOLICYRESPONSE']._serialized_start=971
-  _globals['_GETSUPPRESSIONPOLICYRESPONSE']._serialized_end=1018
-  _globals['_SETSUPPRESSIONPOLICYREQUEST']._serialized_start=1020
-  _globals['_SETSUPPRESSIONPOLICYREQUEST']._serialized_end=1082
-  _globals['_SETSUPPRESSIONPOLICYRESPONSE']._serialized_start=1084
-  _globals['_SETSUPPRESSIONPOLICYRESPONSE']._serialized_end=1131
-  _globals['_SUPPRESSIONS']._serialized_start=1134
-  _globals['_SUPPRESSIONS']._serialized_end=1799
+  _globals['_SUPPRESSION']._serialized_end=376
+  _globals['_LISTSUPPRESSIONSREQUEST']._serialized_start=379
+  _globals['_LISTSUPPRESSIONSREQUEST']._serialized_end=515
+  _globals['_LISTSUPPRESSIONSRESPONSE']._serialized_start=517
+  _globals['_LISTSUPPRESSIONSRESPONSE']._serialized_end=610
+  _globals['_GETSUPPRESSIONREQUEST']._serialized_start=612
+  _globals['_GETSUPPRESSIONREQUEST']._serialized_end=692
+  _globals['_GETSUPPRESSIONRESPONSE']._serialized_start=694
+  _globals['_GETSUPPRESSIONRESPONSE']._serialized_end=815
+  _globals['_ADDSUPPRESSIONSREQUEST']._serialized_start=817
+  _globals['_ADDSUPPRESSIONSREQUEST']._serialized_end=909
+  _globals['_ADDSUPPRESSIONSRESPONSE']._serialized_start=911
+  _globals['_ADDSUPPRESSIONSRESPONSE']._serialized_end=951
+  _globals['_REMOVESUPPRESSIONSREQUEST']._serialized_start=953
+  _globals['_REMOVESUPPRESSIONSREQUEST']._serialized_end=1038
+  _globals['_REMOVESUPPRESSIONSRESPONSE']._serialized_start=1040
+  _globals['_REMOVESUPPRESSIONSRESPONSE']._serialized_end=1085
+  _globals['_GETSUPPRESSIONPOLICYREQUEST']._serialized_start=1087
+  _globals['_GETSUPPRESSIONPOLICYREQUEST']._serialized_end=1132
+  _globals['_GETSUPPRESSIONPOLICYRESPONSE']._serialized_start=1134
+  _globals['_GETSUPPRESSIONPOLICYRESPONSE']._serialized_end=1181
+  _globals['_SETSUPPRESSIONPOLICYREQUEST']._serialized_start=1183
+  _globals['_SETSUPPRESSIONPOLICYREQUEST']._serialized_end=1245
+  _globals['_SETSUPPRESSIONPOLICYRESPONSE']._serialized_start=1247
+  _globals['_SETSUPPRESSIONPOLICYRESPONSE']._serialized_end=1294
+  _globals['_SUPPRESSIONS']._serialized_start=1297
+  _globals['_SUPPRESSIONS']._serialized_end=1962
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Suppression(_message.Message):
-    __slots__ = ("email", "cause", "since", "expires_at", "note", "event_id", "message_id", "delivery_id", "code", "enhanced_status", "text", "host")
+    __slots__ = ("email", "cause", "since", "expires_at", "note", "event_id", "message_id", "delivery_id", "code", "enhanced_status", "text", "host", "tag")
     EMAIL_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class Suppression(_message.Message):
     ENHANCED_STATUS_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
     email: str
     cause: str
     since: _timestamp_pb2.Timestamp
@@ -35,19 +36,24 @@ class Suppression(_message.Message):
     enhanced_status: str
     text: str
     host: str
-    def __init__(self, email: _Optional[str] = ..., cause: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., note: _Optional[str] = ..., event_id: _Optional[str] = ..., message_id: _Optional[str] = ..., delivery_id: _Optional[int] = ..., code: _Optional[int] = ..., enhanced_status: _Optional[str] = ..., text: _Optional[str] = ..., host: _Optional[str] = ...) -> None: ...
+    tag: str
+    def __init__(self, email: _Optional[str] = ..., cause: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., note: _Optional[str] = ..., event_id: _Optional[str] = ..., message_id: _Optional[str] = ..., delivery_id: _Optional[int] = ..., code: _Optional[int] = ..., enhanced_status: _Optional[str] = ..., text: _Optional[str] = ..., host: _Optional[str] = ..., tag: _Optional[str] = ...) -> None: ...
 
 class ListSuppressionsRequest(_message.Message):
-    __slots__ = ("domain", "cause", "after", "take")
+    __slots__ = ("domain", "cause", "after", "take", "after_tag", "tag")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     TAKE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_TAG_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
     domain: str
     cause: str
     after: str
     take: int
-    def __init__(self, domain: _Optional[str] = ..., cause: _Optional[str] = ..., after: _Optional[str] = ..., take: _Optional[int] = ...) -> None: ...
+    after_tag: str
+    tag: str
+    def __init__(self, domain: _Optional[str] = ..., cause: _Optional[str] = ..., after: _Optional[str] = ..., take: _Optional[int] = ..., after_tag: _Optional[str] = ..., tag: _Optional[str] = ...) -> None: ...
 
 class ListSuppressionsResponse(_message.Message):
     __slots__ = ("suppressions", "total")
@@ -58,18 +64,22 @@ class ListSuppressionsResponse(_message.Message):
     def __init__(self, suppressions: _Optional[_Iterable[_Union[Suppression, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
 
 class GetSuppressionRequest(_message.Message):
-    __slots__ = ("domain", "email")
+    __slots__ = ("domain", "email", "tag")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     EMAIL_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
     domain: str
     email: str
-    def __init__(self, domain: _Optional[str] = ..., email: _Optional[str] = ...) -> None: ...
+    tag: str
+    def __init__(self, domain: _Optional[str] = ..., email: _Optional[str] = ..., tag: _Optional[str] = ...) -> None: ...
 
 class GetSuppressionResponse(_message.Message):
-    __slots__ = ("suppression",)
+    __slots__ = ("suppression", "others")
     SUPPRESSION_FIELD_NUMBER: _ClassVar[int]
+    OTHERS_FIELD_NUMBER: _ClassVar[int]
     suppression: Suppression
-    def __init__(self, suppression: _Optional[_Union[Suppression, _Mapping]] = ...) -> None: ...
+    others: _containers.RepeatedCompositeFieldContainer[Suppression]
+    def __init__(self, suppression: _Optional[_Union[Suppression, _Mapping]] = ..., others: _Optional[_Iterable[_Union[Suppression, _Mapping]]] = ...) -> None: ...
 
 class AddSuppressionsRequest(_message.Message):
     __slots__ = ("domain", "suppressions")
@@ -86,12 +96,14 @@ class AddSuppressionsResponse(_message.Message):
     def __init__(self, count: _Optional[int] = ...) -> None: ...
 
 class RemoveSuppressionsRequest(_message.Message):
-    __slots__ = ("domain", "emails")
+    __slots__ = ("domain", "emails", "tag")
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     EMAILS_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
     domain: str
     emails: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, domain: _Optional[str] = ..., emails: _Optional[_Iterable[str]] = ...) -> None: ...
+    tag: str
+    def __init__(self, domain: _Optional[str] = ..., emails: _Optional[_Iterable[str]] = ..., tag: _Optional[str] = ...) -> None: ...
 
 class RemoveSuppressionsResponse(_message.Message):
     __slots__ = ("removed",)
