@@ -19,7 +19,7 @@ MAX_REASON = 200
 
 
 class PolicyType(StrEnum):
-    """RFC 8460 §4.2: the policy that was applied."""
+    """RFC 8460 §4.4: the policy that was applied."""
 
     TLSA = "tlsa"
     STS = "sts"

@@ -34,7 +34,7 @@ def make_report_mail(day: date, domain: str, compressed: bytes, reporter: Report
     mail["Subject"] = subject
     mail["TLS-Report-Domain"] = domain
     mail["TLS-Report-Submitter"] = submitter
-    mail["TLS-Required"] = "No"  # RFC 8460 §3: a report goes out also where TLS fails; RFC 8689 §5 says so
+    mail["TLS-Required"] = "No"  # RFC 8460 §3: a report goes out also where TLS fails; RFC 8689 §3
     mail.set_content(
         f"This is a report on how TLS with the mail servers of {domain} went on {day.isoformat()} (UTC),\r\n"
         f"from {reporter.organization}. The attachment is for programs (RFC 8460).\r\n"

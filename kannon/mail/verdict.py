@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 NO_REQUIRETLS: Final = "4.7.30"
-"""RFC 8689 §8: X.7.30, REQUIRETLS support required."""
+"""RFC 8689 §7: X.7.30, REQUIRETLS support required."""
 
 
 class Stage(StrEnum):

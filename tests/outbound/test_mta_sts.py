@@ -3,12 +3,14 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from unittest.mock import patch
 
+import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from kannon.config import Dns, Sender
 from kannon.mail.verdict import Deferred, Delivered, Stage, Verdict
@@ -21,6 +23,7 @@ from tests.support.dns_server import SERVFAIL, DnsServer, serving_dns, txt
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.policy_host import PolicyHost, Serve, a_policy, served, serving_https
 from tests.support.smtp_peer import Peer, serving
+from tests.support.throwaway import throwaway_python
 
 MX = "mx.dest.test"
 CERTIFICATES = ("right", "wrong name", "expired", "self-signed")
@@ -258,3 +261,94 @@ async def test_a_policy_is_fetched_again_after_a_day_and_a_failed_fetch_leaves_i
                 await deliverer._policies.refresh_all()
                 assert len(world.host.requests) == 3
                 assert (await deliverer._policies.find("dest.test")).policy.mode == "testing"  # type: ignore[union-attr]
+
+
+# -- postfix-mta-sts-resolver, a sender's half of MTA-STS by another author
+
+STRANGER = """
+import asyncio, socket, ssl, sys
+import aiodns, aiohttp
+from postfix_mta_sts_resolver.responder import STSSocketmapResponder
+from postfix_mta_sts_resolver.utils import create_cache, populate_cfg_defaults
+
+name_server, dns_port, https_port, ca = sys.argv[1:]
+
+class Loopback(aiohttp.abc.AbstractResolver):
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        return [dict(hostname=host, host="127.0.0.1", port=int(https_port), family=socket.AF_INET, proto=0, flags=0)]
+    async def close(self):
+        pass
+
+Session = aiohttp.ClientSession
+
+def session(**options):
+    connector = aiohttp.TCPConnector(resolver=Loopback(), ssl=ssl.create_default_context(cafile=ca))
+    return Session(connector=connector, **options)
+
+aiohttp.ClientSession = session
+
+async def main():
+    loop = asyncio.get_running_loop()
+    config = populate_cfg_defaults({"cache_grace": 0, "default_zone": {"timeout": 1}})
+    cache = create_cache("internal", {"cache_size": 100})
+    await cache.setup()
+    responder = STSSocketmapResponder(config, loop, cache)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        # A new one each time: it caches answers as long as their TTL.
+        responder._default_zone.resolver._resolver = aiodns.DNSResolver(
+            nameservers=[name_server], udp_port=int(dns_port), tcp_port=int(dns_port))
+        print((await responder.process_request(b"zone " + line.strip().encode())).decode(), flush=True)
+
+asyncio.run(main())
+"""
+
+
+@asynccontextmanager
+async def stranger(world: World, authority: Authority) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Asks it whether mail to dest.test needs a server that is verified."""
+    python = throwaway_python("postfix-mta-sts-resolver==1.5.1")
+    address, _, port = world.resolver.rpartition(":")
+    command = [str(python), "-c", STRANGER, address, port, str(fetch.PORT), str(authority.pem)]
+    async with await anyio.open_process(command, stderr=None) as process:
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        lines = BufferedByteReceiveStream(stdout)
+
+        async def ask() -> bool:
+            await stdin.send(b"dest.test\n")
+            answer = (await lines.receive_until(b"\n", 1000)).decode()
+            assert "NOTFOUND" in answer or f"OK secure match={MX}" in answer, answer
+            return "secure" in answer
+
+        yield ask
+        process.terminate()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("history", HISTORIES)
+@pytest.mark.parametrize("mode", ["enforce", "testing", "none"])
+async def test_postfix_mta_sts_resolver_agrees_in_each_cell(authority: Authority, mode: str, history: str) -> None:
+    """It gives Postfix `secure` where the policy in force is enforced; a certificate with a flaw then defers the mail.
+    We deliver in exactly the other cells."""
+    for flaw in CERTIFICATES:
+        async with (
+            sts_world(authority, Peer(tls=certificate(authority, flaw))) as world,
+            stranger(world, authority) as needs_verified,
+        ):
+            if history == "there":
+                world.publish("1", a_policy(mode, MX))
+            else:
+                changed = {"enforce": "none", "testing": "enforce", "none": "enforce"}
+                before = changed[mode] if history == "changed" else mode
+                world.publish("1", a_policy(before, MX))
+                delivered = isinstance(await world.deliver(), Delivered)
+                assert delivered is not (await needs_verified() and flaw != "right")
+                world.publish("2", a_policy(mode, MX))
+            if history == "gone":
+                world.host.response = served(b"", status="404 Not Found")
+            elif history == "fetch times out":
+                world.host.response = silent
+            with patch.object(fetch, "FETCH_SECONDS", 0.2 if history == "fetch times out" else PATIENCE_SECONDS):
+                delivered = isinstance(await world.deliver(), Delivered)
+            assert delivered is not (await needs_verified() and flaw != "right")

@@ -39,7 +39,7 @@ LOOK_SECONDS = 60.0
 POST_SECONDS = 60.0
 MAX_RESPONSE_BYTES = 64 << 10
 RETRY = timedelta(hours=1)
-MAX_ATTEMPTS = 24  # RFC 8460 §5.4: a day
+MAX_ATTEMPTS = 24  # RFC 8460 §5.5: a day
 KEPT = timedelta(days=14)
 
 Submit = Callable[[ReportMail], Awaitable[None]]

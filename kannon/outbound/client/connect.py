@@ -110,7 +110,7 @@ class Connector:
             return source
         result = await self._attempt(target, policy, source, encrypt=target.tls.mode != "none")
         if _is_tls(result) and target.tls.testing:
-            # RFC 8461 §5.1: in testing mode, mail goes also where the policy is not kept.
+            # RFC 8461 §5: in testing mode, mail goes also where the policy is not kept.
             before = result.results
             target = replace(target, tls=replace(OPPORTUNISTIC, policy=target.tls.policy))
             result = _with(before, await self._attempt(target, policy, source, encrypt=True), only=True)

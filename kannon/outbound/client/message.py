@@ -46,7 +46,7 @@ def prepare(envelope: Envelope, rcpt_to: str) -> Mail:
 
 
 def waives_tls(body: bytes) -> bool:
-    """RFC 8689 §5: the header field `TLS-Required: No` asks for delivery also where the recipients' domain demands more
+    """RFC 8689 §3: the header field `TLS-Required: No` asks for delivery also where the recipients' domain demands more
     of TLS than its servers do."""
     head = body[: body.find(b"\r\n\r\n") + 2]
     return _WAIVER.search(head) is not None

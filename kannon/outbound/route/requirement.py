@@ -48,7 +48,7 @@ class Requirements:
             answer = await self._resolver.lookup(f"_{policy.port}._tcp.{base}", "TLSA")
             applied = AppliedPolicy(PolicyType.TLSA, tuple(map(str, answer.tlsa)), (host,))
             if answer.status is Status.FAILED:
-                # RFC 7672 §2.1.3: without an answer the host is not used: an attacker may suppress the records.
+                # RFC 7672 §2.1.2: without an answer the host is not used: an attacker may suppress the records.
                 result = TlsResult(applied, ResultType.DNSSEC_INVALID, host, reason=answer.reason)
                 return Failure(Kind.LOOKUP, Stage.DNS, reason=answer.reason, host=host, results=(result,))
             if answer.status is not Status.FOUND or not answer.secure:
@@ -63,7 +63,7 @@ class Requirements:
         return None
 
     async def _base_names(self, host: str, addresses: Sequence[Answer]) -> list[str]:
-        """RFC 7672 §2.2.2: the names at which TLSA records may be, in order: the end of a secure chain of CNAMEs, and
+        """RFC 7672 §2.2.3: the names at which TLSA records may be, in order: the end of a secure chain of CNAMEs, and
         the host's own name, for which its first CNAME has to be secure."""
         found = [each for each in addresses if each.status is Status.FOUND]
         if not found:
