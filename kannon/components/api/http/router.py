@@ -75,7 +75,7 @@ class Router:
 async def _bounded(application: Application, connection: HttpConnection, scope: Any, receive: Any, send: Any) -> None:
     """With the limits of every other body."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    body = Body(receive, headers, connection.shared)
+    body = Body(receive, headers, connection.shared, enveloped=False)
     try:
         await application(scope, body.receive, body.send_through(send))
     except ConnectError as error:
