@@ -23,13 +23,17 @@ from kannon.components.metrics import ComponentState, Gauges, Host, MetricsServe
 from kannon.components.node import NodeReply
 from kannon.config import Config
 from kannon.config.tls_files import certificate_expiries
+from kannon.db.cipher import Cipher
 from kannon.db.pool import Database, open_database
 from kannon.db.queue import FirstClock
 from kannon.db.schema import Schema
+from kannon.db.secrets import MISSING as MISSING_KEY
 from kannon.disk import DiskWatch
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.embedded.backup import read_last_backup
+from kannon.embedded.master_key import add_master_key, master_key_source
 from kannon.embedded.postgres import connections_for
+from kannon.errors import ConfigError
 from kannon.hostname import name_host
 from kannon.metrics.metrics import Metrics
 from kannon.processes import Order, ParentLink, Processes, add_up, count_processes, divide, postgres_connections
@@ -105,7 +109,10 @@ async def wire(
         nats_url = nats.url
 
     embedded = not config.postgres.url
-    db, background = await _open_pools(postgres_url, config.postgres.pool_size, enabled)
+    cipher = Cipher(master_key_source(config, data_dir.path))
+    if Need.MASTER_KEY in needs and not embedded and not cipher.load():
+        raise ConfigError(f"configuration: {MISSING_KEY}")
+    db, background = await _open_pools(postgres_url, config.postgres.pool_size, enabled, cipher)
     bus = Bus(nats_url, replicas=config.nats.replicas, syncs=not config.nats.url)
     first_clock = FirstClock(background)
     processes: Processes | None = None
@@ -149,7 +156,14 @@ async def wire(
     back = [components[entry.name] for entry in entries if entry.layer is Layer.BACK]
     front.append(NodeReply(bus, 1, list(components), states, lambda: counted.attempts, now))
     if Need.POSTGRES in needs:
-        front.insert(0, Schema(postgres_url, migrate=embedded or migrate, backup=backup))
+        schema = Schema(
+            postgres_url,
+            migrate=embedded or migrate,
+            backup=backup,
+            cipher=cipher if Need.MASTER_KEY in needs else None,
+            generate_key=partial(add_master_key, data_dir.path) if embedded else None,
+        )
+        front.insert(0, schema)
     if processes is not None:
         back.append(processes)
     sources = Sources(background if Need.POSTGRES in needs else None, bus, states, processes=processes)
@@ -177,7 +191,8 @@ async def wire_further(
     """Layers of a further process. Its configuration has the URLs of the servers, embedded or not."""
     config = order.config
     entries, needs = _entries(order.components)
-    api_db, db = await _open_pools(config.postgres.url, config.postgres.pool_size, order.components)
+    cipher = Cipher(master_key_source(config, data_dir.path))
+    api_db, db = await _open_pools(config.postgres.url, config.postgres.pool_size, order.components, cipher)
     bus = Bus(config.nats.url, replicas=config.nats.replicas)
     registry = CollectorRegistry(auto_describe=False)
     counted = Metrics(registry)
@@ -189,7 +204,8 @@ async def wire_further(
     back = [components[entry.name] for entry in entries if entry.layer is Layer.BACK]
     front.append(NodeReply(bus, order.number, order.components, states, lambda: counted.attempts, now))
     if Need.POSTGRES in needs:
-        front.insert(0, Schema(config.postgres.url, migrate=False))
+        needed = cipher if Need.MASTER_KEY in needs else None
+        front.insert(0, Schema(config.postgres.url, migrate=False, cipher=needed))
     layers: list[list[Component]] = [[parent], [Connections(api_db, db, bus)], front, back]
     return [layer for layer in layers if layer]
 
@@ -199,13 +215,13 @@ def _entries(enabled: Sequence[str]) -> tuple[list[ComponentEntry], frozenset[Ne
     return entries, frozenset[Need]().union(*(entry.needs for entry in entries))
 
 
-async def _open_pools(url: str, size: int, enabled: Sequence[str]) -> tuple[Database, Database]:
+async def _open_pools(url: str, size: int, enabled: Sequence[str], cipher: Cipher) -> tuple[Database, Database]:
     """For calls of the API, and for everything else."""
     url = url or "postgres://"
     calls = size - size // 2 if {"api", "submission"} & set(enabled) else 0
-    db = await open_database(url, pool_size=max(1, calls), name="kannon api")
+    db = await open_database(url, pool_size=max(1, calls), name="kannon api", cipher=cipher)
     # Background work has few tasks, and its statements have limits: a wait for a connection ends by itself.
-    return db, await open_database(url, pool_size=size - calls, acquire_timeout=None)
+    return db, await open_database(url, pool_size=size - calls, acquire_timeout=None, cipher=cipher)
 
 
 def _gauges(components: Mapping[str, Component]) -> dict[str, Any]:

@@ -92,10 +92,12 @@ class Parts:
 
 
 class Need(Enum):
-    """A server that a component cannot work without. It is embedded unless the configuration has its URL."""
+    """What a component cannot work without. A server is embedded unless the configuration has its URL; the master key,
+    which encrypts the secrets in PostgreSQL, is generated where PostgreSQL is embedded."""
 
     POSTGRES = "postgres"
     NATS = "nats"
+    MASTER_KEY = "master_key"
 
 
 class Layer(Enum):
@@ -354,17 +356,18 @@ def _webhooks(parts: Parts) -> Component:
 
 
 BOTH: Final = frozenset({Need.POSTGRES, Need.NATS})
+WITH_KEY: Final = BOTH | {Need.MASTER_KEY}
 COMPONENTS: Final = (
-    ComponentEntry("api", Layer.FRONT, BOTH, _api, label="API (gRPC, HTTP)"),
+    ComponentEntry("api", Layer.FRONT, WITH_KEY, _api, label="API (gRPC, HTTP)"),
     ComponentEntry("validator", Layer.BACK, BOTH, _validator),
-    ComponentEntry("dispatcher", Layer.BACK, BOTH, _dispatcher),
+    ComponentEntry("dispatcher", Layer.BACK, WITH_KEY, _dispatcher),
     ComponentEntry("sender", Layer.FRONT, frozenset({Need.NATS}), _sender, gauge="destinations"),
-    ComponentEntry("smtp", Layer.FRONT, BOTH, _smtp, label="bounces (SMTP)", gauge="inbound_sessions"),
+    ComponentEntry("smtp", Layer.FRONT, WITH_KEY, _smtp, label="bounces (SMTP)", gauge="inbound_sessions"),
     ComponentEntry(
         "submission", Layer.FRONT, BOTH, _submission, label="submission (SMTP)", gauge="submission_sessions"
     ),
-    ComponentEntry("bump", Layer.FRONT, BOTH, _bump, label="opens and clicks (HTTP)", gauge="engagement"),
+    ComponentEntry("bump", Layer.FRONT, WITH_KEY, _bump, label="opens and clicks (HTTP)", gauge="engagement"),
     ComponentEntry("stats", Layer.BACK, BOTH, _stats),
-    ComponentEntry("webhooks", Layer.BACK, BOTH, _webhooks),
+    ComponentEntry("webhooks", Layer.BACK, WITH_KEY, _webhooks),
 )
 """Every name that `components.enabled` accepts (a test compares the two), in the order of the mail's way."""

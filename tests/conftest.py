@@ -17,6 +17,7 @@ from kannon.bus.bus import Bus
 from kannon.db.pool import Database, open_database
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from tests.support.built import build_executable
+from tests.support.cipher import make_cipher
 from tests.support.databases import Databases
 from tests.support.effort import set_usual_examples
 from tests.support.logs import setup_test_logging
@@ -130,7 +131,7 @@ async def nats_url(nats_server: str) -> str:
 @pytest.fixture
 async def db(postgres_url: str) -> AsyncIterator[Database]:
     """The test's database, opened."""
-    database = await open_database(postgres_url)
+    database = await open_database(postgres_url, cipher=make_cipher())
     yield database
     await database.close()
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "migrate": "kannon.cli.server.migrate:migrate",
     "backup": "kannon.cli.server.backup:backup",
     "restore": "kannon.cli.server.restore:restore",
+    "secrets": "kannon.cli.server.secrets:app",
     "sandbox": "kannon.cli.server.sandbox:app",
     "install": "kannon.cli.install.install:install",
     "uninstall": "kannon.cli.install.uninstall:uninstall",
@@ -47,7 +48,7 @@ PANELS = {
     "Run it": ("serve", "open", "check", "demo", "sandbox", "health", "nodes", "doctor"),
     "Send": ("domains", "keys", "templates", "send"),
     "What became of it": ("overview", "batches", "queue", "stats", "suppressions", "webhooks", "dead-letters", "audit"),
-    "This machine": ("install", "uninstall", "backup", "restore", "migrate", "version"),
+    "This machine": ("install", "uninstall", "backup", "restore", "secrets", "migrate", "version"),
 }
 """The panels of the help. A command that stands in none is in a panel of its own at the end."""
 RENAMED = {"parked": "dead-letters"}

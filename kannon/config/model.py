@@ -17,6 +17,7 @@ from kannon.config.values import (
     Duration,
     Hostname,
     Listen,
+    MasterKeys,
     Port,
     PositiveDuration,
     Secret,
@@ -255,6 +256,8 @@ class Config(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__")
 
     data_dir: Path = Path("./kannon-data")
+    master_key_file: SecretFile = ""
+    master_key: Annotated[MasterKeys, BeforeValidator(secret_or_file)] = SecretStr("")
     stop_timeout: PositiveDuration = timedelta(seconds=30)
     components: Components = Components()
     runner: Runner = Runner()

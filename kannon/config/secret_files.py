@@ -67,6 +67,7 @@ def find_exposed_secrets(file: Path | None, config: "Config") -> list[str]:
 
 def _secrets(config: "Config") -> Iterator[tuple[str, str, str]]:
     """Key, secret (empty: none), and the file that the key names instead."""
+    yield "master_key", config.master_key.get_secret_value(), config.master_key_file
     yield "api.admin_token", config.api.admin_token.get_secret_value(), config.api.admin_token_file
     yield "api.viewer_token", config.api.viewer_token.get_secret_value(), config.api.viewer_token_file
     for name, section in (("postgres", config.postgres), ("nats", config.nats)):

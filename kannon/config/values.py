@@ -180,6 +180,14 @@ def check_token(value: SecretStr) -> SecretStr:
     return value
 
 
+def check_master_keys(value: SecretStr) -> SecretStr:
+    from kannon.mail.master_key import parse_master_keys  # late: only a configuration with a key needs its libraries
+
+    if text := value.get_secret_value():
+        parse_master_keys(text)
+    return value
+
+
 def mask(value: SecretStr) -> str:
     return "***" if value.get_secret_value() else ""
 
@@ -190,6 +198,7 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer
 PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
 Secret = Annotated[SecretStr, PlainSerializer(mask, when_used="json")]
 Token = Annotated[Secret, AfterValidator(check_token)]
+MasterKeys = Annotated[Secret, AfterValidator(check_master_keys)]
 Listen = Annotated[str, AfterValidator(check_listen)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Hostname = Annotated[str, AfterValidator(check_hostname)]

@@ -10,9 +10,12 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
+from kannon.db.secrets import place_of_dkim
 from kannon.errors import AlreadyExists
 from kannon.mail.build.dkim import DkimKey
 from kannon.mail.dns.dkim_keys import (
@@ -23,9 +26,12 @@ from kannon.mail.dns.dkim_keys import (
     check_transition,
     next_selector,
 )
+from kannon.mail.master_key import SecretDamaged
 
 if TYPE_CHECKING:
     from kannon.db.pool import Connection
+
+log = structlog.get_logger()
 
 
 async def list_dkim_keys(db: Database, domain: str) -> list[RegisteredKey]:
@@ -35,11 +41,17 @@ async def list_dkim_keys(db: Database, domain: str) -> list[RegisteredKey]:
 
 
 async def list_active_dkim_keys(db: Database, domains: Collection[str]) -> dict[str, tuple[DkimKey, ...]]:
-    """The keys that sign for each of these domains, RSA first."""
+    """The keys that sign for each of these domains, RSA first. One that cannot be decrypted is left out."""
     found: dict[str, tuple[DkimKey, ...]] = dict.fromkeys(domains, ())
     async with db.acquire() as connection:
         async for row in queries.list_active_dkim_keys(connection, domains=list(domains)):
-            found[row["domain"]] += (DkimKey(row["selector"], row["algorithm"], row["private_pem"]),)
+            place = place_of_dkim(row["domain"], row["selector"])
+            try:
+                private_pem = db.cipher.decrypt(row["private_pem"], place)
+            except SecretDamaged as error:
+                log.error("a secret cannot be decrypted", problem=str(error))
+                continue
+            found[row["domain"]] += (DkimKey(row["selector"], row["algorithm"], private_pem),)
     return found
 
 
@@ -58,7 +70,7 @@ async def insert_dkim_key(
             domain=domain,
             selector=selector,
             algorithm=algorithm,
-            private_pem=private_pem,
+            private_pem=db.cipher.encrypt(private_pem, place_of_dkim(domain, selector)),
             public_key=public_key,
         )
         return await _find(connection, domain, selector)

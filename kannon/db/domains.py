@@ -8,6 +8,7 @@ from typing import Any
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
+from kannon.db.secrets import place_of_dkim
 from kannon.mail.tenants import Domain, Limits
 from kannon.mail.tracking import TrackingMode, TrackingPolicy
 
@@ -15,9 +16,10 @@ from kannon.mail.tracking import TrackingMode, TrackingPolicy
 @repeat_on_conflict
 async def insert_domain(db: Database, name: str, *, selector: str, private_pem: str, public_key: str) -> bool:
     """With its DKIM key. False where the domain exists already; it is not changed then."""
+    encrypted = db.cipher.encrypt(private_pem, place_of_dkim(name, selector))
     async with db.acquire() as connection:
         created = await queries.insert_domain(
-            connection, domain=name, selector=selector, private_pem=private_pem, public_key=public_key
+            connection, domain=name, selector=selector, private_pem=encrypted, public_key=public_key
         )
     return created is not None
 

@@ -10,11 +10,12 @@ raises `Conflict`, which conflicts.py repeats.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 
+from kannon.db.cipher import Cipher
 from kannon.errors import Conflict, Throttled, Unavailable
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Database:
     """From the call to the release; None: no limit beside the statement timeout."""
     url: str = ""
     """For sessions outside the pool."""
+    cipher: Cipher = field(default_factory=Cipher)
+    """Encrypts and decrypts the secrets in this database."""
 
     @property
     def size(self) -> int:
@@ -151,10 +154,15 @@ def describe(error: BaseException) -> str:
 
 
 async def open_database(
-    url: str, *, pool_size: int = 10, acquire_timeout: float | None = ACQUIRE_TIMEOUT_SECONDS, name: str = "kannon"
+    url: str,
+    *,
+    pool_size: int = 10,
+    acquire_timeout: float | None = ACQUIRE_TIMEOUT_SECONDS,
+    name: str = "kannon",
+    cipher: Cipher | None = None,
 ) -> Database:
     """Makes no connection yet. `url` as in libpq, a Unix socket directory given as `?host=/path`. `name` is the
-    application_name in pg_stat_activity."""
+    application_name in pg_stat_activity. Without `cipher` no secret can be stored."""
     pool = await asyncpg.create_pool(
         url,
         min_size=0,
@@ -164,7 +172,7 @@ async def open_database(
         reset=_no_reset,
         server_settings={"application_name": name, "timezone": "UTC"},
     )
-    return Database(pool, Permits(pool_size), acquire_timeout, url=url)
+    return Database(pool, Permits(pool_size), acquire_timeout, url=url, cipher=cipher or Cipher())
 
 
 async def _no_reset(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING
 
 import anyio
 import asyncpg
+import structlog
 
+from kannon.db.cipher import Cipher
+from kannon.db.keys import insert_bounce_secret, open_bounce_secret
 from kannon.db.pool import AWAY, COMMAND_SECONDS, CONNECT_SECONDS, describe
 from kannon.db.queries import queries
 from kannon.db.schema import find_version
 from kannon.errors import Unavailable
+from kannon.mail.master_key import SecretDamaged
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
+
+log = structlog.get_logger()
 
 RESTORED = "kannon_restored"
 _SERVER = "postgres"  # the database that every server has, for statements on the others
@@ -53,8 +59,9 @@ async def drop_restored(url: str) -> None:
         await queries.drop_restored(connection)
 
 
-async def complete_restored(url: str, *, keep_current: bool) -> None:
-    """Copies keys and delivery ids of the current database into the restored one. Raises Unavailable."""
+async def complete_restored(url: str, cipher: Cipher, *, keep_current: bool) -> None:
+    """Copies keys and delivery ids of the current database into the restored one. `cipher` has the master keys of both,
+    and that of the restored one is active. Raises Unavailable."""
     async with _connected(of_database(url, RESTORED)) as restored, restored.transaction():
         if not keep_current:
             await queries.skip_delivery_ids(restored, last=0, gap=_ID_GAP)
@@ -64,8 +71,22 @@ async def complete_restored(url: str, *, keep_current: bool) -> None:
             await queries.skip_delivery_ids(restored, last=last, gap=_ID_GAP)
             async for key in queries.list_stats_keys(current):
                 await queries.copy_stats_key(restored, **key)
-            async for row in queries.list_bounce_secrets_by_age(current):
-                await queries.copy_bounce_secret(restored, secret=row["secret"])
+            restored_secrets = await _list_bounce_secrets(restored, cipher)
+            for secret in await _list_bounce_secrets(current, cipher):
+                if secret not in restored_secrets:
+                    await insert_bounce_secret(cipher, restored, secret)
+
+
+async def _list_bounce_secrets(connection: "Connection", cipher: Cipher) -> list[bytes]:
+    """The oldest first. The current database may have the schema of an older version, where they are binary."""
+    found: list[bytes] = []
+    async for row in queries.list_bounce_secrets_by_age(connection):
+        stored = row["secret"]
+        try:
+            found.append(stored if isinstance(stored, bytes) else open_bounce_secret(cipher, row["id"], stored))
+        except SecretDamaged as error:
+            log.error("a secret cannot be decrypted", problem=str(error))
+    return found
 
 
 async def replace_current(url: str) -> None:

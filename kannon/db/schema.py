@@ -1,4 +1,5 @@
-"""The schema as a component: migrates the embedded database, checks an external one, then waits for the stop.
+"""The schema as a component: migrates the embedded database, checks an external one, loads the master key and encrypts
+the secrets that are not encrypted yet, then waits for the stop.
 
 An external database is migrated only on command (`kannon migrate`, `serve --migrate`): where it is older or newer than
 this program, the process ends with one line. The embedded one is backed up first (`backup`).
@@ -13,9 +14,11 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
+from kannon.db.cipher import Cipher
 from kannon.db.migrate import WRONG_DATABASE, known_migrations, migrate, pending_migrations
 from kannon.db.pool import Database
 from kannon.db.queries import queries
+from kannon.db.secrets import prepare_secrets
 from kannon.errors import OperatorError, SchemaMismatch, Unavailable
 
 if TYPE_CHECKING:
@@ -27,18 +30,29 @@ log = structlog.get_logger()
 
 
 class Schema:
-    """Ready once the schema is that of this program."""
+    """Ready once the schema is that of this program, and no secret in it is in clear text."""
 
     name = "schema"
 
-    def __init__(self, url: str, *, migrate: bool, backup: Callable[[str], Awaitable[Path]] | None = None) -> None:
-        """`backup` writes a backup of the embedded database under a name and returns its path; None: it is external."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        migrate: bool,
+        backup: Callable[[str], Awaitable[Path]] | None = None,
+        cipher: Cipher | None = None,
+        generate_key: Callable[[], object] | None = None,
+    ) -> None:
+        """`backup` writes a backup of the embedded database under a name and returns its path; None: it is external.
+        `cipher` None: no component of this process needs the master key. `generate_key` makes the first one."""
+        self._cipher = cipher
+        self._generate_key = generate_key
         self._url = url
         self._migrate = migrate
         self._backup = backup
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Raises SchemaMismatch, OperatorError, Unavailable."""
+        """Raises SchemaMismatch, OperatorError, Unavailable; ConfigError where this node lacks the master key."""
         try:
             pending = await pending_migrations(self._url)
         except Unavailable as error:
@@ -57,6 +71,10 @@ class Schema:
             log.info("applying migrations", first=pending[0].name, count=len(pending))
             for migration in await migrate(self._url):
                 log.info("migration applied", migration=migration.name)
+        if self._cipher is not None:
+            encrypted = await prepare_secrets(self._url, self._cipher, self._generate_key)
+            if encrypted:
+                log.info("secrets encrypted", count=encrypted, master_key=self._cipher.active)
         task_status.started()
         await stop.wait()
 

@@ -75,7 +75,7 @@ async def lease_endpoints(
         rows = queries.lease_webhook_endpoints(
             connection, owner=owner, busy=list(busy), page=page, lease=LEASE, now=now
         )
-        return [read_endpoint(row) async for row in rows]
+        return [read_endpoint(db, row) async for row in rows]
 
 
 @repeat_on_conflict
@@ -83,7 +83,7 @@ async def renew_leases(db: Database, owner: str, ids: Collection[str]) -> dict[s
     """Those that are still this process's, and on, as they are now."""
     async with db.acquire() as connection:
         rows = queries.renew_webhook_leases(connection, owner=owner, ids=list(ids), lease=LEASE)
-        return {row["id"]: read_endpoint(row) async for row in rows}
+        return {row["id"]: read_endpoint(db, row) async for row in rows}
 
 
 @repeat_on_conflict
@@ -166,7 +166,7 @@ async def settle_requests(db: Database, results: Sequence[RequestResult]) -> lis
         await queries.delete_old_webhook_attempts(connection, endpoint_ids=ids, keep=KEPT_ATTEMPTS)
         switched_off = []
         for endpoint_id in disabled:
-            endpoint = read_endpoint(await queries.find_webhook_endpoint(connection, id=endpoint_id, most=0))
+            endpoint = read_endpoint(db, await queries.find_webhook_endpoint(connection, id=endpoint_id, most=0))
             switched_off.append(endpoint)
             await queue_event(connection, endpoint.domain, _disabled_event(endpoint), but_not=endpoint.id)
     return switched_off

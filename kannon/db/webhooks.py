@@ -9,13 +9,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.queries import queries
+from kannon.db.secrets import place_of_webhook
+from kannon.mail.master_key import SecretDamaged
 from kannon.mail.webhook import PREVIOUS_SECRET_VALID, Attempt, Endpoint, WebhookEvent, WebhookType
 
 if TYPE_CHECKING:
     from kannon.db.pool import Connection
+
+log = structlog.get_logger()
 
 COUNTED = 100_000
 """Events waiting for an endpoint are counted to this number."""
@@ -32,9 +38,9 @@ async def insert_endpoint(db: Database, endpoint: Endpoint) -> Endpoint | None:
             url=endpoint.url,
             types=[kind.value for kind in endpoint.types],
             max_batch=endpoint.max_batch,
-            secret=endpoint.secret,
+            secret=db.cipher.encrypt(endpoint.secret, place_of_webhook(endpoint.id)),
         )
-    return _found(row)
+    return _found(db, row)
 
 
 async def count_endpoints(db: Database, domain: str) -> int:
@@ -47,7 +53,7 @@ async def list_endpoints(db: Database, domain: str, take: int) -> list[Endpoint]
     """Of all domains where `domain` is empty; the oldest first."""
     async with db.acquire() as connection:
         return [
-            read_endpoint(row) async for row in queries.list_webhook_endpoints(connection, domain=domain, take=take)
+            read_endpoint(db, row) async for row in queries.list_webhook_endpoints(connection, domain=domain, take=take)
         ]
 
 
@@ -55,15 +61,19 @@ async def find_endpoint(db: Database, endpoint_id: str) -> tuple[Endpoint, int] 
     """And the number of events that wait for it, to at most COUNTED."""
     async with db.acquire() as connection:
         row = await queries.find_webhook_endpoint(connection, id=endpoint_id, most=COUNTED)
-    return None if row is None else (read_endpoint(row), row["waiting"])
+    return None if row is None else (read_endpoint(db, row), row["waiting"])
 
 
 @repeat_on_conflict
 async def rotate_secret(db: Database, endpoint_id: str, secret: str) -> Endpoint | None:
     """The former secret signs too for PREVIOUS_SECRET_VALID."""
+    encrypted = db.cipher.encrypt(secret, place_of_webhook(endpoint_id))
     async with db.acquire() as connection:
         return _found(
-            await queries.rotate_webhook_secret(connection, id=endpoint_id, secret=secret, valid=PREVIOUS_SECRET_VALID)
+            db,
+            await queries.rotate_webhook_secret(
+                connection, id=endpoint_id, secret=encrypted, valid=PREVIOUS_SECRET_VALID
+            ),
         )
 
 
@@ -71,14 +81,14 @@ async def rotate_secret(db: Database, endpoint_id: str, secret: str) -> Endpoint
 async def enable_endpoint(db: Database, endpoint_id: str) -> Endpoint | None:
     """What waits is due now, and has all its attempts before it."""
     async with db.acquire() as connection:
-        return _found(await queries.enable_webhook_endpoint(connection, id=endpoint_id))
+        return _found(db, await queries.enable_webhook_endpoint(connection, id=endpoint_id))
 
 
 @repeat_on_conflict
 async def disable_endpoint(db: Database, endpoint_id: str, reason: str) -> Endpoint | None:
     """What waits stays; new events are not queued. One that is off already keeps its reason."""
     async with db.acquire() as connection:
-        return _found(await queries.disable_webhook_endpoint(connection, id=endpoint_id, reason=reason))
+        return _found(db, await queries.disable_webhook_endpoint(connection, id=endpoint_id, reason=reason))
 
 
 @repeat_on_conflict
@@ -133,19 +143,21 @@ async def insert_replay(db: Database, endpoint: Endpoint, from_time: datetime, t
         return count
 
 
-def _found(row: Any) -> Endpoint | None:
-    return None if row is None else read_endpoint(row)
+def _found(db: Database, row: Any) -> Endpoint | None:
+    return None if row is None else read_endpoint(db, row)
 
 
-def read_endpoint(row: Any) -> Endpoint:
+def read_endpoint(db: Database, row: Any) -> Endpoint:
+    """A secret that cannot be decrypted is empty."""
+    place = place_of_webhook(row["id"])
     return Endpoint(
         id=row["id"],
         domain=row["domain"],
         url=row["url"],
-        secret=row["secret"],
+        secret=_decrypt(db, row["secret"], place),
         types=tuple(WebhookType(kind) for kind in row["types"]),
         max_batch=row["max_batch"],
-        previous_secret=row["previous_secret"],
+        previous_secret=_decrypt(db, row["previous_secret"], place),
         previous_until=row["previous_until"],
         created_at=row["created_at"],
         disabled_at=row["disabled_at"],
@@ -155,3 +167,11 @@ def read_endpoint(row: Any) -> Endpoint:
         failures=row["failures"],
         given_up=row["given_up"],
     )
+
+
+def _decrypt(db: Database, stored: str, place: str) -> str:
+    try:
+        return db.cipher.decrypt(stored, place)
+    except SecretDamaged as error:
+        log.error("a secret cannot be decrypted", problem=str(error))
+        return ""

@@ -1,6 +1,7 @@
-"""The data directory: created once, locked by one process at a time; it holds the layout's version and the admin token.
+"""The data directory: created once, locked by one process at a time; it holds the layout's version, the admin token and
+the master key.
 
-    VERSION  lock  admin_token  last_backup  conf/  logs/  postgres/  nats/  sandbox/
+    VERSION  lock  admin_token  master_key  last_backup  conf/  logs/  postgres/  nats/  sandbox/
 
 In: a path. Out: an open `DataDir`, whose lock ends with the process, however it ends.
 Raises OperatorError, one line, where it is not writable, in use by another process, or created by a newer Kannon.

@@ -36,7 +36,4 @@ INSERT INTO stats_keys (kid, private_pem, public_pem, sign_until, verify_until)
 VALUES (:kid, :private_pem, :public_pem, :sign_until, :verify_until) ON CONFLICT (kid) DO NOTHING;
 
 -- name: list_bounce_secrets_by_age
-SELECT secret FROM bounce_keys ORDER BY id;
-
--- name: copy_bounce_secret!
-INSERT INTO bounce_keys (secret) SELECT :secret::bytea WHERE NOT EXISTS (SELECT FROM bounce_keys WHERE secret = :secret);
+SELECT id, secret FROM bounce_keys ORDER BY id;

@@ -15,6 +15,7 @@ from kannon.mail.send_request import Limits
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes, SendTemplateReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
 from tests.support.api import ADMIN, RunningApi, a_send, refusal, running_api
+from tests.support.cipher import make_cipher
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ async def test_repeats_at_the_same_time_wait_for_the_first(api: RunningApi, db: 
 async def test_repeats_to_two_processes_wait_for_the_first(api: RunningApi, db: Database, postgres_url: str) -> None:
     key = await api.create_key("example.com") | {"idempotency-key": "k"}
     request = a_send(recipients=[Recipient(email=f"u{i}@example.net") for i in range(3000)])
-    second_db = await open_database(postgres_url)
+    second_db = await open_database(postgres_url, cipher=make_cipher())
     async with running_api(second_db, limits=Limits(1 << 20, 10_000)) as other:
         answers: list[SendRes] = []
 

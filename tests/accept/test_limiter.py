@@ -18,6 +18,7 @@ from kannon.db.pool import Database, open_database
 from kannon.errors import LimitExceeded
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
 from tests.support.api import a_send, refusal, running_api
+from tests.support.cipher import make_cipher
 from tests.support.patience import patience
 from tests.support.pool import states
 from tests.support.runner import running
@@ -29,7 +30,7 @@ SENDS = 40
 @asynccontextmanager
 async def tenant_blocked(url: str, domain: str) -> AsyncIterator[None]:
     """Every insert for this domain waits for its row, so it takes as long as a send to many recipients."""
-    other = await open_database(url)
+    other = await open_database(url, cipher=make_cipher())
     try:
         async with other.transaction() as connection:
             await connection.execute("SELECT FROM domains WHERE domain = $1 FOR UPDATE", domain)
@@ -41,7 +42,7 @@ async def tenant_blocked(url: str, domain: str) -> AsyncIterator[None]:
 async def test_large_sends_of_one_tenant_delay_neither_another_tenant_nor_the_mail(
     db: Database, bus: Bus, postgres_url: str
 ) -> None:
-    background = await open_database(postgres_url, acquire_timeout=None)
+    background = await open_database(postgres_url, acquire_timeout=None, cipher=make_cipher())
     validator = Validator(background, bus)
     recipients = [Recipient(email=f"user{n}@example.net") for n in range(ONE_STATEMENT + 1)]
     large = a_send(recipients=recipients, sender=Sender(email="news@many.com"))
@@ -69,8 +70,8 @@ async def test_large_sends_of_one_tenant_delay_neither_another_tenant_nor_the_ma
 
 
 async def test_a_call_that_finds_all_connections_in_use_fails_with_that_reason(postgres_url: str) -> None:
-    small = await open_database(postgres_url, pool_size=2)
-    background = await open_database(postgres_url, acquire_timeout=None)
+    small = await open_database(postgres_url, pool_size=2, cipher=make_cipher())
+    background = await open_database(postgres_url, acquire_timeout=None, cipher=make_cipher())
     async with running_api(small, background=background) as api:
         await api.create_domain("example.com")
         key = await api.create_key("example.com")

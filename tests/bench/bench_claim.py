@@ -14,6 +14,7 @@ from kannon.db.migrate import migrate
 from kannon.db.pool import Database, open_database
 from kannon.db.queries import queries
 from kannon.embedded import DataDir, EmbeddedPostgres
+from tests.support.cipher import make_cipher
 from tests.support.explain import explain
 from tests.support.pool import fill_pool
 
@@ -27,7 +28,7 @@ async def run(folder: Path, arguments: argparse.Namespace) -> None:
         await server.start()
         try:
             await migrate(server.url)
-            db = await open_database(server.url, pool_size=1)
+            db = await open_database(server.url, pool_size=1, cipher=make_cipher())
             for name in STATES:
                 for tenants in TENANTS:
                     await _measure(db, name, tenants, arguments)

@@ -38,6 +38,7 @@ from tests.bench import bench_stats
 from tests.bench.growth_data import DAYS, Size, grow
 from tests.bench.run import Sink
 from tests.bench.workloads import html, request
+from tests.support.cipher import make_cipher
 from tests.support.explain import explain
 from tests.support.http import request as http_get
 from tests.support.kannon_process import Client, Kannon
@@ -82,7 +83,7 @@ async def fill(folder: Path, size: Size) -> None:
         await server.start()
         try:
             await migrate(server.url)
-            db = await open_database(server.url)
+            db = await open_database(server.url, cipher=make_cipher())
             async with db.acquire() as connection:
                 filled = await connection.fetchval("SELECT EXISTS (SELECT FROM domains)")
             if not filled:
@@ -103,7 +104,7 @@ async def reads(folder: Path, size: Size) -> None:
         await _lists(OperationsStub(client.channel), client)
         await _statistics(client.channel, client, size)
         client.close()
-        db = await open_database(kannon.postgres_url(), pool_size=2)
+        db = await open_database(kannon.postgres_url(), pool_size=2, cipher=make_cipher())
         await _claims(db)
         await db.close()
         await kannon.stop()
@@ -208,7 +209,7 @@ async def ingest(folder: Path) -> None:
         await postgres.start()
         await nats.start()
         try:
-            db, bus = await open_database(postgres.url), Bus(nats.url)
+            db, bus = await open_database(postgres.url, cipher=make_cipher()), Bus(nats.url)
             await bus.ready()
             await bench_stats.publish(bus, bench_stats.events(INGESTED), 100, f".{time.time_ns()}")
             seconds = await bench_stats.run_until_stored(db, bus, INGESTED)

@@ -39,6 +39,7 @@ from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
 from tests.bench.plain_client import PlainClient
 from tests.bench.processes import Usage, usage
 from tests.support.api import NoBus
+from tests.support.cipher import make_cipher
 
 CLIENTS = 50
 CALLS = 5000
@@ -74,7 +75,7 @@ async def _serve(pipe: Connection) -> None:
         await postgres.start()
         try:
             await migrate(postgres.url)
-            db = await open_database(postgres.url)
+            db = await open_database(postgres.url, cipher=make_cipher())
             settings = ApiSettings("127.0.0.1", 0, TOKEN, 32 << 20, Limits(25 << 20, 100_000))
             api = Api(settings, db, NoBus(), {}, make_txt_lookup([]), make_lookup([]))
             stop, stillness = anyio.Event(), Stillness()

@@ -33,6 +33,7 @@ from kannon.mail.event import Event, EventType
 from kannon.mail.suppression import SuppressionRule
 from kannon.mail.tracking import TrackingMode
 from kannon.metrics.metrics import Metrics
+from tests.support.cipher import make_cipher
 
 DOMAINS = 20
 _PAGE = 2000
@@ -119,7 +120,7 @@ async def measure(folder: Path, count: int, burst: int) -> bool:
         await nats.start()
         try:
             await migrate(postgres.url)
-            db, bus = await open_database(postgres.url), Bus(nats.url)
+            db, bus = await open_database(postgres.url, cipher=make_cipher()), Bus(nats.url)
             await bus.ready()
             async with db.acquire() as connection:
                 await connection.executemany(

@@ -27,6 +27,7 @@ from kannon.db.pool import open_database
 from kannon.embedded import DataDir, EmbeddedPostgres
 from kannon.log import setup_logging
 from tests.bench.processes import TICKS
+from tests.support.cipher import make_cipher
 from tests.support.inbound import Peer
 from tests.support.submission import MESSAGE, plain, running
 
@@ -46,7 +47,7 @@ async def _serve(pipe: Connection) -> None:
         await postgres.start()
         try:
             await migrate(postgres.url)
-            db = await open_database(postgres.url)
+            db = await open_database(postgres.url, cipher=make_cipher())
             async with running(db, max_connections=2000) as server:
                 pipe.send(server.component.addresses[0])
                 while await asyncio.to_thread(pipe.recv) == "count":

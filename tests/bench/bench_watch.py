@@ -23,6 +23,7 @@ from kannon.db.stats_write import ensure_partitions, insert_events, week_of
 from kannon.mail.event import Event, EventType
 from tests.bench.bench_intake import TOKEN, serve
 from tests.bench.processes import Usage, usage
+from tests.support.cipher import make_cipher
 
 DOMAIN = "example.com"
 PAGE = 100
@@ -82,7 +83,7 @@ async def measure(pipe: Connection, pid: int) -> None:
     server = f"127.0.0.1:{port}"
     async with Client(server, admin_token=TOKEN) as admin:
         await admin.create_domain(DOMAIN)
-    db = await open_database(url)
+    db = await open_database(url, cipher=make_cipher())
     await ensure_partitions(db, [week_of(datetime.now(UTC))])
     await store(db, "warm")
     for watchers in (0, 1, 50, 0):

@@ -29,6 +29,7 @@ from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
 from kannon.log import setup_logging
 from kannon.mail.event import Event
 from kannon.outbound.http_post import Poster
+from tests.support.cipher import make_cipher
 from tests.support.webhooks import add_endpoint, event, store, waiting
 
 BATCHED_TARGET, SINGLE_TARGET, P95_TARGET = 2000, 300, 2.0
@@ -158,7 +159,7 @@ async def bench(folder: Path, url: str, count: int) -> bool:
         await nats.start()
         try:
             await migrate(postgres.url)
-            db, bus = await open_database(postgres.url), Bus(nats.url)
+            db, bus = await open_database(postgres.url, cipher=make_cipher()), Bus(nats.url)
             await bus.ready()
             good = await measure(db, bus, url, count)
             await bus.close()

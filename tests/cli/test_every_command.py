@@ -35,6 +35,7 @@ LOCAL = {
     "migrate",
     "backup",
     "restore",
+    "secrets",
     "install",
     "uninstall",
     "version",

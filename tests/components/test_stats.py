@@ -25,6 +25,7 @@ from kannon.mail.suppression import Suppression, SuppressionRule
 from kannon.mail.tracking import TrackingMode
 from kannon.wire.event_pages import MAX_EVENTS
 from kannon.wire.events import encode_event
+from tests.support.cipher import make_cipher
 from tests.support.patience import patience
 from tests.support.pool import counters, event_rows, insert_domain
 
@@ -168,7 +169,7 @@ async def test_an_outage_of_the_database_loses_no_event(tmp_path: Path, bus: Bus
     with DataDir.open(tmp_path / "data") as data_dir:
         postgres = EmbeddedPostgres(data_dir.path, durable=False)
         await postgres.start()
-        db = await open_database(postgres.url)
+        db = await open_database(postgres.url, cipher=make_cipher())
         try:
             await migrate(postgres.url)
             with patience():

@@ -9,6 +9,7 @@ from kannon.db.cancellations import Marked, cancel_batch
 from kannon.db.conflicts import ATTEMPTS, repeat_on_conflict
 from kannon.db.pool import Database, open_database
 from kannon.errors import Conflict, Throttled
+from tests.support.cipher import make_cipher
 from tests.support.patience import patience
 from tests.support.pool import insert_batch
 
@@ -21,7 +22,7 @@ async def test_the_victim_of_a_deadlock_is_repeated(db: Database, postgres_url: 
     await other.execute("SET deadlock_timeout = '1h'")
     name = await other.fetchval("SELECT current_database()")
     await other.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '2s'")
-    ours = await open_database(postgres_url)
+    ours = await open_database(postgres_url, cipher=make_cipher())
     try:
         transaction = other.transaction()
         await transaction.start()
@@ -58,7 +59,7 @@ async def test_a_conflict_at_every_attempt_becomes_unavailable(db: Database, cod
 
 
 async def test_a_pool_in_use_is_busy_and_not_away(postgres_url: str) -> None:
-    small = await open_database(postgres_url, pool_size=1, acquire_timeout=0.05)
+    small = await open_database(postgres_url, pool_size=1, acquire_timeout=0.05, cipher=make_cipher())
     try:
         async with small.acquire():
             with pytest.raises(Throttled, match="all 1 database connections of this pool were in use"):
@@ -71,7 +72,7 @@ async def test_a_pool_in_use_is_busy_and_not_away(postgres_url: str) -> None:
 
 
 async def test_without_an_acquire_timeout_a_task_waits_until_a_connection_is_free(postgres_url: str) -> None:
-    small = await open_database(postgres_url, pool_size=1, acquire_timeout=None)
+    small = await open_database(postgres_url, pool_size=1, acquire_timeout=None, cipher=make_cipher())
     try:
         async with asyncio.TaskGroup() as group, small.acquire() as connection:
             waiting = group.create_task(small.ping())

@@ -20,6 +20,7 @@ from grpclib.client import Channel
 
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient, Sender
+from tests.support.cipher import MASTER_KEY
 from tests.support.command import Command
 from tests.support.dockerfile import read_dockerfile
 from tests.support.inbox import Inbox, inbox
@@ -182,7 +183,7 @@ class Layout:
     def __init__(self, compose: dict[str, Any], folder: Path, postgres_url: str, nats_url: str, box: Inbox) -> None:
         self._services = compose["services"]
         self._folder = folder
-        self._secrets = {"postgres_url": postgres_url, "admin_token": "secret"}
+        self._secrets = {"postgres_url": postgres_url, "admin_token": "secret", "master_key": MASTER_KEY}
         routes = [{"domain": "*", "host": "127.0.0.1", "port": box.port, "tls": "none"}]
         self._here = {"KANNON_NATS__URL": nats_url, "KANNON_SENDER__ROUTES": json.dumps(routes)}
 

@@ -26,6 +26,7 @@ from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendRes
 from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
 from kannon.pb.stats.apiv1.statsapiv1_pb2 import GetStatsReq
 from kannon.pb.stats.types.stats_pb2 import Stats
+from tests.support.cipher import MASTER_KEY
 from tests.support.command import command
 from tests.support.made_data import copy_made_data
 from tests.support.patience import PATIENCE_SECONDS, patience
@@ -81,6 +82,8 @@ class Kannon:
             "KANNON_METRICS__LISTEN": "127.0.0.1:0",
             **self.extra,
         }
+        if "KANNON_POSTGRES__URL" in self.extra:
+            environ.setdefault("KANNON_MASTER_KEY", MASTER_KEY)
         for name in self.unset:
             del environ[name]
         with self.log.open("wb") as log:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import asyncpg
 
 from kannon.db.pool import Database, open_database
+from tests.support.cipher import make_cipher
 
 _SKEW = """
 CREATE SCHEMA IF NOT EXISTS skew;
@@ -43,7 +44,7 @@ async def set_skew(url: str, by: timedelta) -> None:
 async def skewed(url: str, by: timedelta) -> AsyncIterator[Database]:
     await install_skew(url)
     await set_skew(url, by)
-    db = await open_database(url)
+    db = await open_database(url, cipher=make_cipher())
     try:
         yield db
     finally:

@@ -71,6 +71,9 @@ def _examine_machine(config: "Config") -> list[Finding]:
         machine.examine_clock(),
         *machine.examine_disk(config.data_dir.expanduser(), config.disk.reserve),
         machine.examine_open_files(),
+        machine.examine_master_key(
+            config.data_dir.expanduser(), bool(config.master_key.get_secret_value()), not config.postgres.url
+        ),
         *machine.examine_certificates(certificate_expiries(config, config.components.enabled), datetime.now(UTC)),
     ]
 

@@ -99,6 +99,24 @@ def judge_sync(milliseconds: float) -> Finding:
     return good("disk sync", said)
 
 
+def examine_master_key(data_dir: Path, configured: bool, embedded: bool) -> Finding:
+    """`configured`: master_key has it. `embedded`: kannon serve generates it in data_dir."""
+    file = data_dir / "master_key"
+    if configured:
+        return good("master key", "configured")
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        if embedded:
+            return unknown("master key", f"{file} is not there yet", "start kannon serve once: it generates the key")
+        return bad("master key", "missing: no mail can be signed", "set master_key: kannon secrets generate prints one")
+    except OSError as error:
+        return unknown("master key", f"{file}: {error.strerror}", _AS_SERVER)
+    if mode & 0o077:
+        return bad("master key", f"other users can read {file}", f"chmod 0600 {file}, then kannon secrets rotate")
+    return good("master key", f"{file}; backups of the database do not contain it")
+
+
 def examine_open_files(limit: int | None = None) -> Finding:
     """`limit`: the most that a process may ask for; None: this process's."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if limit is None else limit

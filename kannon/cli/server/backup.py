@@ -26,6 +26,8 @@ async def _backup(config: Config, file: Path) -> None:
     # Late imports: the other commands start faster without them.
     from kannon.cli.server.database import open_embedded_database
     from kannon.db.restore import schema_version
+    from kannon.db.secrets import find_active_key
+    from kannon.embedded.master_key import FILE
 
     if file.is_dir():
         raise OperatorError(f"{file} is a directory: give the name of a file")
@@ -36,4 +38,8 @@ async def _backup(config: Config, file: Path) -> None:
         begun_at = datetime.now(UTC)
         await database.backups.write(file)
         database.backups.record(begun_at)
+        key = await find_active_key(database.url)
     typer.echo(f"wrote {file} ({file.stat().st_size} bytes, schema {version})")
+    if key is not None:
+        place = "master_key" if config.master_key.get_secret_value() else str(config.data_dir / FILE)
+        typer.echo(f"the master key {key} is not in it, and a restore needs it: keep a copy of {place} elsewhere")

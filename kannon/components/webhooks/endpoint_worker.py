@@ -123,6 +123,9 @@ class EndpointWorker:
 
     async def _post(self, events: Sequence[QueuedEvent]) -> RequestResult:
         endpoint, now = self.endpoint, self._work.clock()
+        if not endpoint.secret:
+            damaged = Posted(0, f"its secret is damaged: kannon webhooks rotate {endpoint.id}", "", 0.0)
+            return self._result(events, damaged, "", now)
         request = make_request([each.event for each in events], batched=endpoint.max_batch > 1, now=now)
         headers = {
             "content-type": "application/json",
@@ -133,10 +136,14 @@ class EndpointWorker:
             ),
         }
         posted = await self._work.post(endpoint.url, headers, request.body.encode())
+        return self._result(events, posted, request.id, now)
+
+    def _result(self, events: Sequence[QueuedEvent], posted: Posted, request_id: str, now: datetime) -> RequestResult:
+        endpoint = self.endpoint
         attempt = Attempt(
             endpoint_id=endpoint.id,
             at=now,
-            request_id=request.id,
+            request_id=request_id,
             type=events[0].event.type,
             events=len(events),
             status=posted.status,

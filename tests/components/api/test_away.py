@@ -42,6 +42,7 @@ from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendTemplateReq
 from kannon.pb.stats.apiv1.statsapiv1_grpc import StatsApiV1Stub
 from kannon.pb.stats.apiv1.statsapiv1_pb2 import GetStatsAggregatedReq, GetStatsReq
 from tests.support.api import ADMIN, RunningApi, a_send, basic, refusal, running_api
+from tests.support.cipher import make_cipher
 from tests.support.patience import patience
 
 WITHIN_SECONDS = 30.0  # far from the minute that a statement may take, and nothing that a busy machine reaches
@@ -81,7 +82,7 @@ async def assert_all_unavailable(api: RunningApi, key: dict[str, str]) -> None:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Database]:
-    database = await open_database(url)
+    database = await open_database(url, cipher=make_cipher())
     try:
         yield database
     finally:

@@ -14,6 +14,7 @@ from kannon.mail import ids
 from kannon.mail.send_request import Tenant
 from kannon.mail.tenants import KeyGrant, Scope
 from kannon.mail.tracking import IDENTIFIED, TrackingMode, TrackingPolicy
+from tests.support.cipher import make_cipher
 from tests.support.pool import insert_domain
 
 DOMAIN = "example.com"
@@ -107,7 +108,7 @@ async def test_it_is_bounded() -> None:
 async def test_a_change_by_another_process_holds_within_a_second(db: Database, postgres_url: str, change: str) -> None:
     await insert_domain(db, DOMAIN)
     await insert_api_key(db, KEY_ID, DOMAIN, name="n", prefix="p", secret_sha256=SECRET, expires_at=None)
-    own, now = await open_database(postgres_url), 0.0
+    own, now = await open_database(postgres_url, cipher=make_cipher()), 0.0
     cache = TenantCache(lambda *key: find_tenant(own, *key), clock=lambda: now)
     assert await cache.find(DOMAIN, SECRET) == GRANT
     now = 0.499

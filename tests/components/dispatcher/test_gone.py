@@ -28,7 +28,7 @@ from kannon.db.queue import claim_due, claim_to_validate
 async def nothing(now): ...
 
 async def main():
-    db = await open_database(sys.argv[1])
+    db = await open_database(sys.argv[1], cipher=make_cipher())
     role = DISPATCHER if sys.argv[2] == "dispatcher" else VALIDATOR
     async with anyio.create_task_group() as group:
         group.start_soon(watch_presence, db, role, nothing)

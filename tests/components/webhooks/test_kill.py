@@ -14,6 +14,7 @@ from kannon.bus.bus import Bus
 from kannon.db.migrate import migrate
 from kannon.db.pool import Database, open_database
 from kannon.embedded import DataDir, EmbeddedNats, EmbeddedPostgres
+from tests.support.cipher import make_cipher
 from tests.support.endpoint import endpoint
 from tests.support.patience import patience
 from tests.support.webhooks import SECRET, add_endpoint, event, make, running, store, wait_until_empty, waiting
@@ -27,7 +28,7 @@ from kannon.db.pool import open_database
 from kannon.outbound.http_post import Poster
 
 async def main():
-    db, bus = await open_database(sys.argv[1]), Bus(sys.argv[2])
+    db, bus = await open_database(sys.argv[1], cipher=make_cipher()), Bus(sys.argv[2])
     async def now():
         return datetime.now(UTC)
     webhooks = Webhooks(db, bus, Poster(allow_private=True), owner=secrets.token_hex(4), chance=random.random,
@@ -74,7 +75,7 @@ async def test_servers_that_are_away_cost_nothing_but_time(tmp_path: Path) -> No
         await nats.start()
         try:
             await migrate(postgres.url)
-            db, bus = await open_database(postgres.url), Bus(nats.url)
+            db, bus = await open_database(postgres.url, cipher=make_cipher()), Bus(nats.url)
             async with endpoint(secret=SECRET) as at:
                 at.delay = 0.02
                 await add_endpoint(db, at.url, max_batch=2)
