@@ -17,6 +17,7 @@ import anyio
 import pytest
 
 from kannon.mail.webhook import WebhookType
+from tests.support.cipher import MASTER_KEY
 from tests.support.kannon_process import free_port
 from tests.support.patience import patience
 from tests.support.promtool import promtool
@@ -84,7 +85,12 @@ def test_every_block_is_fenced(name: str) -> None:
 def test_a_configuration_is_valid(block: Block, tmp_path: Path) -> None:
     (tmp_path / "kannon.toml").write_text(block.text)
     done = subprocess.run(
-        [ROOT / ".venv" / "bin" / "kannon", "check"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [ROOT / ".venv" / "bin" / "kannon", "check"],
+        cwd=tmp_path,
+        env={**os.environ, "KANNON_MASTER_KEY": MASTER_KEY},  # each block with an external database needs one
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -151,8 +152,17 @@ async def test_a_stopped_kannon_is_backed_up_and_restored_onto_an_empty_machine(
     await client.add_domain(DOMAIN)
     client.close()
     assert await kannon.stop() == 0
-    assert (await command("backup", "kannon.dump")).code == 0
+    written = await command("backup", "kannon.dump")
+    assert written.code == 0
+    assert re.search(r"the master key [0-9a-f]{12} is not in it, and a restore needs it: keep a copy of ", written.out)
     command.env["KANNON_DATA_DIR"] = str(tmp_path / "other")
+    refused = await command("restore", "kannon.dump")
+    assert (refused.code, refused.out) == (1, "")
+    assert re.search(
+        r"secrets are encrypted with master key [0-9a-f]{12}, which this node does not have; nothing is changed",
+        refused.err,
+    )
+    shutil.copy(kannon.data_dir / "master_key", tmp_path / "other")
     restored = await command("restore", "kannon.dump")
     assert (restored.code, restored.out) == (0, f"restored {tmp_path}/kannon.dump\n")
     other = Kannon(tmp_path / "other")

@@ -24,6 +24,7 @@ import anyio, sys
 from kannon.db.pool import open_database
 from kannon.db.presence import DISPATCHER, VALIDATOR, watch_presence
 from kannon.db.queue import claim_due, claim_to_validate
+from tests.support.cipher import make_cipher
 
 async def nothing(now): ...
 

@@ -26,6 +26,7 @@ from kannon.bus.bus import Bus
 from kannon.components.webhooks import Webhooks
 from kannon.db.pool import open_database
 from kannon.outbound.http_post import Poster
+from tests.support.cipher import make_cipher
 
 async def main():
     db, bus = await open_database(sys.argv[1], cipher=make_cipher()), Bus(sys.argv[2])
