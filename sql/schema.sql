@@ -129,9 +129,8 @@ CREATE TABLE public.batch_outcomes (
 WITH (fillfactor='50');
 CREATE TABLE public.bounce_keys (
     id smallint NOT NULL,
-    secret bytea NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT bounce_keys_secret_check CHECK ((length(secret) = 32))
+    secret text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 ALTER TABLE public.bounce_keys ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.bounce_keys_id_seq
@@ -215,6 +214,11 @@ CREATE TABLE public.logins (
     authority bytea NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     CONSTRAINT logins_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'session'::text])))
+);
+CREATE TABLE public.master_keys (
+    id text NOT NULL,
+    active boolean NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 CREATE TABLE public.messages (
     message_id text NOT NULL,
@@ -537,6 +541,8 @@ ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (domain, key);
 ALTER TABLE ONLY public.logins
     ADD CONSTRAINT logins_pkey PRIMARY KEY (secret_sha256);
+ALTER TABLE ONLY public.master_keys
+    ADD CONSTRAINT master_keys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (message_id);
 ALTER TABLE ONLY public.pauses
@@ -589,6 +595,7 @@ CREATE UNIQUE INDEX dkim_keys_one_active ON public.dkim_keys USING btree (domain
 CREATE INDEX first_bounces_by_age ON public.first_bounces USING btree (at);
 CREATE INDEX idempotency_keys_by_time ON public.idempotency_keys USING btree (created_at);
 CREATE INDEX logins_by_expiry ON public.logins USING btree (expires_at);
+CREATE UNIQUE INDEX master_keys_one_active ON public.master_keys USING btree (active) WHERE active;
 CREATE INDEX messages_by_age ON public.messages USING brin (created_at);
 CREATE INDEX messages_by_domain ON public.messages USING btree (domain, created_at DESC, message_id);
 CREATE INDEX messages_by_tag ON public.messages USING btree (domain, tag, created_at DESC, message_id) WHERE (tag <> ''::text);

@@ -119,6 +119,7 @@ async def running_api(
     metrics: Metrics = NULL_METRICS,
     admin_token: str = TOKEN,
     failed_login: Callable[[str], float] | None = None,
+    cors_origins: Sequence[str] = (),
 ) -> AsyncIterator[RunningApi]:
     settings = ApiSettings(
         "127.0.0.1",
@@ -129,6 +130,7 @@ async def running_api(
         suppression,
         retry_window,
         viewer_token=VIEWER_TOKEN,
+        cors_origins=cors_origins,
     )
     bus = bus or NoBus()
     look_up = make_txt_lookup(nameservers)

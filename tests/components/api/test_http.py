@@ -365,3 +365,28 @@ async def test_every_early_answer_reaches_a_client_that_still_sends(
         for _ in range(5):
             answer = await client.post(path, content=bytes(4 << 20), headers={"content-type": kind})
             assert answer.status_code == status
+
+
+async def test_cors_lets_the_named_origin_send_and_read_refusals(db: Database) -> None:
+    async with over_http(db, cors_origins=["https://a.example"]) as (_, client, key):
+        wanted = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+        asked = await client.options(SEND, headers={"origin": "https://a.example"} | wanted)
+        assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (204, "https://a.example")
+        assert asked.headers["access-control-allow-headers"] == "authorization"
+        assert asked.headers["vary"] == "origin"
+        assert "access-control-allow-credentials" not in asked.headers
+        sent = await client.post(SEND, json=MAIL, headers=key | {"origin": "https://a.example"})
+        assert (sent.status_code, sent.headers["access-control-allow-origin"]) == (200, "https://a.example")
+        refused = await client.post(SEND, json=MAIL, headers={"origin": "https://a.example"})
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "https://a.example")
+        assert "retry-after" in refused.headers["access-control-expose-headers"]
+        for origin in ("https://b.example", "http://a.example", "https://a.example.evil", "null"):
+            other = await client.options(SEND, headers={"origin": origin} | wanted)
+            assert error(other)[0] == 405
+            assert "access-control-allow-origin" not in other.headers
+
+
+async def test_wrong_credentials_are_answered_although_the_expected_body_never_comes(db: Database) -> None:
+    async with over_http(db) as (api, _, _key):
+        said = await raw(api, request({}, b"", "content-length: 1000000", "expect: 100-continue", "connection: close"))
+        assert b"HTTP/1.1 401" in said
