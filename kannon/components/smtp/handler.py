@@ -8,6 +8,7 @@ between costs a repetition by the remote server, whose event has the same id: th
 the database keeps one of each DMARC or TLS report.
 """
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ log = structlog.get_logger()
 
 OWN_MAILBOXES = frozenset({"postmaster", "abuse"})  # RFC 5321 §4.5.1, RFC 2142 §4
 INLINE_BYTES = 16 << 10  # parsing less takes under 2 ms; more is parsed in a thread
+_BOUNCE_ADDRESS = re.compile(rb"\bb-[0-9a-f]{56}@[0-9a-z.-]{1,253}", re.IGNORECASE)  # kannon.mail.bounce.address
+MAX_COMPLAINED = 5  # mails that one complaint encloses
 READERS = 2  # reports of DMARC and TLS at once: one may have 16 MiB when it is unpacked
 OLDEST = timedelta(days=7)  # RFC 5321 §4.5.4.1: servers keep mail for four to five days before they report
 SKEW = timedelta(hours=1)
@@ -169,14 +172,11 @@ class MailHandler:
             log.info("mail stored for the postmaster", recipient=recipient.address, peer=peer)
         bounces = [recipient for recipient in recipients if isinstance(recipient, BounceRecipient)]
         if not bounces:
+            if mailboxes and (report := await self._read_complaint(content)) is not None:
+                await self._publish(*report, peer)
             return
         raw = b"Return-Path: <>\r\n" + content if mail_from == "<>" else content  # RFC 3464 §2: a report has none
-        if len(raw) <= INLINE_BYTES:
-            report = read_report(raw)
-        else:
-            report = await anyio.to_thread.run_sync(read_report, raw)
-        await self._publish(report, bounces, peer)
-        self._metrics.reported(report.kind.value)
+        await self._publish(await _read(raw), bounces, peer)
 
     async def _read_reports(
         self, recipients: Sequence[Recipient], peer: str, content: bytes
@@ -215,7 +215,21 @@ class MailHandler:
             peer=peer,
         )
 
+    async def _read_complaint(self, content: bytes) -> tuple[Report, list[BounceRecipient]] | None:
+        """A feedback loop sends all complaints to one address, such as abuse@. Its report encloses the mail, whose
+        bounce address is as good a proof as one at RCPT."""
+        addresses = list(dict.fromkeys(each.lower() for each in _BOUNCE_ADDRESS.findall(content)))[:MAX_COMPLAINED]
+        if not addresses:
+            return None
+        report = await _read(content)
+        if report.kind is not ReportKind.COMPLAINT:
+            return None
+        found = [await self.find_recipient(each.decode("ascii")) for each in addresses]
+        recipients = [each for each in found if isinstance(each, BounceRecipient)]
+        return (report, recipients) if recipients else None
+
     async def _publish(self, report: Report, recipients: Sequence[BounceRecipient], peer: str) -> None:
+        self._metrics.reported(report.kind.value)
         events = {}
         for recipient in recipients:
             event = report_event(report, recipient.delivery_id, recipient.ref, self._now())
@@ -246,6 +260,12 @@ class MailHandler:
             f" {format_datetime(self._now())}\r\n"
         )
         return text.encode("utf-8", "replace")
+
+
+async def _read(raw: bytes) -> Report:
+    if len(raw) <= INLINE_BYTES:
+        return read_report(raw)
+    return await anyio.to_thread.run_sync(read_report, raw)
 
 
 def report_event(report: Report, delivery_id: int, ref: DeliveryRef, now: datetime) -> Event | None:

@@ -9,7 +9,8 @@ import pytest
 from kannon.components.smtp import Limits
 from kannon.components.smtp.postmaster import MailboxFull, PostmasterMailbox
 from kannon.errors import Unavailable
-from tests.support.inbound import DOMAIN, FAILURE, HOSTNAME, Running, running
+from kannon.mail.event import EventType
+from tests.support.inbound import COMPLAINT, DOMAIN, FAILURE, HOSTNAME, Running, bounce_to, running
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,38 @@ def test_the_mailbox_itself(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable):
         PostmasterMailbox(tmp_path / "file" / "c", max_unread=1, max_bytes=10).deliver(b"x")
+
+
+def about(address: str, report: bytes = COMPLAINT) -> bytes:
+    """The report, with the mail that it is about."""
+    original = (
+        f"--b\r\nContent-Type: message/rfc822\r\n\r\nReturn-Path: <{address}>\r\nSubject: Sale\r\n\r\nBuy!\r\n--b--\r\n"
+    )
+    return report.replace(b"--b--\r\n", original.encode())
+
+
+async def test_a_feedback_loop_that_reports_to_abuse_is_read_and_kept(server: Running) -> None:
+    mail = about(bounce_to(7).upper().replace("B-", "b-"))
+    async with server.connect() as peer:
+        for _ in range(2):
+            assert (await peer.send_mail([f"abuse@{DOMAIN}"], mail)).startswith("250")
+    [event] = server.outbox.events.values()
+    assert (event.type, event.delivery_id, event.email) == (EventType.COMPLAINED, 7, "user7@remote.example")
+    assert len(list((server.data_dir / "postmaster" / "new").iterdir())) == 2
+
+
+async def test_mail_to_abuse_that_is_no_complaint_of_ours_is_only_kept(server: Running) -> None:
+    forged = bounce_to(7, secret=b"x" * 32)
+    expired = bounce_to(7, days=-1)
+    mails = [
+        about(forged),
+        about(expired),
+        about(f"someone@{DOMAIN}"),
+        about(bounce_to(7), FAILURE),
+        about(bounce_to(5000)),
+    ]
+    async with server.connect() as peer:
+        for mail in mails:
+            assert (await peer.send_mail([f"abuse@{DOMAIN}"], mail)).startswith("250")
+    assert server.outbox.published == 0
+    assert len(list((server.data_dir / "postmaster" / "new").iterdir())) == len(mails)
