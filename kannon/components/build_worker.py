@@ -9,9 +9,10 @@ compiled templates only, by the key of their source; when it lacks one it builds
 import ctypes
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, ParamSpec, TypeVar
 
 from cachetools import LRUCache
 
@@ -20,6 +21,8 @@ from kannon.mail.build.raw import RawTemplate
 from kannon.mail.build.template import BuildSettings, CompiledTemplate
 from kannon.mail.envelope import Envelope
 
+P = ParamSpec("P")
+T = TypeVar("T")
 COMPILED_BYTES = 64 << 20  # of compiled templates, of one worker
 OVERHEAD_BYTES = 16 << 10  # of a compiled template, beside its texts
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -39,7 +42,7 @@ class BuildJob:
     """Deliveries of one batch. `template`: the key of its TemplateSource."""
 
     template: str
-    global_fields: Mapping[str, str]
+    global_fields: Mapping[str, Any]
     deliveries: Sequence[Delivery]
 
 
@@ -74,9 +77,7 @@ def build(
                     return MissingTemplates()
                 found = _compiled[job.template] = _compile(sources[job.template])
             templates[job.template] = found
-    return [
-        _fill(templates[job.template], delivery, job.global_fields, now) for job in jobs for delivery in job.deliveries
-    ]
+    return [mail for job in jobs for mail in _fill_all(templates[job.template], job, now)]
 
 
 def _compile(source: TemplateSource | str) -> Compiled:
@@ -91,11 +92,21 @@ def _compile(source: TemplateSource | str) -> Compiled:
         return f"the batch cannot be built: {_one_line(error)}"
 
 
-def _fill(template: Compiled, delivery: Delivery, global_fields: Mapping[str, str], now: datetime) -> Envelope | str:
+def _fill_all(template: Compiled, job: BuildJob, now: datetime) -> list[Envelope | str]:
     if isinstance(template, str):
-        return template
+        return [template] * len(job.deliveries)
+    if isinstance(template, RawTemplate):
+        return [_try(template.fill, each, job.global_fields, now) for each in job.deliveries]
+    texts = [_try(template.render, each, job.global_fields) for each in job.deliveries]
+    return [
+        text if isinstance(text, str) else _try(template.sign, each, text, now)
+        for each, text in zip(job.deliveries, texts, strict=True)
+    ]
+
+
+def _try(make: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T | str:
     try:
-        return template.fill(delivery, global_fields, now)
+        return make(*arguments, **_)
     except Exception as error:  # any values of the recipient: their error concerns this mail only
         return f"the mail cannot be built: {_one_line(error)}"
 

@@ -67,7 +67,9 @@ def main(mails: int) -> None:
     tracked_body = best(lambda: body(TrackingUrls(template._tracking, to, NOW)), mails)
     plain_body = best(lambda: body(TrackingUrls(template._tracking, untracked, NOW)), mails)
     headers = best(
-        lambda: template._fill_headers(to.recipient.email, fields, TrackingUrls(template._tracking, to, NOW), to, NOW),
+        lambda: template._fill_headers(
+            to.recipient.email, "Offers", fields, TrackingUrls(template._tracking, to, NOW), to, NOW
+        ),
         mails,
     )
     bounce = best(lambda: make_bounce_address(7, DOMAIN, BOUNCE_SECRET, NOW + timedelta(days=31)), mails)

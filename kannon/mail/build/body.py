@@ -4,16 +4,17 @@ In: the texts of the batch and its MIME skeleton. Out per recipient: the pieces 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from kannon.mail.build.jinja import JinjaTemplate
 from kannon.mail.build.links import FlatTemplate, find_pieces
 from kannon.mail.build.mime import MimeSkeleton
 from kannon.mail.build.placeholders import Placeholder, split_placeholders
 from kannon.mail.build.quoted_printable import Encoded, encode_piece, relax_body
 from kannon.mail.build.render import RenderContext, Renderer, html_parts, text_parts
 from kannon.mail.build.text import html_to_text
+
+NO_SLOTS: Mapping[int, Encoded] = {}
 
 
 class Body:
@@ -24,9 +25,11 @@ class Body:
         self._canonical: list[bytes] = []
         self._renderers: dict[tuple[Renderer, bool], list[int]] = {}  # (renderer, is it the last piece) → positions
 
-    def fill(self, context: RenderContext) -> tuple[list[bytes], bytes]:
-        """The pieces on the wire, and the SHA-256 of the canonical body (RFC 6376 §3.7)."""
+    def fill(self, context: RenderContext, slots: Mapping[int, Encoded] = NO_SLOTS) -> tuple[list[bytes], bytes]:
+        """The pieces on the wire, and the SHA-256 of the canonical body (RFC 6376 §3.7). `slots`: by position."""
         wire, canonical = self._wire.copy(), self._canonical.copy()
+        for position, encoded in slots.items():
+            wire[position], canonical[position] = encoded
         for (renderer, last), positions in self._renderers.items():
             piece = encode_piece(renderer(context), last=last)
             for position in positions:
@@ -54,6 +57,11 @@ class Body:
                 self._wire.append(b"")
                 self._canonical.append(b"")
 
+    def add_slot(self) -> int:
+        """A text that `fill` gets encoded. Returns its position."""
+        self._add(Encoded(b"", b""))
+        return len(self._wire) - 1
+
     def _add(self, piece: Encoded) -> None:
         self._wire.append(piece.wire)
         self._canonical.append(piece.canonical)
@@ -73,18 +81,6 @@ def build_body(html: str, text: str, skeleton: MimeSkeleton, *, autoescape: bool
     if skeleton.between:
         body.add_lines(skeleton.between)
         body.add_text(html_parts(pieces))
-    body.add_lines(skeleton.after)
-    return body
-
-
-def build_rendered_body(template: JinjaTemplate, skeleton: MimeSkeleton) -> Body:
-    """Of a jinja template: both texts are rendered as a whole."""
-    body = Body()
-    body.add_lines(skeleton.before)
-    body.add_text([template.render_text])
-    if skeleton.between:
-        body.add_lines(skeleton.between)
-        body.add_text([template.render_html])
     body.add_lines(skeleton.after)
     return body
 

@@ -7,6 +7,7 @@ comment, nothing after that point is a tag, as in browsers (WHATWG HTML §13.2.5
 
 import html
 import re
+from collections.abc import Iterator
 from html.entities import html5
 from typing import NamedTuple
 
@@ -61,6 +62,14 @@ def attributes(text: str, start: int, end: int, wanted: frozenset[str]) -> dict[
             value_start, value_end = match.span(group) if group and group != "name" else (match.end(), match.end())
             found[name] = Attribute(match.start(), match.end(), value_start, value_end)
     return found
+
+
+def attribute_values(text: str, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """(start, end, is it quoted) of each value in a start tag; `start` and `end` delimit TOKEN's group `attributes`."""
+    for match in _ATTRIBUTE.finditer(text, start, end):
+        group = match.lastgroup
+        if group in ("double", "single", "bare"):
+            yield *match.span(group), group != "bare"
 
 
 def decode_attribute(value: str) -> str:

@@ -9,11 +9,14 @@ from urllib.parse import quote
 
 from minijinja import Markup
 
+from kannon.mail.build.jinja_syntax import METHODS, RENAMED
+
 MAX_JOINED = 1 << 20  # characters
 _FORMAT = re.compile(r"(?:[^%]|%[aAbBdHIjmMpSyYZ%])*")
 _MAX_FORMAT = 100
 _MAX_DIGITS = 40
 _MAX_PLACES = 6
+_EXACT = 1e9
 _MAX_RANGE = 10_000
 
 
@@ -33,7 +36,10 @@ def _money(value: object, currency: str = "", places: int = 2) -> str:
     """`1234.5|money("EUR")` is `1,234.50 EUR`; halves are rounded to even, as banks do."""
     if not 0 <= places <= _MAX_PLACES:
         raise ValueError(f"money: places must be 0 to {_MAX_PLACES}")
-    formatted = f"{_decimal(value, 'money'):,.{places}f}"
+    if type(value) is float and abs(value) < _EXACT and round(value, places) == value:
+        formatted = f"{value:,.{places}f}"  # nothing is rounded: three times as fast
+    else:
+        formatted = f"{_decimal(value, 'money'):,.{places}f}"
     return f"{formatted} {currency}" if currency else formatted
 
 
@@ -70,22 +76,26 @@ class _List(list[Any]):
     __slots__ = ()
 
 
-def _hide(kind: type, names: list[str]) -> None:
+def _hide(kind: type) -> None:
     def absent(self: object) -> object:
         raise AttributeError
 
-    for name in names:
-        if not name.startswith("_"):
-            setattr(kind, name, property(absent))
+    for name in METHODS:
+        setattr(kind, name, property(absent))
 
 
-_hide(_Object, dir(dict))
-_hide(_List, dir(list))
+_hide(_Object)
+_hide(_List)
 
 
-def to_readable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values without Python's own attributes, such as a list's `append`."""
+def without_methods(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without Python's own attributes, such as a list's `append`: slower to read."""
     return {key: value if isinstance(value, str) else _readable(value) for key, value in values.items()}
+
+
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """With the keys by which tags name them."""
+    return {RENAMED + key if key in METHODS else key: value for key, value in values.items()}
 
 
 def _readable(value: Any) -> Any:

@@ -6,8 +6,9 @@ each tag is short, because minijinja's parser descends into each operator.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 _FILTER_WORDS = (
     "abs bool capitalize count d date default dictsort e escape first float int items join last length list "
@@ -15,14 +16,18 @@ _FILTER_WORDS = (
 )
 FILTERS = frozenset(_FILTER_WORDS.split())
 _TEST_WORDS = (
-    "boolean defined divisibleby eq even false float ge gt in integer iterable le lt mapping ne none number "
+    "boolean defined divisibleby eq even false float ge gt in integer iterable le lt ne none number "
     "odd sequence string true undefined"
 )
 _TESTS = frozenset(_TEST_WORDS.split())
 _FUNCTIONS = frozenset({"range"})
-_OPENS = {"if": "endif", "for": "endfor", "with": "endwith"}
-_STATEMENTS = frozenset({*_OPENS, *_OPENS.values(), "elif", "else", "set", "raw", "endraw"})
+BLOCKS = {"if": "endif", "for": "endfor", "with": "endwith"}
+_STATEMENTS = frozenset({*BLOCKS, *BLOCKS.values(), "elif", "else", "set", "raw", "endraw"})
 _TRANSIENT = frozenset({"if", "elif"})
+METHODS = frozenset(name for name in (*dir(dict), *dir(list)) if not name.startswith("_"))
+"""Where a key is missing, minijinja looks for an attribute of Python's dict or list."""
+RENAMED = "v__"
+"""Put before variables that are called like one of METHODS: as a key of the values it would always be there."""
 _MAX_TAG = 1000
 _MAX_NAMES = 50  # of one tag: bounds what it can join
 _MAX_TAGS = 2000
@@ -50,13 +55,66 @@ class TemplateFault(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """`source` as written; `inner` is what stands between the braces. `name`: of a statement, empty for an expression,
-    `#` for a comment. `start` is its place in the text."""
+    """`source` as written; `inner` is what stands between the braces, with variables renamed (RENAMED). `name`: of a
+    statement, empty for an expression, `#` for a comment. `start` is its place in the text."""
 
     source: str
     inner: str
     name: str
     start: int
+
+    @property
+    def trims_before(self) -> bool:
+        return self.source[2:3] == "-" and self.name != "endraw"
+
+    @property
+    def trims_after(self) -> bool:
+        return self.source[-3:-2] == "-" and len(self.source) > 5
+
+    @property
+    def raw_text(self) -> str:
+        """Of `endraw`: the text before it."""
+        text, _, end = self.source.rpartition("{%")
+        return text.rstrip() if end.startswith("-") else text
+
+
+def has_word(inner: str, word: str) -> bool:
+    """Whether a tag has a name, outside of its strings."""
+    return any(token["name"] == word for token in _TOKEN.finditer(inner))
+
+
+def names_attribute(inner: str, attributes: Collection[str]) -> bool:
+    """Whether a tag may read one of these attributes: by its name, in a string, or by a key that is not a constant."""
+    no_token = ("", "", 0)
+    tokens = [no_token, *_tokens(inner, 0), no_token, no_token]
+    for i, (kind, word, _) in enumerate(tokens[:-2]):
+        kind_before, before, _ = tokens[i - 1]
+        if kind == "name" and before == "." and word in attributes:
+            return True
+        if kind == "string" and (word[1:-1] in attributes or "\\" in word):
+            return True
+        constant = tokens[i + 1][0] in ("number", "string") and tokens[i + 2][1] in ("]", ":") if word == "[" else True
+        if not constant and (kind_before in ("name", "string") or before in (")", "]")):
+            return True
+    return False
+
+
+def _rename(inner: str, names: Collection[str]) -> str:
+    """With RENAMED before each variable that has one of these names. Attributes, filters and named arguments stay."""
+    written, depth = "", 0
+    tokens = list(_TOKEN.finditer(inner))
+    words = [token for token in tokens if token.lastgroup]
+    after = {token.start(): following[0] for token, following in pairwise(words)}
+    before = ""
+    for token in tokens:
+        word = token[0]
+        depth += (word == "(") - (word == ")")
+        is_argument = depth > 0 and after.get(token.start()) == "="
+        if token["name"] and word in names and before not in (".", "|") and not is_argument:
+            written += RENAMED
+        written += word
+        before = word if token.lastgroup else before
+    return written
 
 
 def fault_at(text: str, at: int, problem: str) -> TemplateFault:
@@ -83,8 +141,8 @@ def split_tags(text: str) -> list[str | Tag]:
                 raise fault_at(text, start, "raw has no endraw")
             parts.append(Tag(text[done : end.end()], "", "endraw", done))
             done = end.end()
-        elif tag.name in _OPENS:
-            open_blocks.append(_OPENS[tag.name])
+        elif tag.name in BLOCKS:
+            open_blocks.append(BLOCKS[tag.name])
             depth += 1
         elif tag.name == "elif":
             depth += 1
@@ -131,7 +189,7 @@ def _read_tag(text: str, start: int) -> Tag:
         if name not in _STATEMENTS:
             raise fault_at(text, start, f'"{name[:50]}" is not a statement of templates')
     _check_tokens(text, offset, bare, name)
-    return Tag(text[start : end + 2], bare, name, start)
+    return Tag(text[start : end + 2], _rename(bare, METHODS), name, start)
 
 
 def _find_end(text: str, at: int, closing: str) -> int:
@@ -145,7 +203,7 @@ def _find_end(text: str, at: int, closing: str) -> int:
     raise fault_at(text, at - 2, f"the tag is not closed by {closing}")
 
 
-def _tokens(text: str, start: int, inner: str) -> Iterator[tuple[str, str, int]]:
+def _tokens(inner: str, start: int) -> Iterator[tuple[str, str, int]]:
     for token in _TOKEN.finditer(inner):
         if token.lastgroup:
             yield token.lastgroup, token[0], start + token.start()
@@ -155,7 +213,7 @@ def _check_tokens(text: str, start: int, inner: str, statement: str) -> None:
     names = 0
     before = ("", "", 0)
     before_that = ("", "", 0)
-    for token in _tokens(text, start, inner):
+    for token in _tokens(inner, start):
         kind, word, at = token
         names += kind in ("name", "string")
         if names > _MAX_NAMES:

@@ -14,8 +14,12 @@ _SPACES = re.compile(rb"[ \t]++")
 # b2a_qp ignores that an encoded space at the end of a line takes three characters.
 _OVERLONG = re.compile(rb"^([^\r\n]{74,75})(=20|=09)(?=\r\n|\Z)", re.MULTILINE)
 # Characters that are not encoded, without runs of spaces: most values.
-_PLAIN = re.compile(r"[!-<>-~]++(?: [!-<>-~]++)*+")
-_MAX_LINE = 75  # RFC 2045 §6.7 (5): 76, the "=" of a soft break included
+PLAIN = r"[!-<>-~]++(?: [!-<>-~]++)*+"
+_PLAIN = re.compile(PLAIN)
+# A few words of any script, with single spaces between them: most other values.
+_UNBROKEN = re.compile(r"[!-~\u00a1-\uffff]++(?: [!-~\u00a1-\uffff]++)*+")
+_SHORT = 25  # octets: in any case one line
+MAX_LINE = 75  # RFC 2045 §6.7 (5): 76, the "=" of a soft break included
 
 
 class Encoded(NamedTuple):
@@ -31,11 +35,14 @@ def encode_piece(text: str, *, last: bool = False) -> Encoded:
         return _EMPTY
     if _PLAIN.fullmatch(text):
         plain = text.encode("ascii")
-        if len(plain) > _MAX_LINE:
-            plain = SOFT_BREAK.join([plain[i : i + _MAX_LINE] for i in range(0, len(plain), _MAX_LINE)])
+        if len(plain) > MAX_LINE:
+            plain = SOFT_BREAK.join([plain[i : i + MAX_LINE] for i in range(0, len(plain), MAX_LINE)])
         if not last:
             plain += SOFT_BREAK
         return Encoded(plain, plain)
+    if len(text) <= _SHORT and _UNBROKEN.fullmatch(text) and len(octets := text.encode("utf-8", "replace")) <= _SHORT:
+        quoted = binascii.b2a_qp(octets) + (b"" if last else SOFT_BREAK)
+        return Encoded(quoted, quoted)
     data = _LINE_ENDS.sub("\n", text).replace("\n", "\r\n").encode("utf-8", "replace")
     if last or data.endswith(b"\r\n"):
         wire = _quote(data, b"\r\n" if last else b"")

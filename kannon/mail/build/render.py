@@ -48,10 +48,10 @@ def _render_text(placeholder: Placeholder, context: RenderContext) -> str:
     value = placeholder.value(context.fields)
     if value is None:
         return placeholder.source
-    return _markup_to_text(value) if placeholder.raw and ("<" in value or "&" in value) else value
+    return markup_to_text(value) if placeholder.raw and ("<" in value or "&" in value) else value
 
 
-_markup_to_text = lru_cache(maxsize=256)(html_to_text)
+markup_to_text = lru_cache(maxsize=256)(html_to_text)
 
 
 def _html_renderer(piece: Placeholder | Link | Markup | Pixel) -> Renderer:
@@ -59,11 +59,11 @@ def _html_renderer(piece: Placeholder | Link | Markup | Pixel) -> Renderer:
         case Placeholder():
             return partial(_render_value, piece)
         case Link():
-            return partial(_render_link, piece)
+            return partial(render_link, piece)
         case Markup():
             return partial(_render_markup, piece)
         case Pixel():
-            return _render_pixel
+            return render_pixel
 
 
 def _render_value(placeholder: Placeholder, context: RenderContext) -> str:
@@ -73,7 +73,7 @@ def _render_value(placeholder: Placeholder, context: RenderContext) -> str:
     return value if placeholder.raw else html.escape(value)
 
 
-def _render_link(link: Link, context: RenderContext) -> str:
+def render_link(link: Link, context: RenderContext) -> str:
     target = link_target(link, context.fields) if link.tracked else None
     url = context.tracking_urls.link_url(target) if target is not None else None
     if url is not None:
@@ -88,6 +88,11 @@ def _render_markup(markup: Markup, context: RenderContext) -> str:
     value = markup.placeholder.value(context.fields)
     if value is None:
         return markup.placeholder.source
+    return render_markup(value, context)
+
+
+def render_markup(value: str, context: RenderContext) -> str:
+    """A value inserted as HTML, with its links tracked."""
     if "<" not in value:
         return value
     return "".join([part if isinstance(part, str) else part(context) for part in html_parts(_markup_pieces(value))])
@@ -98,6 +103,6 @@ def _markup_pieces(value: str) -> tuple[Piece, ...]:
     return tuple(find_links(value))
 
 
-def _render_pixel(context: RenderContext) -> str:
+def render_pixel(context: RenderContext) -> str:
     url = context.tracking_urls.pixel_url()
     return f'<img src="{html.escape(url)}" width="1" height="1" alt="">' if url is not None else ""

@@ -11,11 +11,12 @@ attachments are base64, and a mail is one join.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from kannon.mail.address import parse_address, parse_mailbox
 from kannon.mail.batch import Batch, Content, Delivery, Engine
 from kannon.mail.bounce.address import make_bounce_address
-from kannon.mail.build.body import build_body, build_rendered_body
+from kannon.mail.build.body import build_body
 from kannon.mail.build.dkim import DkimKey, DkimSigner
 from kannon.mail.build.headers import (
     Header,
@@ -28,6 +29,7 @@ from kannon.mail.build.headers import (
     make_header,
 )
 from kannon.mail.build.jinja import JinjaTemplate
+from kannon.mail.build.jinja_body import JinjaBody, JinjaTexts
 from kannon.mail.build.mime import MimeSkeleton, build_skeleton
 from kannon.mail.build.placeholders import fields_for, fill_plain, fill_url, split_placeholders
 from kannon.mail.build.render import RenderContext
@@ -65,7 +67,7 @@ class CompiledBatch:
     """A compiled template with the global fields of one batch."""
 
     template: "CompiledTemplate"
-    global_fields: Mapping[str, str]
+    global_fields: Mapping[str, Any]
 
     def fill(self, delivery: Delivery, now: datetime) -> Envelope:
         return self.template.fill(delivery, self.global_fields, now)
@@ -92,40 +94,59 @@ class CompiledTemplate:
         self._jinja: JinjaTemplate | None = None
         if content.engine is Engine.JINJA:
             self._jinja = JinjaTemplate(html=content.html, text=content.text, subject=content.subject)
-            self._body = build_rendered_body(self._jinja, skeleton)
+            self._jinja_body = JinjaBody(self._jinja, skeleton)
         else:
             self._body = build_body(content.html, content.text, skeleton, autoescape=settings.autoescape)
         self.bytes = (
             _BYTES_PER_HTML * (len(content.html) + len(content.text)) + _BYTES_PER_ATTACHMENT * content.attachment_bytes
         )
 
-    def fill(self, delivery: Delivery, global_fields: Mapping[str, str], now: datetime) -> Envelope:
-        """One recipient's mail. Raises ValueError for an invalid address, which the validator filters out before."""
-        recipient = delivery.recipient
-        address = parse_address(recipient.email)
-        fields = fields_for(recipient.email, global_fields, recipient.fields)
+    def fill(self, delivery: Delivery, global_fields: Mapping[str, Any], now: datetime) -> Envelope:
+        """One recipient's mail. Raises ValueError for an invalid address, which the validator filters out before, and
+        for values that a jinja template cannot be rendered from."""
+        return self.sign(delivery, self.render(delivery, global_fields), now)
+
+    def render(self, delivery: Delivery, global_fields: Mapping[str, Any]) -> "Texts":
+        """Call it for all deliveries of a page before `sign`: in turn with signatures, which push its code out of the
+        processor's caches, a jinja template takes twice as long. Raises ValueError."""
+        fields = fields_for(delivery.recipient.email, global_fields, delivery.recipient.fields)
+        if self._jinja is None:
+            return Texts(fields, None)
+        fields = self._jinja.readable(fields)
+        return Texts(fields, self._jinja_body.render(fields))
+
+    def sign(self, delivery: Delivery, texts: "Texts", now: datetime) -> Envelope:
+        """The mail of a delivery with its texts. Raises ValueError."""
+        fields, jinja = texts
+        address = parse_address(delivery.recipient.email)
         urls = TrackingUrls(self._tracking, delivery, now)
-        wire, body_hash = self._body.fill(RenderContext(fields, urls))
-        headers = self._fill_headers(str(address), fields, urls, delivery, now)
+        context = RenderContext(fields, urls)
+        wire, body_hash = self._body.fill(context) if jinja is None else self._jinja_body.fill(jinja, context)
+        subject = fill_plain(self._subject, fields) if jinja is None else jinja.subject
+        headers = self._fill_headers(str(address), subject, fields, urls, delivery, now)
         canonical = [(header.name, header.canonical) for header in headers]
         signatures = [signer.sign(canonical, body_hash, now) for signer in self._signers]
         mail = b"".join([*signatures, *[header.wire for header in headers], b"\r\n", *wire])
         return make_envelope(delivery, self._domain, self._settings, mail, now, require_tls=self._require_tls)
 
     def _fill_headers(
-        self, recipient: str, fields: dict[str, str], urls: TrackingUrls, delivery: Delivery, now: datetime
+        self,
+        recipient: str,
+        subject: str,
+        fields: dict[str, Any],
+        urls: TrackingUrls,
+        delivery: Delivery,
+        now: datetime,
     ) -> list[Header]:
         """In the order of the mail; each field but the caller's own occurs once."""
         constant = self._headers
-        filled = self._jinja.render_subject(fields) if self._jinja is not None else fill_plain(self._subject, fields)
-        subject = encode_unstructured(filled, column=len("Subject: "))
         headers = [
             make_header("Date", format_date(now)),
             constant["from"],
             *([constant["reply-to"]] if "reply-to" in constant else []),
             constant["to"] if "to" in constant else make_header("To", recipient),
             *([constant["cc"]] if "cc" in constant else []),
-            make_header("Subject", subject),
+            make_header("Subject", encode_unstructured(subject, column=len("Subject: "))),
             make_header("Message-ID", f"<{make_message_id(delivery.secret, self._domain)}>"),
             make_header("X-Pool-Message-Id", delivery.message_id),
         ]
@@ -139,6 +160,13 @@ class CompiledTemplate:
         for name, value in self._extra:
             headers.append(make_header(name, encode_field(fill_plain(value, fields), column=len(name) + 2)))
         return [*headers, constant["mime-version"], constant["content-type"]]
+
+
+class Texts(NamedTuple):
+    """What `render` makes for `sign`: the values of one mail, and if its engine is jinja, its texts."""
+
+    fields: dict[str, Any]
+    jinja: JinjaTexts | None
 
 
 def batch_tracking(domain: str, settings: BuildSettings) -> BatchTracking:

@@ -23,29 +23,18 @@ _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u034f\u00ad"  # padding of the prev
 _SPACES = SPACE + "\xa0"
 _RULE = "-" * 20
 _MAX_INDENT = 6  # levels: bounds the output for deeply nested lists
-_MAX_BREAKS = 3
+MAX_BREAKS = 3
 _SHOWN_SCHEMES = ("http:", "https:", "mailto:", "tel:")
 
 
 def html_to_text(source: str) -> str:
     """Line ends are LF; there are no blank lines at the ends."""
-    writer = _Writer(source)
-    done = 0
-    for token in TOKEN.finditer(source):
-        start, end = token.span()
-        if start > done:
-            writer.text(source[done:start])
-        done = end
-        kind = token.lastgroup
-        if kind == "closed":
-            writer.start(token["start"].lower(), token)
-        elif kind == "end":
-            writer.end(token["end"].lower())
-    writer.text(source[done:])
+    writer = TextWriter(source)
+    writer.write()
     return writer.finish()
 
 
-class _Writer:
+class TextWriter:
     """Collects words. A line break is written together with the next word."""
 
     def __init__(self, source: str) -> None:
@@ -57,6 +46,21 @@ class _Writer:
         self._bullet = ""
         self._pre = 0
         self._link: tuple[Token, int] | None = None  # the open <a>, and the start of its text in _out
+
+    def write(self) -> None:
+        source = self._source
+        done = 0
+        for token in TOKEN.finditer(source):
+            start, end = token.span()
+            if start > done:
+                self.text(source[done:start])
+            done = end
+            kind = token.lastgroup
+            if kind == "closed":
+                self.start(token["start"].lower(), token)
+            elif kind == "end":
+                self.end(token["end"].lower())
+        self.text(source[done:])
 
     def text(self, source: str) -> None:
         text = decode_text(source)
@@ -127,16 +131,19 @@ class _Writer:
             return
         if self._breaks or not self._out:
             if self._out:
-                self._out.append("\n" * min(self._breaks, _MAX_BREAKS))
-            if self._lists or self._bullet:
-                indent = "  " * (min(len(self._lists), _MAX_INDENT) - 1)
-                self._out.append(indent + (self._bullet or "  "))
-                self._bullet = ""
+                self._out.append("\n" * min(self._breaks, MAX_BREAKS))
+            self._indent()
             self._breaks = 0
         elif self._space:
             self._out.append(" ")
         self._space = False
         self._out.append(text)
+
+    def _indent(self) -> None:
+        if self._lists or self._bullet:
+            indent = "  " * (min(len(self._lists), _MAX_INDENT) - 1)
+            self._out.append(indent + (self._bullet or "  "))
+            self._bullet = ""
 
     def _item(self) -> None:
         if self._lists and self._lists[-1] >= 0:

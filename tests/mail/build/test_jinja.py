@@ -8,7 +8,15 @@ import pytest
 from kannon.mail.build.jinja import MAX_OUTPUT, JinjaTemplate, MissingField, RenderError
 from kannon.mail.build.jinja_syntax import TemplateFault
 
-VALUES = {"q": "<a&'\"b c", "p": "a/b", "n": {"x": [1]}, "big": "b" * 250_000, "lst": ["a"] * 50_000, "z": None}
+VALUES = {
+    "q": "<a&'\"b c",
+    "p": "a/b",
+    "n": {"x": [1]},
+    "big": "b" * 250_000,
+    "lst": ["a"] * 50_000,
+    "z": None,
+    "m": "items",
+}
 
 
 def html(source: str, **values: object) -> str:
@@ -37,6 +45,8 @@ def test_each_place_has_its_escaping() -> None:
         ("{{ 1234.5|money('EUR') }} {{ '2026-01-02T03:04:05Z'|date('%d %b') }}", "1,234.50 EUR 02 Jan"),
         ("{{ 2|times(1.5) }} {{ [1, 2]|join(', ') }} {{ 'a'|upper }} {{ absent|default('-') }}", "3 1, 2 A -"),
         ("{% for k, v in order|items %}{{ k }}={{ v }} {% endfor %}{{ order.items }}", "items=7 7"),
+        ("{{ keys|default('k') }}{% if count is defined %}no{% endif %}{{ [3, 1]|sort(reverse=true)|join }}", "k31"),
+        ("{% for values in items %}{{ values.name }}{% endfor %}{% set index = 1 %}{{ index -}}  x", "AB1x"),
         ("{% raw %}{{ total }}{% endraw %}{# no #}{{ z }}{{ 'a }}' }}", "{{ total }}a }}"),
     ],
 )
@@ -53,6 +63,14 @@ def test_statements_and_filters(source: str, expected: str) -> None:
         ("{{ n.__class__ }}", "n.__class__"),
         ("{{ n.x.append }}", "n.x.append"),
         ("{{ n.keys }}", "n.keys"),
+        ("{{ n['items'] }}", "n['items']"),
+        ("{{ n['it' ~ 'ems'] }}", "n['items']"),
+        ("{{ n[m] }}", "n[...]"),
+        ("{{ n[['items'][0]] }}", "(...)[...]"),
+        ("{{ n['\\x69tems'] }}", "n['items']"),
+        ("{{ (n).copy }}", "n.copy"),
+        ("{% for values in lst %}{{ count }}{% endfor %}", "count"),
+        ("{{ keys }}", "keys"),
         ("{{ ''.__class__.__mro__ }}", "(...).__class__"),
     ],
 )
