@@ -243,7 +243,8 @@ CREATE TABLE public.messages (
     tag text DEFAULT ''::text NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     own_unsubscribe boolean DEFAULT false NOT NULL,
-    require_tls boolean DEFAULT false NOT NULL
+    require_tls boolean DEFAULT false NOT NULL,
+    template_version integer DEFAULT 1 NOT NULL
 );
 CREATE TABLE public.quota_usage (
     subject text NOT NULL,
@@ -378,6 +379,13 @@ CREATE TABLE public.tag_stats (
     anonymous bigint NOT NULL,
     CONSTRAINT tag_stats_tag_check CHECK ((tag <> ''::text))
 );
+CREATE TABLE public.template_versions (
+    template_id text NOT NULL,
+    version integer NOT NULL,
+    title text NOT NULL,
+    html text NOT NULL,
+    saved_at timestamp with time zone NOT NULL
+);
 CREATE TABLE public.templates (
     template_id text NOT NULL,
     domain text NOT NULL,
@@ -387,6 +395,7 @@ CREATE TABLE public.templates (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     engine text DEFAULT 'plain'::text NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
     CONSTRAINT templates_engine_check CHECK ((engine = ANY (ARRAY['plain'::text, 'jinja'::text]))),
     CONSTRAINT templates_type_check CHECK ((type = ANY (ARRAY['template'::text, 'transient'::text])))
 );
@@ -567,6 +576,8 @@ ALTER TABLE ONLY public.suppressions
     ADD CONSTRAINT suppressions_pkey PRIMARY KEY (domain, address, tag);
 ALTER TABLE ONLY public.tag_stats
     ADD CONSTRAINT tag_stats_pkey PRIMARY KEY (domain, tag, hour, type);
+ALTER TABLE ONLY public.template_versions
+    ADD CONSTRAINT template_versions_pkey PRIMARY KEY (template_id, version);
 ALTER TABLE ONLY public.templates
     ADD CONSTRAINT templates_pkey PRIMARY KEY (template_id);
 ALTER TABLE ONLY public.tls_reports
@@ -658,6 +669,8 @@ ALTER TABLE ONLY public.record_checks
     ADD CONSTRAINT record_checks_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.suppressions
     ADD CONSTRAINT suppressions_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
+ALTER TABLE ONLY public.template_versions
+    ADD CONSTRAINT template_versions_template_id_fkey FOREIGN KEY (template_id) REFERENCES public.templates(template_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.templates
     ADD CONSTRAINT templates_domain_fkey FOREIGN KEY (domain) REFERENCES public.domains(domain) ON DELETE CASCADE;
 ALTER TABLE ONLY public.tls_results_received

@@ -161,11 +161,11 @@ class AcceptService:
             return await store(connection), not request.validate_only
 
     async def _store_batch(self, tenant: Tenant, request: SendRequest, size: int, store: Store) -> SendResult:
-        jinja: JinjaTemplate | None = None
+        jinja, version = None, 1
         if request.content.raw is not None:
             request = await self._complete_raw(tenant, request, request.content.raw)
         else:
-            jinja = await self._check_content(tenant, request, store)
+            jinja, version = await self._check_content(tenant, request, store)
             request = with_copies(request)
         rows, rejections = await check_recipients(request, tenant, jinja)
         if self._suppression and tenant.suppresses:
@@ -178,7 +178,7 @@ class AcceptService:
             due_at = max(request.scheduled_at or now, now)
             return SendResult("", request.template_id or "", due_at, len(rows), rejected)
         new_template = request.template_id is None and request.content.raw is None
-        new = NewBatch(_new_batch(tenant.domain, request), rows, rejected, new_template=new_template)
+        new = NewBatch(_new_batch(tenant.domain, request, version), rows, rejected, new_template=new_template)
         return await self._insert(tenant, store, new, size)
 
     async def _insert(self, tenant: Tenant, store: Store, new: NewBatch, size: int) -> SendResult:
@@ -192,15 +192,18 @@ class AcceptService:
             self._quotas.refund(tenant.quotas, len(new.rows))
             raise
 
-    async def _check_content(self, tenant: Tenant, request: SendRequest, store: Store) -> JinjaTemplate | None:
-        """The compiled template if its engine is jinja."""
-        content = request.content
+    async def _check_content(
+        self, tenant: Tenant, request: SendRequest, store: Store
+    ) -> tuple[JinjaTemplate | None, int]:
+        """The compiled template if its engine is jinja, and its version."""
+        content, version = request.content, 1
         check_subject_and_sender(request.content, tenant)
         if request.template_id is None:
             html_bytes: int | None = len(request.content.html.encode())
         else:
             stored = await store.template(request.template_id, tenant.domain)
             html_bytes = stored.bytes if stored is not None else None
+            version = stored.version if stored is not None else 1
             if stored is not None and stored.jinja is not None:
                 content = replace(content, html=stored.jinja, engine=Engine.JINJA)
             else:
@@ -212,7 +215,7 @@ class AcceptService:
                 "one_click_unsubscribe.url_template",
                 "must be given while suppression is off: Kannon's own link suppresses the address",
             )
-        return compile_jinja(content)
+        return compile_jinja(content), version
 
     async def _complete_raw(self, tenant: Tenant, request: SendRequest, message: bytes) -> SendRequest:
         check_raw_rest(request, tenant, self._limits)
@@ -258,7 +261,7 @@ def _is_large(request: SendRequest) -> bool:
     )
 
 
-def _new_batch(domain: str, request: SendRequest) -> Batch:
+def _new_batch(domain: str, request: SendRequest, template_version: int) -> Batch:
     template_id = request.template_id or ""
     if request.template_id is None and request.content.raw is None:
         template_id = ids.template_id(domain, secrets.token_bytes(ids.DRAW_BYTES))
@@ -266,6 +269,7 @@ def _new_batch(domain: str, request: SendRequest) -> Batch:
         message_id=ids.batch_id(domain, secrets.token_bytes(ids.DRAW_BYTES)),
         domain=domain,
         template_id=template_id,
+        template_version=template_version,
         content=request.content,
         scheduled_at=request.scheduled_at,
         tag=request.tag,

@@ -10,9 +10,11 @@ from kannon.pb.admin.apiv1.adminapiv1_grpc import ApiStub
 from kannon.pb.admin.v1 import dkim_pb2 as dkim
 from kannon.pb.admin.v1 import keys_pb2 as keys
 from kannon.pb.admin.v1 import reputation_pb2 as reputation
+from kannon.pb.admin.v1 import templates_pb2 as templates
 from kannon.pb.admin.v1.dkim_grpc import DkimStub
 from kannon.pb.admin.v1.keys_grpc import KeysStub
 from kannon.pb.admin.v1.reputation_grpc import ReputationStub
+from kannon.pb.admin.v1.templates_grpc import TemplatesStub
 from kannon.pb.tracking.types.tracking_pb2 import TrackingMode, TrackingPolicy
 
 
@@ -32,6 +34,10 @@ class TenantCalls(Calls):
     @cached_property
     def _reputation(self) -> ReputationStub:
         return ReputationStub(self._channel)
+
+    @cached_property
+    def _templates(self) -> TemplatesStub:
+        return TemplatesStub(self._channel)
 
     # Domains
 
@@ -201,3 +207,26 @@ class TenantCalls(Calls):
         request = admin.GetTemplatesReq(domain=domain, skip=skip, take=take)
         response = await self._rpc(self._api.GetTemplates, request)
         return list(response.templates), response.total
+
+    async def list_template_versions(self, template_id: str) -> list[templates.TemplateVersion]:
+        """Newest first, without their HTML."""
+        request = templates.ListVersionsRequest(template_id=template_id)
+        return list((await self._rpc(self._templates.ListVersions, request)).versions)
+
+    async def find_template_version(self, template_id: str, version: int) -> templates.TemplateVersion:
+        request = templates.GetVersionRequest(template_id=template_id, version=version)
+        return (await self._rpc(self._templates.GetVersion, request)).version
+
+    async def restore_template(self, template_id: str, version: int) -> templates.RestoreVersionResponse:
+        """Saves a former version again, as the next one."""
+        request = templates.RestoreVersionRequest(template_id=template_id, version=version)
+        return await self._rpc(self._templates.RestoreVersion, request)
+
+    async def preview_template(self, sample: templates.TemplateSample) -> templates.PreviewTemplateResponse:
+        """What a recipient would get; sends nothing."""
+        return await self._rpc(self._templates.PreviewTemplate, templates.PreviewTemplateRequest(sample=sample))
+
+    async def lint_template(self, sample: templates.TemplateSample, *, bulk: bool = False) -> list[templates.Finding]:
+        """`bulk`: also demand a link to unsubscribe."""
+        request = templates.LintTemplateRequest(sample=sample, bulk=bulk)
+        return list((await self._rpc(self._templates.LintTemplate, request)).findings)

@@ -91,6 +91,7 @@ async def _insert(
         message_ids=[new.batch.message_id for new in batches],
         domains=[new.batch.domain for new in batches],
         template_ids=[new.batch.template_id or None for new in batches],
+        template_versions=[new.batch.template_version for new in batches],
         htmls=[new.batch.content.html if new.new_template else None for new in batches],
         engines=[content.engine for content in contents],
         texts=[content.text for content in contents],
@@ -163,16 +164,16 @@ async def find_batches(
     db: Database, message_ids: Collection[str], *, most_bytes: int = MAX_LOADED_BYTES
 ) -> FoundBatches:
     """Loads one or more, up to `most_bytes` of texts. Those that are gone, or whose template is, are absent."""
-    html: dict[str, str] = {}  # by template: the statement returns each text once
+    html: dict[tuple[str, int], str] = {}  # by template and version: the statement returns each text once
     found = FoundBatches({}, {})
     async with db.acquire() as connection:
         async for row in queries.find_batches(connection, message_ids=list(message_ids), most_bytes=most_bytes):
             if row["html"] is not None:
-                html[row["template_id"]] = row["html"]
+                html[row["template_id"], row["template_version"]] = row["html"]
             if not row["loaded"]:
                 found.others[row["message_id"]] = BatchSize(row["text_bytes"], row["attachment_bytes"])
             else:
-                batch = _batch(row, html.get(row["template_id"], ""))
+                batch = _batch(row, html.get((row["template_id"], row["template_version"]), ""))
                 found.loaded[row["message_id"]] = StoredBatch(batch, row["attachment_bytes"])
     return found
 
@@ -236,6 +237,7 @@ def _batch(row: Any, html: str) -> Batch:
         message_id=row["message_id"],
         domain=row["domain"],
         template_id=row["template_id"] or "",
+        template_version=row["template_version"],
         scheduled_at=row["scheduled_at"],
         content=content,
     )

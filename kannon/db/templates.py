@@ -12,10 +12,14 @@ from kannon.db.queries import queries
 from kannon.errors import FailedPrecondition
 from kannon.mail.batch import Engine
 from kannon.mail.ids import is_template_id
-from kannon.mail.tenants import Template
+from kannon.mail.tenants import Template, TemplateVersion
 
 if TYPE_CHECKING:
     from kannon.db.pool import Connection
+
+KEPT_VERSIONS = 100
+"""Of one template, beside the current one and those that waiting deliveries need."""
+_LISTED = 1000
 
 
 @repeat_on_conflict
@@ -32,10 +36,28 @@ async def insert_template(
 
 @repeat_on_conflict
 async def update_template(db: Database, template_id: str, *, title: str, html: str) -> Template | None:
-    """Deliveries that are not built yet get the new HTML."""
-    async with db.acquire() as connection:
+    """Saves the next version. Batches keep the version that they were accepted with."""
+    async with db.transaction() as connection:
+        if await queries.lock_template_to_save(connection, template_id=template_id) is None:
+            return None
         row = await queries.update_template(connection, template_id=template_id, title=title, html=html)
+        await queries.prune_template_versions(connection, template_id=template_id, keep=KEPT_VERSIONS)
     return _template(row)
+
+
+async def list_template_versions(db: Database, template_id: str) -> list[TemplateVersion]:
+    """Newest first, the current one too; without their HTML."""
+    async with db.acquire() as connection:
+        rows = queries.list_template_versions(connection, template_id=template_id, take=_LISTED)
+        return [TemplateVersion(r["version"], r["title"], r["saved_at"], r["bytes"]) async for r in rows]
+
+
+async def find_template_version(db: Database, template_id: str, version: int) -> TemplateVersion | None:
+    async with db.acquire() as connection:
+        row = await queries.find_template_version(connection, template_id=template_id, version=version)
+    if row is None:
+        return None
+    return TemplateVersion(row["version"], row["title"], row["saved_at"], len(row["html"].encode()), row["html"])
 
 
 async def find_template(db: Database, template_id: str) -> Template | None:
@@ -44,9 +66,11 @@ async def find_template(db: Database, template_id: str) -> Template | None:
 
 
 class StoredTemplate(NamedTuple):
-    """What a send needs of its template: `bytes` of HTML, and the HTML itself if its engine is jinja."""
+    """What a send needs of its template: `bytes` of HTML, the current version, and the HTML itself if its engine is
+    jinja."""
 
     bytes: int
+    version: int
     jinja: str | None
 
 
@@ -60,7 +84,10 @@ async def find_template_bytes(
         template_ids=[template_id for template_id, _ in valid],
         domains=[domain for _, domain in valid],
     )
-    return {(row["template_id"], row["domain"]): StoredTemplate(row["bytes"], row["jinja"]) async for row in rows}
+    return {
+        (row["template_id"], row["domain"]): StoredTemplate(row["bytes"], row["version"], row["jinja"])
+        async for row in rows
+    }
 
 
 @repeat_on_conflict
@@ -99,4 +126,5 @@ def _read(row: Any) -> Template:
         engine=Engine(row["engine"]),
         title=row["title"],
         html=row["html"],
+        version=row["version"],
     )

@@ -65,7 +65,8 @@ class Content:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """An accepted send: its content, and the ids that the server gave it. It is due now where `scheduled_at` is None or
-    past. `template_id` is empty for a raw message. `tag` and `metadata` come back in its events."""
+    past. `template_id` is empty for a raw message; `template_version` is the one that it was accepted with. `tag` and
+    `metadata` come back in its events."""
 
     message_id: str
     domain: str
@@ -74,6 +75,7 @@ class Batch:
     scheduled_at: datetime | None = None
     tag: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    template_version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

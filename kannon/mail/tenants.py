@@ -93,6 +93,18 @@ class Template:
     engine: Engine
     title: str
     html: str
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateVersion:
+    """One save of a template. `bytes` are of its HTML, which is empty in a list."""
+
+    version: int
+    title: str
+    saved_at: datetime
+    bytes: int
+    html: str = ""
 
 
 @dataclass(frozen=True, slots=True)

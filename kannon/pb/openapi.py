@@ -65,6 +65,10 @@ DOCUMENT = r"""{
    "description": "Addresses that a domain does not send to. Needs the admin token. The letter case of an address does not count; every other difference does."
   },
   {
+   "name": "kannon.admin.v1.Templates",
+   "description": "Versions, previews and checks of templates. Takes the admin token, or an API key of the domain with the scope `templates`. Each save of a template is a version; a batch keeps the version that it was accepted with."
+  },
+  {
    "name": "kannon.admin.v1.Webhooks",
    "description": "Endpoints to which Kannon posts the events of a domain, as Standard Webhooks describes. Needs the admin token."
   },
@@ -2298,6 +2302,256 @@ DOCUMENT = r"""{
        "application/json": {
         "schema": {
          "$ref": "#/components/schemas/kannon.admin.v1.SetSuppressionPolicyResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Templates/GetVersion": {
+   "post": {
+    "operationId": "kannon.admin.v1.Templates.GetVersion",
+    "tags": [
+     "kannon.admin.v1.Templates"
+    ],
+    "summary": "GetVersion",
+    "description": "",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.GetVersionRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.GetVersionResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Templates/LintTemplate": {
+   "post": {
+    "operationId": "kannon.admin.v1.Templates.LintTemplate",
+    "tags": [
+     "kannon.admin.v1.Templates"
+    ],
+    "summary": "LintTemplate",
+    "description": "Renders a preview and names what mailbox providers and readers have trouble with.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.LintTemplateRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.LintTemplateResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Templates/ListVersions": {
+   "post": {
+    "operationId": "kannon.admin.v1.Templates.ListVersions",
+    "tags": [
+     "kannon.admin.v1.Templates"
+    ],
+    "summary": "ListVersions",
+    "description": "Newest first, the current one too; without their HTML.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.ListVersionsRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.ListVersionsResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Templates/PreviewTemplate": {
+   "post": {
+    "operationId": "kannon.admin.v1.Templates.PreviewTemplate",
+    "tags": [
+     "kannon.admin.v1.Templates"
+    ],
+    "summary": "PreviewTemplate",
+    "description": "What a recipient would get, without tracking. Sends nothing.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.PreviewTemplateRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.PreviewTemplateResponse"
+        }
+       }
+      }
+     },
+     "default": {
+      "description": "Refused; nothing was changed.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Error"
+        }
+       }
+      }
+     }
+    }
+   }
+  },
+  "/kannon.admin.v1.Templates/RestoreVersion": {
+   "post": {
+    "operationId": "kannon.admin.v1.Templates.RestoreVersion",
+    "tags": [
+     "kannon.admin.v1.Templates"
+    ],
+    "summary": "RestoreVersion",
+    "description": "Saves a former version again, as the next one.",
+    "security": [
+     {
+      "adminToken": []
+     },
+     {
+      "bearer": []
+     }
+    ],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/kannon.admin.v1.RestoreVersionRequest"
+       }
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "Done.",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/kannon.admin.v1.RestoreVersionResponse"
         }
        }
       }
@@ -4906,6 +5160,19 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.Finding": {
+    "type": "object",
+    "properties": {
+     "code": {
+      "type": "string",
+      "description": "e.g. image_without_alt"
+     },
+     "message": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.GetBatchRequest": {
     "type": "object",
     "properties": {
@@ -5244,6 +5511,29 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.GetVersionRequest": {
+    "type": "object",
+    "properties": {
+     "templateId": {
+      "type": "string"
+     },
+     "version": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.GetVersionResponse": {
+    "type": "object",
+    "properties": {
+     "version": {
+      "$ref": "#/components/schemas/kannon.admin.v1.TemplateVersion"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.Guard": {
     "type": "object",
     "properties": {
@@ -5414,6 +5704,31 @@ DOCUMENT = r"""{
       ],
       "format": "int64",
       "pattern": "^-?[0-9]{1,19}$"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.LintTemplateRequest": {
+    "type": "object",
+    "properties": {
+     "sample": {
+      "$ref": "#/components/schemas/kannon.admin.v1.TemplateSample"
+     },
+     "bulk": {
+      "type": "boolean",
+      "description": "also demands a link to unsubscribe"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.LintTemplateResponse": {
+    "type": "object",
+    "properties": {
+     "findings": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.Finding"
+      }
      }
     },
     "additionalProperties": false
@@ -5864,6 +6179,27 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.ListVersionsRequest": {
+    "type": "object",
+    "properties": {
+     "templateId": {
+      "type": "string"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.ListVersionsResponse": {
+    "type": "object",
+    "properties": {
+     "versions": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/kannon.admin.v1.TemplateVersion"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.Networks": {
     "type": "object",
     "properties": {
@@ -6012,6 +6348,57 @@ DOCUMENT = r"""{
     },
     "additionalProperties": false
    },
+   "kannon.admin.v1.PreviewTemplateRequest": {
+    "type": "object",
+    "properties": {
+     "sample": {
+      "$ref": "#/components/schemas/kannon.admin.v1.TemplateSample"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.PreviewTemplateResponse": {
+    "type": "object",
+    "properties": {
+     "html": {
+      "type": "string"
+     },
+     "text": {
+      "type": "string"
+     },
+     "subject": {
+      "type": "string"
+     },
+     "bytes": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "of the whole mail"
+     },
+     "links": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "targets of links, in order, each once"
+     },
+     "missingFields": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Values that the template needs and the sample lacks. In html, text and subject their names stand for them."
+     },
+     "problem": {
+      "type": "string",
+      "description": "why it cannot be rendered; the rest is empty then"
+     }
+    },
+    "additionalProperties": false
+   },
    "kannon.admin.v1.Quota": {
     "type": "object",
     "properties": {
@@ -6123,6 +6510,32 @@ DOCUMENT = r"""{
       "type": "string",
       "format": "date-time",
       "description": "the end of its last report"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.RestoreVersionRequest": {
+    "type": "object",
+    "properties": {
+     "templateId": {
+      "type": "string"
+     },
+     "version": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.RestoreVersionResponse": {
+    "type": "object",
+    "properties": {
+     "version": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647,
+      "description": "the new one"
      }
     },
     "additionalProperties": false
@@ -6461,6 +6874,84 @@ DOCUMENT = r"""{
      "tag": {
       "type": "string",
       "description": "only mail with this tag; empty: all mail of the domain"
+     }
+    },
+    "additionalProperties": false
+   },
+   "kannon.admin.v1.TemplateSample": {
+    "type": "object",
+    "properties": {
+     "domain": {
+      "type": "string"
+     },
+     "templateId": {
+      "type": "string",
+      "description": "in place of html and engine"
+     },
+     "version": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647,
+      "description": "of the template; 0: the current one"
+     },
+     "html": {
+      "type": "string"
+     },
+     "engine": {
+      "type": "string",
+      "description": "plain (also if empty) or jinja"
+     },
+     "subject": {
+      "type": "string",
+      "description": "may be empty"
+     },
+     "text": {
+      "type": "string",
+      "description": "empty: made from the HTML"
+     },
+     "data": {
+      "type": "object",
+      "description": "for a jinja template"
+     },
+     "fields": {
+      "type": "object",
+      "additionalProperties": {
+       "type": "string"
+      },
+      "description": "win over data"
+     }
+    },
+    "additionalProperties": false,
+    "description": "A stored template, or HTML that is not stored yet, with the values of one recipient."
+   },
+   "kannon.admin.v1.TemplateVersion": {
+    "type": "object",
+    "properties": {
+     "version": {
+      "type": "integer",
+      "minimum": -2147483648,
+      "maximum": 2147483647,
+      "description": "from 1"
+     },
+     "title": {
+      "type": "string"
+     },
+     "savedAt": {
+      "type": "string",
+      "format": "date-time"
+     },
+     "bytes": {
+      "type": [
+       "string",
+       "integer"
+      ],
+      "format": "int64",
+      "pattern": "^-?[0-9]{1,19}$",
+      "description": "of HTML"
+     },
+     "html": {
+      "type": "string",
+      "description": "not in lists"
      }
     },
     "additionalProperties": false

@@ -16,6 +16,7 @@ from kannon.errors import InvalidArgument
 from kannon.mail.batch import Attachment, Content, Engine, Recipient
 from kannon.mail.send_request import RawOptions, RejectedRecipient, RejectReason, SendRequest, SendResult
 from kannon.mail.tracking import NOT_STATED, TrackingMode, TrackingPolicy, UnsupportedTracking
+from kannon.pb.admin.v1.templates_pb2 import TemplateSample
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2 as pb
 from kannon.pb.mailer.types import mailer_types_pb2 as types_pb
 from kannon.pb.mailer.v1 import mailer_pb2 as v1
@@ -78,7 +79,7 @@ def _to_content(message: SendMessage) -> Content:
         header_cc=tuple(message.headers.cc),
         reply_to=tuple(message.headers.reply_to),
         header_fields=tuple((each.name, each.value) for each in message.headers.fields),
-        global_fields=_to_values(message, message.global_fields),
+        global_fields=to_values(message, message.global_fields),
         engine=to_engine("" if isinstance(message, pb.SendTemplateReq) else message.engine),
         unsubscribe_url=(
             message.one_click_unsubscribe.url_template if message.HasField("one_click_unsubscribe") else None
@@ -96,7 +97,7 @@ def to_engine(name: str) -> Engine:
         raise InvalidArgument("engine", f'"{name[:50]}" is neither plain nor jinja') from None
 
 
-def _to_values(message: SendMessage | types_pb.Recipient, fields: Mapping[str, str]) -> dict[str, Any]:
+def to_values(message: SendMessage | types_pb.Recipient | TemplateSample, fields: Mapping[str, str]) -> dict[str, Any]:
     """The data with the fields, which win."""
     if not message.HasField("data"):
         return dict(fields)
@@ -147,7 +148,7 @@ def _to_recipient(message: types_pb.Recipient) -> Recipient:
             tracking = to_policy(message.tracking)
         except InvalidArgument:
             tracking = UnsupportedTracking()
-    return Recipient(message.email, _to_values(message, message.fields), tracking)
+    return Recipient(message.email, to_values(message, message.fields), tracking)
 
 
 @dataclass(frozen=True, slots=True)

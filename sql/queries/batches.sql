@@ -5,17 +5,20 @@
 -- `attachment_owners` are positions in the list of batches, from 1. Due now unless scheduled for later, by the clock
 -- that claims it; returns the due times.
 WITH batch AS MATERIALIZED (
-    SELECT b.message_id, b.domain, b.template_id, b.html, b.engine, b.text, b.raw, b.sender_email, b.sender_alias, b.subject,
+    SELECT b.message_id, b.domain, b.template_id, b.template_version, b.html, b.engine, b.text, b.raw, b.sender_email,
+           b.sender_alias, b.subject,
            b.header_to, b.header_cc, b.header_reply_to, b.header_fields, b.global_fields, b.unsubscribe_url,
            b.own_unsubscribe, b.require_tls, b.tag, b.metadata, greatest(b.scheduled_at, now()) AS due_at,
            b.accepted_count, b.rejected_count
-    FROM unnest(:message_ids::text[], :domains::text[], :template_ids::text[], :htmls::text[], :engines::text[],
+    FROM unnest(:message_ids::text[], :domains::text[], :template_ids::text[], :template_versions::integer[],
+                :htmls::text[], :engines::text[],
                 :texts::text[], :raws::bytea[], :sender_emails::text[], :sender_aliases::text[], :subjects::text[],
                 :headers_to::jsonb[], :headers_cc::jsonb[], :headers_reply_to::jsonb[], :header_fields::jsonb[],
                 :global_fields::jsonb[], :unsubscribe_urls::text[], :own_unsubscribes::boolean[], :require_tls::boolean[],
                 :tags::text[], :metadata::jsonb[],
                 :scheduled_at::timestamptz[], :accepted_counts::integer[], :rejected_counts::integer[])
-        AS b(message_id, domain, template_id, html, engine, text, raw, sender_email, sender_alias, subject, header_to, header_cc,
+        AS b(message_id, domain, template_id, template_version, html, engine, text, raw, sender_email, sender_alias,
+             subject, header_to, header_cc,
              header_reply_to, header_fields, global_fields, unsubscribe_url, own_unsubscribe, require_tls, tag, metadata,
              scheduled_at, accepted_count, rejected_count)
 ), template AS (
@@ -35,10 +38,11 @@ WITH batch AS MATERIALIZED (
     FROM unnest(:owners::integer[], :emails::text[], :fields::jsonb[], :opens::smallint[], :links::smallint[])
         AS d(owner, email, fields, opens, links)
 )
-INSERT INTO messages (message_id, domain, template_id, text, raw, sender_email, sender_alias, subject, header_to,
+INSERT INTO messages (message_id, domain, template_id, template_version, text, raw, sender_email, sender_alias,
+                      subject, header_to,
                       header_cc, header_reply_to, header_fields, global_fields, unsubscribe_url, own_unsubscribe, require_tls, tag,
                       metadata, scheduled_at, accepted_count, rejected_count)
-SELECT message_id, domain, template_id, text, raw, sender_email, sender_alias, subject,
+SELECT message_id, domain, template_id, template_version, text, raw, sender_email, sender_alias, subject,
        ARRAY(SELECT jsonb_array_elements_text(header_to)), ARRAY(SELECT jsonb_array_elements_text(header_cc)),
        ARRAY(SELECT jsonb_array_elements_text(header_reply_to)), header_fields, global_fields, unsubscribe_url, own_unsubscribe, require_tls,
        tag, metadata, due_at, accepted_count, rejected_count
@@ -49,28 +53,31 @@ RETURNING message_id, scheduled_at;
 -- Batches of one template come one after the other, and the first one brings its HTML. `loaded` as long as all HTML and
 -- texts have at most :most_bytes; the very first one is in any case. Raw messages have neither, and are not loaded here.
 WITH batch AS (
-    SELECT m.message_id, m.domain, m.template_id, m.scheduled_at, m.sender_email, m.sender_alias, m.subject, m.text,
+    SELECT m.message_id, m.domain, m.template_id, m.template_version, m.scheduled_at, m.sender_email, m.sender_alias,
+           m.subject, m.text,
            m.header_to, m.header_cc, m.header_reply_to, m.header_fields, m.global_fields, m.unsubscribe_url, m.own_unsubscribe, m.require_tls,
-           octet_length(m.raw) AS raw_bytes, t.html, t.engine, coalesce(octet_length(t.html), 0) AS html_bytes,
+           octet_length(m.raw) AS raw_bytes, w.html, t.engine, coalesce(octet_length(w.html), 0) AS html_bytes,
            octet_length(m.text) AS text_bytes,
-           row_number() OVER (PARTITION BY m.template_id ORDER BY m.message_id) AS place
+           row_number() OVER (PARTITION BY m.template_id, m.template_version ORDER BY m.message_id) AS place
     FROM messages m LEFT JOIN templates t USING (template_id)
-    WHERE m.message_id = ANY(:message_ids::text[]) AND (t.template_id IS NOT NULL OR m.raw IS NOT NULL)
+    LEFT JOIN template_versions v ON v.template_id = m.template_id AND v.version = m.template_version
+    CROSS JOIN LATERAL (SELECT CASE WHEN t.version = m.template_version THEN t.html ELSE v.html END AS html) w
+    WHERE m.message_id = ANY(:message_ids::text[]) AND (w.html IS NOT NULL OR m.raw IS NOT NULL)
 ), counted AS (
     SELECT b.*, row_number() OVER lines = 1
                 OR sum(text_bytes + CASE WHEN place = 1 THEN html_bytes ELSE 0 END) OVER lines <= :most_bytes::bigint
                 AS loaded
     FROM batch b
-    WINDOW lines AS (ORDER BY template_id, message_id)
+    WINDOW lines AS (ORDER BY template_id, template_version, message_id)
 )
-SELECT message_id, domain, template_id, scheduled_at, sender_email, sender_alias, subject, loaded,
+SELECT message_id, domain, template_id, template_version, scheduled_at, sender_email, sender_alias, subject, loaded,
        html_bytes + text_bytes AS text_bytes, CASE WHEN place = 1 AND loaded THEN html END AS html,
        CASE WHEN loaded THEN text END AS text, header_to, header_cc, header_reply_to, header_fields, global_fields,
        unsubscribe_url, own_unsubscribe, require_tls, raw_bytes, engine,
        coalesce(raw_bytes, (SELECT sum(octet_length(a.content)) FROM attachments a
                             WHERE a.message_id = c.message_id)) AS attachment_bytes
 FROM counted c
-ORDER BY template_id, message_id;
+ORDER BY template_id, template_version, message_id;
 
 -- name: list_attachments
 SELECT message_id, filename, content_type, content_id, content FROM attachments

@@ -232,7 +232,7 @@ async def test_a_send_of_its_own_finds_the_same_answers(db: Database) -> None:
         for part in shared.parts:
             group.start_soon(part.run)
         for store in (OwnStore(connection), shared):
-            assert await store.template(TEMPLATE, DOMAIN) == StoredTemplate(4, None)
+            assert await store.template(TEMPLATE, DOMAIN) == StoredTemplate(4, 1, None)
             assert await store.template(TEMPLATE, OTHER) is None
             assert await store.suppressed(DOMAIN, "", ["a@x.org", "b@x.org"]) == {"b@x.org"}
             assert await store.suppressed(OTHER, "x", ["a@x.org", "b@x.org"]) == set()

@@ -95,6 +95,17 @@ ROWS = [
     Row(f"templates create {DOMAIN} receipt.html --engine jinja", reads=False),
     Row(f"templates list {DOMAIN}"),
     Row("templates show {template}"),
+    Row("templates show {template} --version 1"),
+    Row("templates versions {template}", reads=False),
+    Row("templates restore {template} 1", reads=False),
+    Row("templates preview {template} --field name=Ann --subject Hello --text mail.txt --version 1"),
+    Row(f"templates preview --html receipt.html --domain {DOMAIN} --engine jinja --data order.json"),
+    Row("templates lint {template} --field name=Ann --text mail.txt"),
+    Row(f"templates lint --html receipt.html --domain {DOMAIN} --engine jinja --data order.json --bulk", code=1),
+    Row(f"templates test {{template}} {ADDRESS} --from news@{DOMAIN} --subject Hello --field name=Ann", reads=False),
+    Row(
+        f"templates test {{template}} {ADDRESS} --text mail.txt --key nonsense --data order.json", code=77, reads=False
+    ),
     Row("templates update {template} mail.html --title Hello"),
     Row("templates delete {spare{n}}", reads=False),
     Row(f"send {SEND} --html mail.html --to {ADDRESS} --attach mail.html --at 2h --show-to a@b.de", reads=False),

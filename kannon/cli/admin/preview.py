@@ -6,53 +6,29 @@ preview has no tracking and no valid DKIM signature, because both need the serve
 
 import email
 import email.policy
-import secrets
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from kannon.errors import OperatorError
-from kannon.mail.batch import Batch, Delivery
-from kannon.mail.build.dkim import ED25519_SHA256, DkimKey, generate_dkim_key
-from kannon.mail.build.template import BuildSettings, compile_batch
-from kannon.mail.token import generate_token_key
-from kannon.mail.tracking import OFF
+from kannon.mail.preview import render_untracked
 from kannon.pb.mailer.apiv1.mailerapiv1_pb2 import SendHTMLReq, SendTemplateReq
-from kannon.wire.sends import to_send_request
+from kannon.wire.sends import to_engine, to_send_request
 
 _NOT_SHOWN = frozenset({"dkim-signature", "content-type", "content-transfer-encoding", "mime-version"})
 
 
-def render_preview(request: SendHTMLReq | SendTemplateReq, html: str, domain: str) -> str:
+def render_preview(request: SendHTMLReq | SendTemplateReq, html: str, engine: str, domain: str) -> str:
     """Raises OperatorError if the request makes no valid mail."""
     if not request.recipients:
         raise OperatorError("the preview needs a recipient: give --to or --recipients")
-    now = datetime.now(UTC)
     send = to_send_request(request)
-    batch = Batch(
-        message_id=f"msg_preview@{domain}",
-        domain=domain,
-        template_id=send.template_id or "",
-        content=replace(send.content, html=html),
-    )
-    first = replace(send.recipients[0], tracking=OFF)
-    delivery = Delivery(0, batch.message_id, domain, first, secrets.token_bytes(16), 1, now)
     try:
-        return _show(compile_batch(batch, _settings()).fill(delivery, now).body)
+        mail = render_untracked(
+            replace(send.content, html=html, engine=to_engine(engine)), domain, send.recipients[0], datetime.now(UTC)
+        )
     except ValueError as error:
         raise OperatorError(f"the mail cannot be built: {error}") from None
-
-
-def _settings() -> BuildSettings:
-    """With throw-away keys."""
-    private_pem, _ = generate_dkim_key(ED25519_SHA256)
-    token_key, _ = generate_token_key()
-    return BuildSettings(
-        dkim_keys=(DkimKey("preview", ED25519_SHA256, private_pem),),
-        token_key=token_key,
-        token_ttl=timedelta(days=1),
-        bounce_secret=secrets.token_bytes(32),
-        bounce_ttl=timedelta(days=1),
-    )
+    return _show(mail)
 
 
 def _show(body: bytes) -> str:

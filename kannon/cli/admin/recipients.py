@@ -1,7 +1,8 @@
 """Reads recipients from a file: CSV with a header line, or one JSON object per line.
 
 In: a path; `-` is standard input, and a text that begins with `{` is JSON. Out: `Recipient` messages. The column or key
-`email` is the address, and every other one is a field. Errors name the line.
+`email` is the address, a JSON object `data` is the recipient's data, and every other one is a field. Errors name the
+line.
 """
 
 import csv
@@ -10,6 +11,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import typer
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
 
 from kannon.errors import OperatorError
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
@@ -63,8 +68,12 @@ def _json_lines(text: str) -> Iterator[Recipient]:
         if not isinstance(value, dict) or not isinstance(value.get("email"), str):
             raise ValueError(f'line {number}: not a JSON object with the key "email"')
         email = value.pop("email")
+        data = value.pop("data") if isinstance(value.get("data"), dict) else None
         fields = value["fields"] if set(value) == {"fields"} and isinstance(value["fields"], dict) else value
-        yield Recipient(email=email, fields={name: _text(field) for name, field in fields.items()})
+        recipient = Recipient(email=email, fields={name: _text(field) for name, field in fields.items()})
+        if data is not None:
+            json_format.ParseDict(data, recipient.data)
+        yield recipient
 
 
 def _text(value: Any) -> str:
@@ -72,6 +81,25 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def read_data(path: Path, into: Struct) -> None:
+    """A JSON object; `-` is standard input. Raises OperatorError or BadParameter."""
+    try:
+        json_format.Parse(read_text(path), into)
+    except json_format.ParseError:
+        raise typer.BadParameter("is not a JSON object", param_hint="--data") from None
+
+
+def pairs(texts: list[str], option: str) -> dict[str, str]:
+    """NAME=VALUE. Raises BadParameter."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f'"{text}" is not NAME=VALUE', param_hint=option)
+        found[name] = value
+    return found
 
 
 def read_text(path: Path) -> str:

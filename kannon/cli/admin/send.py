@@ -17,10 +17,9 @@ from typing import Annotated
 
 import anyio
 import typer
-from google.protobuf import json_format
 
 from kannon.cli.admin.preview import render_preview
-from kannon.cli.admin.recipients import read_recipients, read_text
+from kannon.cli.admin.recipients import pairs, read_data, read_recipients, read_text
 from kannon.cli.admin.send_raw import Labels, raw_request
 from kannon.cli.completion import complete_domain, complete_template
 from kannon.cli.connection import Session, client_command
@@ -109,7 +108,7 @@ async def send(
     ] = False,
 ) -> None:
     """Send mail."""
-    labels = Labels(tag, _pairs(metadata, "--metadata"))
+    labels = Labels(tag, pairs(metadata, "--metadata"))
     scheduled = parse_time(at, datetime.now(UTC), "--at", ahead=True) if at else None
     if raw is not None:
         if sender or subject or html or template or text or recipients:
@@ -140,10 +139,7 @@ async def send(
     elif engine:
         raise typer.BadParameter("a stored template has its own engine", param_hint="--engine")
     if data is not None:
-        try:
-            json_format.Parse(read_text(data), request.data)
-        except json_format.ParseError:
-            raise typer.BadParameter("is not a JSON object", param_hint="--data") from None
+        read_data(data, request.data)
     if text:
         request.text = read_text(text)
     request.tag = labels.tag
@@ -151,7 +147,7 @@ async def send(
     request.metadata.update(labels.metadata)
     request.sender.CopyFrom(Sender(email=address, alias=alias))
     request.subject = subject
-    request.global_fields.update(_pairs(field, "--field"))
+    request.global_fields.update(pairs(field, "--field"))
     request.attachments.extend(_attachment(path) for path in attach)
     if show_to or show_cc or reply_to or bcc or header:
         fields = [_header_field(each) for each in header]
@@ -210,8 +206,8 @@ async def _preview(
     request.recipients.extend([each for each in everyone if each.email not in refused][:1])
     if not accepted or not request.recipients:
         return ""
-    html = await _html(session, request)
-    return render_preview(request, html, domain) if html is not None else _NO_PREVIEW
+    template = await _template(session, request)
+    return render_preview(request, *template, domain) if template is not None else _NO_PREVIEW
 
 
 def _report_check(session: Session, answers: list[SendRes], preview: str) -> None:
@@ -229,14 +225,15 @@ def _report_check(session: Session, answers: list[SendRes], preview: str) -> Non
         raise typer.Exit(1)
 
 
-async def _html(session: Session, request: SendRequest) -> str | None:
-    """None: a template, which the admin token alone can read."""
+async def _template(session: Session, request: SendRequest) -> tuple[str, str] | None:
+    """HTML and engine. None: a template, which the admin token alone can read."""
     if isinstance(request, SendHTMLReq):
-        return request.html
+        return request.html, request.engine
     try:
-        return (await session.admin.find_template(request.template_id)).html
+        template = await session.admin.find_template(request.template_id)
     except (OperatorError, CallRefused):
         return None
+    return template.html, template.engine
 
 
 def _print_rejected(rejected: list[RejectedRecipient]) -> None:
@@ -267,16 +264,6 @@ def _ascii_domain(domain: str, option: str) -> str:
         return canonical_domain(domain)
     except ValueError:
         raise typer.BadParameter(f'"{domain}" is not a domain', param_hint=option) from None
-
-
-def _pairs(pairs: list[str], option: str) -> dict[str, str]:
-    found = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise typer.BadParameter(f'"{pair}" is not NAME=VALUE', param_hint=option)
-        found[name] = value
-    return found
 
 
 def _header_field(text: str) -> HeaderField:

@@ -33,6 +33,12 @@ def own_template(request: Any, domain: str) -> None:
     _check_id("template_id", "template", request.template_id[:300], domain)
 
 
+def own_sample(request: Any, domain: str) -> None:
+    """Of a stored template, or of HTML for the key's domain."""
+    own_domain(request.sample, domain)
+    _check_id("sample.template_id", "template", request.sample.template_id[:300], domain)
+
+
 def own_batch(request: Any, domain: str) -> None:
     """The id of a batch ends with its domain."""
     _check_id("message_id", "batch", request.message_id, domain)
@@ -77,6 +83,11 @@ KEY_METHODS: Mapping[str, KeyAccess] = {
     "/kannon.admin.v1.Webhooks/ReplayEvents": KeyAccess(Scope.WEBHOOKS, by_method),
     "/kannon.admin.v1.Webhooks/SetEndpointEnabled": KeyAccess(Scope.WEBHOOKS, by_method),
     "/kannon.admin.v1.Webhooks/DeleteEndpoint": KeyAccess(Scope.WEBHOOKS, by_method),
+    "/kannon.admin.v1.Templates/ListVersions": KeyAccess(Scope.TEMPLATES, own_template),
+    "/kannon.admin.v1.Templates/GetVersion": KeyAccess(Scope.TEMPLATES, own_template),
+    "/kannon.admin.v1.Templates/RestoreVersion": KeyAccess(Scope.TEMPLATES, own_template),
+    "/kannon.admin.v1.Templates/PreviewTemplate": KeyAccess(Scope.TEMPLATES, own_sample),
+    "/kannon.admin.v1.Templates/LintTemplate": KeyAccess(Scope.TEMPLATES, own_sample),
     "/pkg.kannon.admin.apiv1.Api/CreateTemplate": KeyAccess(Scope.TEMPLATES, own_domain),
     "/pkg.kannon.admin.apiv1.Api/UpdateTemplate": KeyAccess(Scope.TEMPLATES, own_template),
     "/pkg.kannon.admin.apiv1.Api/DeleteTemplate": KeyAccess(Scope.TEMPLATES, own_template),

@@ -55,6 +55,7 @@ from kannon.components.api.services.records import Lookup, RecordMethods
 from kannon.components.api.services.reputation import ReputationMethods
 from kannon.components.api.services.stats import StatsV1Methods, StatsV2Methods
 from kannon.components.api.services.suppressions import SuppressionMethods
+from kannon.components.api.services.templates import TemplatesMethods
 from kannon.components.api.services.webhooks import WebhookMethods
 from kannon.components.api.sessions import Sessions
 from kannon.components.api.tenant_cache import TenantCache
@@ -81,6 +82,7 @@ from kannon.pb.admin.v1 import (
     records_pb2,
     reputation_pb2,
     suppressions_pb2,
+    templates_pb2,
     webhooks_pb2,
 )
 from kannon.pb.mailer.apiv1 import mailerapiv1_pb2
@@ -241,6 +243,7 @@ class Api:
         keys = KeyAuthenticator(tenants.find, failed, usage.used)
         tenant = TenantAuthenticator(keys, admin_authenticator, find_tenant_of_domain).authenticate
         admin_methods = AdminMethods(fail_fast, self._settings.limits.max_bytes, tenants.clear)
+        template_methods = TemplatesMethods(fail_fast, self._settings.limits.max_bytes)
         webhooks = WebhookMethods(
             fail_fast, allow_http=self._settings.webhooks_allow_http, notify=self._bus.notify_webhooks
         )
@@ -259,6 +262,7 @@ class Api:
             Service(_service(destinations_pb2, "Destinations"), DestinationMethods(self._bus), admin),
             Service(_service(nodes_pb2, "Nodes"), NodeMethods(self._bus, self._settings.describe_config), admin),
             Service(_service(dkim_pb2, "Dkim"), dkim, admin),
+            Service(_service(templates_pb2, "Templates"), template_methods, admin),
             Service(_service(webhooks_pb2, "Webhooks"), webhooks, admin),
             Service(_service(keys_pb2, "Keys"), KeyMethods(fail_fast, tenants.clear), admin),
             Service(_service(reputation_pb2, "Reputation"), ReputationMethods(fail_fast, self._settings.guard), admin),

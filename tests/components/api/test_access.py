@@ -31,6 +31,7 @@ from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.v1 import keys_pb2 as pb
 from kannon.pb.admin.v1 import operations_pb2 as operations
 from kannon.pb.admin.v1 import suppressions_pb2 as suppressions
+from kannon.pb.admin.v1 import templates_pb2 as templates
 from kannon.pb.admin.v1 import webhooks_pb2 as webhooks
 from kannon.pb.admin.v1.keys_grpc import KeysStub
 from kannon.pb.mailer.types.mailer_types_pb2 import Recipient
@@ -71,6 +72,8 @@ ACCESS: dict[str, str] = {
     "kannon.admin.v1.Webhooks": "CreateEndpoint:webhooks ListEndpoints:webhooks GetEndpoint:webhooks"
     " ListAttempts:webhooks RotateSecret:webhooks TestEndpoint:webhooks ReplayEvents:webhooks"
     " SetEndpointEnabled:webhooks DeleteEndpoint:webhooks",
+    "kannon.admin.v1.Templates": "ListVersions:templates GetVersion:templates RestoreVersion:templates"
+    " PreviewTemplate:templates LintTemplate:templates",
     "kannon.admin.v1.Dkim": "ListDkimKeys:admin CreateDkimKey:admin ActivateDkimKey:admin RetireDkimKey:admin"
     " DeleteDkimKey:admin",
     "kannon.admin.v1.Keys": "CreateKey:admin UpdateKey:admin GetKey:admin ListKeys:admin GetDomainQuota:admin"
@@ -191,6 +194,7 @@ def of_domain(tenants: Tenants, domain: str) -> dict[str, list[Any]]:
     a_span.from_date.FromDatetime(datetime(2020, 1, 1, tzinfo=UTC))
     a_span.to_date.FromDatetime(datetime(2100, 1, 1, tzinfo=UTC))
     entry = suppressions.Suppression(email="new@example.net")
+    samples = [templates.TemplateSample(template_id=template), templates.TemplateSample(domain=domain, html="x")]
     return {
         "/kannon.StatsApiV1/GetStats": [v1.GetStatsReq(domain=domain, take=10)],
         "/kannon.StatsApiV1/GetStatsAggregated": [v1.GetStatsAggregatedReq(domain=domain)],
@@ -230,6 +234,13 @@ def of_domain(tenants: Tenants, domain: str) -> dict[str, list[Any]]:
         ],
         "/kannon.admin.v1.Webhooks/SetEndpointEnabled": [webhooks.SetEndpointEnabledRequest(id=endpoint, enabled=True)],
         "/kannon.admin.v1.Webhooks/DeleteEndpoint": [webhooks.DeleteEndpointRequest(id=endpoint)],
+        "/kannon.admin.v1.Templates/ListVersions": [templates.ListVersionsRequest(template_id=template)],
+        "/kannon.admin.v1.Templates/GetVersion": [templates.GetVersionRequest(template_id=template, version=1)],
+        "/kannon.admin.v1.Templates/RestoreVersion": [templates.RestoreVersionRequest(template_id=template, version=1)],
+        "/kannon.admin.v1.Templates/PreviewTemplate": [
+            templates.PreviewTemplateRequest(sample=each) for each in samples
+        ],
+        "/kannon.admin.v1.Templates/LintTemplate": [templates.LintTemplateRequest(sample=each) for each in samples],
         "/pkg.kannon.admin.apiv1.Api/CreateTemplate": [admin.CreateTemplateReq(domain=domain, html="x")],
         "/pkg.kannon.admin.apiv1.Api/UpdateTemplate": [admin.UpdateTemplateReq(template_id=template, html="y")],
         "/pkg.kannon.admin.apiv1.Api/GetTemplate": [admin.GetTemplateReq(template_id=template)],
