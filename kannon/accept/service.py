@@ -19,6 +19,7 @@ import structlog
 
 from kannon.accept.idempotency import KeyedLock, ResultCodec, store_once
 from kannon.accept.limiter import SendLimiter
+from kannon.accept.partials import expand_texts
 from kannon.accept.quotas import Quotas
 from kannon.accept.recipients import check_recipients, leave_out_malformed, leave_out_suppressed
 from kannon.accept.store import OwnStore, SharedStore, Store
@@ -165,7 +166,7 @@ class AcceptService:
         if request.content.raw is not None:
             request = await self._complete_raw(tenant, request, request.content.raw)
         else:
-            jinja, version = await self._check_content(tenant, request, store)
+            jinja, version, request = await self._check_content(tenant, request, store)
             request = with_copies(request)
         rows, rejections = await check_recipients(request, tenant, jinja)
         if self._suppression and tenant.suppresses:
@@ -194,8 +195,8 @@ class AcceptService:
 
     async def _check_content(
         self, tenant: Tenant, request: SendRequest, store: Store
-    ) -> tuple[JinjaTemplate | None, int]:
-        """The compiled template if its engine is jinja, and its version."""
+    ) -> tuple[JinjaTemplate | None, int, SendRequest]:
+        """The compiled template if its engine is jinja, its version, and the request without partials."""
         content, version = request.content, 1
         check_subject_and_sender(request.content, tenant)
         if request.template_id is None:
@@ -215,7 +216,19 @@ class AcceptService:
                 "one_click_unsubscribe.url_template",
                 "must be given while suppression is off: Kannon's own link suppresses the address",
             )
-        return compile_jinja(content), version
+        if content.engine is Engine.JINJA:
+            texts = {"html": content.html, "text": content.text, "subject": content.subject}
+            expanded = await expand_texts(texts, partial(store.partials, tenant.domain))
+            if expanded != texts:
+                content = replace(content, html=expanded["html"], text=expanded["text"], subject=expanded["subject"])
+                # Stored with the send if the HTML has partials: its mails then do not change with them.
+                own_html = request.template_id is None or expanded["html"] != texts["html"]
+                request = replace(
+                    request,
+                    content=content if own_html else replace(content, html=""),
+                    template_id=None if own_html else request.template_id,
+                )
+        return compile_jinja(content), version, request
 
     async def _complete_raw(self, tenant: Tenant, request: SendRequest, message: bytes) -> SendRequest:
         check_raw_rest(request, tenant, self._limits)

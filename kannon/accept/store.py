@@ -11,7 +11,7 @@ from kannon.db.batches import NewBatch, insert_batch, insert_batches
 from kannon.db.conflicts import repeat_on_conflict
 from kannon.db.pool import Database
 from kannon.db.suppressions import DomainTag, find_suppressed
-from kannon.db.templates import StoredTemplate, find_template_bytes
+from kannon.db.templates import StoredTemplate, find_partials, find_template_bytes
 from kannon.mail.send_request import SendResult
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 class Store(Protocol):
     async def template(self, template_id: str, domain: str) -> StoredTemplate | None:
         """The domain's template of that id, None where the domain has none."""
+
+    async def partials(self, domain: str, titles: Collection[str]) -> list[tuple[str, str]]:
+        """As `find_partials`."""
 
     async def suppressed(self, domain: str, tag: str, keys: Collection[str]) -> Collection[str]:
         """Those of `keys` (compared forms of addresses) that the domain suppresses for mail of this tag."""
@@ -40,6 +43,9 @@ class OwnStore:
     async def template(self, template_id: str, domain: str) -> StoredTemplate | None:
         found = await find_template_bytes(self._connection, [(template_id, domain)])
         return found.get((template_id, domain))
+
+    async def partials(self, domain: str, titles: Collection[str]) -> list[tuple[str, str]]:
+        return await find_partials(self._connection, domain, titles)
 
     async def suppressed(self, domain: str, tag: str, keys: Collection[str]) -> Collection[str]:
         return (await find_suppressed(self._connection, {(domain, tag): keys}))[domain, tag]
@@ -62,6 +68,10 @@ class SharedStore:
 
     async def template(self, template_id: str, domain: str) -> StoredTemplate | None:
         return await self._templates.call((template_id, domain))
+
+    async def partials(self, domain: str, titles: Collection[str]) -> list[tuple[str, str]]:
+        async with self._db.acquire() as connection:
+            return await find_partials(connection, domain, titles)
 
     async def suppressed(self, domain: str, tag: str, keys: Collection[str]) -> Collection[str]:
         return await self._suppressions.call(((domain, tag), keys))

@@ -90,6 +90,13 @@ async def find_template_bytes(
     }
 
 
+async def find_partials(connection: "Connection", domain: str, titles: Collection[str]) -> list[tuple[str, str]]:
+    """Titles and HTML of the domain's jinja templates that have one of these titles."""
+    valid = [title for title in titles if "\x00" not in title]
+    rows = queries.find_partials(connection, domain=domain, titles=valid)
+    return [(row["title"], row["html"]) async for row in rows]
+
+
 @repeat_on_conflict
 async def delete_template(db: Database, template_id: str) -> Template | None:
     """Raises FailedPrecondition while deliveries that need it wait.

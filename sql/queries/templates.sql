@@ -58,6 +58,12 @@ SELECT t.template_id, t.domain, t.version, octet_length(t.html) AS bytes,
 FROM unnest(:template_ids::text[], :domains::text[]) AS w(template_id, domain)
 JOIN templates t ON t.template_id = w.template_id AND t.domain = w.domain;
 
+-- name: find_partials
+-- Those of a domain's jinja templates that have one of these titles.
+SELECT title, html FROM templates
+WHERE domain = :domain AND type = 'template' AND engine = 'jinja' AND title = ANY(:titles::text[])
+ORDER BY created_at, template_id LIMIT 200;
+
 -- name: lock_template$
 -- Waits for sends that are about to commit a batch of this template, and blocks later ones.
 SELECT template_id FROM templates WHERE template_id = :template_id FOR UPDATE;

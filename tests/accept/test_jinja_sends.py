@@ -14,7 +14,7 @@ from kannon.components.dispatcher import Builder, BuildOptions
 from kannon.db.dkim_keys import activate_dkim_key, insert_dkim_key
 from kannon.db.pool import Database
 from kannon.db.queue import claim_due, claim_to_validate, settle_validated
-from kannon.db.templates import insert_template
+from kannon.db.templates import insert_template, update_template
 from kannon.errors import InvalidArgument
 from kannon.mail import ids
 from kannon.mail.batch import Engine, Recipient
@@ -124,3 +124,36 @@ async def test_a_stored_template_has_its_engine_for_text_and_subject_too(service
 async def test_a_broken_send_is_refused(service: AcceptService, content: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         await service.accept(TENANT, send_request(**content))
+
+
+async def store_template(db: Database, title: str, html: str, number: int) -> str:
+    template_id = ids.template_id(DOMAIN, bytes([number]) * ids.DRAW_BYTES)
+    await insert_template(db, template_id, DOMAIN, title=title, html=html, engine=Engine.JINJA)
+    return template_id
+
+
+async def test_a_batch_keeps_the_partials_that_it_was_accepted_with(service: AcceptService, db: Database) -> None:
+    footer = await store_template(db, "footer", "<p>first {{ name }}</p>", 1)
+    await store_template(db, "layout", "<b>{% block content %}{% endblock %}</b>{% include 'footer' %}", 2)
+    page = await store_template(db, "page", "{% extends 'layout' %}{% block content %}x{% endblock %}", 3)
+    by_id = await service.accept(TENANT, send_request([to("ann")], html="", template_id=page, text="{{ name }}"))
+    await service.accept(TENANT, send_request([to("bob")], html="{% include 'footer' %}", engine=Engine.JINJA))
+    await service.accept(
+        TENANT,
+        send_request([to("eve")], html="", template_id=footer, subject="{% include 'footer' %}", text="{{ name }}"),
+    )
+    await update_template(db, footer, title="footer", html="<p>second</p>")
+    assert by_id.template_id != page
+    found = sorted((parse(mail)["Subject"], texts(mail)[1].strip()) for mail in await built(db))
+    assert found == [
+        ("<p>first eve</p>", "<p>first eve</p>"),
+        ("s", "<b>x</b><p>first ann</p>"),
+        ("s", "<p>first bob</p>"),
+    ]
+
+
+async def test_two_partials_of_one_title_are_refused(service: AcceptService, db: Database) -> None:
+    await store_template(db, "footer", "a", 1)
+    await store_template(db, "footer", "b", 2)
+    with pytest.raises(InvalidArgument, match="html: several templates have one of the titles footer"):
+        await service.accept(TENANT, send_request(html="{% include 'footer' %}", engine=Engine.JINJA))

@@ -23,6 +23,8 @@ _TESTS = frozenset(_TEST_WORDS.split())
 _FUNCTIONS = frozenset({"range"})
 BLOCKS = {"if": "endif", "for": "endfor", "with": "endwith"}
 _STATEMENTS = frozenset({*BLOCKS, *BLOCKS.values(), "elif", "else", "set", "raw", "endraw"})
+PARTIALS = frozenset({"include", "extends", "block", "endblock"})
+"""Statements that kannon.mail.build.jinja_partials replaces before a template is compiled."""
 _TRANSIENT = frozenset({"if", "elif"})
 METHODS = frozenset(name for name in (*dir(dict), *dir(list)) if not name.startswith("_"))
 """Where a key is missing, minijinja looks for an attribute of Python's dict or list."""
@@ -121,8 +123,8 @@ def fault_at(text: str, at: int, problem: str) -> TemplateFault:
     return TemplateFault(problem, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
 
 
-def split_tags(text: str) -> list[str | Tag]:
-    """Raises TemplateFault. Joined with each tag's `source` they are the text again."""
+def split_tags(text: str, more: frozenset[str] = frozenset()) -> list[str | Tag]:
+    """Raises TemplateFault. Joined with each tag's `source` they are the text again. `more` statements are allowed."""
     parts: list[str | Tag] = []
     open_blocks: list[str] = []
     depth = done = 0
@@ -132,7 +134,7 @@ def split_tags(text: str) -> list[str | Tag]:
             raise fault_at(text, start, f"a template has at most {_MAX_TAGS} tags")
         if start > done:
             parts.append(text[done:start])
-        tag = _read_tag(text, start)
+        tag = _read_tag(text, start, more)
         done = start + len(tag.source)
         parts.append(tag)
         if tag.name == "raw":
@@ -141,8 +143,8 @@ def split_tags(text: str) -> list[str | Tag]:
                 raise fault_at(text, start, "raw has no endraw")
             parts.append(Tag(text[done : end.end()], "", "endraw", done))
             done = end.end()
-        elif tag.name in BLOCKS:
-            open_blocks.append(BLOCKS[tag.name])
+        elif tag.name in BLOCKS or tag.name == "block":
+            open_blocks.append(BLOCKS.get(tag.name, "endblock"))
             depth += 1
         elif tag.name == "elif":
             depth += 1
@@ -170,7 +172,7 @@ def longest_repeated(parts: list[str | Tag]) -> int:
     return longest
 
 
-def _read_tag(text: str, start: int) -> Tag:
+def _read_tag(text: str, start: int, more: frozenset[str]) -> Tag:
     opening = text[start : start + 2]
     closing = _ENDS[opening]
     if opening == "{#":
@@ -186,7 +188,7 @@ def _read_tag(text: str, start: int) -> Tag:
     if opening == "{%":
         word = re.match(r"\s*(\w*)", bare)
         name = word[1] if word else ""
-        if name not in _STATEMENTS:
+        if name not in _STATEMENTS and name not in more:
             raise fault_at(text, start, f'"{name[:50]}" is not a statement of templates')
     _check_tokens(text, offset, bare, name)
     return Tag(text[start : end + 2], _rename(bare, METHODS), name, start)

@@ -110,6 +110,19 @@ async def test_a_template_lacks_a_version(api: RunningApi) -> None:
     assert status == (Status.NOT_FOUND, "version: the template has no version 2")
 
 
+async def test_partials_are_checked_when_a_template_is_saved_and_shown_in_its_preview(api: RunningApi) -> None:
+    html = "x\n{% include 'footer' %}"
+    status, text = await refusal(create(api, html, "jinja"))
+    assert status is Status.INVALID_ARGUMENT
+    assert text == 'html: the domain has no jinja template with the title "footer" (line 2, column 1)'
+    footer = await create(api, "<p>first</p>", "jinja")
+    await save(api, footer, "<p>{{ name }}</p>", "footer")
+    template_id = await create(api, html, "jinja")
+    status, text = await refusal(save(api, template_id, "{% include 'other' %}"))
+    assert (status, "other" in text) == (Status.INVALID_ARGUMENT, True)
+    assert (await preview(api, sample(template_id=template_id))).html == "x\n<p>[name]</p>"
+
+
 def sample(data: dict[str, Any] | None = None, **rest: Any) -> pb.TemplateSample:
     made = pb.TemplateSample(**({"domain": DOMAIN} | rest))
     if data is not None:

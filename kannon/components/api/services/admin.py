@@ -5,12 +5,14 @@ logged with its caller.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio.to_thread
 import structlog
 
+from kannon.accept.partials import expand_texts
 from kannon.components.api.callers import Admin, Caller
 from kannon.components.api.services.arguments import MAX_PAGE, domain_name, found, plain_text
 from kannon.components.api.services.keys import create_key
@@ -88,7 +90,7 @@ class TemplateMethods:
         domain = domain_name(request.domain)
         engine = to_engine(request.engine)
         self._check(request.title, request.html)
-        _check_engine(engine, request.html)
+        await self._check_engine(engine, request.html, domain)
         template = await templates.insert_template(
             self._db,
             ids.template_id(domain, secrets.token_bytes(ids.DRAW_BYTES)),
@@ -105,7 +107,7 @@ class TemplateMethods:
         template_id = _template_id(request.template_id)
         self._check(request.title, request.html)
         stored = found(await templates.find_template(self._db, template_id), _no_template(template_id))
-        _check_engine(stored.engine, request.html)
+        await self._check_engine(stored.engine, request.html, stored.domain)
         template = await templates.update_template(self._db, template_id, title=request.title, html=request.html)
         template = found(template, _no_template(template_id))
         log.info("template updated", template=template_id, by=caller.attribution)
@@ -129,6 +131,21 @@ class TemplateMethods:
             self._db, domain, skip=request.skip, take=min(request.take, MAX_PAGE)
         )
         return pb.GetTemplatesRes(templates=[to_template(t) for t in page], total=total)
+
+    async def _check_engine(self, engine: Engine, html: str, domain: str) -> None:
+        """Raises InvalidArgument for a template that its engine cannot read, with line and column."""
+        if engine is not Engine.JINJA:
+            return
+        try:
+            expanded = await expand_texts({"html": html}, partial(self._find_partials, domain))
+            JinjaTemplate(html=expanded["html"], text="", subject="")
+        except TemplateFault as fault:
+            problem = f"{fault.problem} (line {fault.line}, column {fault.column})"
+            raise InvalidArgument(fault.text_name, problem) from None
+
+    async def _find_partials(self, domain: str, titles: Collection[str]) -> list[tuple[str, str]]:
+        async with self._db.acquire() as connection:
+            return await templates.find_partials(connection, domain, titles)
 
     def _check(self, title: str, html: str) -> None:
         plain_text(title, "title", longest=MAX_TEMPLATE_TITLE)
@@ -202,16 +219,6 @@ def _template_id(text: str) -> str:
     if not ids.is_template_id(text):
         raise NotFound(_no_template(text))
     return text
-
-
-def _check_engine(engine: Engine, html: str) -> None:
-    """Raises InvalidArgument for a template that its engine cannot read, with line and column."""
-    if engine is Engine.JINJA:
-        try:
-            JinjaTemplate(html=html, text="", subject="")
-        except TemplateFault as fault:
-            problem = f"{fault.problem} (line {fault.line}, column {fault.column})"
-            raise InvalidArgument(fault.text_name, problem) from None
 
 
 def _no_template(template_id: str) -> str:

@@ -4,6 +4,7 @@ In: requests of the administrator, or of a key for templates. Out: results of ka
 kannon.mail.lint. Rendering runs in a thread, one at a time, since a caller may send megabytes of HTML.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,6 +13,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
+from kannon.accept.partials import expand_texts
 from kannon.components.api.authenticator import Caller
 from kannon.components.api.services.arguments import domain_name, found, plain_text
 from kannon.db import templates
@@ -104,8 +106,21 @@ class TemplatesMethods:
             raise InvalidArgument("sample", "must not contain a NUL")
         if (size := len(html.encode()) + len(sample.text.encode())) > self._max_bytes:
             raise LimitExceeded(f"sample: has {size} bytes; the limit is {self._max_bytes}")
-        sender = f"preview@{domain}"
-        return Content(sender_email=sender, subject=sample.subject, html=html, text=sample.text, engine=engine), domain
+        texts = {"html": html, "text": sample.text, "subject": sample.subject}
+        if engine is Engine.JINJA:
+            texts = await expand_texts(texts, partial(self._find_partials, domain))
+        content = Content(
+            sender_email=f"preview@{domain}",
+            subject=texts["subject"],
+            html=texts["html"],
+            text=texts["text"],
+            engine=engine,
+        )
+        return content, domain
+
+    async def _find_partials(self, domain: str, titles: Collection[str]) -> list[tuple[str, str]]:
+        async with self._db.acquire() as connection:
+            return await templates.find_partials(connection, domain, titles)
 
     async def _find(self, template_id: str, field: str = "template_id") -> Template:
         missing = _no_template(template_id, field)
