@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 HEIGHT = 100
 COLUMN, GAP = 10, 2
 """Units of the drawing: the width of a column, and of the space in it."""
-_STEPS = (1, 2, 5)
+_STEPS = (2, 4, 6, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,12 @@ def shares(parts: Sequence[tuple[str, str, int]]) -> list[Share]:
 
 
 def _round_up(value: int) -> int:
-    """To 2, 10, 20, 50, 100, …: a number whose half is round too."""
+    """To 2, 4, 6, 10, 20, 40, …: a number whose half is round too."""
     power = 1
     while True:
         for step in _STEPS:
-            top = step * power
-            if top >= value and top % 2 == 0:
-                return top
+            if step * power >= value:
+                return step * power
         power *= 10
 
 

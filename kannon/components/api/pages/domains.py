@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+from grpclib.const import Status
 from starlette.responses import Response
 
 from kannon.components.api.pages.forms import Form
 from kannon.components.api.pages.place import Place
 from kannon.components.api.pages.view import segment
+from kannon.components.api.rpc import Refusal
 from kannon.pb.admin.apiv1 import adminapiv1_pb2 as admin
 from kannon.pb.admin.v1 import dkim_pb2, keys_pb2, records_pb2, suppressions_pb2, webhooks_pb2
 from kannon.pb.admin.v1 import operations_pb2 as operations
@@ -69,9 +71,12 @@ def mode_name(mode: TrackingMode) -> str:
     return TrackingMode.Name(mode).removeprefix("TRACKING_MODE_").lower()
 
 
-def _mode(text: str) -> TrackingMode:
-    name = f"TRACKING_MODE_{text.upper()}"
-    return getattr(tracking_pb2, name) if text in MODES else tracking_pb2.TRACKING_MODE_UNSPECIFIED
+def _mode(form: Form, name: str) -> TrackingMode:
+    text = form.text(name)
+    if text not in MODES:
+        raise Refusal(Status.INVALID_ARGUMENT, f'{name}: "{text[:40]}" is none of {", ".join(MODES)}')
+    number: TrackingMode = getattr(tracking_pb2, f"TRACKING_MODE_{text.upper()}")
+    return number
 
 
 def _back(place: Place, done: str) -> Response:
@@ -79,7 +84,7 @@ def _back(place: Place, done: str) -> Response:
 
 
 async def set_tracking(place: Place, form: Form) -> Response:
-    policy = TrackingPolicy(opens=_mode(form.text("opens")), links=_mode(form.text("links")))
+    policy = TrackingPolicy(opens=_mode(form, "opens"), links=_mode(form, "links"))
     request = admin.SetTrackingPolicyReq(domain=place.part("domain"), tracking=policy)
     await place.call("Api.SetTrackingPolicy", request)
     return _back(place, "saved")
