@@ -2,9 +2,9 @@
 
     python -m tests.bench.bench_pages
 
-In: an API with its own PostgreSQL and NATS, and one batch of 100,000 waiting deliveries. Out: bytes and milliseconds of the
-first page (warm, with style and script), the slowest page of each list, and the CPU that one refresh of the overview takes:
-50 browsers refresh ten times a second together.
+In: an API with its own PostgreSQL and NATS, and one batch of 100,000 waiting deliveries. Out: bytes and milliseconds of
+the first page (warm, with style and script), the slowest page of each list, and the CPU that a refresh of the overview
+takes: 50 browsers refresh ten times a second together.
 """
 
 import asyncio

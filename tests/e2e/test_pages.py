@@ -51,7 +51,7 @@ async def test_from_the_login_to_a_delivered_mail(kannon: Kannon) -> None:
             sent = await http.post("/pkg.kannon.mailer.apiv1.Mailer/SendHTML", json=mail)
             assert sent.status_code == 200, sent.text
 
-        await page.get_by_role("link", name="Batches", exact=True).click()
+        await page.get_by_label("Pages").get_by_role("link", name="Batches").click()
         await page.get_by_role("link", name="Welcome <b>").click()
         # The page becomes current by itself.
         await expect(page.locator("#live .tag.good", has_text="delivered")).to_be_visible(timeout=30_000)
