@@ -17,11 +17,12 @@ from kannon.errors import Unavailable
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """Messages of a stream, unacknowledged ones included. `age` of the oldest, by NATS's clock; None where the stream
-    is empty."""
+    is empty. `stream_age`: since the stream was created, at the installation or after NATS lost its store."""
 
     messages: int
     bytes: int
     age: timedelta | None
+    stream_age: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,10 @@ async def read_backlog(connection: Connection, stream: str) -> Backlog:
     """Raises Unavailable."""
     info = await stream_info(connection, stream)
     state = info["state"]
-    age = None
+    now, age = datetime.fromisoformat(info["ts"]), None
     if state["messages"]:
-        age = datetime.fromisoformat(info["ts"]) - datetime.fromisoformat(state["first_ts"])
-    return Backlog(state["messages"], state["bytes"], age)
+        age = now - datetime.fromisoformat(state["first_ts"])
+    return Backlog(state["messages"], state["bytes"], age, now - datetime.fromisoformat(info["created"]))
 
 
 async def read_last_sequence(connection: Connection, stream: str) -> int:

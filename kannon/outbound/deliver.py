@@ -127,8 +127,9 @@ class Deliverer:
         self._limiter.cancel_waiters()
         self._sites.cancel_waiters(self._clock(), 0.0)
 
-    async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
-        """One attempt. Cancelling closes the connection in use."""
+    async def deliver(self, envelope: Envelope, held: Callable[[], bool] = lambda: True) -> Verdict | Throttled:
+        """One attempt. Cancelling closes the connection in use. So does an envelope that is no longer `held` before its
+        final dot; the result is Throttled."""
         local, _, domain = envelope.rcpt_to.rpartition("@")
         try:
             domain = canonical_domain(domain)
@@ -152,15 +153,15 @@ class Deliverer:
         elif hop.policy.is_published and waives_tls(envelope.body):
             hop = replace(hop, policy=TransportPolicy(hop.policy.port))
         if self._warm_ups is not None and hop.names:
-            verdict = await self._deliver_warming_up(self._warm_ups, hop, envelope, f"{local}@{domain}")
+            verdict = await self._deliver_warming_up(self._warm_ups, hop, envelope, f"{local}@{domain}", held)
         else:
-            verdict = await self._deliver(hop, envelope, f"{local}@{domain}")
+            verdict = await self._deliver(hop, envelope, f"{local}@{domain}", held)
         if envelope.require_tls and isinstance(verdict, Deferred) and verdict.enhanced:
             return replace(verdict, enhanced=NO_REQUIRETLS)
         return verdict
 
     async def _deliver_warming_up(
-        self, warm_ups: WarmUps, hop: NextHop, envelope: Envelope, rcpt_to: str
+        self, warm_ups: WarmUps, hop: NextHop, envelope: Envelope, rcpt_to: str, held: Callable[[], bool]
     ) -> Verdict | Throttled:
         """Over the addresses that the warm-up allows for this mail."""
         choice = await self._limiter.wait(warm_ups.choose(_provider(hop)))
@@ -168,12 +169,14 @@ class Deliverer:
             return self._shed()
         if isinstance(choice, Throttled):
             return choice
-        verdict = await self._deliver(replace(hop, sources=choice.sources), envelope, rcpt_to)
+        verdict = await self._deliver(replace(hop, sources=choice.sources), envelope, rcpt_to, held)
         if isinstance(verdict, Throttled) or not (isinstance(verdict, Delivered) or verdict.reply):
             warm_ups.on_not_sent(choice)  # the provider has not seen it
         return verdict
 
-    async def _deliver(self, hop: NextHop, envelope: Envelope, rcpt_to: str) -> Verdict | Throttled:
+    async def _deliver(
+        self, hop: NextHop, envelope: Envelope, rcpt_to: str, held: Callable[[], bool]
+    ) -> Verdict | Throttled:
         site = self._sites.get(hop)
         session: Session | Failure | Throttled | None = site.acquire_now() or site.admit(envelope.domain)
         if session is None:
@@ -183,7 +186,7 @@ class Deliverer:
         if isinstance(session, Failure):
             self._count(hop, rcpt_to, session)
             return classify(session, hop.groups[0][0])
-        mail = prepare(envelope, rcpt_to)
+        mail = prepare(envelope, rcpt_to, held)
         return await self._send(site, mail, session)
 
     def destinations(self) -> list[Destination]:
@@ -261,6 +264,9 @@ class Deliverer:
                 transaction = await self._transact(site, mail, session)
                 if transaction is None:
                     return verdict or self._shed()
+                if transaction.withdrawn:
+                    site.release(session)
+                    return Throttled(0.0)
                 if transaction.accepted is not None:
                     return Delivered(transaction.accepted.parsed(), peer.host, peer.tls)
                 failure, stale = transaction.failure, transaction.stale

@@ -5,6 +5,7 @@ for octet below two trace headers. The simulator's addresses (kannon.mail.simula
 bounces and complaints go over SMTP to this installation's own inbound server. The sandbox opens no other connection.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -72,7 +73,7 @@ class Sandbox:
     def hear(self, view: SenderView) -> None:
         self._back.hear(view)
 
-    async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
+    async def deliver(self, envelope: Envelope, held: Callable[[], bool] = lambda: True) -> Verdict | Throttled:
         verdict, answer = simulate(envelope)
         if isinstance(verdict, Delivered):
             trace = f"Return-Path: <{envelope.mail_from}>\r\nDelivered-To: {envelope.rcpt_to}\r\n".encode()

@@ -52,7 +52,6 @@ BOUNDS: dict[str, Bound] = {
     "stop-sender": Bound(still=6, last=20, copies=1.0),  # another sender has its mail after the ack wait
     "nats-leader": Bound(still=10, last=15),
     "nats-stop": Bound(still=10, last=15),
-    # A delivery of which neither envelope nor outcome is left waits for its lease.
-    "nats-store": Bound(still=70, last=75, copies=2.0, events_lost=True),
+    "nats-store": Bound(still=15, last=30, copies=2.0, events_lost=True),
     "postgres-restart": Bound(still=6, last=12),
 }

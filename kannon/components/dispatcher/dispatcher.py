@@ -223,4 +223,6 @@ class Dispatcher:
             before = max(before, self._lost_before - self._clock.back)
         if backlog.age is not None:
             before = min(before, now - backlog.age - self._lease - self._clock.ahead)
+        # A claim from before the stream existed has no envelope in it: NATS has lost its store.
+        before = max(before, now - backlog.stream_age - self._clock.ahead)
         self._observed = before, progress.last_seq

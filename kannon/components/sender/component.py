@@ -2,7 +2,8 @@
 
 In: kannon.sending. Out: kannon.stats.delivered, bounced (permanent) or error, one for each attempt. A throttled
 envelope goes back to the stream, or to the pool when it has to wait longer; this is no attempt. An envelope that is
-redelivered, or was stored before this process consumed, is sent only if other processes know of no outcome. Mails in
+redelivered, or was stored before this process consumed, is sent only if other processes know of no outcome. After a
+freeze, no final dot is written for the envelopes that came before it, for another sender may have them. Mails in
 flight belong to the sender's own task group and not to the consumer that delivered them: when NATS goes away meanwhile,
 they are finished, and their outcomes kept until it is back. It never touches PostgreSQL.
 """
@@ -24,6 +25,7 @@ from kannon.bus.redelivered import Held, SenderAnswer
 from kannon.bus.settle import Message
 from kannon.bus.streams import SENDER, ConsumerSpec
 from kannon.components.sender import outcomes
+from kannon.components.sender.freezes import FreezeWatch, boot_clock
 from kannon.components.sender.inflight import Arrival, InFlight, InFlightEnvelope, Page
 from kannon.components.sender.outcomes import Outcomes, Publisher, event_of
 from kannon.components.sender.redelivered import Asker, Redelivered
@@ -78,7 +80,7 @@ class Deliverer(AbstractAsyncContextManager[object], Protocol):
 
     @property
     def capacity(self) -> int: ...
-    async def deliver(self, envelope: Envelope) -> Verdict | Throttled: ...
+    async def deliver(self, envelope: Envelope, held: Callable[[], bool] = ...) -> Verdict | Throttled: ...
     def cancel_waiters(self) -> None: ...
     def destinations(self) -> list[Destination]: ...
     def report(self) -> SenderView: ...
@@ -100,6 +102,7 @@ class Sender:
         alone: bool = False,
         metrics: Metrics = NULL_METRICS,
         tls_results: TlsResults | None = None,
+        boot_clock: Callable[[], float] = boot_clock,
     ) -> None:
         """`max_bytes`: of all envelopes in flight; 0: the deliverer's capacity is the only limit. `alone`: no other
         sender is on this NATS, so there are no limits to share. `tls_results`: those that the deliverer counts, to
@@ -115,6 +118,8 @@ class Sender:
         self._outcomes = Outcomes(bus, self._in_flight, metrics)
         self._throttled = ThrottledReturns(bus, self._in_flight)
         self._redelivered = Redelivered(bus, self._in_flight, self._start)
+        self._freezes = FreezeWatch(boot_clock)
+        self._frozen_before = 0  # the count when the last page came
         self._older_until = sys.maxsize  # sequences: another process may have sent these envelopes
         self._large = anyio.CapacityLimiter(LARGE_BODIES)
         self._group: asyncio.TaskGroup | None = None
@@ -133,6 +138,7 @@ class Sender:
             recorder.start_soon(self._outcomes.run)
             recorder.start_soon(self._throttled.run)
             recorder.start_soon(self._redelivered.run)
+            recorder.start_soon(self._freezes.run)
             if self._tls_results is not None:
                 recorder.start_soon(self._tls_results.run)
             recorder.start_soon(self._bus.serve_senders, self._held)
@@ -157,6 +163,10 @@ class Sender:
 
     async def handle_page(self, page: list[Message]) -> None:
         """Returns when every message of the page is settled."""
+        freezes = self._freezes.count()
+        if freezes != self._frozen_before:  # a page that came meanwhile may have been delivered to another sender too
+            self._older_until = sys.maxsize
+            self._frozen_before = freezes
         if self._older_until == sys.maxsize:
             self._older_until = await self._newest_envelope()
         progress = Page(len(page))
@@ -209,9 +219,8 @@ class Sender:
         except Poison as poison:
             await InFlightEnvelope((0, 0), 0, "", [(message, page)]).dead_letter(str(poison))
             return
-        work = InFlightEnvelope(
-            (int(parsed.email_id), parsed.attempt), parsed.turn, parsed.body_object, [(message, page)]
-        )
+        key = int(parsed.email_id), parsed.attempt
+        work = InFlightEnvelope(key, parsed.turn, parsed.body_object, [(message, page)], self._frozen_before)
         message.keep()
         arrival = self._in_flight.add(work)
         if arrival is Arrival.RECORDED:
@@ -222,8 +231,9 @@ class Sender:
                 if work.body_object:  # a crash or an outage may have kept it from being deleted with its outcome
                     await self._outcomes.delete_body(work.body_object)
         elif arrival is Arrival.NEW:
-            # A power cut takes the consumer's progress: an envelope that was sent comes as if for the first time.
-            doubtful = message.num_delivered > 1 or message.sequence <= self._older_until
+            # A power cut takes the consumer's progress: an envelope that was sent comes as if for the first time. One
+            # that was requeued has a predecessor, which another sender may have in flight if NATS lost its store.
+            doubtful = message.num_delivered > 1 or message.sequence <= self._older_until or parsed.turn > 0
             if doubtful and not self._in_flight.is_open(work.redelivered()):
                 self._redelivered.add(work, parsed)
             else:
@@ -278,7 +288,7 @@ class Sender:
             await self._requeue(work, 0.0)
             return
         started = anyio.current_time()
-        verdict = await self._deliverer.deliver(envelope)
+        verdict = await self._deliverer.deliver(envelope, partial(self._holds, work))
         if isinstance(verdict, Throttled):
             if verdict.retry_in >= POOL_SECONDS and not work.body_object:
                 self._throttled.add(work, _throttled_delivery(envelope, verdict))
@@ -292,6 +302,9 @@ class Sender:
             self._metrics.delivered((now - envelope.due_at).total_seconds())
         _log_attempt(event)
         self._outcomes.add(work, event)
+
+    def _holds(self, work: InFlightEnvelope) -> bool:
+        return self._alone or work.freezes == self._freezes.count()
 
     async def _requeue(self, work: InFlightEnvelope, delay_seconds: float) -> None:
         self._in_flight.returned(work)

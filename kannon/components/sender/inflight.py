@@ -55,6 +55,8 @@ class InFlightEnvelope:
     requeues: int
     body_object: str
     messages: list[tuple[Message, Page]]
+    freezes: int = 0
+    """How often this process had been frozen when it came."""
 
     def redelivered(self) -> RedeliveredEnvelope:
         return RedeliveredEnvelope(*self.key, self.requeues, max(message.num_delivered for message, _ in self.messages))

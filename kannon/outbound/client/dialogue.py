@@ -27,6 +27,10 @@ class Exchange(Protocol):
         """What to write next; empty while further replies are due, and when done."""
         ...
 
+    def may_end(self) -> bool:
+        """Asked before the final dot. If not, this ends the exchange."""
+        ...
+
     def on_lost(self, failure: Failure) -> None:
         """The connection failed while the exchange was open. This ends it."""
         ...
@@ -51,6 +55,9 @@ class Command:
         self.done = True
         return ()
 
+    def may_end(self) -> bool:
+        return True
+
     def on_lost(self, failure: Failure) -> None:
         self.outcome = failure
         self.done = True
@@ -65,7 +72,8 @@ class _Step(NamedTuple):
 class Transaction:
     """One mail: (RSET) MAIL RCPT DATA, the body, the dot; RFC 5321 §3.3, in one burst where PIPELINING is offered.
 
-    Afterwards exactly one of `accepted` and `failure` is set. The first bad reply is the failure, whatever follows it.
+    Afterwards exactly one of `accepted`, `failure` and `withdrawn` is set. The first bad reply is the failure, whatever
+    follows it. `withdrawn`: the mail was no longer held before its final dot, so the server has none of it.
     `reusable`: the server owes no more replies. `stale`: the connection had ended while it was idle, before the server
     saw any of this mail.
     """
@@ -82,6 +90,7 @@ class Transaction:
         "reusable",
         "stage",
         "stale",
+        "withdrawn",
     )
 
     def __init__(self, mail: Mail, extensions: Extensions, *, reset: bool) -> None:
@@ -96,6 +105,7 @@ class Transaction:
         self.failure: Failure | None = None
         self.reusable = False
         self.stale = False
+        self.withdrawn = False
 
     def start(self) -> bytes:
         if self._pipelining:
@@ -127,6 +137,8 @@ class Transaction:
 
     def _on_data(self, reply: RawReply) -> tuple[bytes, ...]:
         if self.failure is None:
+            if not self.may_end():
+                return ()
             self.stage = Stage.BODY
             return self._mail.wire
         if reply.code // 100 == 3:
@@ -137,6 +149,10 @@ class Transaction:
             self.stage = Stage.DOT
             return (END_OF_MAIL,)
         return self._finish()
+
+    def may_end(self) -> bool:
+        self.withdrawn = self.done = not self._mail.held()
+        return not self.withdrawn
 
     def _finish(self) -> tuple[bytes, ...]:
         """Rejected before the body. A connection whose server is out of step is not used again."""

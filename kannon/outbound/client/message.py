@@ -4,6 +4,7 @@ In: an envelope. Out: a `Mail` with the octets for the wire, and which extension
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kannon.mail.envelope import Envelope
@@ -17,7 +18,7 @@ _WAIVER = re.compile(rb"^TLS-Required:[ \t]*(?:\r\n[ \t]+)?No[ \t]*\r$", re.IGNO
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """`wire` ends with the final dot."""
+    """`wire` ends with the final dot, which is written only if the mail is still `held`: see `prepare`."""
 
     mail_from: str
     rcpt_to: str
@@ -26,10 +27,12 @@ class Mail:
     eight_bit: bool
     smtputf8: bool
     require_tls: bool = False
+    held: Callable[[], bool] = lambda: True
 
 
-def prepare(envelope: Envelope, rcpt_to: str) -> Mail:
-    """`rcpt_to` is the recipient with its domain in A-labels."""
+def prepare(envelope: Envelope, rcpt_to: str, held: Callable[[], bool] = lambda: True) -> Mail:
+    """`rcpt_to` is the recipient with its domain in A-labels. `held`: False when another sender may have the envelope;
+    asked right before the final dot."""
     body = envelope.body
     eight_bit = not body.isascii()
     return Mail(
@@ -42,6 +45,7 @@ def prepare(envelope: Envelope, rcpt_to: str) -> Mail:
         smtputf8=not (envelope.mail_from.isascii() and rcpt_to.isascii())
         or (eight_bit and not body[: body.find(b"\r\n\r\n") + 1].isascii()),
         require_tls=envelope.require_tls,
+        held=held,
     )
 
 

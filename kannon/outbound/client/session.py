@@ -225,6 +225,10 @@ class Session(asyncio.Protocol):
 
     def _write_blocks(self, exchange: Exchange) -> None:
         while self._unwritten and not self._paused and self._lost is None:
+            if len(self._unwritten) <= BLOCK and not exchange.may_end():
+                self._unwritten = memoryview(b"")
+                self._finish()
+                return
             self.transport.write(self._unwritten[:BLOCK])
             self._unwritten = self._unwritten[BLOCK:]
         if not self._unwritten and self._lost is None:

@@ -151,3 +151,27 @@ async def test_envelopes_that_nats_had_not_written_when_it_was_killed_are_publis
         await bus.close()
         await server.stop()
         server.close()
+
+
+async def test_claims_do_not_wait_for_their_lease_when_external_servers_lost_their_store(
+    db: Database, tmp_path: Path
+) -> None:
+    """The new envelopes have a higher requeue count, so a sender asks about them before it sends one."""
+    await insert_dkim_key(db)
+    [delivery] = await insert_batch(db, ["a@x.org"], state="scheduled")
+    with DataDir.open(tmp_path) as data_dir:
+        server = EmbeddedNats(data_dir.path)
+        await server.start()
+        bus = Bus(server.url)
+        async with running(db, bus, lease=timedelta(days=1)):
+            await until_sent(bus, 1)
+            await server.stop()
+            shutil.rmtree(tmp_path / "nats" / "jetstream")
+            await server.start()
+            await until_sent(bus, 1)
+            async with db.acquire() as connection:
+                assert await connection.fetchval("SELECT turn FROM sending_pool_emails") == 1
+        assert await states(db) == {delivery: "sending"}
+        await bus.close()
+        await server.stop()
+        server.close()

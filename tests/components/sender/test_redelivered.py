@@ -173,3 +173,23 @@ async def test_a_sender_answers_for_what_it_has_in_flight_and_what_it_has_record
     with patience():
         assert await asking.ask_senders(question) == {}
     await asking.close()
+
+
+async def test_an_envelope_that_was_requeued_is_asked_about_although_it_comes_for_the_first_time(
+    bus: Bus, nats_url: str
+) -> None:
+    """NATS lost its store while another sender had the mail in flight; it has recorded the outcome since."""
+    other, peer = Bus(nats_url), Peer()
+    await other.ready()
+    async with serving(peer) as port, running(a_sender(bus, port)), anyio.create_task_group() as group:
+        group.start_soon(other.serve_senders, lambda asked: Held.RECORDED)
+        with patience():
+            while not await bus.ask_senders([RedeliveredEnvelope(1, 1, 1, 1)]):
+                await anyio.sleep(0.01)
+        await bus.publish_envelopes([an_envelope(requeues=1)])
+        await drained(bus)
+        await bus.publish_envelopes([an_envelope(delivery_id=2)])
+        await drained(bus)
+        group.cancel_scope.cancel()
+    assert len(peer.mails) == 1
+    await other.close()

@@ -441,7 +441,7 @@ def test_the_memory_of_recorded_outcomes_is_bounded() -> None:
 class Full(Deliverer):
     """Throttles every mail."""
 
-    async def deliver(self, envelope: Envelope) -> Verdict | Throttled:
+    async def deliver(self, envelope: Envelope, held: Callable[[], bool] = lambda: True) -> Verdict | Throttled:
         return Throttled(30.0)
 
 

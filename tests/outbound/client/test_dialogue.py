@@ -42,6 +42,20 @@ def test_with_pipelining_a_mail_is_two_writes() -> None:
     assert transaction.reusable
 
 
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_a_mail_that_another_sender_may_have_gets_no_final_dot(*, pipelining: bool) -> None:
+    held = [True]
+    mail = prepare(an_envelope(), "b@dest.test", lambda: held[0])
+    transaction = Transaction(mail, Extensions(pipelining=pipelining), reset=False)
+    transaction.start()
+    transaction.on_reply(reply("250 ok"))
+    transaction.on_reply(reply("250 ok"))
+    held[0] = False
+    assert transaction.on_reply(reply("354 go")) == ()
+    assert (transaction.done, transaction.withdrawn, transaction.reusable) == (True, True, False)
+    assert (transaction.accepted, transaction.failure) == (None, None)
+
+
 def test_without_it_every_reply_is_waited_for() -> None:
     transaction = Transaction(a_mail(), PLAIN, reset=True)
     assert transaction.start() == b"RSET\r\n"
