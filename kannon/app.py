@@ -7,6 +7,7 @@ runner, lowest first. kannon.component_table lists the components. `wire` is for
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from kannon.bus.bus import Bus
 from kannon.clock import ClockWatch
-from kannon.component_table import COMPONENTS, ComponentEntry, Layer, Need, Parts, now
+from kannon.component_table import COMPONENTS, ComponentEntry, Layer, Need, Parts, make_certificates, now
 from kannon.components.metrics import ComponentState, Gauges, Host, MetricsServer, Reading, Sources
 from kannon.components.node import NodeReply
 from kannon.config import Config
@@ -39,7 +40,10 @@ from kannon.metrics.metrics import Metrics
 from kannon.processes import Order, ParentLink, Processes, add_up, count_processes, divide, postgres_connections
 from kannon.processes.division import SHARED
 from kannon.runner.unit import Component
+from kannon.server_tls import IssuedCertificates
 
+SERVE_TLS: Final = frozenset({"bump", "smtp", "submission"})
+"""Components that use the certificates which Kannon orders."""
 METRICS_LABEL: Final = "metrics (HTTP)"
 
 
@@ -137,6 +141,8 @@ async def wire(
         not_ready = [state.name for state in states() if state.name in names and state.phase != "ready"]
         return not_ready + (processes.lacking() if processes is not None else [])
 
+    serves_tls = config.acme.contact != "" and any(name in SERVE_TLS for name in enabled)
+    issued = IssuedCertificates() if serves_tls else None
     parts = Parts(
         config,
         data_dir,
@@ -144,6 +150,7 @@ async def wire(
         background,
         bus,
         counted,
+        issued=issued,
         lost_before=first_clock if embedded else None,
         alone=embedded and count == 1,
         only_sender=not config.nats.url and count == 1,
@@ -155,6 +162,9 @@ async def wire(
     front = [components[entry.name] for entry in entries if entry.layer is Layer.FRONT]
     back = [components[entry.name] for entry in entries if entry.layer is Layer.BACK]
     front.append(NodeReply(bus, 1, list(components), states, lambda: counted.attempts, now))
+    ordered = make_certificates(parts, issued) if issued is not None else None
+    if ordered is not None:
+        back.append(ordered)
     if Need.POSTGRES in needs:
         schema = Schema(
             postgres_url,
@@ -169,7 +179,10 @@ async def wire(
     sources = Sources(background if Need.POSTGRES in needs else None, bus, states, processes=processes)
     if "api" in components:
         sources = replace(sources, api_db=db)
-    certificates = await to_thread.run_sync(certificate_expiries, config, enabled)
+
+    def certificates() -> dict[str, datetime]:
+        return certificate_expiries(config, enabled) | (ordered.expiries() if ordered is not None else {})
+
     last_backup = partial(read_last_backup, data_dir.path) if embedded and Need.POSTGRES in needs else None
     sources = replace(sources, host=Host(disk, last_backup, certificates))
     gauges = Gauges(replace(sources, **_gauges(components)))

@@ -18,9 +18,12 @@ from kannon.accept.key_usage import KeyUsage
 from kannon.accept.limiter import PLACES, SendLimiter
 from kannon.accept.sending_key import sending_key
 from kannon.accept.service import AcceptService
+from kannon.acme.client import AcmeClient
 from kannon.bus.bus import Bus
 from kannon.components.api import Api, ApiSettings
 from kannon.components.bump import Bump
+from kannon.components.bump.challenges import no_challenges
+from kannon.components.certificates import AcmeServer, Certificates
 from kannon.components.dispatcher import (
     Builder,
     BuildOptions,
@@ -39,6 +42,7 @@ from kannon.components.webhooks import Webhooks
 from kannon.config import Config, split_listen
 from kannon.config.render import render
 from kannon.db import keys
+from kannon.db.certificates import list_challenges
 from kannon.db.pool import ACQUIRE_TIMEOUT_SECONDS, Database
 from kannon.db.schema import check_schema
 from kannon.disk import DiskWatch
@@ -57,6 +61,7 @@ from kannon.outbound.client.tls import make_contexts
 from kannon.outbound.http_post import Poster
 from kannon.outbound.tls_results import TlsResults
 from kannon.runner.unit import Component
+from kannon.server_tls import IssuedCertificates, make_server_tls
 from kannon.wire.sends import SendResCodec
 
 BOUNCE_GRACE: Final = timedelta(days=30)  # a bounce may arrive this long after the end of the retry window
@@ -87,6 +92,8 @@ class Parts:
     """No other sender is on this NATS."""
     disk: DiskWatch | None = None
     """None: no server is embedded."""
+    issued: IssuedCertificates | None = None
+    """None: Kannon orders no certificates."""
     lacking: Callable[[], Sequence[str]] = tuple
     """The components of this process that are not ready."""
 
@@ -260,7 +267,9 @@ def _sender(parts: Parts) -> Component:
 
 def _smtp(parts: Parts) -> Component:
     registry = DatabaseRegistry(replace(parts.background, acquire_timeout=ACQUIRE_TIMEOUT_SECONDS), parts.bus)
-    return InboundSmtp(parts.config.smtp, parts.data_dir.path, registry, parts.bus, metrics=parts.metrics)
+    return InboundSmtp(
+        parts.config.smtp, parts.data_dir.path, registry, parts.bus, metrics=parts.metrics, issued=parts.issued
+    )
 
 
 def _submission(parts: Parts) -> Component:
@@ -278,21 +287,51 @@ def _submission(parts: Parts) -> Component:
         background=parts.background,
     )
     find_tenant = sending_key(db.fail_fast(), usage)
-    return Submission(config.submission, config.message.max_bytes, accept, find_tenant, usage, parts.metrics)
+    return Submission(
+        config.submission, config.message.max_bytes, accept, find_tenant, usage, parts.metrics, issued=parts.issued
+    )
 
 
 def _bump(parts: Parts) -> Component:
     config = parts.config.bump
+    default = urlsplit(config.base_url).hostname or ""
+    tls = make_server_tls("bump", config.tls_cert, config.tls_key, parts.issued, default)
     return Bump(
         parts.bus,
         partial(keys.list_verification_keys, replace(parts.background, acquire_timeout=ACQUIRE_TIMEOUT_SECONDS)),
         listen=config.listen,
+        listen_tls=config.listen_tls,
+        tls=tls,
+        list_challenges=partial(list_challenges, parts.background) if parts.issued is not None else no_challenges,
         base_url=config.base_url,
         trusted_proxies=config.trusted_proxies,
         max_connections=config.max_connections,
         clock=now,
         new_id=partial(secrets.token_hex, 16),
         metrics=parts.metrics,
+    )
+
+
+def make_certificates(parts: Parts, issued: IssuedCertificates) -> Certificates:
+    """For the names of the configuration, and those of tenants' links."""
+    config = parts.config
+    look_up = make_lookup(config.dns.nameservers)
+
+    def make_client(account_key: str) -> AcmeClient:
+        return AcmeClient(config.acme.directory, config.acme.contact, account_key, config.acme.ca_file)
+
+    return Certificates(
+        parts.background,
+        issued,
+        AcmeServer(config.acme.directory, make_client),
+        [
+            config.sender.hostname,
+            config.smtp.hostname,
+            config.submission.hostname,
+            urlsplit(config.bump.base_url).hostname or "",
+        ],
+        lambda name: look_up(name, Kind.ADDRESS),
+        now,
     )
 
 

@@ -6,6 +6,7 @@ when the last open request is answered. A taken address raises AddressInUse; the
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 _BACKLOG = 1024
 _GRACE_SECONDS = 10.0  # for open requests at the stop
 _IDLE_SECONDS = 15.0
+_HANDSHAKE_SECONDS = 10.0
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -59,12 +61,13 @@ async def serve(
     stop: anyio.Event,
     *,
     max_connections: int,
+    tls: tuple[socket.socket, ssl.SSLContext] | None = None,
     task_status: TaskStatus[None],
 ) -> None:
     """Started when it accepts connections; returns when the last one is served. Closes the listener.
 
     At `max_connections` a new connection replaces the one that is idle longest. Where each has an open request, the new
-    connection gets 503 and is closed.
+    connection gets 503 and is closed. `tls`: a second listener, for HTTPS; the limit holds for both together.
     """
     config = ServerConfig()
     config.errorlog = None
@@ -75,12 +78,23 @@ async def serve(
     config.h11_max_incomplete_size = 64 * 1024  # the application answers overlong URLs
     async with anyio.create_task_group() as group:
         connections = _Connections(close_after_ambiguous(application), config, max_connections, group)
-        server = await asyncio.start_server(connections.accept, sock=listener, backlog=_BACKLOG)
+        servers = [await asyncio.start_server(connections.accept, sock=listener, backlog=_BACKLOG)]
+        if tls is not None:
+            servers.append(
+                await asyncio.start_server(
+                    connections.accept,
+                    sock=tls[0],
+                    ssl=tls[1],
+                    ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+                    backlog=_BACKLOG,
+                )
+            )
         try:
             task_status.started()
             await stop.wait()
         finally:
-            server.close()
+            for server in servers:
+                server.close()
         await connections.finish()
         group.cancel_scope.cancel()
 

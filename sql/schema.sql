@@ -59,6 +59,15 @@ CREATE FUNCTION public.pauses_of(message_id text, domain text, email text) RETUR
     WHERE ended_at IS NULL AND (scope, spelling) IN
           (('batch', message_id), ('domain', domain), ('destination', lower(split_part(email, '@', -1))))
 $$;
+CREATE TABLE public.acme_accounts (
+    directory text NOT NULL,
+    private_key text NOT NULL
+);
+CREATE TABLE public.acme_challenges (
+    token text NOT NULL,
+    answer text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
 CREATE TABLE public.aggregated_stats (
     domain text NOT NULL,
     hour timestamp with time zone NOT NULL,
@@ -139,6 +148,17 @@ ALTER TABLE public.bounce_keys ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY 
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+CREATE TABLE public.certificates (
+    name text NOT NULL,
+    chain text DEFAULT ''::text NOT NULL,
+    private_key text DEFAULT ''::text NOT NULL,
+    not_before timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    not_after timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    issued_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    problem text DEFAULT ''::text NOT NULL
 );
 CREATE TABLE public.dkim_keys (
     id bigint NOT NULL,
@@ -520,6 +540,10 @@ ALTER TABLE public.webhook_replays ALTER COLUMN id ADD GENERATED ALWAYS AS IDENT
     NO MAXVALUE
     CACHE 1
 );
+ALTER TABLE ONLY public.acme_accounts
+    ADD CONSTRAINT acme_accounts_pkey PRIMARY KEY (directory);
+ALTER TABLE ONLY public.acme_challenges
+    ADD CONSTRAINT acme_challenges_pkey PRIMARY KEY (token);
 ALTER TABLE ONLY public.aggregated_stats
     ADD CONSTRAINT aggregated_stats_pkey PRIMARY KEY (domain, hour, type);
 ALTER TABLE ONLY public.anonymous_events
@@ -536,6 +560,8 @@ ALTER TABLE ONLY public.batch_outcomes
     ADD CONSTRAINT batch_outcomes_pkey PRIMARY KEY (message_id);
 ALTER TABLE ONLY public.bounce_keys
     ADD CONSTRAINT bounce_keys_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.certificates
+    ADD CONSTRAINT certificates_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY public.dkim_keys
     ADD CONSTRAINT dkim_keys_domain_selector_key UNIQUE (domain, selector);
 ALTER TABLE ONLY public.dkim_keys

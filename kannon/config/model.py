@@ -25,6 +25,7 @@ from kannon.config.values import (
     Token,
     check_address,
     check_base_url,
+    check_directory,
     check_listen,
     check_mailbox,
     check_nameserver,
@@ -92,6 +93,9 @@ class Api(Section):
 
 class Bump(Section):
     listen: Listen = "0.0.0.0:8080"
+    listen_tls: Annotated[str, AfterValidator(lambda value: value and check_listen(value))] = ""
+    tls_cert: str = ""
+    tls_key: str = ""
     base_url: Annotated[str, AfterValidator(check_base_url)] = ""
     trusted_proxies: list[Annotated[str, AfterValidator(check_network)]] = []
     max_connections: Annotated[int, Field(ge=1)] = 500
@@ -228,6 +232,14 @@ class TlsRpt(Section):
     organization: Annotated[str, AfterValidator(no_controls)] = ""
 
 
+class Acme(Section):
+    """Certificates that Kannon orders by itself."""
+
+    contact: Annotated[str, AfterValidator(check_mailbox)] = ""
+    directory: Annotated[str, AfterValidator(check_directory)] = "https://acme-v02.api.letsencrypt.org/directory"
+    ca_file: str = ""
+
+
 class Metrics(Section):
     listen: Annotated[str, AfterValidator(lambda value: value and check_listen(value))] = "127.0.0.1:9090"
 
@@ -278,6 +290,7 @@ class Config(BaseSettings):
     guard: Guard = Guard()
     webhooks: Webhooks = Webhooks()
     tlsrpt: TlsRpt = TlsRpt()
+    acme: Acme = Acme()
     message: Message = Message()
     metrics: Metrics = Metrics()
     log: Log = Log()
@@ -296,14 +309,20 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _pairs(self) -> "Config":
-        for name, section in (("api", self.api), ("smtp", self.smtp), ("submission", self.submission)):
+        for name, section in (
+            ("api", self.api),
+            ("bump", self.bump),
+            ("smtp", self.smtp),
+            ("submission", self.submission),
+        ):
             if bool(section.tls_cert) != bool(section.tls_key):
                 raise ValueError(f"{name}.tls_cert and {name}.tls_key go together")
         viewer = self.api.viewer_token.get_secret_value()
         if viewer and viewer == self.api.admin_token.get_secret_value():
             raise ValueError("api.viewer_token is the same as api.admin_token")
-        if self.submission.listen_tls and not self.submission.tls_cert:
-            raise ValueError("submission.listen_tls needs submission.tls_cert and submission.tls_key")
+        for name, listening in (("bump", self.bump), ("submission", self.submission)):
+            if listening.listen_tls and not listening.tls_cert and not self.acme.contact:
+                raise ValueError(f"{name}.listen_tls needs {name}.tls_cert and {name}.tls_key, or acme.contact")
         if self.nats.replicas > 1 and not self.nats.url:
             raise ValueError("nats.replicas is more than 1 without nats.url: the embedded NATS is a single server")
         addresses = [ip_address(each) for each in self.sender.source_ips]

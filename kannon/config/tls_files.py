@@ -18,11 +18,18 @@ from kannon.errors import ConfigError
 def check_tls_files(config: Config, enabled: Collection[str]) -> None:
     """Of the `enabled` components. Raises ConfigError with a line for each key that is wrong."""
     problems: list[str] = []
-    for name, section in (("api", config.api), ("smtp", config.smtp), ("submission", config.submission)):
+    for name, section in (
+        ("api", config.api),
+        ("bump", config.bump),
+        ("smtp", config.smtp),
+        ("submission", config.submission),
+    ):
         if name in enabled and section.tls_cert:
             problems += _pair_problems(name, section.tls_cert, section.tls_key)
     if "sender" in enabled and config.sender.tls_ca_file:
         problems += _authority_problems("sender.tls_ca_file", config.sender.tls_ca_file)
+    if config.acme.contact and config.acme.ca_file:
+        problems += _authority_problems("acme.ca_file", config.acme.ca_file)
     if problems:
         raise ConfigError("\n".join(f"configuration: {problem}" for problem in problems))
 
@@ -33,6 +40,7 @@ def certificate_expiries(config: Config, enabled: Collection[str]) -> dict[str, 
     expiries = {}
     for key, component, file, of_chain in (
         ("api.tls_cert", "api", config.api.tls_cert, min),
+        ("bump.tls_cert", "bump", config.bump.tls_cert, min),
         ("smtp.tls_cert", "smtp", config.smtp.tls_cert, min),
         ("submission.tls_cert", "submission", config.submission.tls_cert, min),
         ("sender.tls_ca_file", "sender", config.sender.tls_ca_file, max),

@@ -136,6 +136,12 @@ def check_base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def check_directory(value: str) -> str:
+    if not re.fullmatch(r"https://[^/\s?#]+/\S*", value):
+        raise ValueError('the URL of an ACME directory is needed: "https://host/path"')
+    return value
+
+
 def check_hostname(value: str) -> str:
     if value and (len(value) > 253 or not all(_LABEL.fullmatch(label) for label in value.split("."))):
         raise ValueError("a host name is needed")

@@ -33,6 +33,8 @@ _REPLACE: Final[Mapping[str, Any]] = {
     "stats_keys": queries.replace_stats_secrets,
     "bounce_keys": queries.replace_bounce_secrets,
     "webhook_endpoints": queries.replace_webhook_secrets,
+    "certificates": queries.replace_certificate_secrets,
+    "acme_accounts": queries.replace_account_secrets,
 }
 
 
@@ -60,6 +62,14 @@ def place_of_bounce_key(id_: int) -> str:
 
 def place_of_webhook(id_: str) -> str:
     return f"webhook_endpoints/{id_}"
+
+
+def place_of_certificate(name: str) -> str:
+    return f"certificates/{name}"
+
+
+def place_of_account(directory: str) -> str:
+    return f"acme_accounts/{directory}"
 
 
 async def prepare_secrets(url: str, cipher: Cipher, generate: Callable[[], object] | None = None) -> int:

@@ -8,7 +8,7 @@ limits.py    all limits, and the count of connections
 """
 
 from kannon.smtp_server.limits import Limits
-from kannon.smtp_server.server import Listener, SmtpServer, load_tls
+from kannon.smtp_server.server import Listener, SmtpServer
 from kannon.smtp_server.session import ServerSession, Shared
 
-__all__ = ["Limits", "Listener", "ServerSession", "Shared", "SmtpServer", "load_tls"]
+__all__ = ["Limits", "Listener", "ServerSession", "Shared", "SmtpServer"]

@@ -17,7 +17,7 @@ import anyio
 import structlog
 
 from kannon.config import split_listen
-from kannon.errors import AddressInUse, ConfigError
+from kannon.errors import AddressInUse
 from kannon.metrics.names import SessionResult
 from kannon.smtp_server.limits import ConnectionLimiter, Limits
 from kannon.smtp_server.session import OnSession, ServerSession
@@ -156,17 +156,3 @@ class Acceptor(asyncio.Protocol):
             session.connection_made(transport)
         else:
             session.begin_with_tls(transport, self._tls)
-
-
-def load_tls(section: str, cert: str, key: str) -> ssl.SSLContext | None:
-    """None without a configured certificate. Raises ConfigError, which names the keys."""
-    if not cert:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(cert, key)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or getattr(error, "reason", "") or "cannot be read"
-        raise ConfigError(f"configuration: {section}.tls_cert, {section}.tls_key: {reason}") from None
-    return context

@@ -7,7 +7,6 @@ with an enhanced status (RFC 2034) and without versions or exception texts.
 
 import asyncio
 import re
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from kannon.metrics.names import SessionResult
+from kannon.server_tls import ServerTls
 from kannon.smtp_server.content import TooMuchData, read_content
 from kannon.smtp_server.dialogue import Dialogue, Ended, Transaction
 from kannon.smtp_server.limits import Limits, Memory
@@ -34,7 +34,7 @@ class Shared:
     limits: Limits
     memory: Memory
     hostname: str
-    tls: ssl.SSLContext | None
+    tls: ServerTls | None
 
 
 class ServerSession(Dialogue):
@@ -42,7 +42,9 @@ class ServerSession(Dialogue):
     connection is closed."""
 
     def __init__(self, shared: Shared, on_progress: OnSession, on_close: OnSession) -> None:
-        super().__init__(shared.hostname, shared.tls, shared.limits)
+        # STARTTLS is offered once there is a certificate.
+        tls = shared.tls.context if shared.tls is not None and shared.tls.ready else None
+        super().__init__(shared.hostname, tls, shared.limits)
         self._memory = shared.memory
         self._on_progress = on_progress
         self._on_close = on_close

@@ -24,6 +24,8 @@ SELECT place, stored FROM (
     UNION ALL SELECT 'bounce_keys/' || id, secret FROM bounce_keys
     UNION ALL SELECT 'webhook_endpoints/' || id, secret FROM webhook_endpoints
     UNION ALL SELECT 'webhook_endpoints/' || id || '/previous', previous_secret FROM webhook_endpoints
+    UNION ALL SELECT 'certificates/' || name, private_key FROM certificates
+    UNION ALL SELECT 'acme_accounts/' || directory, private_key FROM acme_accounts
 ) s
 WHERE stored <> '' AND stored NOT LIKE :active AND place > :after
 ORDER BY place LIMIT :page;
@@ -37,6 +39,8 @@ SELECT key, count(*) FROM (
         UNION ALL SELECT secret FROM bounce_keys
         UNION ALL SELECT secret FROM webhook_endpoints
         UNION ALL SELECT previous_secret FROM webhook_endpoints
+        UNION ALL SELECT private_key FROM certificates
+        UNION ALL SELECT private_key FROM acme_accounts
     ) s WHERE stored <> ''
 ) k GROUP BY key ORDER BY key;
 
@@ -65,3 +69,13 @@ WHERE d.place = 'webhook_endpoints/' || k.id AND k.secret = d.stored;
 UPDATE webhook_endpoints k SET previous_secret = d.fresh
 FROM unnest(:places::text[], :stored::text[], :fresh::text[]) AS d(place, stored, fresh)
 WHERE d.place = 'webhook_endpoints/' || k.id || '/previous' AND k.previous_secret = d.stored;
+
+-- name: replace_certificate_secrets!
+UPDATE certificates k SET private_key = d.fresh
+FROM unnest(:places::text[], :stored::text[], :fresh::text[]) AS d(place, stored, fresh)
+WHERE d.place = 'certificates/' || k.name AND k.private_key = d.stored;
+
+-- name: replace_account_secrets!
+UPDATE acme_accounts k SET private_key = d.fresh
+FROM unnest(:places::text[], :stored::text[], :fresh::text[]) AS d(place, stored, fresh)
+WHERE d.place = 'acme_accounts/' || k.directory AND k.private_key = d.stored;

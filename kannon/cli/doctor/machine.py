@@ -135,9 +135,9 @@ def examine_certificates(expiries: Mapping[str, datetime], now: datetime) -> lis
     for key, expires in expiries.items():
         date = f"{expires:%Y-%m-%d}"
         if expires <= now:
-            findings.append(bad(key, f"expired on {date}: clients refuse the connection", "renew it, then restart"))
+            findings.append(bad(key, f"expired on {date}: clients refuse the connection", "renew it"))
         elif expires - now < _RENEW:
-            findings.append(warn(key, f"expires on {date}", "renew it, then restart"))
+            findings.append(warn(key, f"expires on {date}", "renew it"))
         else:
             findings.append(good(key, f"valid until {date}"))
     return findings

@@ -62,7 +62,7 @@ from kannon.components.api.tenant_cache import TenantCache
 from kannon.db import api_keys, events
 from kannon.db.pool import Database
 from kannon.db.schema import check_schema
-from kannon.errors import AddressInUse, ConfigError, Unavailable
+from kannon.errors import AddressInUse, Unavailable
 from kannon.mail.dns.records import ServerNames
 from kannon.mail.guard import NO_GUARD, GuardRule
 from kannon.mail.send_request import Limits, Tenant
@@ -90,6 +90,7 @@ from kannon.pb.mailer.v1 import mailer_pb2
 from kannon.pb.stats.apiv1 import statsapiv1_pb2
 from kannon.pb.stats.apiv2 import statsapiv2_pb2
 from kannon.pb.stats.v1 import events_pb2
+from kannon.server_tls import make_server_tls
 from kannon.wire.sends import SendResCodec
 
 _CLOSE_SECONDS = 10.0
@@ -166,7 +167,10 @@ class Api:
         self.addresses: list[tuple[str, int]] = []
 
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None]) -> None:
-        tls = _tls(self._settings)
+        settings = self._settings
+        # RFC 9113 §3.2: HTTP/2 over TLS is "h2". A browser offers both and gets HTTP/1.1; a gRPC client offers "h2".
+        files = make_server_tls("api", settings.tls_cert, settings.tls_key, alpn=["http/1.1", "h2"])
+        tls = files.context if files is not None else None
         cancel_worker = CancelWorker(self._background, self._bus)
         accept = self._accept_service()
         usage = KeyUsage(self._background.fail_fast())
@@ -306,17 +310,3 @@ async def _open_to_anyone(metadata: CallMetadata) -> None:
 def _service(module: Any, name: str) -> ServiceDescriptor:
     descriptor: ServiceDescriptor = module.DESCRIPTOR.services_by_name[name]
     return descriptor
-
-
-def _tls(settings: ApiSettings) -> ssl.SSLContext | None:
-    """Raises ConfigError."""
-    if not settings.tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    # RFC 9113 §3.2: HTTP/2 over TLS is "h2". A browser offers both and gets HTTP/1.1; a gRPC client offers "h2" only.
-    context.set_alpn_protocols(["http/1.1", "h2"])
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"configuration: api.tls_cert, api.tls_key: {error.strerror or error}") from None
-    return context

@@ -4,7 +4,7 @@
 event; other methods are 405. `POST /u/<token>`: the recipient unsubscribes; `GET` shows a page with a form that posts.
 A token with a wrong signature, of another channel or expired is 404, without an event. A valid token of an open or
 click gets its answer even when its event is lost; an unsubscribe is answered once its event is stored. `GET /healthz`:
-200.
+200. `GET /.well-known/acme-challenge/<token>`: what an ACME server wants to see.
 """
 
 import base64
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from kannon.components.bump.bots import ScanBursts, is_bot
+from kannon.components.bump.challenges import PATH, Challenges
 from kannon.components.bump.keys import VerificationKeys
 from kannon.components.bump.outbox import Outbox
 from kannon.errors import Unavailable
@@ -86,7 +87,9 @@ class BumpApp:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         metrics: Metrics = NULL_METRICS,
+        challenges: Challenges | None = None,
     ) -> None:
+        self._challenges = challenges
         self._keys = keys
         self._outbox = outbox
         self._trusted = trusted
@@ -108,6 +111,8 @@ class BumpApp:
 
     async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
         path = scope["raw_path"].decode("ascii", "replace").removeprefix(self._base_path)
+        if path.startswith(PATH) and self._challenges is not None:
+            return await _answer_challenge(self._challenges, path.removeprefix(PATH))
         route, token = path[:3], path[3:]
         if path != "/healthz" and route not in ("/o/", "/c/", "/u/"):
             return _NOT_FOUND
@@ -256,3 +261,14 @@ def _plain_ip(text: str) -> str:
     except ValueError:
         return ""
     return str(getattr(ip, "ipv4_mapped", None) or ip)
+
+
+async def _answer_challenge(challenges: Challenges, token: str) -> _Answer:
+    """RFC 8555 §8.3."""
+    try:
+        answer = await challenges.find(token)
+    except Unavailable:
+        return _UNAVAILABLE
+    if answer is None:
+        return _NOT_FOUND
+    return _Answer(200, [(b"content-type", b"application/octet-stream"), _NO_STORE], answer.encode("ascii", "replace"))

@@ -5,7 +5,7 @@ In: a Host. Out: metric families; those of a thing that this process does not ha
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -37,16 +37,20 @@ class Disk(Protocol):
 @dataclass(frozen=True, slots=True)
 class Host:
     """`disk` None: this process has no embedded server. `last_backup` None: it has no embedded database; it reads a
-    file, and its result None means that there is no backup. `certificates`: when each TLS file in use expires, by the
-    key of the configuration."""
+    file, and its result None means that there is no backup. `certificates`: reads when each TLS file in use expires, by
+    the key of the configuration, and each certificate that Kannon has ordered, by its name."""
 
     disk: Disk | None = None
     last_backup: Callable[[], datetime | None] | None = None
-    certificates: Mapping[str, datetime] = field(default_factory=dict)
+    certificates: Callable[[], Mapping[str, datetime]] = dict
 
 
 async def read_host(host: Host) -> list[Metric]:
-    return [*_of_disk(host.disk), *_of_certificates(host.certificates), *await _of_backup(host.last_backup)]
+    return [
+        *_of_disk(host.disk),
+        *_of_certificates(await to_thread.run_sync(host.certificates)),
+        *await _of_backup(host.last_backup),
+    ]
 
 
 def _of_disk(disk: Disk | None) -> list[Metric]:

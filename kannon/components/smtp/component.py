@@ -11,7 +11,8 @@ from kannon.components.smtp.postmaster import PostmasterMailbox
 from kannon.components.smtp.session import InboundSession
 from kannon.config import Smtp
 from kannon.metrics.null_metrics import NULL_METRICS
-from kannon.smtp_server import Limits, Listener, Shared, SmtpServer, load_tls
+from kannon.server_tls import IssuedCertificates, make_server_tls
+from kannon.smtp_server import Limits, Listener, Shared, SmtpServer
 from kannon.smtp_server.limits import Memory
 from kannon.smtp_server.session import OnSession
 
@@ -19,8 +20,8 @@ log = structlog.get_logger()
 
 
 class InboundSmtp:
-    """`config.hostname` is resolved (kannon.hostname). `registry` is the database, `publisher` the bus. `limits` is for
-    tests."""
+    """`config.hostname` is resolved (kannon.hostname). `registry` is the database, `publisher` the bus. `issued`:
+    the certificates that Kannon orders, None where it orders none. `limits` is for tests."""
 
     name = "smtp"
 
@@ -32,7 +33,9 @@ class InboundSmtp:
         publisher: EventPublisher,
         limits: Limits | None = None,
         metrics: Metrics = NULL_METRICS,
+        issued: IssuedCertificates | None = None,
     ) -> None:
+        self._issued = issued
         self._config = config
         self._limits = limits or Limits(max_bytes=config.max_bytes, max_connections=config.max_connections)
         limits = self._limits
@@ -49,7 +52,7 @@ class InboundSmtp:
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Raises AddressInUse or ConfigError."""
         config = self._config
-        tls = load_tls("smtp", config.tls_cert, config.tls_key)
+        tls = make_server_tls("smtp", config.tls_cert, config.tls_key, self._issued, config.hostname)
         shared = Shared(self._limits, Memory(self._limits.max_memory), config.hostname, tls)
 
         def new_session(on_progress: OnSession, on_close: OnSession) -> InboundSession:

@@ -17,7 +17,8 @@ from kannon.config import Submission as Settings
 from kannon.errors import ConfigError
 from kannon.metrics.names import SessionResult
 from kannon.metrics.null_metrics import NULL_METRICS
-from kannon.smtp_server import Limits, Listener, Shared, SmtpServer, load_tls
+from kannon.server_tls import IssuedCertificates, make_server_tls
+from kannon.smtp_server import Limits, Listener, Shared, SmtpServer
 from kannon.smtp_server.limits import Memory
 from kannon.smtp_server.session import OnSession
 
@@ -30,7 +31,8 @@ class Metrics(Protocol):
 
 class Submission:
     """`settings.hostname` is resolved (kannon.hostname). `max_bytes` is `message.max_bytes`; `usage`
-    hears of logins from `find_tenant`; `limits` is for tests."""
+    hears of logins from `find_tenant`; `issued`: the certificates that Kannon orders. `limits` is
+    for tests."""
 
     name = "submission"
 
@@ -43,7 +45,9 @@ class Submission:
         usage: KeyUsage,
         metrics: Metrics = NULL_METRICS,
         limits: Limits | None = None,
+        issued: IssuedCertificates | None = None,
     ) -> None:
+        self._issued = issued
         self._settings = settings
         self._limits = limits or Limits(
             max_bytes=max_bytes,
@@ -65,7 +69,7 @@ class Submission:
     async def run(self, stop: anyio.Event, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Raises AddressInUse or ConfigError."""
         settings = self._settings
-        tls = load_tls("submission", settings.tls_cert, settings.tls_key)
+        tls = make_server_tls("submission", settings.tls_cert, settings.tls_key, self._issued, settings.hostname)
         shared = Shared(self._limits, Memory(self._limits.max_memory), settings.hostname, tls)
         services = Services(self._accept, Authenticator(self._find_tenant))
 
@@ -76,7 +80,7 @@ class Submission:
         if settings.listen_tls:
             if tls is None:
                 raise ConfigError("configuration: submission.listen_tls needs submission.tls_cert and tls_key")
-            listeners.append(Listener("submission.listen_tls", settings.listen_tls, tls))
+            listeners.append(Listener("submission.listen_tls", settings.listen_tls, tls.context))
         self._server = server = SmtpServer(self._limits, new_session, self._metrics.submission_ended)
 
         def started() -> None:

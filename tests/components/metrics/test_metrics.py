@@ -75,7 +75,7 @@ def sources(db: Database, bus: Bus) -> Sources:
     host = Host(
         disk=Disk(usage=DiskUsage(free=30, total=100, reserve=5)),
         last_backup=lambda: datetime.now(UTC) - timedelta(hours=2),
-        certificates={"api.tls_cert": datetime.now(UTC) + timedelta(days=30)},
+        certificates=lambda: {"api.tls_cert": datetime.now(UTC) + timedelta(days=30)},
     )
     return Sources(db, bus, states, host=host)
 

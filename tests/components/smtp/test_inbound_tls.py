@@ -8,7 +8,7 @@ import pytest
 
 from kannon.components.smtp import Limits
 from kannon.errors import ConfigError
-from kannon.smtp_server import load_tls
+from kannon.server_tls import make_server_tls
 from tests.support.inbound import DOMAIN, FAILURE, bounce_to, running
 
 
@@ -65,11 +65,11 @@ def test_a_certificate_that_cannot_be_read_is_the_operators_fault(tmp_path: Path
     key.write_text("no key")
     for cert in (str(tmp_path / "absent.pem"), str(key)):
         with pytest.raises(ConfigError, match=r"smtp\.tls_cert"):
-            load_tls("smtp", cert, str(key))
+            make_server_tls("smtp", cert, str(key))
 
 
 def test_old_versions_are_not_spoken(certificate: tuple[str, str]) -> None:
-    context = load_tls("smtp", *certificate)
-    assert context is not None
-    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
-    assert load_tls("smtp", "", "") is None
+    tls = make_server_tls("smtp", *certificate)
+    assert tls is not None
+    assert tls.context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert make_server_tls("smtp", "", "") is None

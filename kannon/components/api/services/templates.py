@@ -14,7 +14,7 @@ import anyio.to_thread
 import structlog
 
 from kannon.accept.partials import expand_texts
-from kannon.components.api.authenticator import Caller
+from kannon.components.api.callers import Caller
 from kannon.components.api.services.arguments import domain_name, found, plain_text
 from kannon.db import templates
 from kannon.db.pool import Database
