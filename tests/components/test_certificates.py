@@ -77,6 +77,7 @@ class World:
             await stream.send(f"GET /healthz HTTP/1.1\r\nhost: {name}\r\nconnection: close\r\n\r\n".encode())
             assert (await stream.receive()).startswith(b"HTTP/1.1 200")
             der = stream.extra(TLSAttribute.peer_certificate_binary)
+        assert der is not None
         return x509.load_der_x509_certificate(der).serial_number
 
 
