@@ -153,11 +153,11 @@ CREATE TABLE public.certificates (
     name text NOT NULL,
     chain text DEFAULT ''::text NOT NULL,
     private_key text DEFAULT ''::text NOT NULL,
-    not_before timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    not_after timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    issued_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    not_before timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    not_after timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    issued_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
-    retry_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    retry_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     problem text DEFAULT ''::text NOT NULL
 );
 CREATE TABLE public.dkim_keys (
