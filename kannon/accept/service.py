@@ -223,6 +223,7 @@ class AcceptService:
                 content = replace(content, html=expanded["html"], text=expanded["text"], subject=expanded["subject"])
                 # Stored with the send if the HTML has partials: its mails then do not change with them.
                 own_html = request.template_id is None or expanded["html"] != texts["html"]
+                version = 1 if own_html else version
                 request = replace(
                     request,
                     content=content if own_html else replace(content, html=""),

@@ -159,8 +159,8 @@ async def preview(
     rows = [("Subject", found.subject), ("Size", f"{found.bytes} B")]
     rows += [("Link", link) for link in found.links]
     rows += [("Missing", name) for name in found.missing_fields]
-    shown = "\n".join(f"{name + ':':9}{value}" for name, value in rows)
-    session.output.lines(f"{printable(shown)}\n\n--- text/plain\n{found.text}\n\n--- text/html\n{found.html}", found)
+    shown = "\n".join(f"{name + ':':9}{printable(value)}" for name, value in rows)
+    session.output.lines(f"{shown}\n\n--- text/plain\n{found.text}\n\n--- text/html\n{found.html}", found)
     if found.problem:
         raise OperatorError(f"the template cannot be rendered: {found.problem}")
 
