@@ -29,7 +29,7 @@ from kannon.log import setup_logging
 from tests.bench.processes import TICKS
 from tests.support.cipher import make_cipher
 from tests.support.inbound import Peer
-from tests.support.submission import MESSAGE, plain, running
+from tests.support.submission import MESSAGE, logging_in, plain, running
 
 IDLE = 1000
 HONEST = 50
@@ -64,32 +64,14 @@ def cpu_seconds(pid: int) -> float:
     return sum(map(int, fields[11:13])) / TICKS
 
 
-async def _relay(address: tuple[str, int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    upstream_reader, upstream = await asyncio.open_connection(*address)
-    await upstream_reader.readline()
-    upstream.write(f"EHLO bench\r\n{plain()}\r\n".encode())
-    while not (await upstream_reader.readline()).startswith(b"235"):
-        pass
-    writer.write(b"220 relay\r\n")
-
-    async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(1 << 16):
-            target.write(data)
-        target.close()
-
-    await asyncio.gather(pump(reader, upstream), pump(upstream_reader, writer), return_exceptions=True)
-
-
 async def submit(address: tuple[str, int], pid: int, messages: int, connections: int) -> tuple[float, float]:
     """Messages a second, and the server's milliseconds of processor time for each."""
     program = shutil.which("smtp-source") or "/usr/sbin/smtp-source"
-    relay = await asyncio.start_server(lambda r, w: _relay(address, r, w), "127.0.0.1", 0)
-    port = relay.sockets[0].getsockname()[1]
-    before, start = cpu_seconds(pid), time.perf_counter()
     arguments = ["-d", "-4", "-s", str(connections), "-m", str(messages), "-l", "2000", "-f", "news@example.com"]
-    await anyio.run_process([program, *arguments, "-t", "bob@example.net", f"127.0.0.1:{port}"])
-    seconds = time.perf_counter() - start
-    relay.close()
+    async with logging_in(address) as port:
+        before, start = cpu_seconds(pid), time.perf_counter()
+        await anyio.run_process([program, *arguments, "-t", "bob@example.net", f"127.0.0.1:{port}"])
+        seconds = time.perf_counter() - start
     return messages / seconds, 1000 * (cpu_seconds(pid) - before) / messages
 
 

@@ -3,11 +3,12 @@
 import hashlib
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+from anyio.abc import SocketAttribute, SocketStream
 
 from kannon.accept.key_usage import KeyUsage
 from kannon.accept.limiter import SendLimiter
@@ -104,3 +105,31 @@ def trusting() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+@asynccontextmanager
+async def logging_in(address: tuple[str, int], credentials: str = CREDENTIALS) -> AsyncIterator[int]:
+    """The port of a relay for clients that cannot log in, as smtp-source: it opens a connection to the server at
+    `address` for each, logs in, and then passes bytes."""
+
+    async def relay(client: SocketStream) -> None:
+        async with client, await anyio.connect_tcp(*address) as server, anyio.create_task_group() as group:
+            peer = Peer(server)
+            await peer.reply()
+            await peer.say("EHLO relay")
+            assert (await peer.say(plain(credentials))).startswith("235")
+            await client.send(b"220 relay\r\n")
+            group.start_soon(pump, client, server)
+            await pump(server, client)
+            group.cancel_scope.cancel()
+
+    async def pump(source: SocketStream, target: SocketStream) -> None:
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            while True:
+                await target.send(await source.receive())
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, relay)
+        yield listener.extra(SocketAttribute.local_port)
+        group.cancel_scope.cancel()
