@@ -5,8 +5,10 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -17,16 +19,29 @@ from typer.testing import CliRunner
 from kannon.bus.bus import Bus
 from kannon.cli import app
 from kannon.db.pool import Database
-from tests.support.api import TOKEN, RunningApi, a_send, running_api
+from kannon.mail.event import Event, EventType
+from kannon.pb.admin.v1.keys_grpc import KeysStub
+from kannon.pb.admin.v1.keys_pb2 import CreateKeyRequest
+from tests.support.api import ADMIN, TOKEN, RunningApi, a_send, running_api
 from tests.support.endpoint import endpoint
 from tests.support.services import SERVICES
-from tests.support.webhooks import add_endpoint, make, running
+from tests.support.webhooks import add_endpoint, make, running, store
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "api.md").read_text()
 ROWS = dict(re.findall(r"^\| ([A-Za-z0-9]+) \| `(.*)` \|$", TEXT, re.M))
-HTTPX, PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
-FETCH, JAVASCRIPT = re.findall(r"^```js\n(.*?)^```", TEXT, re.M | re.S)
+*_, PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
+TASKS = TEXT.partition("\n## Task by task\n")[2].partition("\n## ")[0]
+LABELLED = re.compile(r"^(curl|Python \(\w+\)|Node \([\w.]+\))[^\n]*\n(?:[^\n]+\n)*\n```\w+\n(.*?)^```$", re.M | re.S)
+FORMS = ("curl", "Python (httpx)", "Python (grpclib)", "Node (fetch)")
+[JAVASCRIPT] = [text for form, text in LABELLED.findall(TASKS) if form == "Node (kannon.js)"]
+TOP_LEVEL_AWAIT = """
+import ast, asyncio, inspect, sys
+code = compile(open(sys.argv[1]).read(), sys.argv[1], "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+async def main(): await eval(code, {"__name__": "__main__"})
+asyncio.run(main())
+"""
+"""What `python -m asyncio` does with each input, but it ends at the first error."""
 METHODS = [method.name for service in SERVICES for method in service.methods]
 
 # This server refuses these: no record is published, no mail has the Message-ID, the domain exists, the template is in
@@ -118,18 +133,56 @@ async def test_the_javascript_example_runs(api: RunningApi, db: Database, tmp_pa
     assert [row["subject"] for row in subjects] == ["Hello {{ name }}", "Hello again"]
 
 
-@pytest.mark.parametrize(("program", "text"), [(sys.executable, HTTPX), ("node", FETCH)], ids=["httpx", "fetch"])
-async def test_the_examples_over_http_run(
-    api: RunningApi, db: Database, tmp_path: Path, program: str, text: str
-) -> None:
-    if shutil.which(program) is None and os.environ.get("KANNON_SKIP_INTEROP") == "1":
-        pytest.skip(f"{program} is not installed")
+def test_every_task_has_every_form() -> None:
+    setup, *tasks = TASKS.split("\n### ")
+    assert [form for form, _ in LABELLED.findall(setup)] == list(FORMS)
+    forms = {text.partition("\n")[0]: [form for form, _ in LABELLED.findall(text)] for text in tasks}
+    assert forms.pop("By SMTP: PHP, Django, WordPress") == []
+    assert forms.pop("SendHTML") == [*FORMS, "Node (kannon.js)"]
+    assert set(map(tuple, forms.values())) == {FORMS}
+    assert len(tasks) == 14
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_the_tasks_run(api: RunningApi, db: Database, tmp_path: Path, form: str) -> None:
+    """The blocks of one form are one program, as the text says."""
+    programs = {
+        "curl": ("sh", ["bash", "-euo", "pipefail"]),
+        "Python (httpx)": ("py", [sys.executable, "-W", "error"]),
+        "Python (grpclib)": ("py", [sys.executable, "-W", "error", "-c", TOP_LEVEL_AWAIT]),
+        "Node (fetch)": ("mjs", ["node"]),
+    }
+    suffix, command = programs[form]
+    if shutil.which(command[0]) is None and os.environ.get("KANNON_SKIP_INTEROP") == "1":
+        pytest.skip(f"{command[0]} is not installed")
     await api.create_domain("example.com")
-    key = (await api.create_key("example.com"))["authorization"]
-    secret = base64.b64decode(key.removeprefix("Basic ")).decode().partition(":")[2]
-    (tmp_path / "example").write_text(text)
-    env = os.environ | {"KANNON_SERVER": f"{api.host}:{api.port}", "KANNON_KEY": secret}
-    done = await anyio.run_process([program, str(tmp_path / "example")], env=env)
+    scopes = ["send", "read", "suppressions", "templates", "webhooks"]
+    wanted = CreateKeyRequest(domain="example.com", name="all", scopes=scopes)
+    key = await KeysStub(api.channel).CreateKey(wanted, metadata=ADMIN)
+    delivered = Event(
+        "e1", EventType.DELIVERED, "example.com", "msg_1@example.com", "ann@example.net", datetime.now(UTC)
+    )
+    await store(db, [delivered])
+    program = tmp_path / f"tasks.{suffix}"
+    program.write_text("".join(text for of, text in LABELLED.findall(TASKS) if of == form))
+    env = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "KANNON_SERVER": f"{api.host}:{api.port}",
+        "KANNON_KEY": key.secret,
+        "KANNON_TOKEN": TOKEN,
+    }
+    done = await anyio.run_process([*command, str(program)], env=env, check=False)
+    said = done.stdout.decode(errors="replace")
+    assert done.returncode == 0, done.stderr.decode() + said
     async with db.acquire() as connection:
-        message_id = await connection.fetchval("SELECT message_id FROM messages")
-    assert done.stdout.decode().split()[0] == message_id
+        rows = await connection.fetch("SELECT subject FROM messages ORDER BY created_at")
+    assert len(rows) == 5
+    assert "ann@example.net" in said
+
+
+@pytest.mark.skipif(shutil.which("php") is None, reason="PHP is not installed")
+def test_the_php_blocks_are_valid() -> None:
+    blocks = re.findall(r"^```php\n(.*?)^```$", TASKS, re.M | re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        subprocess.run(["php", "-l"], input=block.encode(), check=True, capture_output=True)
