@@ -57,8 +57,8 @@ def test_the_dockerfile_follows_the_rules_for_containers() -> None:
     assert json.loads(FINAL.only("HEALTHCHECK").partition("CMD ")[2]) == ["kannon", "health"]
 
 
-def test_the_api_and_the_metrics_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
-    """They are in clear text and without access control. Inside the container they listen for the other containers."""
+def test_what_is_for_applications_is_published_on_loopback_only(compose: dict[str, Any]) -> None:
+    """It is in clear text, without access control, or not for strangers. Inside, it listens for other containers."""
     assert FINAL.env["KANNON_API__LISTEN"] == "0.0.0.0:50051"
     assert FINAL.env["KANNON_METRICS__LISTEN"] == "0.0.0.0:9090"
     ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
@@ -67,7 +67,8 @@ def test_the_api_and_the_metrics_are_published_on_loopback_only(compose: dict[st
         runs = re.findall(r"docker run [^\n`]*", text)
         assert runs, file
         ports += [port for run in runs for port in re.findall(r"-p (\S+)", run)]
-    inner = {"50051", "9090"}
+    assert FINAL.env["KANNON_SUBMISSION__LISTEN"] == "0.0.0.0:2587"
+    inner = {"50051", "9090", "2587"}
     published = [port for port in ports if port.rpartition(":")[2] in inner]
     assert {port.rpartition(":")[2] for port in published} == inner
     assert all(port.startswith("127.0.0.1:") for port in published), published
