@@ -25,6 +25,10 @@ OnSession = Callable[["ServerSession"], None]
 _HAS_STATUS = re.compile(rb"\d{3}[ -][245]\.\d{1,3}\.\d{1,3} ")
 _STATUSES = {b"500": b"5.5.2", b"501": b"5.5.4", b"502": b"5.5.1", b"503": b"5.5.1", b"552": b"5.3.4", b"555": b"5.5.4"}
 """RFC 3463, for aiosmtpd's own refusals."""
+_PRINTABLE = bytes(b if b == 9 or 32 <= b <= 126 else ord(" ") for b in range(256))
+"""RFC 5321 §4.2: the text of a reply. aiosmtpd repeats a command that it does not know."""
+_LAST_UNRECOGNIZED = b"502 5.5.1 Too many unrecognized"
+"""aiosmtpd closes the connection after it. RFC 5321 §3.8: the reply to that command is 421."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,12 @@ class ServerSession(Dialogue):
         if self.ending:
             raise Ended
         line = status.encode("ascii", "replace") if isinstance(status, str) else status
+        if line.startswith(_LAST_UNRECOGNIZED):
+            self.end("421 4.7.0 Too many unrecognized commands")
+            raise Ended
         if line[:1] == b"5" and line[:3] in _STATUSES and not _HAS_STATUS.match(line):
             line = line[:4] + _STATUSES[line[:3]] + b" " + line[4:].removeprefix(b"Error: ")
-        await super().push(line.replace(b"\r", b" ").replace(b"\n", b" "))
+        await super().push(line.translate(_PRINTABLE))
         if line[3:4] == b"-":
             return
         self._replies += 1
