@@ -11,6 +11,7 @@ from kannon.bus.bus import Bus
 from kannon.db.pool import Database
 from tests.support.api import VIEWER_TOKEN, RunningApi, running_api
 from tests.support.browser import PageClient
+from tests.support.dns_server import DnsServer, serving_dns
 from tests.support.page_world import DOMAIN, make_page_world
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}javascript:alert(3)"
@@ -18,7 +19,8 @@ HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}javas
 
 @pytest.fixture
 async def api(db: Database, bus: Bus) -> AsyncIterator[RunningApi]:
-    async with running_api(db, bus=bus) as api:
+    zone = {("_dmarc.example.com", "TXT"): ['"v=DMARC1; p=none"']}
+    async with serving_dns(DnsServer(zone)) as nameserver, running_api(db, bus=bus, nameservers=[nameserver]) as api:
         yield api
 
 
@@ -217,3 +219,12 @@ async def test_the_overview_counts_and_says_what_is_wrong(db: Database, bus: Bus
     assert len(rows) == 24  # the table behind the chart
     delivered = sum(int(re.findall(r">(\d+)<", row)[0]) for row in rows)
     assert delivered == 1 + 35
+
+
+async def test_records_are_looked_up_when_asked(db: Database, browser: PageClient) -> None:
+    await make_page_world(db)
+    await browser.get(f"/domains/{DOMAIN}")
+    assert "look them up now" in browser.text
+    await browser.get(f"/domains/{DOMAIN}?check=1")
+    assert re.search(r"DMARC _dmarc\.example\.com .{0,120} good ", browser.text), browser.text
+    assert re.search(r"SPF example\.com .{0,80} missing add this record", browser.text), browser.text
