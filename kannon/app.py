@@ -19,7 +19,9 @@ from prometheus_client import CollectorRegistry
 
 from kannon.bus.bus import Bus
 from kannon.clock import ClockWatch
-from kannon.component_table import COMPONENTS, ComponentEntry, Layer, Need, Parts, make_certificates, now
+from kannon.component_factories import make_certificates
+from kannon.component_parts import ComponentEntry, Layer, Need, Parts, now
+from kannon.component_table import COMPONENTS
 from kannon.components.metrics import ComponentState, Gauges, Host, MetricsServer, Reading, Sources
 from kannon.components.node import NodeReply
 from kannon.config import Config

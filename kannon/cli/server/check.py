@@ -29,7 +29,8 @@ def check_master_key(config: Config, enabled: Collection[str]) -> None:
     from kannon.embedded.master_key import master_key_source
 
     if not master_key_source(config, config.data_dir.expanduser())() and config.postgres.url:
-        from kannon.component_table import COMPONENTS, Need
+        from kannon.component_parts import Need
+        from kannon.component_table import COMPONENTS
         from kannon.db.secrets import MISSING
 
         if any(entry.name in enabled and Need.MASTER_KEY in entry.needs for entry in COMPONENTS):
