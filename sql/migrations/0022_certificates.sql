@@ -4,11 +4,11 @@ CREATE TABLE certificates (
     name         text PRIMARY KEY,
     chain        text NOT NULL DEFAULT '',  -- empty: none was issued yet
     private_key  text NOT NULL DEFAULT '',
-    not_before   timestamptz NOT NULL DEFAULT '-infinity',
-    not_after    timestamptz NOT NULL DEFAULT '-infinity',
-    issued_at    timestamptz NOT NULL DEFAULT '-infinity',
+    not_before   timestamptz NOT NULL DEFAULT 'epoch',
+    not_after    timestamptz NOT NULL DEFAULT 'epoch',
+    issued_at    timestamptz NOT NULL DEFAULT 'epoch',
     failures     integer NOT NULL DEFAULT 0,
-    retry_at     timestamptz NOT NULL DEFAULT '-infinity',
+    retry_at     timestamptz NOT NULL DEFAULT 'epoch',
     problem      text NOT NULL DEFAULT ''
 );
 CREATE TABLE acme_accounts (

@@ -14,7 +14,7 @@ INSERT INTO certificates (name, chain, private_key, not_before, not_after, issue
 VALUES (:name, :chain, :private_key, :not_before, :not_after, now())
 ON CONFLICT (name) DO UPDATE SET chain = excluded.chain, private_key = excluded.private_key,
     not_before = excluded.not_before, not_after = excluded.not_after, issued_at = excluded.issued_at,
-    failures = 0, retry_at = '-infinity', problem = '';
+    failures = 0, retry_at = 'epoch', problem = '';
 
 -- name: insert_certificate_failure!
 INSERT INTO certificates (name, failures, retry_at, problem) VALUES (:name, 1, :retry_at, :problem)
