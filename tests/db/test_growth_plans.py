@@ -141,6 +141,7 @@ CASES: dict[str, list[dict[str, object]]] = {
             "page": 500,
         }
     ],
+    "prune_template_versions": [{"template_id": "template_7@t7.test", "keep": 100}],
     "release_held": [{"after": 0, "page": 100}],
     "template_is_needed": [{"template_id": "template_7@t7.test"}],
 }

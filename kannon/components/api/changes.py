@@ -29,6 +29,7 @@ _CHANGES = {
     "Webhooks": "CreateEndpoint RotateSecret TestEndpoint ReplayEvents SetEndpointEnabled DeleteEndpoint",
     "Pages": "CreateLoginLink",
     "Reputation": "SetGuard",
+    "Templates": "RestoreVersion",
 }
 _READS = {
     "Api": "GetDomains GetDomain GetTemplate GetTemplates ListAPIKeys GetAPIKey",
@@ -46,7 +47,8 @@ _READS = {
     "Destinations": "ListDestinations",
     "Nodes": "ListNodes GetConfig",
     "Audit": "ListAudit",
-    "Reputation": "GetGuard",
+    "Reputation": "GetGuard GetReports",
+    "Templates": "ListVersions GetVersion PreviewTemplate LintTemplate",
     "Webhooks": "ListEndpoints GetEndpoint ListAttempts",
 }
 

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.struct_pb2 import Struct
 from grpclib.client import UnaryUnaryMethod
 from grpclib.const import Status
 
@@ -57,6 +58,11 @@ def with_nul(request: Message, descriptor: Descriptor) -> Iterator[tuple[str, Me
             yield field.name, copy
         elif field.message_type is None:
             continue
+        elif field.message_type is Struct.DESCRIPTOR:
+            for key, value in ((NUL, "v"), ("k", NUL)):
+                copy = deepcopy(request)
+                getattr(copy, field.name).update({key: value})
+                yield f"{field.name}[{key!r}]", copy
         elif field.message_type.GetOptions().map_entry:
             for key, value in ((NUL, "v"), ("k", NUL)):
                 copy = deepcopy(request)
