@@ -114,6 +114,13 @@ async def test_mails_bounces_opens_and_clicks_reach_the_statistics(kannon: Kanno
     assert types == sorted(
         ["accepted"] * 3 + ["rejected", "error", "bounced", "bounced", "opened", "clicked", "delivered", "delivered"]
     )
+
+    # minijinja imports a module of its own from Rust, which the executable must contain.
+    jinja = request(["b@inbox.test"])
+    jinja.engine, jinja.html = "jinja", "<p>{% for n in [1, 2] %}{{ n }}{% endfor %}</p>"
+    assert (await client.send(jinja)).accepted_count == 1
+    await counted(client, {"delivered": 3})
+    assert b"<p>12" in dict(box.mails)["b@inbox.test"]
     client.close()
     assert await kannon.stop() == 0
     assert "Traceback" not in kannon.text()
